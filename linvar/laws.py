@@ -1,0 +1,389 @@
+"""The law of ONE example z, known to the exact half through the cumulants of the quadratic form q = z^T Theta z.
+
+Each law chooses coordinates z in which it is simple and says how input and target are read from them,
+x = X z and y = Y z. The exact half sees only those two maps and three expectations:
+
+    second_moment   E z z^T
+    product_moment  E q(Theta_1) q(Theta_2)          (the last step)
+    cumulants       kappa_k(sum_j theta_j Theta_j)   (every earlier step, through the moments of a batch mean)
+
+A ring is passed in (``ring.lift`` an exact number, ``ring.gens`` the variables theta, ``ring.from_terms`` a
+dictionary of monomials): the formulas below never ask what kind it is, so a further road may bring its own.
+A further law needs these members and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import combinations_with_replacement
+from math import factorial, lcm, prod
+from operator import mul
+from typing import Any, Protocol, runtime_checkable
+
+from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
+
+Element = Any  # an element of the ring the caller computes in
+Form = list[list[Element]]  # a symmetric matrix of ring elements
+
+
+@runtime_checkable
+class Law(Protocol):
+    """What the exact half asks of the law of one example z (see the module docstring)."""
+
+    @property
+    def input_map(self) -> Matrix: ...
+
+    @property
+    def target_map(self) -> Matrix: ...
+
+    @property
+    def symbols(self) -> tuple[Any, ...]: ...
+
+    def second_moment(self, ring: Any) -> Form: ...
+
+    def product_moment(self, first: Form, second: Form, ring: Any) -> Element: ...
+
+    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]: ...
+
+
+@dataclass(frozen=True, eq=True, init=False)
+class Gaussian:
+    """Gaussian inputs and a linear teacher: x ~ N(mean, covariance), y = teacher x + noise, noise ~ N(0, noise_variance I).
+
+    Coordinates of the exact half: z = (x, noise), without the noise where ``noise_variance`` is 0.
+
+    Args:
+        teacher: W*, shape (d_L, d_0), exact entries (int, Fraction, "p/q", SymPy number or expression).
+        covariance: Sigma, shape (d_0, d_0), symmetric positive semi-definite; the identity if None. With
+            symbols in it, positive semi-definiteness is the caller's to assure.
+        mean: shape (d_0,); zero if None. A constant input 1 (a bias) is a mean 1 with covariance 0.
+        noise_variance: sigma^2 >= 0 of each target coordinate; 0 by default.
+
+    Raises:
+        TypeError: an entry is a float or not a number.
+        ValueError: a shape does not fit, the covariance is not symmetric or not positive semi-definite, or
+            the noise variance is negative.
+
+    >>> Gaussian(teacher=[[1, 0], [0, 2]])
+    Gaussian(teacher=[[1, 0], [0, 2]])
+    """
+
+    teacher: Matrix
+    covariance: Matrix
+    mean: Vector
+    noise_variance: Exact
+
+    def __init__(self, teacher: Any, covariance: Any = None, mean: Any = None, noise_variance: Any = 0) -> None:
+        matrix = exact_matrix(teacher, "teacher")
+        width = len(matrix[0])
+        sigma = identity(width) if covariance is None else exact_matrix(covariance, "covariance")
+        if shape(sigma) != (width, width):
+            raise ValueError(
+                f"covariance has shape {shape(sigma)}, but teacher has {width} columns: give a ({width}, {width}) matrix"
+            )
+        _check_positive_semidefinite(sigma)
+        center = (Rational(0),) * width if mean is None else exact_vector(mean, "mean")
+        if len(center) != width:
+            raise ValueError(f"mean has length {len(center)}, but teacher has {width} columns: give {width} entries")
+        noise = exact(noise_variance, "noise_variance")
+        if isinstance(noise, Rational) and noise < 0:
+            raise ValueError(f"noise_variance={noise} is negative: give a variance, >= 0")
+        for name, value in zip(("teacher", "covariance", "mean", "noise_variance"), (matrix, sigma, center, noise)):
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        parts = [f"teacher={show(self.teacher)}"]
+        if self.covariance != identity(self.input_width):
+            parts.append(f"covariance={show(self.covariance)}")
+        if any(self.mean):
+            parts.append(f"mean={show(self.mean)}")
+        if self.noise_variance != 0:
+            parts.append(f"noise_variance={show(self.noise_variance)}")
+        return f"Gaussian({', '.join(parts)})"
+
+    @property
+    def input_width(self) -> int:
+        """d_0."""
+        return len(self.teacher[0])
+
+    @property
+    def target_width(self) -> int:
+        """d_L."""
+        return len(self.teacher)
+
+    @property
+    def symbols(self) -> tuple[Any, ...]:
+        """SymPy symbols that occur in the law."""
+        rows = [*self.teacher, *self.covariance, self.mean, (self.noise_variance,)]
+        return free_symbols(entry for row in rows for entry in row)
+
+    @property
+    def _noise_width(self) -> int:
+        return 0 if self.noise_variance == 0 else self.target_width
+
+    @property
+    def input_map(self) -> Matrix:
+        """X with x = X z, shape (d_0, m)."""
+        zeros = (Rational(0),) * self._noise_width
+        return tuple(row + zeros for row in identity(self.input_width))
+
+    @property
+    def target_map(self) -> Matrix:
+        """Y with y = Y z, shape (d_L, m)."""
+        noise = identity(self.target_width) if self._noise_width else ((),) * self.target_width
+        return tuple(row + tail for row, tail in zip(self.teacher, noise))
+
+    def _moments(self, ring: Any) -> tuple[list[Element], Form]:
+        """Mean and covariance of z in the ring."""
+        d, m = self.input_width, self.input_width + self._noise_width
+        mu = [ring.lift(self.mean[i]) if i < d else ring.lift(Rational(0)) for i in range(m)]
+        sigma = [[ring.lift(Rational(0))] * m for _ in range(m)]
+        for i in range(m):
+            for j in range(m):
+                if i < d and j < d:
+                    sigma[i][j] = ring.lift(self.covariance[i][j])
+                elif i == j:
+                    sigma[i][j] = ring.lift(self.noise_variance)
+        return mu, sigma
+
+    def second_moment(self, ring: Any) -> Form:
+        """E z z^T = Sigma_z + mu mu^T, shape (m, m)."""
+        mu, sigma = self._moments(ring)
+        return [[entry + a * b for entry, b in zip(row, mu)] for row, a in zip(sigma, mu)]
+
+    def product_moment(self, first: Form, second: Form, ring: Any) -> Element:
+        """E q_1 q_2 = E q_1 E q_2 + 2 tr(Sigma_z Theta_1 Sigma_z Theta_2) + 4 mu^T Theta_1 Sigma_z Theta_2 mu."""
+        mu, sigma = self._moments(ring)
+        moment = self.second_moment(ring)
+        left, right = _product(sigma, first), _product(sigma, second)
+        result = _trace_product(moment, first) * _trace_product(moment, second) + 2 * _trace_product(left, right)
+        if any(mu):
+            outer = [[a * b for b in mu] for a in mu]
+            result = result + 4 * _trace_product(_product(first, right), outer)
+        return result
+
+    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+        """kappa_k(Theta) = 2^{k-1} (k-1)! [ tr((Sigma_z Theta)^k) + k mu^T Theta (Sigma_z Theta)^{k-1} mu ], k = 1..order.
+
+        Here Theta = sum_j theta_j forms[j], with theta_j = ring.gens[j]; kappa_k is homogeneous of degree k.
+        """
+        mu, sigma = self._moments(ring)
+        theta = [
+            [sum((g * ring.lift(form[i][j]) for g, form in zip(ring.gens, forms) if form[i][j] != 0), ring.lift(Rational(0)))
+             for j in range(len(mu))] for i in range(len(mu))
+        ]  # fmt: skip
+        step, centered = _product(sigma, theta), any(mu)
+        outer = [[a * b for b in mu] for a in mu]
+        power, result = None, []
+        for k in range(1, order + 1):
+            value = _trace(step) if power is None else _trace_product(power, step)
+            if centered:
+                tail = theta if power is None else _product(theta, power)
+                value = value + k * _trace_product(tail, outer)
+            result.append(value * (2 ** (k - 1) * factorial(k - 1)))
+            if k < order:
+                power = step if power is None else _product(power, step)
+        return result
+
+
+@dataclass(frozen=True, eq=True, init=False)
+class Dataset:
+    """A finite data set: an example is one of n rows, each with probability 1/n.
+
+    Coordinates of the exact half: z = (x, y).
+
+    Args:
+        inputs: n rows of d_0 exact numbers.
+        targets: n rows of d_L exact numbers (or n numbers, read as one column).
+
+    Raises:
+        TypeError: an entry is a float or not a number (round real data openly: ``linvar.rationalize``).
+        ValueError: no rows, rows of unequal length, a different number of inputs and targets, or symbols.
+
+    >>> Dataset(inputs=[[1, 2], [0, 1], [1, 1]], targets=[1, 0, "1/2"])
+    Dataset(3 examples, 2 inputs, 1 target)
+    """
+
+    inputs: Matrix
+    targets: Matrix
+
+    def __init__(self, inputs: Any, targets: Any) -> None:
+        x = exact_matrix(inputs, "inputs")
+        targets = targets.tolist() if hasattr(targets, "tolist") else targets
+        if isinstance(targets, (list, tuple)) and targets and not any(isinstance(t, (list, tuple)) or hasattr(t, "tolist") for t in targets):
+            targets = [[target] for target in targets]
+        y = exact_matrix(targets, "targets")
+        if len(x) != len(y):
+            raise ValueError(f"inputs has {len(x)} rows and targets has {len(y)}: give one target row per input row")
+        if free_symbols(entry for row in (*x, *y) for entry in row):
+            raise ValueError("inputs or targets contain symbols: a data set is numbers; weights and learning rate may be symbolic")
+        object.__setattr__(self, "inputs", x)
+        object.__setattr__(self, "targets", y)
+
+    def __repr__(self) -> str:
+        many = "" if self.target_width == 1 else "s"
+        return f"Dataset({self.size} examples, {self.input_width} inputs, {self.target_width} target{many})"
+
+    @property
+    def size(self) -> int:
+        """n, the number of examples."""
+        return len(self.inputs)
+
+    @property
+    def input_width(self) -> int:
+        """d_0."""
+        return len(self.inputs[0])
+
+    @property
+    def target_width(self) -> int:
+        """d_L."""
+        return len(self.targets[0])
+
+    @property
+    def symbols(self) -> tuple[Any, ...]:
+        """Always empty: a data set is numbers."""
+        return ()
+
+    @property
+    def input_map(self) -> Matrix:
+        """X with x = X z, shape (d_0, d_0 + d_L)."""
+        return tuple(row[: self.input_width + self.target_width] for row in identity(self.input_width + self.target_width)[: self.input_width])
+
+    @property
+    def target_map(self) -> Matrix:
+        """Y with y = Y z, shape (d_L, d_0 + d_L)."""
+        return identity(self.input_width + self.target_width)[self.input_width :]
+
+    @cached_property
+    def _integers(self) -> tuple[int, list[list[int]]]:
+        """A common denominator of all entries, and the rows z_i times it."""
+        rows = [x + y for x, y in zip(self.inputs, self.targets)]
+        scale = lcm(*(entry.denominator for row in rows for entry in row))
+        return scale, [[int(entry * scale) for entry in row] for row in rows]
+
+    def second_moment(self, ring: Any) -> Form:
+        """E z z^T = (1/n) sum_i z_i z_i^T."""
+        scale, rows = self._integers
+        columns = list(zip(*rows))
+        return [
+            [ring.lift(Rational(sum(a * b for a, b in zip(first, second)), scale**2 * self.size)) for second in columns]
+            for first in columns
+        ]
+
+    def product_moment(self, first: Form, second: Form, ring: Any) -> Element:
+        """E q_1 q_2 = sum over entries of Theta_1, Theta_2 times the fourth moments of z."""
+        scale, rows = self._integers
+        left = [(i, j) for i, j in _pairs(len(first)) if first[i][j] != 0]
+        right = [(i, j) for i, j in _pairs(len(second)) if second[i][j] != 0]
+        left_values = [[row[i] * row[j] for row in rows] for i, j in left]
+        total = ring.lift(Rational(0))
+        for k, l in right:
+            products = [row[k] * row[l] for row in rows]
+            inner = ring.lift(Rational(0))
+            for (i, j), values in zip(left, left_values):
+                moment = Rational((1 + (i != j)) * sum(map(mul, values, products)), scale**4 * self.size)
+                inner = inner + first[i][j] * ring.lift(moment)
+            total = total + second[k][l] * inner * (1 + (k != l))
+        return total
+
+    def power_sums(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+        """sum_i q_i(Theta)^k for k = 1..order, Theta = sum_j theta_j forms[j]: homogeneous polynomials in theta."""
+        scale, rows = self._integers
+        support = [[(i, j, form[i][j]) for i in range(len(form)) for j in range(len(form)) if form[i][j] != 0] for form in forms]
+        denominator = lcm(1, *(value.denominator for entries in support for *_, value in entries))
+        columns = [
+            [sum(int(value * denominator) * row[i] * row[j] for i, j, value in entries) for row in rows] for entries in support
+        ]
+        result, scale = [], scale**2 * denominator
+        # values of the monomials of half the order; those of full order are dot products of two of them
+        halves: dict[tuple[int, ...], list[int]] = {(): [1] * self.size}
+        for k in range(1, (order + 1) // 2 + 1):
+            for key in combinations_with_replacement(range(len(forms)), k):
+                halves[key] = list(map(mul, halves[key[:-1]], columns[key[-1]]))
+        for k in range(1, order + 1):
+            terms = {}
+            for key in combinations_with_replacement(range(len(forms)), k):
+                exponents = [0] * len(forms)
+                for j in key:
+                    exponents[j] += 1
+                total = sum(map(mul, halves[key[: k // 2]], halves[key[k // 2 :]]))
+                terms[tuple(exponents)] = Rational(factorial(k) // prod(map(factorial, exponents)) * total, scale**k)
+            result.append(ring.from_terms(terms))
+        return result
+
+    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+        """kappa_k(Theta) from the log of the empirical mean of exp(q_i): k = 1..order."""
+        moments = [total * ring.lift(Rational(1, self.size * factorial(k))) for k, total in enumerate(self.power_sums(forms, order, ring), 1)]
+        logs: list[Element] = []
+        for n in range(1, order + 1):
+            value = moments[n - 1]
+            for k in range(1, n):
+                value = value - logs[k - 1] * moments[n - k - 1] * ring.lift(Rational(k, n))
+            logs.append(value)
+        return [value * factorial(k) for k, value in enumerate(logs, 1)]
+
+
+def identity(width: int) -> Matrix:
+    """The identity matrix, exact."""
+    return tuple(tuple(Rational(int(i == j)) for j in range(width)) for i in range(width))
+
+
+def show(value: Any) -> str:
+    """Exact entries in lists, as the user typed them."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(show(entry) for entry in value)}]"
+    text = str(value)
+    return f'"{text}"' if isinstance(value, Rational) and value.denominator != 1 else text
+
+
+def _check_positive_semidefinite(sigma: Matrix) -> None:
+    """Refuse an asymmetric matrix, and a numeric one that is not positive semi-definite (exact elimination)."""
+    size = len(sigma)
+    for i in range(size):
+        for j in range(i):
+            if sigma[i][j] != sigma[j][i]:
+                raise ValueError(
+                    f"covariance is not symmetric: entry [{i}][{j}] is {sigma[i][j]} and [{j}][{i}] is {sigma[j][i]}"
+                )
+    if free_symbols(entry for row in sigma for entry in row):
+        return
+    rest = [[Fraction(entry) for entry in row] for row in sigma]  # type: ignore[arg-type]
+    for k in range(size):
+        pivot = rest[k][k]
+        if pivot < 0 or (pivot == 0 and any(rest[k][j] for j in range(k, size))):
+            raise ValueError(
+                f"covariance={show(sigma)} is not positive semi-definite (found at row {k}): give the covariance matrix of the inputs"
+            )
+        if pivot:
+            for i in range(k + 1, size):
+                factor = rest[i][k] / pivot
+                for j in range(k, size):
+                    rest[i][j] -= factor * rest[k][j]
+
+
+def _pairs(size: int) -> list[tuple[int, int]]:
+    """Index pairs i <= j."""
+    return list(combinations_with_replacement(range(size), 2))
+
+
+def _product(a: Form, b: Form) -> Form:
+    """Matrix product, skipping zero entries."""
+    result = []
+    for row in a:
+        support = [(entry, b[k]) for k, entry in enumerate(row) if entry != 0]
+        zero = row[0] * 0
+        result.append([sum((entry * other[j] for entry, other in support if other[j] != 0), zero) for j in range(len(b[0]))])
+    return result
+
+
+def _trace(a: Form) -> Element:
+    """Trace."""
+    return sum((a[i][i] for i in range(1, len(a))), a[0][0])
+
+
+def _trace_product(a: Form, b: Form) -> Element:
+    """tr(a b)."""
+    zero = a[0][0] * 0
+    return sum((a[i][j] * b[j][i] for i in range(len(a)) for j in range(len(b)) if a[i][j] != 0 and b[j][i] != 0), zero)

@@ -1,0 +1,123 @@
+"""Exact numbers: what is accepted stays exact, what is not is refused with the cure."""
+
+from __future__ import annotations
+
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linvar.exact import MAX_DIGITS, Rational, exact, exact_matrix, free_symbols, integer_to_str, parse_rational, rationalize
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, "3"),
+        (Fraction(6, 4), "3/2"),
+        ("-10/4", "-5/2"),
+        ("+7", "7"),
+        (sympy.Rational(1, 3), "1/3"),
+        (sympy.Integer(4), "4"),
+        (sympy.sqrt(4), "2"),
+        (np.int64(5), "5"),
+        (sympy.Symbol("a") - sympy.Symbol("a") + 2, "2"),
+    ],
+)
+def test_accepted_numbers(value: object, expected: str) -> None:
+    result = exact(value, "x")
+    assert isinstance(result, Rational)
+    assert str(result) == repr(result) == expected
+
+
+def test_flint_numbers_are_accepted() -> None:
+    from flint import fmpq, fmpz
+
+    assert exact(fmpq(1, 3), "x") == Fraction(1, 3)
+    assert exact(fmpz(3), "x") == 3
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), np.float64(0.5), 1j, sympy.Float(0.5), True])
+def test_floats_and_truth_values_are_refused_with_the_cure(value: object) -> None:
+    with pytest.raises(TypeError, match=r"learning_rate.*(rationalize|number 0 or 1)"):
+        exact(value, "learning_rate")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0.5", "1e3", "1e999999999", "9**9**9**9", "__import__('os').system('true')", "1/2/3", "1 / 2", "--1", "nan", "١"]
+)
+def test_strings_that_are_no_fractions_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r'weights\[0\]=.*"p/q"'):
+        parse_rational(text, "weights[0]")
+
+
+def test_zero_denominator_and_too_many_digits() -> None:
+    with pytest.raises(ValueError, match="denominator 0"):
+        parse_rational("1/0", "x")
+    with pytest.raises(ValueError, match="digits"):
+        parse_rational("1" * (MAX_DIGITS + 1), "x")
+
+
+@pytest.mark.parametrize("expression", ["sqrt(2)", "pi", "1/a", "exp(a)", "a**b", "sqrt(2)*a", "oo", "nan", "zoo", "a/0"])
+def test_expressions_that_are_not_polynomial_are_refused(expression: str) -> None:
+    value = sympy.sympify(expression)
+    with pytest.raises((ValueError, TypeError), match="teacher"):
+        exact(value, "teacher")
+
+
+def test_polynomial_expressions_are_kept() -> None:
+    a, b = sympy.symbols("a b")
+    assert exact(a**2 / 3 - b, "x") == a**2 / 3 - b
+    assert free_symbols([a * b, Rational(1), b]) == (a, b)
+    with pytest.raises(ValueError, match="both named 'a'"):
+        free_symbols([a, sympy.Symbol("a", positive=True)])
+
+
+def test_ten_thousand_digits_print_parse_and_pickle() -> None:
+    number = Rational(10**10_000 + 7, 3)
+    text = str(number)
+    assert len(text) == 10_001 + 2
+    assert parse_rational(text, "x") == number
+    assert pickle.loads(pickle.dumps(number)) == number
+    assert isinstance(pickle.loads(pickle.dumps(number)), Rational)
+    with pytest.raises(ValueError, match="limit"):
+        str(int(number.numerator))  # CPython itself refuses: the setting was not touched
+
+
+@given(st.integers())
+def test_integer_to_str(value: int) -> None:
+    assert integer_to_str(value) == str(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [([], "empty"), ([[]], "empty"), ([[1, 2], [3]], r"W\[1\] has 1 entries"), ("12", "list"), (3, "list"), ({1: 2}, "list"), ([1, 2], "list")],
+)
+def test_bad_matrices(value: object, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        exact_matrix(value, "W")
+
+
+def test_matrices_from_arrays_and_sympy() -> None:
+    assert exact_matrix(np.eye(2, dtype=int), "W") == ((1, 0), (0, 1))
+    assert exact_matrix(sympy.Matrix([[1, sympy.Rational(1, 2)]]), "W") == ((1, Fraction(1, 2)),)
+
+
+def test_rationalize() -> None:
+    assert rationalize(np.array([[0.12345, 2.0]]), decimals=3) == [[Fraction(123, 1000), 2]]
+    assert rationalize(0.5) == Fraction(1, 2)
+    assert rationalize([0.5, 1.5, -2.5], decimals=0) == [0, 2, -2]  # halves to even
+    for bad, error in ((float("nan"), ValueError), ([1.0, float("inf")], ValueError), ("0.5", TypeError), (None, TypeError)):
+        with pytest.raises(error, match="array"):
+            rationalize(bad)
+    with pytest.raises(ValueError, match="decimals=-1"):
+        rationalize(0.5, decimals=-1)
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 8))
+def test_rationalize_moves_an_entry_by_at_most_half_a_unit(value: float, decimals: int) -> None:
+    assert abs(rationalize(value, decimals) - Fraction(value)) <= Fraction(1, 2 * 10**decimals)

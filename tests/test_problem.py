@@ -1,0 +1,136 @@
+"""The statement of a problem: every bad argument is refused, naming it, its value and the cure."""
+
+from __future__ import annotations
+
+import pickle
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+
+from linvar.laws import Dataset, Gaussian, Law
+from linvar.problem import Problem
+
+GOOD: dict[str, Any] = {
+    "weights": [[[1, 0], [1, 1]], [[1, 1]]],
+    "law": Gaussian([[1, 2]]),
+    "learning_rate": "1/10",
+    "step": 2,
+    "sampling": "iid",
+}
+DATA = Dataset([[1, 2], [0, 1], [1, 1]], [1, 0, "1/2"])
+
+
+def test_a_good_problem() -> None:
+    problem = Problem(**GOOD)
+    assert problem.widths == (2, 2, 1)
+    assert problem.depth == 2
+    assert problem.learning_rates == (Fraction(1, 10),) * 2
+    assert problem.degree_bound == 1 + 5 + 17
+    assert problem.symbols == ()
+    assert problem.dataset_size is None
+    assert Problem(GOOD["weights"], DATA).dataset_size == 3
+    assert isinstance(problem.law, Law) and isinstance(DATA, Law)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": []}, "weights is empty"),
+        ({"weights": [[[1, 0]], [[1, 1]]]}, r"weights\[1\] has shape \(1, 2\), but weights\[0\] has shape \(1, 2\)"),
+        ({"weights": [[[1.5, 0]]]}, r"weights\[0\]\[0\]\[0\]=1.5 is a float.*rationalize"),
+        ({"weights": [[[1, 0, 3]]]}, r"teacher has shape \(1, 2\), but the network maps 3 inputs to 1 outputs"),
+        ({"weights": 3}, "weights=3 is a int"),
+        ({"law": "gaussian"}, "law='gaussian' is a str.*linvar.Gaussian"),
+        ({"law": Gaussian([[1], [2]])}, r"teacher has shape \(2, 1\).*teacher of shape \(1, 2\)"),
+        ({"law": Dataset([[1]], [[1]])}, "data set has 1 inputs"),
+        ({"step": -1}, "step=-1 is negative"),
+        ({"step": 1.0}, "step=1.0 is a float"),
+        ({"step": True}, "step=True is a bool"),
+        ({"learning_rate": ["1/10"]}, "learning_rate has 1 entries, but step=2"),
+        ({"learning_rate": 0.1}, "learning_rate=0.1 is a float.*rationalize"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"learning_rate": 1 / sympy.Symbol("a")}, "learning_rate=1/a is not a polynomial"),
+        ({"sampling": "with"}, "sampling='with' is unknown.*'without_replacement'"),
+        ({"sampling": "without_replacement"}, "needs a finite data set"),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        Problem(**{**GOOD, **change})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"teacher": []}, "teacher is empty"),
+        ({"teacher": [[1, 2]], "covariance": [[1]]}, r"covariance has shape \(1, 1\)"),
+        ({"teacher": [[1, 2]], "covariance": [[1, 2], [0, 1]]}, r"not symmetric: entry \[1\]\[0\] is 0"),
+        ({"teacher": [[1, 2]], "covariance": [[1, 2], [2, 1]]}, "not positive semi-definite"),
+        ({"teacher": [[1, 2]], "covariance": [[0, 1], [1, 1]]}, "not positive semi-definite"),
+        ({"teacher": [[1, 2]], "covariance": [[-1, 0], [0, 1]]}, "not positive semi-definite"),
+        ({"teacher": [[1, 2]], "mean": [1]}, "mean has length 1"),
+        ({"teacher": [[1, 2]], "noise_variance": "-1/2"}, "noise_variance=-1/2 is negative"),
+        ({"teacher": [[1, float("inf")]]}, r"teacher\[0\]\[1\]=inf"),
+    ],
+)
+def test_bad_gaussians(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        Gaussian(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "message"),
+    [
+        ([], [], "inputs is empty"),
+        ([[1]], [[1], [2]], "inputs has 1 rows and targets has 2"),
+        ([[1], [2, 3]], [1, 2], r"inputs\[1\] has 2 entries"),
+        ([[0.5]], [1], r"inputs\[0\]\[0\]=0.5 is a float.*rationalize"),
+        ([[sympy.Symbol("a")]], [1], "contain symbols"),
+    ],
+)
+def test_bad_datasets(inputs: Any, targets: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        Dataset(inputs, targets)
+
+
+def test_semidefinite_and_symbolic_covariances_are_accepted() -> None:
+    assert Gaussian([[1, 2]], covariance=[[1, 1], [1, 1]]).covariance == ((1, 1), (1, 1))
+    s = sympy.Symbol("s")
+    assert Gaussian([[1]], covariance=[[s]]).symbols == (s,)
+
+
+def test_replace_equality_hash_and_pickle() -> None:
+    problem = Problem(**GOOD)
+    assert problem.replace(step=2) == problem
+    assert hash(problem.replace(step=2)) == hash(problem)
+    assert problem.replace(step=3) != problem
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    with pytest.raises(TypeError, match="got rate="):
+        problem.replace(rate=1)
+    scheduled = problem.replace(learning_rate=["1/10", "1/20"])
+    assert scheduled.learning_rates == (Fraction(1, 10), Fraction(1, 20))
+    with pytest.raises(ValueError, match="2 entries, but step=3"):
+        scheduled.replace(step=3)
+
+
+def test_two_symbols_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="both named 'a'"):
+        Problem([[[sympy.Symbol("a")]]], Gaussian([[sympy.Symbol("a", positive=True)]]))
+
+
+def test_from_arrays() -> None:
+    problem = Problem.from_arrays([np.array([[0.25, 1.0]])], inputs=np.eye(2), targets=np.array([0.5, 1.0]), learning_rate=0.1, step=1)
+    assert problem.weights == (((Fraction(1, 4), 1),),)
+    assert problem.learning_rate == Fraction(1, 10)
+    assert problem.dataset_size == 2
+    with pytest.raises(ValueError, match="exactly one of"):
+        Problem.from_arrays([[[0.5]]])
+    with pytest.raises(ValueError, match="exactly one of"):
+        Problem.from_arrays([[[0.5]]], teacher=[[1.0]], inputs=[[1.0]], targets=[1.0])
+
+
+def test_repr_is_short() -> None:
+    assert len(repr(Problem(**GOOD))) < 120
