@@ -1,0 +1,58 @@
+"""The last step in closed form: what is asked of the gradient at step t, as forms in the weights W_t.
+
+Given W_t the batch gradient of layer l is a mean of b independent g_l = A_l^T r B_l^T with r = (P x - y) x^T, so
+
+    E ||G_l||^2 = ||gbar_l||^2 + c ( E ||g_l||^2 - ||gbar_l||^2 ),    gbar_l = E g_l,
+
+with c = 1/b (iid) or (n-b)/(b(n-1)). With Q = P X - Y (the residual is Q z) both are expectations of quadratic
+forms in z: ||g_l||^2 = z^T Theta_1 z * z^T Theta_2 z, Theta_1 = (A_l^T Q)^T (A_l^T Q), Theta_2 = (B_l X)^T (B_l X).
+The weights may live in any ring: every road shares these lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from linvar.laws import Law
+from linvar.symbolic import network
+from linvar.symbolic.network import Matrix
+
+
+class LastStep:
+    """Forms in the weights W_t, over the ring the weights live in (see the module docstring)."""
+
+    def __init__(self, weights: Sequence[Matrix], law: Law, ring: Any) -> None:
+        self.weights = weights
+        self.law = law
+        self.ring = ring
+        self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
+        targets = [[ring.lift(entry) for entry in row] for row in law.target_map]
+        self._residual = network.residual_map(weights, self._inputs, targets)
+        self._moment = law.second_moment(ring)
+
+    def mean_gradients(self) -> list[Matrix]:
+        """gbar_l for l = 1..L: the population gradient of each layer."""
+        mean = network.product(network.product(self._residual, self._moment), network.transpose(self._inputs))
+        return network.layer_gradients(self.weights, mean)
+
+    def example_second_moments(self) -> list[Any]:
+        """E ||g_l||^2 of one example for l = 1..L."""
+        result = []
+        for above, below in zip(*network.surroundings(self.weights)):
+            residual = self._residual if above is None else network.product(network.transpose(above), self._residual)
+            inputs = self._inputs if below is None else network.product(below, self._inputs)
+            result.append(self.law.product_moment(_gram(residual), _gram(inputs), self.ring))
+        return result
+
+    def doubled_loss(self) -> Any:
+        """E ||P x - y||^2: twice the population loss."""
+        return sum(
+            (entry * other for row, second in zip(_gram(self._residual), self._moment) for entry, other in zip(row, second)),
+            self.ring.lift(0),
+        )
+
+
+def _gram(a: Matrix) -> Matrix:
+    """a^T a."""
+    return network.product(network.transpose(a), a)

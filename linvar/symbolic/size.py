@@ -1,0 +1,178 @@
+"""What an expansion will need, known before it starts.
+
+A form of degree D in W_t is of degree j <= D in the batch of step t-1 and, for that j, of degree D + (2L-2) j in
+W_{t-1}: each of the j factors that takes the gradient instead of the old weight brings 2L-1 weights in place of one.
+Counting monomials of exactly these degrees gives
+
+    N_s(D) = sum_{j=0..D} C(j + m_s - 1, j) N_{s-1}(D + (2L-2) j),        m_s variables at step s,
+
+and N_{-1}(D) = 1 for numbers. The count is reached by generic numeric weights at t = 1 and for all widths 1, and is an upper bound
+otherwise (2-2-2, t = 2: 74,634 counted, 72,872 reached by generic weights). For symbols N_{-1}(D) counts monomials in them, by homogeneity and by the sign
+flips of hidden units and coordinates, which leave every answer unchanged; it is an estimate from above.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from math import comb
+
+from linvar.exact import Rational
+from linvar.problem import Problem
+from linvar.symbolic.expansion import step_kinds
+
+#: Bytes at the peak, fitted to measurements (benchmarks/size_prediction.py): for each monomial of the expansion a
+#: constant and a number of copies of its coefficient; for each moment of a batch a constant and a part for each
+#: power of 1/b; for each example and monomial of half the order, one Python integer.
+_PER_MONOMIAL = 1_200
+_COPIES_OF_A_COEFFICIENT = 24
+_PER_MOMENT = 1_500
+_PER_MOMENT_AND_POWER = 500
+_PER_VALUE = 60
+_COUNTED_STEPS = 40
+_COUNTED_ORDER = 3_000
+
+
+class DerivationTooLargeError(RuntimeError):
+    """The derivation would not fit in memory; nothing was started."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The predicted size of an expansion: monomials of the largest polynomial, and bytes at the peak."""
+
+    monomials: int
+    bytes: int
+    #: False where counting stopped early, for more steps than could ever fit: then both are lower bounds
+    complete: bool = True
+
+    def __str__(self) -> str:
+        monomials = f"{self.monomials:,}" if self.monomials < 10**15 else "10^15 and more"
+        return f"{'' if self.complete else 'far over '}{monomials} monomials, {format_bytes(self.bytes)}"
+
+
+def predict(problem: Problem) -> Size:
+    """The size of the expansion of a problem, without starting it (see the module docstring)."""
+    first, general = step_kinds(problem)
+    # beyond some steps or some degree the exact count takes long and decides nothing: count fewer steps instead
+    counted = 0
+    while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
+        counted += 1
+    variables = [len((general if s else first).forms) for s in range(counted)]
+    monomials = _count_monomials(problem, variables)
+    total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * _coefficient_bits(problem, counted) // 8)
+    examples = problem.dataset_size or 0
+    for later, width in enumerate(reversed(variables)):
+        order = _order(problem, later)
+        total += comb(order + width, width) * (_PER_MOMENT + _PER_MOMENT_AND_POWER * order)
+        total += comb((order + 1) // 2 + width, width) * examples * _PER_VALUE
+    return Size(monomials, total, counted == problem.step or not any(variables))
+
+
+def _order(problem: Problem, later: int) -> int:
+    """Degree of the second moment in the batch of a step with this many later updates."""
+    return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+
+
+def check_fits(problem: Problem, memory_limit: int | None) -> Size:
+    """Predict the size, and refuse a derivation beyond the limit (bytes; half of the machine's memory if None)."""
+    size = predict(problem)
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    if size.bytes > limit or not size.complete:
+        fewer = f"fewer steps (step={problem.step}), " if problem.step else ""
+        symbols = "numbers in place of some of the symbols, " if problem.symbols else ""
+        raise DerivationTooLargeError(
+            f"expanding {problem!r} needs about {size}, more than the limit of {format_bytes(limit)}: "
+            f"use {fewer}{symbols}smaller widths, or raise memory_limit= (in bytes) if the machine has more"
+        )
+    return size
+
+
+def default_memory_limit() -> int:
+    """Half of the physical memory of the machine, in bytes."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):  # a platform without sysconf: assume 8 GiB
+        return 4 * 2**30
+
+
+def format_bytes(count: int) -> str:
+    """Bytes in the unit that reads best: 1.5 GB."""
+    value = float(min(count, 10**300))
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} PB"
+
+
+def _count_monomials(problem: Problem, variables: list[int]) -> int:
+    """The recursion of the module docstring, for this many variables at each step."""
+    depth = problem.depth
+    growth = 2 * depth - 2
+
+    @lru_cache(maxsize=None)
+    def count(degree: int, gradients: int, s: int) -> int:
+        if s < 0:
+            return _count_symbol_monomials(problem, degree, gradients)
+        width = variables[s]
+        if not width:
+            return count(degree, gradients, s - 1)
+        if s == 0 and not problem.symbols:
+            return comb(degree + width, width)
+        return sum(
+            comb(j + width - 1, j) * count(degree + growth * j, gradients + j, s - 1) for j in range(degree + 1)
+        )
+
+    total = count(4 * depth - 2, 0, len(variables) - 1)
+    return max(1, total >> _sign_flips(problem))
+
+
+def _entries(problem: Problem) -> tuple[list[object], list[object]]:
+    """Entries of the weights, and of the map to the target."""
+    return (
+        [entry for matrix in problem.weights for row in matrix for entry in row],
+        [entry for row in problem.law.target_map for entry in row],
+    )
+
+
+def _count_symbol_monomials(problem: Problem, degree: int, gradients: int) -> int:
+    """Monomials in the symbols of a form of this degree in W_0 after this many gradient factors."""
+    if not problem.symbols:
+        return 1
+    weights, targets = _entries(problem)
+    inside = {symbol for entry in weights if not isinstance(entry, Rational) for symbol in entry.free_symbols}  # type: ignore[attr-defined]
+    outside = {symbol for entry in targets if not isinstance(entry, Rational) for symbol in entry.free_symbols}  # type: ignore[attr-defined]
+    outside -= inside
+    homogeneous = bool(inside) and not any(isinstance(entry, Rational) and entry != 0 for entry in weights)
+    total = 0
+    for used in range(min(gradients + 2, degree // problem.depth) + 1 if outside else 1):
+        rest = degree - problem.depth * used if homogeneous else degree
+        slots = len(inside)
+        ways = (comb(rest + slots - 1, rest) if homogeneous else comb(rest + slots, slots)) if slots else 1
+        total += ways * comb(used + len(outside) - 1, used) if outside else ways
+    return total
+
+
+def _sign_flips(problem: Problem) -> int:
+    """Independent sign flips of units and coordinates under which a fully symbolic answer does not change."""
+    weights, targets = _entries(problem)
+    if not problem.symbols or any(isinstance(entry, Rational) and entry != 0 for entry in (*weights, *targets)):
+        return 0
+    return sum(problem.widths) - 1
+
+
+def _coefficient_bits(problem: Problem, steps: int) -> int:
+    """Bits of a typical coefficient: the bits of the inputs times the degree at which they enter."""
+    weights, targets = _entries(problem)
+    bits = [_bits(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
+    degree = 2 * problem.depth * (2 * problem.depth - 1) ** steps
+    return degree * sum(bits) // max(1, len(bits))
+
+
+def _bits(entry: object) -> int:
+    """Bits of numerator and denominator; 2 for an expression."""
+    if isinstance(entry, Rational):
+        return entry.numerator.bit_length() + entry.denominator.bit_length()
+    return 2

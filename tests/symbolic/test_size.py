@@ -1,0 +1,77 @@
+"""The predicted size: exact where it says so, a refusal before anything starts."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from linvar.laws import Dataset, Gaussian
+from linvar.problem import Problem
+from linvar.symbolic import size, variance
+from linvar.symbolic.expansion import Expansion
+from linvar.symbolic.last_step import LastStep
+
+
+def expanded(problem: Problem) -> int:
+    """Monomials of the largest form really expanded."""
+    road = Expansion(problem)
+    last = LastStep(road.weights, problem.law, road.ring)
+    return len(sum(last.example_second_moments(), road.ring.zero))
+
+
+GENERIC = {
+    "1-1-1, t=3": Problem([[[2]], [[3]]], Gaussian([[5]]), "1/7", 3),
+    "1-1-1-1, t=2": Problem([[[2]], [[3]], [[-5]]], Gaussian([[7]]), "1/7", 2),
+    "2-2-2, t=1": Problem([[[2, 3], [-5, 7]], [[1, -4], [6, 5]]], Gaussian([[3, 1], [4, -2]]), "1/7", 1),
+    "3-2-1, t=1": Problem([[[2, 3, 1], [-5, 7, 4]], [[1, -4]]], Gaussian([[3, 1, -2]]), "1/7", 1),
+    "2-2-1, t=1, data": Problem([[[2, 3], [-5, 7]], [[1, -4]]], Dataset([[1, 2], [3, -1], [2, 5]], [1, 4, 2]), "1/7", 1),
+    "2-2-2-2, t=1, noise": Problem(
+        [[[2, 3], [-5, 7]], [[1, -4], [6, 5]], [[3, 2], [-1, 4]]], Gaussian([[3, 1], [4, -2]], noise_variance=2), "1/7", 1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GENERIC)
+def test_monomials_are_exact_for_generic_weights(name: str) -> None:
+    predicted = size.predict(GENERIC[name])
+    assert predicted.complete
+    assert predicted.monomials == expanded(GENERIC[name])
+
+
+def test_monomials_are_a_bound_for_special_weights() -> None:
+    problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], Gaussian([[1, 0], [0, 2]]), "1/10", 1)
+    assert expanded(problem) < size.predict(problem).monomials == 84
+
+
+def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
+    problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], Gaussian([[1, 0], [0, 2]]), "1/10", 5)
+    start = time.perf_counter()
+    with pytest.raises(size.DerivationTooLargeError, match=r"monomials.*limit of.*fewer steps \(step=5\)"):
+        variance.gradient_variance(problem)
+    assert time.perf_counter() - start < 5, "refused only after work had begun"
+
+
+@pytest.mark.parametrize("step", [30, 1000, 10**9])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_absurd_steps_are_refused_not_counted(step: int, depth: int) -> None:
+    problem = Problem([[[2]]] * depth, Gaussian([[1]]), "1/10", step)
+    with pytest.raises(size.DerivationTooLargeError):
+        size.check_fits(problem, None)
+
+
+def test_memory_limit_is_respected() -> None:
+    problem = GENERIC["2-2-2, t=1"]
+    need = size.predict(problem).bytes
+    assert size.check_fits(problem, need).bytes == need
+    with pytest.raises(size.DerivationTooLargeError, match="memory_limit"):
+        size.check_fits(problem, need - 1)
+
+
+def test_weights_that_never_move_cost_nothing() -> None:
+    """A perfect fit and all zero weights have no variables, whatever the step."""
+    identity, zero = [[1, 0], [0, 1]], [[0, 0], [0, 0]]
+    for weights in ([identity, identity], [zero, zero]):
+        problem = Problem(weights, Gaussian(identity), "1/10", 6)
+        assert size.predict(problem).monomials == 1
+        assert variance.gradient_variance(problem) == 0
