@@ -1,0 +1,170 @@
+"""Seconds of an exact derivation in a warm process, median of several runs, beside the same expansion in SymPy.
+
+    python benchmarks/exact_speed.py [--repeats 5] [--peers]
+
+Each problem is derived once to warm up (imports, contexts), then ``repeats`` times; nothing is cached between
+derivations. ``--peers`` also expands the second moment's largest form of widths 2-2-2, t = 1 in SymPy's ``ring`` and ``Poly``,
+with the weights and the same variables, in the same process: a side-by-side ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import linvar as lv
+
+REFERENCE = Path(__file__).parent.parent / "tests" / "reference"
+
+
+def reference_problem(name: str) -> lv.Problem:
+    """A problem of the reference file."""
+    cases = {case["id"]: case for case in json.loads((REFERENCE / "variance.json").read_text())["cases"]}
+    case = cases[name]
+    return lv.Problem(case["weights"], lv.Gaussian(case["teacher"]), case["alpha"], case["t"])
+
+
+def symbolic_problem(widths: list[int], step: int) -> lv.Problem:
+    """Weights, teacher and learning rate all symbols."""
+    import sympy
+
+    law = lv.Gaussian(lv.symbolic_matrix("t", widths[-1], widths[0]))
+    return lv.Problem(lv.symbolic_weights(widths), law, sympy.Symbol("alpha"), step)
+
+
+def diabetes_problem(sampling: str) -> lv.Problem:
+    """The two-layer 10-2-1 network on diabetes, t = 1."""
+    from linvar.datasets import diabetes
+
+    weights = [
+        [["1/5", "-1/10", "3/10", "1/10", "-1/5", "1/10", "-1/5", "1/10", "3/10", "1/10"],
+         ["-1/10", "1/5", "1/10", "1/5", "1/10", "-1/5", "1/10", "1/5", "1/10", "-1/10"]],
+        [["1/2", "-2/5"]],
+    ]  # fmt: skip
+    return lv.Problem(weights, diabetes(), "1/20", 1, sampling)
+
+
+def rows() -> dict[str, tuple[float, Callable[[], Any]]]:
+    """Name -> (target in seconds on two cores, the derivation)."""
+    letters = {"A": [[1, 0, 2], [0, -1, 1], [1, 0, 0]], "B": [[0, 1, 0], [0, 0, 1], [1, 0, 0]], "C": [[1, -1, 0], [2, 0, 1], [0, 1, 1]]}
+    ten = [[["A", "B", "C"], ["A", "C"], ["B", "B"]], [["A", "B", "C", "A"], ["B", "C", "A"]], [["A"] * 3, ["B"] * 3, ["C"]],
+           [["A", "C", "B", "A", "B", "C", "A"]], [["A", "B"], ["B", "C"], ["C", "A"], ["A"]], [["A", "A", "B", "B", "C", "C", "A"]],
+           [["B", "C", "B", "C"], ["A", "B", "C"]], [["A"], ["B"], ["C"], ["A", "B", "C", "B"]], [["C", "C", "A"], ["B", "A", "C", "B"]],
+           [["A", "B"], ["A", "C"], ["B", "C", "A"]]]  # fmt: skip
+
+    def derive(problem: lv.Problem) -> Callable[[], Any]:
+        return lambda: lv.gradient_variance(problem)
+
+    return {
+        "widths 2-2-2, t=1": (0.05, derive(reference_problem("L2_222_t1"))),
+        "widths 2-2-2, t=2": (1.5, derive(reference_problem("L2_222_t2"))),
+        "widths 3-2-1, t=1": (0.3, derive(reference_problem("L2_321_t1"))),
+        "widths 1-1-1, t=3": (0.5, derive(lv.Problem([[["3/2"]], [["-1/2"]]], lv.Gaussian([[2]]), "1/10", 3))),
+        "widths 1-1-1, t=2, all symbols": (1.5, derive(symbolic_problem([1, 1, 1], 2))),
+        "widths 2-2-1, t=1, all symbols": (6.0, derive(symbolic_problem([2, 2, 1], 1))),
+        "diabetes 10-2-1, t=1, iid": (10.0, derive(diabetes_problem("iid"))),
+        "diabetes 10-2-1, t=1, without replacement": (10.0, derive(diabetes_problem("without_replacement"))),
+        "ten Wishart words of order 7, 3 x 3": (30.0, lambda: [lv.wishart_moment(word, letters) for word in ten]),
+    }
+
+
+def sympy_peer(method: str) -> Callable[[], Any]:
+    """Expand E ||G||^2 of widths 2-2-2, t = 1 given the batch, in SymPy: the squared norms alone, before any moment."""
+    import sympy
+
+    problem = reference_problem("L2_222_t1")
+    first, second = (sympy.Matrix(matrix) for matrix in problem.weights)
+    teacher = sympy.Matrix(problem.law.teacher)  # type: ignore[union-attr]
+    a, b, c = names = sympy.symbols("a b c")
+
+    def run() -> int:
+        rate = sympy.Rational(1, 10)
+        if method == "ring":
+            domain, *gens = sympy.ring(names, sympy.QQ)
+            lift: Callable[[Any], Any] = lambda value: domain(sympy.QQ(value.p, value.q))  # noqa: E731
+        else:
+            gens = [sympy.Poly(name, *names, domain="QQ") for name in names]
+            lift = lambda value: sympy.Poly(value, *names, domain="QQ")  # noqa: E731
+
+        def product(*factors: list[list[Any]]) -> list[list[Any]]:
+            left = factors[0]
+            for right in factors[1:]:
+                left = [[sum((x * right[k][j] for k, x in enumerate(row)), lift(sympy.Integer(0))) for j in range(2)] for row in left]
+            return left
+
+        def lifted(matrix: Any) -> list[list[Any]]:
+            return [[lift(matrix[i, j]) for j in range(2)] for i in range(2)]
+
+        def transposed(matrix: list[list[Any]]) -> list[list[Any]]:
+            return [list(column) for column in zip(*matrix)]
+
+        w1, w2, target = lifted(first), lifted(second), lifted(teacher)
+        s = [[gens[0], gens[1]], [gens[1], gens[2]]]
+        error = [[x - y for x, y in zip(r, q)] for r, q in zip(product(w2, w1), target)]
+        gradient = product(error, s)
+        g1, g2 = product(transposed(w2), gradient), product(gradient, transposed(w1))
+        scale = lift(rate)
+        w1 = [[x - scale * y for x, y in zip(r, q)] for r, q in zip(w1, g1)]
+        w2 = [[x - scale * y for x, y in zip(r, q)] for r, q in zip(w2, g2)]
+        error = [[x - y for x, y in zip(r, q)] for r, q in zip(product(w2, w1), target)]
+        g1, g2 = product(transposed(w2), error), product(error, transposed(w1))
+        total = sum((x * x for g in (g1, g2) for row in g for x in row), lift(sympy.Integer(0)))
+        return len(total.terms())
+
+    return run
+
+
+def flint_peer() -> Callable[[], Any]:
+    """The same expansion by linvar: W_1, and the squared norm of its population gradient."""
+    from linvar.symbolic.expansion import Expansion
+    from linvar.symbolic.last_step import LastStep
+    from linvar.symbolic.network import squared_norm
+
+    problem = reference_problem("L2_222_t1")
+
+    def run() -> int:
+        road = Expansion(problem)
+        last = LastStep(road.weights, problem.law, road.ring)
+        return len(sum((squared_norm(gradient) for gradient in last.mean_gradients()), road.ring.zero))
+
+    return run
+
+
+def median_seconds(function: Callable[[], Any], repeats: int) -> float:
+    """Median wall time after one warm-up."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peers", action="store_true")
+    arguments = parser.parse_args()
+    print(f"{platform.machine()}, Python {platform.python_version()}, medians of {arguments.repeats}\n")
+    print("| derivation | seconds | target |\n|---|---:|---:|")
+    for name, (target, function) in rows().items():
+        print(f"| {name} | {median_seconds(function, arguments.repeats):.3f} | {target:g} |", flush=True)
+    if arguments.peers:
+        ours = median_seconds(flint_peer(), arguments.repeats)
+        print("\n| expanding the same form, widths 2-2-2, t=1 | seconds | ratio to linvar |\n|---|---:|---:|")
+        print(f"| linvar (python-flint) | {ours:.4f} | 1 |")
+        for method in ("ring", "Poly"):
+            theirs = median_seconds(sympy_peer(method), arguments.repeats)
+            print(f"| SymPy `{method}` | {theirs:.4f} | {theirs / ours:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

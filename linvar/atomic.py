@@ -1,0 +1,101 @@
+"""Atomic writing: a reader sees the old file or the new one, never half of either.
+
+The bytes go to a temporary file beside the target, which then takes its place (``os.replace``). On any failure,
+Ctrl-C included, the temporary file goes and the old file stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write text (as UTF-8) or bytes to ``path``, all or nothing.
+
+    A symbolic link stays a link: the file it points to is replaced. An existing file keeps its permissions. A
+    device or pipe (``/dev/stdout``) cannot be replaced and is written to directly.
+
+    Args:
+        path: the file to write; its directory must exist.
+        content: text or bytes.
+
+    Raises:
+        OSError: the file cannot be written; the message names the path, the reason and the cure.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "note.txt", "kept")
+    ...     (Path(folder) / "note.txt").read_text()
+    'kept'
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    check_writable(path)
+    try:
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):
+            target.write_bytes(data)
+        else:
+            _replace(target, data, mode)
+    except OSError as error:
+        raise _clear(error, path, error.strerror or str(error)) from error
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that clearly cannot be written, before any work is spent on what would go there.
+
+    Raises:
+        OSError: the path is a directory, its directory does not exist, or one of them may not be written.
+
+    >>> check_writable(".")
+    Traceback (most recent call last):
+    IsADirectoryError: cannot write '.': it is a directory: give the path of a file
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise IsADirectoryError("it is a directory: give the path of a file")
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"there is no directory {str(target.parent)!r}: create it or give another path")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError("the file may not be written: give another path or change its permissions")
+        if not (target.exists() and not target.is_file()) and not os.access(target.parent, os.W_OK):
+            raise PermissionError(f"the directory {str(target.parent)!r} may not be written: give another path")
+    except ValueError as error:  # a null byte in the path
+        raise _clear(OSError(), path, f"{error}: give the path of a file") from error
+    except OSError as error:
+        raise _clear(error, path, error.strerror or str(error)) from error
+
+
+def _replace(target: Path, data: bytes, mode: int | None) -> None:
+    """Write beside the target, then put it in its place."""
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".linvar-", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    """The process's umask (it can only be read by setting it)."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _clear(error: OSError, path: str | os.PathLike[str], reason: str) -> OSError:
+    """The same kind of error, with a message that names the path."""
+    clear = type(error)(f"cannot write {os.fspath(path)!r}: {reason}")
+    clear.errno = error.errno
+    return clear

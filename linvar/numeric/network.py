@@ -1,0 +1,116 @@
+"""The linear network as a Flax module, and the loss of one example.
+
+This is all the numeric half knows about the network: how to apply it, and how bad an answer is. Gradients come
+from differentiating that loss, so that no mistake of the exact half can be repeated here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from linvar.problem import Problem
+
+Input: TypeAlias = Float[Array, " input"]
+Output: TypeAlias = Float[Array, " output"]
+
+
+class LinearNetwork(nnx.Module):
+    """A deep linear network without biases: x -> P x, with P = W_L ... W_1.
+
+    Args:
+        weights: W_1 first; W_l has shape (d_l, d_{l-1}).
+
+    >>> LinearNetwork([jnp.asarray([[1.0, 2.0]]), jnp.asarray([[3.0]])])(jnp.asarray([1.0, 1.0]))
+    Array([9.], dtype=float32)
+    """
+
+    def __init__(self, weights: Sequence[Float[Array, "_ _"]]) -> None:
+        self.layers = nnx.List([nnx.Param(weight) for weight in weights])
+
+    def __call__(self, inputs: Input) -> Output:
+        """P x for one input x, layer by layer."""
+        for weight in self.layers:
+            inputs = weight[...] @ inputs
+        return inputs
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """(W_1, ..., W_L)."""
+        return tuple(weight[...] for weight in self.layers)
+
+
+def loss(model: LinearNetwork, example: tuple[Input, Output]) -> Float[Array, ""]:
+    """The loss of ONE example: 1/2 ||P x - y||^2, a sum over coordinates, with the factor 1/2.
+
+    Args:
+        model: the network P.
+        example: (x, y), of shapes (d_0,) and (d_L,).
+
+    >>> network = LinearNetwork([jnp.asarray([[1.0, 2.0]])])
+    >>> float(loss(network, (jnp.asarray([1.0, 1.0]), jnp.asarray([1.0]))))
+    2.0
+    """
+    inputs, target = example
+    return 0.5 * jnp.sum((model(inputs) - target) ** 2)
+
+
+def batch_loss(
+    model: LinearNetwork, inputs: Float[Array, "batch input"], targets: Float[Array, "batch output"]
+) -> Float[Array, ""]:
+    """The loss of a batch: the MEAN over its examples of :func:`loss`."""
+    return jnp.mean(jax.vmap(loss, in_axes=(None, 0))(model, (inputs, targets)))
+
+
+def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetwork:
+    """The network of a problem at its initial weights, rounded to ``dtype``.
+
+    Args:
+        problem: a problem without symbols.
+        dtype: "float64" or "float32". A float64 network can only be used inside ``with jax.enable_x64(True):``.
+
+    Raises:
+        ValueError: the problem has symbols, or a weight is too large for ``dtype``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> problem = Problem(weights=[[["1/2", 1]]], law=Gaussian([[1, 0]]))
+    >>> network_from_problem(problem, dtype="float32").weights
+    (Array([[0.5, 1. ]], dtype=float32),)
+    """
+    require_numbers(problem)
+    weights = [to_floats(matrix, f"weights[{index}]", dtype) for index, matrix in enumerate(problem.weights)]
+    with jax.enable_x64(dtype == "float64"):
+        return LinearNetwork([jnp.asarray(weight) for weight in weights])
+
+
+def require_numbers(problem: Problem) -> None:
+    """Refuse a problem in which symbols occur."""
+    if problem.symbols:
+        names = ", ".join(str(symbol) for symbol in problem.symbols)
+        raise ValueError(
+            f"problem contains the symbols {names}: a simulation needs numbers, substitute them in weights, law and "
+            f"learning_rate first"
+        )
+
+
+def to_floats(entries: Any, name: str, dtype: str) -> np.ndarray:
+    """Nested tuples of exact numbers as a float array, each entry rounded once (correctly, at any length)."""
+    try:
+        rounded = np.asarray(_round(entries), dtype="float64")
+    except OverflowError:
+        rounded = np.asarray(math.inf)
+    if rounded.size and not np.max(np.abs(rounded)) <= np.finfo(dtype).max:
+        raise ValueError(f"{name} has an entry too large for dtype={dtype!r}: rescale the problem")
+    return rounded.astype(dtype)
+
+
+def _round(entries: Any) -> Any:
+    """float of every exact number; Fraction divides its two integers directly, however long they are."""
+    return [_round(entry) for entry in entries] if isinstance(entries, tuple) else float(entries)

@@ -1,0 +1,384 @@
+"""Many independent SGD runs from the same initial weights, and the moments of the gradient they end with.
+
+One run draws a fresh batch, updates every layer with ``jax.grad`` of the MEAN loss of the batch, ``step`` times
+(``lax.scan``), then draws one more fresh batch and returns the gradient G_t and the loss on it. Runs are mapped
+(``vmap``) in chunks that fit a byte budget. Run r at batch size b uses the key fold_in(fold_in(key, b), r), and
+its step s the key fold_in(run key, s): the draws depend neither on the chunk size nor on how many runs there are.
+
+What is averaged over runs is centred: a first pass finds the mean gradient m (relative to the first run's, so that
+runs that do not vary have exactly zero variance), a second one ||G_r - m||^2 and m . (G_r - m). Between the two the
+gradients are kept when they fit the budget; otherwise the same keys make the same runs again. Sums over runs are done
+on the host in float64, whatever the dtype of the runs.
+
+Standard errors, with C = Cov(G), D = ||G - E G||^2 and R runs (Hoeffding's exact variance of a U-statistic):
+
+    variance        Var(D) / R + 2 tr(C^2) / (R (R - 1))
+    squared mean    4 m^T C m / R + 2 tr(C^2) / (R (R - 1))
+    second moment   Var(||G||^2) / R                         loss: likewise
+
+tr(C^2) is estimated without bias from disjoint quadruples of runs, E [(G_1 - G_2) . (G_3 - G_4) / 2]^2; so the
+second-order term keeps a squared mean of zero from having a standard error of zero.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Float64, Key, UInt
+
+from linvar.numeric.estimates import Estimate
+from linvar.numeric.network import batch_loss, network_from_problem, require_numbers, to_floats
+from linvar.numeric.sampling import sampler_from_problem
+from linvar.problem import Problem
+
+#: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
+CPU_CHUNK_BYTES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryMoments:
+    """Moments of the batch gradient G_t over independent SGD runs, at one batch size, given the INITIAL weights.
+
+    Every estimate is unbiased (float rounding aside) and comes with a standard error (see the module docstring).
+    If any run left the floating-point range, every estimate is NaN and ``nonfinite_runs`` counts those runs.
+
+    Attributes:
+        batch_size: b.
+        step: t, the number of updates made before the gradient is measured.
+        runs: R, the number of independent runs.
+        nonfinite_runs: runs whose gradient, its squared norm or the loss is NaN or infinite.
+        variance: tr Cov(G_t) = E||G_t||^2 - ||E G_t||^2 over all layers; divisor R - 1.
+        second_moment: E||G_t||^2.
+        squared_mean: ||E G_t||^2, estimated as ||mean||^2 - variance / R; may come out negative.
+        loss: E of the population loss at the weights W_t, from the batch G_t is measured on.
+        variance_per_layer, second_moment_per_layer, squared_mean_per_layer: the same, W_1 first.
+        second_moment_terms: (runs, layers): ||G_r||^2; ``second_moment_per_layer`` is their mean over runs.
+        variance_terms: (runs, layers): ||G_r - mean||^2 R / (R - 1); ``variance_per_layer`` is their mean.
+        loss_terms: (runs,): the loss of each run's last batch at W_t; ``loss`` is their mean.
+    """
+
+    batch_size: int
+    step: int
+    runs: int
+    nonfinite_runs: int
+    variance: Estimate
+    second_moment: Estimate
+    squared_mean: Estimate
+    loss: Estimate
+    variance_per_layer: tuple[Estimate, ...]
+    second_moment_per_layer: tuple[Estimate, ...]
+    squared_mean_per_layer: tuple[Estimate, ...]
+    second_moment_terms: Float64[np.ndarray, "runs layers"]
+    variance_terms: Float64[np.ndarray, "runs layers"]
+    loss_terms: Float64[np.ndarray, " runs"]
+
+    def __repr__(self) -> str:
+        return (
+            f"TrajectoryMoments(batch_size={self.batch_size}, step={self.step}, variance={self.variance}, "
+            f"second_moment={self.second_moment}, squared_mean={self.squared_mean}, loss={self.loss})"
+        )
+
+
+def simulate(
+    key: Key[Array, ""],
+    problem: Problem,
+    *,
+    batch_sizes: Sequence[int],
+    runs: int,
+    dtype: str = "float64",
+    step: int | None = None,
+    byte_budget: int = 2**28,
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[int, TrajectoryMoments]:
+    """Simulate SGD on a problem and estimate the moments of its batch gradient, conditioned on the initial weights.
+
+    Runs at different batch sizes are independent, and so are the batches of different steps. The result is a
+    function of (key, problem, batch size, runs, dtype); ``byte_budget`` and the other batch sizes change at most
+    the rounding.
+
+    Args:
+        key: a typed key, ``jax.random.key(seed)``.
+        problem: a problem without symbols; its law, sampling, learning rates and step are used.
+        batch_sizes: the values of b, integers >= 1, and <= n without replacement.
+        runs: number of independent runs for each b, >= 2.
+        dtype: "float64" (for checks) or "float32", of the runs; no global flag is touched.
+        step: t, instead of ``problem.step``.
+        byte_budget: bytes a chunk of runs may take, and the gradients kept between the two passes may take. What
+            grows with ``runs`` beside it is a few floats a run and layer.
+        progress: called as ``progress(done, total)`` after each chunk, in runs over all batch sizes and passes.
+
+    Returns:
+        One :class:`TrajectoryMoments` for each batch size, keyed by it.
+
+    Raises:
+        TypeError: ``key`` is not a typed key, or an argument has the wrong type.
+        ValueError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, or a
+            single run that does not fit ``byte_budget``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))  # G = 3 S, S the mean of b squared normals
+    >>> simulate(jax.random.key(0), problem, batch_sizes=[4], runs=4000)[4].variance.z(18 / 4) < 4
+    True
+    """
+    _check_key(key)
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem={problem!r} is a {type(problem).__name__}: give a linvar.Problem")
+    require_numbers(problem)
+    if step is not None:
+        problem = problem.replace(step=step)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype={dtype!r} is unknown: write 'float64' or 'float32'")
+    sizes = _check_batch_sizes(batch_sizes, problem)
+    runs = _integer(runs, "runs")
+    if runs < 2:
+        raise ValueError(f"runs={runs}: a variance over runs needs at least 2")
+    byte_budget = _integer(byte_budget, "byte_budget")
+
+    keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
+    total, done = runs * len(sizes) * (1 if keep else 2), 0
+
+    def report(count: int) -> None:
+        """Count finished runs."""
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+        plan = _Plan(problem, dtype, byte_budget)
+        return {
+            size: _moments(partial(plan.run, key, size, runs, report), size, runs, problem, keep) for size in sizes
+        }
+
+
+class _Plan:
+    """A problem in floating point, ready to run."""
+
+    def __init__(self, problem: Problem, dtype: str, byte_budget: int) -> None:
+        self.network = network_from_problem(problem, dtype)
+        self.sampler = sampler_from_problem(problem, dtype)
+        self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
+        self.byte_budget = byte_budget
+        self.itemsize = np.dtype(dtype).itemsize
+        self.widths = problem.widths
+
+    def run(
+        self, key: Key[Array, ""], batch_size: int, runs: int, report: Callable[[int], None]
+    ) -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
+        """Chunks of runs in order: index of the first one, gradients (runs, entries) of each layer, losses (runs,)."""
+        size = self._chunk_size(batch_size, runs)
+        graph, params = nnx.split(self.network)
+        key = jax.random.fold_in(key, batch_size)
+        for start in range(0, runs, size):
+            indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
+            gradients, losses = _run_chunk(graph, batch_size, key, indices, params, self.sampler, self.rates)
+            count = min(size, runs - start)
+            layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in gradients]
+            yield start, layers, np.asarray(losses, "float64")[:count]
+            report(count)
+
+    def _chunk_size(self, batch_size: int, runs: int) -> int:
+        """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
+        entries = sum(a * b for a, b in zip(self.widths, self.widths[1:]))
+        one_run = self.itemsize * (6 * entries + 3 * batch_size * sum(self.widths))
+        one_run += self.sampler.bytes_per_batch(batch_size)
+        if one_run > self.byte_budget:
+            raise ValueError(
+                f"byte_budget={self.byte_budget}: one run with batch size {batch_size} needs about {one_run} bytes; "
+                f"raise byte_budget to that or lower batch_sizes"
+            )
+        target = min(self.byte_budget, CPU_CHUNK_BYTES) if jax.default_backend() == "cpu" else self.byte_budget
+        chunks = -(-runs // max(1, target // one_run))
+        return -(-runs // chunks)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _run_chunk(
+    graph: Any,
+    batch_size: int,
+    key: Key[Array, ""],
+    indices: UInt[Array, " runs"],
+    params: Any,
+    sampler: Any,
+    rates: Float[Array, " steps"],
+) -> tuple[tuple[Float[Array, "runs _ _"], ...], Float[Array, " runs"]]:
+    """The last gradient, layer by layer, and the last loss of each of the runs ``indices``."""
+
+    def batch_value(params: Any, key: Any) -> Any:
+        """Mean loss of the batch drawn with this key."""
+        return batch_loss(nnx.merge(graph, params), *sampler.draw(key, batch_size))
+
+    def one_run(index: Any) -> Any:
+        """One SGD run."""
+        run_key = jax.random.fold_in(key, index)
+
+        def advance(state: Any, now: Any) -> tuple[Any, None]:
+            """Measure the gradient on a fresh batch, then update all layers at once."""
+            step, rate = now
+            value, gradient = jax.value_and_grad(batch_value)(state[0], jax.random.fold_in(run_key, step))
+            updated = jax.tree.map(lambda weight, slope: weight - rate * slope, state[0], gradient)
+            return (updated, gradient, value), None
+
+        # one more step than updates, with rate 0: its gradient is the one wanted, and the program is half as long
+        steps = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
+        start = (params, params, jnp.zeros((), rates.dtype))
+        (_, gradient, value), _ = jax.lax.scan(advance, start, (steps, jnp.append(rates, 0)))
+        return nnx.merge(graph, gradient).weights, value
+
+    return jax.vmap(one_run)(indices)
+
+
+def _moments(chunks: Callable[[], Any], batch_size: int, runs: int, problem: Problem, keep: bool) -> TrajectoryMoments:
+    """Two passes over the runs: mean, then deviations from it."""
+    depth, losses = problem.depth, np.empty(runs)
+    norms, deviations, projections = (np.empty((runs, depth)) for _ in range(3))
+    pilot: list[np.ndarray] = []
+    sums: list[np.ndarray] = []
+    kept = []
+    with np.errstate(all="ignore"):  # runs that overflow are counted below, not warned about
+        for start, layers, values in chunks():
+            here = slice(start, start + len(values))
+            pilot = pilot or [layer[0].copy() for layer in layers]
+            shifted = [np.sum(layer - center, axis=0) for layer, center in zip(layers, pilot)]
+            sums = [old + new for old, new in zip(sums, shifted)] if sums else shifted
+            norms[here] = np.stack([_dot(layer, layer) for layer in layers], axis=1)
+            losses[here] = values
+            if keep:
+                kept.append((start, layers, values))
+        mean = [center + total / runs for center, total in zip(pilot, sums)]
+        quadruples, held = [], [np.empty((0, center.size)) for center in pilot]
+        for start, layers, values in kept if keep else chunks():
+            here = slice(start, start + len(values))
+            centered = [layer - center for layer, center in zip(layers, mean)]
+            deviations[here] = np.stack([_dot(layer, layer) for layer in centered], axis=1)
+            projections[here] = np.stack([_dot(layer, center) for layer, center in zip(centered, mean)], axis=1)
+            held = [np.concatenate([rest, layer]) for rest, layer in zip(held, centered)]
+            whole = len(held[0]) // 4 * 4
+            quadruples.append(np.stack([_quadruple_products(layer[:whole]) for layer in held], axis=1))
+            held = [layer[whole:] for layer in held]
+        finite = np.isfinite(losses) & np.isfinite(norms).all(axis=1)
+        terms = _Terms(norms, deviations * (runs / (runs - 1)), projections, np.concatenate(quadruples), losses)
+        squared_means = np.array([_dot(center, center) for center in mean])
+        return _summarize(terms, squared_means, batch_size, problem.step, int(np.sum(~finite)))
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is kept of the runs: a few numbers a run and layer, a sum over layers where a total is wanted."""
+
+    norms: np.ndarray  # ||G_r||^2
+    deviations: np.ndarray  # ||G_r - mean||^2 R / (R - 1)
+    projections: np.ndarray  # mean . (G_r - mean)
+    quadruples: np.ndarray  # (G_1 - G_2) . (G_3 - G_4) / 2 over disjoint quadruples of runs
+    losses: np.ndarray
+
+
+def _summarize(
+    terms: _Terms, squared_means: np.ndarray, batch_size: int, step: int, nonfinite: int
+) -> TrajectoryMoments:
+    """All estimates with their standard errors."""
+    runs, depth = terms.norms.shape
+
+    def average(values: np.ndarray, extra: float = 0.0) -> Estimate:
+        """Mean over runs; ``extra`` is added to the squared standard error."""
+        if nonfinite:
+            return Estimate(math.nan, math.nan, runs)
+        # centred on the first term: equal terms have exactly zero spread
+        value = float(values[0] + np.mean(values - values[0]))
+        spread = np.sum((values - value) ** 2) / (runs - 1)
+        return Estimate(value, float(np.sqrt(spread / runs + extra)), runs)
+
+    def estimates(columns: Any) -> tuple[Estimate, Estimate, Estimate]:
+        """Variance, second moment and squared mean of some layers together."""
+        deviations = terms.deviations[:, columns].sum(axis=1)
+        variance_value = float(np.mean(deviations))
+        products = terms.quadruples[:, columns].sum(axis=1)
+        # tr(C^2) <= (tr C)^2 stands in when there is no quadruple
+        square_trace = float(np.mean(products**2)) if len(products) else variance_value**2
+        second_order = 2 * square_trace / (runs * (runs - 1))
+        variance = average(deviations, second_order)
+        second_moment = average(terms.norms[:, columns].sum(axis=1))
+        if nonfinite:
+            return variance, second_moment, Estimate(math.nan, math.nan, runs)
+        along = float(np.sum(terms.projections[:, columns].sum(axis=1) ** 2)) / (runs - 1)
+        along = max(along - square_trace / runs, 0.0)  # the estimated mean has noise of its own
+        value = float(squared_means[columns].sum()) - variance_value / runs
+        return variance, second_moment, Estimate(value, math.sqrt(4 * along / runs + second_order), runs)
+
+    per_layer = [estimates([layer]) for layer in range(depth)]
+    variance, second_moment, squared_mean = estimates(list(range(depth)))
+    return TrajectoryMoments(
+        batch_size=batch_size,
+        step=step,
+        runs=runs,
+        nonfinite_runs=nonfinite,
+        variance=variance,
+        second_moment=second_moment,
+        squared_mean=squared_mean,
+        loss=average(terms.losses),
+        variance_per_layer=tuple(layer[0] for layer in per_layer),
+        second_moment_per_layer=tuple(layer[1] for layer in per_layer),
+        squared_mean_per_layer=tuple(layer[2] for layer in per_layer),
+        second_moment_terms=terms.norms,
+        variance_terms=terms.deviations,
+        loss_terms=terms.losses,
+    )
+
+
+def _dot(first: np.ndarray, second: np.ndarray) -> Any:
+    """Inner products along the last axis."""
+    return np.einsum("...i,...i->...", first, second)
+
+
+def _quadruple_products(rows: np.ndarray) -> np.ndarray:
+    """(g_1 - g_2) . (g_3 - g_4) / 2 for each four rows in order."""
+    differences = rows[0::2] - rows[1::2]
+    return _dot(differences[0::2], differences[1::2]) / 2
+
+
+def _check_key(key: Any) -> None:
+    """Refuse anything but one typed key."""
+    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise TypeError(f"key={key!r} is not a typed key: give jax.random.key(seed)")
+    if key.shape != ():
+        raise TypeError(f"key has shape {key.shape}: give one key, jax.random.key(seed)")
+
+
+def _check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
+    """Integers in range, each once."""
+    try:
+        values = tuple(batch_sizes)
+    except TypeError:
+        kind = type(batch_sizes).__name__
+        raise TypeError(f"batch_sizes={batch_sizes!r} is a {kind}: give a list, [1, 4, 16]") from None
+    if not values:
+        raise ValueError(f"batch_sizes={batch_sizes!r} is empty: give at least one batch size")
+    sizes = tuple(dict.fromkeys(_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(values)))
+    for size in sizes:
+        if size < 1:
+            raise ValueError(f"batch_sizes contains {size}: a batch has at least 1 example")
+        if problem.sampling == "without_replacement" and size > problem.dataset_size:  # type: ignore[operator]
+            raise ValueError(
+                f"batch_sizes contains {size}, but the data set has {problem.dataset_size} examples: without "
+                f"replacement give at most {problem.dataset_size}, or use sampling='iid'"
+            )
+    return sizes
+
+
+def _integer(value: Any, name: str) -> int:
+    """An int, or an integer of NumPy; no truth value, no float."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}={value!r} is a truth value: give an integer")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}: give an integer") from None

@@ -1,0 +1,83 @@
+"""Batches: every subset equally likely, Gaussian moments right, singular covariances without stray noise."""
+
+from itertools import combinations
+from math import comb
+
+import jax
+import numpy as np
+import pytest
+
+from linvar.laws import Dataset, Gaussian
+from linvar.numeric.sampling import random_subset, sampler_from_problem
+from linvar.problem import Problem
+
+DRAWS = 20_000
+
+
+def subset_counts(size, count):
+    """How often each subset came up in DRAWS draws with a fixed key."""
+    keys = jax.random.split(jax.random.key(7), DRAWS)
+    rows = np.sort(jax.vmap(lambda key: random_subset(key, size, count))(keys), axis=1)
+    found, counts = np.unique(rows, axis=0, return_counts=True)
+    return {tuple(map(int, row)): int(n) for row, n in zip(found, counts)}
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 1), (5, 1), (5, 2), (5, 3), (5, 4), (6, 3), (5, 5)])
+def test_every_subset_is_equally_likely(size, count):
+    counts = subset_counts(size, count)
+    assert set(counts) <= set(combinations(range(size), count))
+    cells = comb(size, count)
+    expected = DRAWS / cells
+    chi_square = sum((counts.get(cell, 0) - expected) ** 2 / expected for cell in combinations(range(size), count))
+    # chi-square with cells - 1 degrees of freedom: mean + 5 standard deviations
+    assert chi_square <= (cells - 1) + 5 * np.sqrt(2 * (cells - 1))
+    # the same budget rejects one cell taken 1.5 times as often as it should be
+    if cells > 1:
+        assert 0.25 * expected > (cells - 1) + 5 * np.sqrt(2 * (cells - 1))
+
+
+def test_the_rows_of_a_large_subset_are_distinct():
+    for count in (1, 222, 442):
+        rows = np.asarray(random_subset(jax.random.key(count), 442, count))
+        assert len(set(rows.tolist())) == count and rows.min() >= 0 and rows.max() < 442
+
+
+def sample(law, count=100_000, sampling="iid"):
+    """One large batch, as NumPy float64."""
+    problem = Problem([[[0] * law.input_width] * law.target_width], law, sampling=sampling)
+    with jax.enable_x64(True):
+        inputs, targets = sampler_from_problem(problem).draw(jax.random.key(3), count)
+        return np.asarray(inputs), np.asarray(targets)
+
+
+def test_gaussian_mean_covariance_and_noise():
+    covariance = np.array([[4.0, 2.0, 0.0], [2.0, 3.0, 1.0], [0.0, 1.0, 1.0]])
+    law = Gaussian([[1, -1, 2]], [[4, 2, 0], [2, 3, 1], [0, 1, 1]], [1, 0, -2], "1/4")
+    x, y = sample(law)
+    noise = y - x @ np.array([[1.0], [-1.0], [2.0]])
+    scale = 1 / np.sqrt(len(x))
+    assert np.all(np.abs(x.mean(axis=0) - [1, 0, -2]) < 5 * scale * np.sqrt(np.diag(covariance)))
+    spread = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2)  # sd of a product of normals
+    assert np.all(np.abs(np.cov(x.T) - covariance) < 5 * scale * spread)
+    assert not np.all(np.abs(1.5 * np.cov(x.T) - covariance) < 5 * scale * spread)
+    assert abs(noise.var() - 0.25) < 5 * scale * 0.25 * np.sqrt(2)
+    assert np.all(np.abs((noise * (x - [1, 0, -2])).mean(axis=0)) < 5 * scale * 0.5 * np.sqrt(np.diag(covariance)))
+
+
+def test_singular_covariance_leaves_a_bias_exactly_constant():
+    x, y = sample(Gaussian([[1, 1]], [[0, 0], [0, 2]], [1, 0]), count=1000)
+    assert np.all(x[:, 0] == 1) and x[:, 1].std() > 1
+    x, _ = sample(Gaussian([[1, 1, 1]], [[1, 1, 2], [1, 1, 2], [2, 2, 5]]), count=1000)
+    assert np.all(x[:, 0] == x[:, 1]) and np.linalg.matrix_rank(np.cov(x.T)) == 2
+
+
+def test_noise_free_targets_are_the_teacher():
+    x, y = sample(Gaussian([[2, 0], [1, 1]]), count=100)
+    np.testing.assert_allclose(y, x @ np.array([[2.0, 1.0], [0.0, 1.0]]), rtol=1e-14)
+
+
+def test_rows_keep_their_targets():
+    law = Dataset([[1], [2], [3]], [10, 20, 30])
+    for sampling in ("iid", "without_replacement"):
+        x, y = sample(law, 3, sampling)
+        np.testing.assert_array_equal(10 * x, y)

@@ -1,0 +1,302 @@
+"""SGD runs: against enumeration, hand-computed values and the exact reference values, with stated budgets.
+
+Tolerances are 5 standard errors at fixed keys; each comparison also rejects 3/2 and 2/3 of the truth.
+"""
+
+import json
+import math
+from fractions import Fraction
+from functools import partial
+from itertools import combinations, product
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from linvar.laws import Dataset, Gaussian
+from linvar.numeric import trajectories
+from linvar.numeric.trajectories import simulate
+from linvar.problem import Problem
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "variance.json"
+CASES = [case for case in json.loads(REFERENCE.read_text())["cases"] if case["t"] <= 1]
+KEY = jax.random.key(20)
+TINY = Problem(
+    weights=[[[1, 0], ["1/2", 1]], [[1, "-1/2"]]],
+    law=Dataset([[1, 2], [0, 1], [-1, 1], [2, "1/2"]], [3, 2, -1, "9/2"]),
+    learning_rate="1/10",
+)
+
+
+def check(estimate, truth):
+    """Within 5 standard errors of the truth, and not of 3/2 or 2/3 of it."""
+    if truth == 0:
+        assert estimate.value == 0 or abs(estimate.z(0)) < 5
+        return
+    assert abs(estimate.z(truth, rounding=1e-12)) < 5, (estimate, truth)
+    assert abs(estimate.z(1.5 * truth)) > 5 and abs(estimate.z(truth / 1.5)) > 5, (estimate, truth)
+
+
+def _append(calls, *arguments):
+    """A progress callback that remembers."""
+    calls.append(arguments)
+
+
+def enumerate_runs(problem, batch_size):
+    """Every run on a tiny data set, by loops and central differences: gradients of each layer, one row a run; losses.
+
+    A central difference of step 1/2 of the loss in one entry is exact: the loss is quadratic in each entry.
+    """
+    x = np.array([[float(v) for v in row] for row in problem.law.inputs])
+    y = np.array([[float(v) for v in row] for row in problem.law.targets])
+    rows = range(len(x))
+    choose = product(rows, repeat=batch_size) if problem.sampling == "iid" else combinations(rows, batch_size)
+    batches = [list(batch) for batch in choose]
+
+    def batch_loss(weights, batch):
+        end_to_end = np.eye(x.shape[1])
+        for weight in weights:
+            end_to_end = weight @ end_to_end
+        return 0.5 * np.sum((x[batch] @ end_to_end.T - y[batch]) ** 2) / len(batch)
+
+    def gradient(weights, batch):
+        slopes = []
+        for layer, weight in enumerate(weights):
+            slope = np.zeros_like(weight)
+            for index in np.ndindex(weight.shape):
+                values = []
+                for shift in (0.5, -0.5):
+                    moved = [w.copy() for w in weights]
+                    moved[layer][index] += shift
+                    values.append(batch_loss(moved, batch))
+                slope[index] = values[0] - values[1]
+            slopes.append(slope)
+        return slopes
+
+    states = [[np.array([[float(v) for v in row] for row in matrix]) for matrix in problem.weights]]
+    for rate in problem.learning_rates:
+        states = [
+            [w - float(rate) * g for w, g in zip(weights, gradient(weights, batch))]
+            for weights in states
+            for batch in batches
+        ]
+    last = [gradient(weights, batch) for weights in states for batch in batches]
+    losses = [batch_loss(weights, list(rows)) for weights in states]
+    return [np.array([slopes[layer].ravel() for slopes in last]) for layer in range(problem.depth)], np.array(losses)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "batch_size", "step"),
+    [("iid", 1, 0), ("iid", 3, 0), ("iid", 2, 1), ("without_replacement", 1, 0), ("without_replacement", 3, 0),
+     ("without_replacement", 2, 1), ("without_replacement", 3, 2)],
+)  # fmt: skip
+def test_against_every_run_of_a_tiny_data_set(sampling, batch_size, step):
+    problem = TINY.replace(sampling=sampling, step=step)
+    moments = simulate(KEY, problem, batch_sizes=[batch_size], runs=20_000)[batch_size]
+    layers, losses = enumerate_runs(problem, batch_size)
+    variances = [layer.var(axis=0).sum() for layer in layers]
+    second_moments = [(layer**2).sum(axis=1).mean() for layer in layers]
+    squared_means = [(layer.mean(axis=0) ** 2).sum() for layer in layers]
+    check(moments.loss, losses.mean())
+    for total, per_layer, truths in [
+        (moments.variance, moments.variance_per_layer, variances),
+        (moments.second_moment, moments.second_moment_per_layer, second_moments),
+        (moments.squared_mean, moments.squared_mean_per_layer, squared_means),
+    ]:
+        check(total, sum(truths))
+        for estimate, truth in zip(per_layer, truths, strict=True):
+            check(estimate, truth)
+
+
+@pytest.mark.parametrize(("sampling", "factor"), [("iid", 1 / 3), ("without_replacement", (4 - 3) / (3 * (4 - 1)))])
+def test_at_step_zero_the_variance_is_a_factor_times_the_trace_over_examples(sampling, factor):
+    moments = simulate(KEY, TINY.replace(sampling=sampling), batch_sizes=[3], runs=20_000)[3]
+    layers, _ = enumerate_runs(TINY, 1)
+    check(moments.variance, factor * sum(layer.var(axis=0).sum() for layer in layers))
+
+
+def test_by_hand_width_one():
+    """w = 2, teacher -1, x standard normal: G = 3 S, so E||G||^2 = 9 (1 + 2/b), ||E G||^2 = 9, loss 9/2."""
+    problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))
+    for b, moments in simulate(KEY, problem, batch_sizes=[1, 8], runs=20_000).items():
+        check(moments.variance, 18 / b)
+        check(moments.second_moment, 9 + 18 / b)
+        check(moments.squared_mean, 9)
+        check(moments.loss, 4.5)
+
+
+def test_a_learning_rate_a_step():
+    """Width one: E (w - w*) shrinks by (1 - 1/2)(1 - 1/4), whatever b."""
+    problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]), learning_rate=["1/2", "1/4"], step=2)
+    moments = simulate(KEY, problem, batch_sizes=[64], runs=4000)[64]
+    check(moments.squared_mean, (3 * 0.5 * 0.75) ** 2)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_against_the_exact_reference(case):
+    problem = Problem(case["weights"], Gaussian(case["teacher"]), case["alpha"], case["t"])
+    results = simulate(KEY, problem, batch_sizes=[4, 16], runs=16_000)
+    for b, moments in results.items():
+        for estimate, name in [
+            (moments.variance, "coefficients_in_u"),
+            (moments.second_moment, "second_moment_in_u"),
+            (moments.squared_mean, "squared_mean_in_u"),
+        ]:
+            check(estimate, float(sum(Fraction(c) / b**k for k, c in enumerate(case[name]))))
+
+
+def test_the_whole_data_set_without_replacement_has_exactly_zero_variance():
+    for step in (0, 2):
+        problem = TINY.replace(sampling="without_replacement", step=step)
+        moments = simulate(KEY, problem, batch_sizes=[4], runs=50)[4]
+        assert moments.variance.value == 0 and moments.variance.standard_error == 0
+        assert moments.second_moment.standard_error == 0 and moments.squared_mean.standard_error == 0
+        truth = sum((layer.mean(axis=0) ** 2).sum() for layer in enumerate_runs(problem, 4)[0])
+        assert moments.squared_mean.value == pytest.approx(truth, rel=1e-12)  # float64
+
+
+def test_a_perfect_fit_has_nothing_at_all():
+    problem = Problem(weights=[[[1, 2]], [[1]]], law=Gaussian([[1, 2]]), learning_rate="1/10", step=1)
+    moments = simulate(KEY, problem, batch_sizes=[2], runs=10)[2]
+    for name in ("variance", "second_moment", "squared_mean", "loss"):
+        assert getattr(moments, name).value == 0
+    assert moments.variance.z(0) == 0
+
+
+def test_a_zero_mean_still_has_a_standard_error():
+    """w = w*, noisy targets: E G = 0. Over repeats the z-scores of the squared mean have spread about 1."""
+    problem = Problem(weights=[[[1, 0]]], law=Gaussian([[1, 0]], noise_variance=1))
+    keys = jax.random.split(KEY, 60)
+    scores = [simulate(key, problem, batch_sizes=[2], runs=200)[2].squared_mean.z(0) for key in keys]
+    # mean of 60 scores: s.e. 0.13; a standard error that forgot the second order would send them to infinity
+    assert abs(np.mean(scores)) < 0.6 and 0.6 < np.std(scores) < 1.6
+
+
+def test_standard_errors_are_the_spread_over_repeats():
+    problem = TINY.replace(step=1)
+    repeats = [simulate(key, problem, batch_sizes=[2], runs=400)[2] for key in jax.random.split(KEY, 80)]
+    for name in ("variance", "second_moment", "squared_mean", "loss"):
+        estimates = [getattr(moments, name) for moments in repeats]
+        ratio = np.std([e.value for e in estimates]) / np.mean([e.standard_error for e in estimates])
+        assert 0.7 < ratio < 1.4  # the spread of 80 repeats is known to 8 %, 4 of them
+
+
+def test_the_terms_average_to_the_estimates():
+    moments = simulate(KEY, TINY.replace(step=1), batch_sizes=[2], runs=500)[2]
+    assert moments.variance_terms.shape == moments.second_moment_terms.shape == (500, 2)
+    assert moments.loss_terms.shape == (500,)
+    for terms, total, per_layer in [
+        (moments.variance_terms, moments.variance, moments.variance_per_layer),
+        (moments.second_moment_terms, moments.second_moment, moments.second_moment_per_layer),
+    ]:
+        np.testing.assert_allclose(terms.mean(axis=0), [estimate.value for estimate in per_layer], rtol=1e-12)
+        np.testing.assert_allclose(terms.sum(axis=1).mean(), total.value, rtol=1e-12)
+    assert moments.variance.value + moments.squared_mean.value == pytest.approx(moments.second_moment.value, rel=1e-12)
+
+
+# 203 gradients of 6 floats are 9,744 bytes: a smaller budget also makes every run twice instead of keeping it
+@pytest.mark.parametrize(("sampling", "budget", "twice"), [("iid", 9_800, False), ("without_replacement", 5_000, True)])
+def test_the_answer_does_not_depend_on_the_chunks(sampling, budget, twice, monkeypatch):
+    problem = TINY.replace(sampling=sampling, step=1)
+    whole = simulate(KEY, problem, batch_sizes=[2], runs=203)[2]
+    sizes = []
+    original = trajectories._Plan._chunk_size
+    monkeypatch.setattr(trajectories._Plan, "_chunk_size", lambda *a: sizes.append(original(*a)) or sizes[-1])
+    calls = []
+    record = partial(_append, calls)
+    small = simulate(KEY, problem, batch_sizes=[2], runs=203, byte_budget=budget, progress=record)[2]
+    assert 1 <= sizes[-1] < 30
+    assert calls[-1] == (203 * (1 + twice),) * 2
+    for name in ("variance_terms", "second_moment_terms", "loss_terms"):  # float64, other orders of summation
+        np.testing.assert_allclose(getattr(small, name), getattr(whole, name), rtol=1e-10, atol=1e-13)
+    for name in ("variance", "squared_mean", "loss"):
+        here, there = getattr(small, name), getattr(whole, name)
+        np.testing.assert_allclose(here.value, there.value, rtol=1e-11)
+        np.testing.assert_allclose(here.standard_error, there.standard_error, rtol=1e-9)
+
+
+def test_runs_and_batch_sizes_have_keys_of_their_own():
+    problem = TINY.replace(step=1)
+    both = simulate(KEY, problem, batch_sizes=[2, 3, 2], runs=64)
+    assert list(both) == [2, 3]
+    np.testing.assert_array_equal(both[2].loss_terms, simulate(KEY, problem, batch_sizes=[2], runs=64)[2].loss_terms)
+    longer = simulate(KEY, problem, batch_sizes=[2], runs=80)[2]
+    np.testing.assert_allclose(both[2].loss_terms, longer.loss_terms[:64], rtol=1e-12)
+    other = simulate(jax.random.key(21), problem, batch_sizes=[2], runs=64)[2]
+    assert not np.allclose(both[2].loss_terms, other.loss_terms)
+
+
+def test_float32_and_no_global_flag():
+    before = jnp.zeros(1).dtype
+    problem = TINY.replace(step=1)
+    single = simulate(KEY, problem, batch_sizes=[2], runs=20_000, dtype="float32")[2]
+    assert single.variance_terms.dtype == "float64"  # sums over runs are done in float64
+    check(single.variance, sum(layer.var(axis=0).sum() for layer in enumerate_runs(problem, 2)[0]))
+    assert np.array_equal(single.loss_terms, single.loss_terms.astype("float32"))
+    double = simulate(KEY, problem, batch_sizes=[2], runs=9)[2].loss_terms
+    assert not np.array_equal(double, double.astype("float32"))
+    assert jnp.zeros(1).dtype == before
+
+
+def test_it_compiles_once_for_a_batch_size():
+    problem = TINY.replace(step=1)
+    simulate(KEY, problem, batch_sizes=[2], runs=64)
+    count = trajectories._run_chunk._cache_size()
+    simulate(jax.random.key(5), problem, batch_sizes=[2], runs=64)
+    simulate(KEY, problem.replace(learning_rate="1/7", weights=[[[3, 0], [0, 1]], [[1, 5]]]), batch_sizes=[2], runs=64)
+    assert trajectories._run_chunk._cache_size() == count
+    simulate(KEY, problem, batch_sizes=[4], runs=64)
+    assert trajectories._run_chunk._cache_size() == count + 1
+
+
+def test_runs_that_diverge_are_counted_and_poison_the_estimates():
+    problem = Problem(weights=[[[10]], [[10]], [[10]]], law=Gaussian([[1]]), learning_rate=1000, step=5)
+    moments = simulate(KEY, problem, batch_sizes=[1], runs=20)[1]
+    assert moments.nonfinite_runs == 20
+    for name in ("variance", "second_moment", "squared_mean", "loss"):
+        assert math.isnan(getattr(moments, name).value) and math.isnan(getattr(moments, name).standard_error)
+    assert simulate(KEY, TINY, batch_sizes=[1], runs=20)[1].nonfinite_runs == 0
+
+
+@pytest.mark.parametrize("key", [0, None, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0), 2)])
+def test_a_typed_key_is_required(key):
+    with pytest.raises(TypeError, match=r"^key.*jax\.random\.key\(seed\)"):
+        trajectories._check_key(key)  # directly: while annotations are checked, simulate stops before its own message
+    with pytest.raises(TypeError, match="key"):
+        simulate(key, TINY, batch_sizes=[1], runs=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_sizes": [0]}, ValueError, "batch_sizes contains 0: .* at least 1"),
+        ({"batch_sizes": [5]}, ValueError, "batch_sizes contains 5, .* 4 examples: .* sampling='iid'"),
+        ({"batch_sizes": []}, ValueError, "empty"),
+        ({"batch_sizes": [True]}, TypeError, "truth value"),
+        ({"runs": 1}, ValueError, "runs=1: .* at least 2"),
+        ({"dtype": "float16"}, ValueError, "dtype='float16'"),
+        ({"step": -1}, ValueError, "step=-1"),
+        ({"byte_budget": 100}, ValueError, "byte_budget=100: one run with batch size 2 needs about [0-9]+ bytes"),
+    ],
+)
+def test_bad_arguments_are_named_with_the_cure(options, error, message):
+    problem = TINY.replace(sampling="without_replacement")
+    with pytest.raises(error, match=message):
+        simulate(KEY, problem, **{"batch_sizes": [2], "runs": 10, **options})
+
+
+def test_a_float_is_no_batch_size():
+    with pytest.raises(TypeError, match=r"batch_sizes\[0\]=2.0 is a float: give an integer"):
+        trajectories._check_batch_sizes([2.0], TINY)
+    with pytest.raises(TypeError, match=r"batch_sizes=3 is a int: give a list"):
+        trajectories._check_batch_sizes(3, TINY)
+    assert trajectories._check_batch_sizes(np.array([2, 4]), TINY) == (2, 4)
+
+
+def test_symbols_are_refused():
+    sympy = pytest.importorskip("sympy")
+    problem = TINY.replace(learning_rate=sympy.Symbol("alpha"), step=1)
+    with pytest.raises(ValueError, match="symbols alpha"):
+        simulate(KEY, problem, batch_sizes=[2], runs=10)

@@ -1,0 +1,295 @@
+"""Wishart words: references, brute force over Wick pairings in index form, both roads, symmetries, refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import product
+from math import prod
+from pathlib import Path
+
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import linvar.symbolic.words as module
+from linvar.exact import exact_matrix
+from linvar.laws import identity
+from linvar.symbolic.ring import to_exact
+from linvar.symbolic.size import DerivationTooLargeError
+from linvar.symbolic.word_recursion import moment_of_numbers
+from linvar.symbolic.words import trace_moment, wishart_moment
+
+REFERENCES = json.loads((Path(__file__).parent / "reference" / "wishart.json").read_text())["entries"]
+A, B, C = [[1, 2], [0, -1]], [[0, 1], [-1, 1]], [[2, "-1/3"], [1, 0]]
+LETTERS = {"A": A, "B": B, "C": C}
+SIGMA = [[2, "1/2"], ["1/2", 1]]
+
+
+def trim(coefficients):
+    """Without zeros at the end; the zero polynomial is (0,)."""
+    values = list(coefficients)
+    while len(values) > 1 and values[-1] == 0:
+        values.pop()
+    return tuple(values)
+
+
+def pairings(items: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:
+    """Every way to pair the items."""
+    if not items:
+        yield []
+        return
+    first, *rest = items
+    for i, other in enumerate(rest):
+        for remaining in pairings((*rest[:i], *rest[i + 1 :])):
+            yield [(first, other), *remaining]
+
+
+def isserlis(words, matrices, sigma):
+    """The moment from Isserlis' theorem: all pairings of the Gaussian factors, summed over all indices."""
+    width = len(sigma)
+    letters = [letter for word in words for letter in word]
+    order = len(letters)
+    # factor m is S[row m][column m], and its letter's entry is A[column of the factor before][row m]
+    before, start = {}, 0
+    for word in words:
+        for k in range(len(word)):
+            before[start + k] = start + (k - 1) % len(word)
+        start += len(word)
+    values = [Fraction(0)] * order
+    for pairing in pairings(tuple(range(2 * order))):
+        # the examples of paired factors must agree: b^groups choices, of b^order in the means
+        group = list(range(order))
+        for one, other in pairing:
+            old, new = group[one // 2], group[other // 2]
+            group = [new if value == old else value for value in group]
+        total = Fraction(0)
+        for index in product(range(width), repeat=2 * order):
+            total += prod(Fraction(sigma[index[i]][index[j]]) for i, j in pairing) * prod(
+                Fraction(matrices[letters[m]][index[2 * before[m] + 1]][index[2 * m]]) for m in range(order)
+            )
+        values[order - len(set(group))] += total
+    return trim(values)
+
+
+@pytest.mark.parametrize("entry", REFERENCES, ids=[entry["id"] for entry in REFERENCES])
+def test_references(entry):
+    result = wishart_moment(entry["word"], entry["matrices"], entry["Sigma"])
+    assert result.coefficients == tuple(map(Fraction, entry["coefficients_in_u"]))
+    assert result.sampling == "iid"
+    assert result.degree_bound == entry["order"] - 1
+
+
+@pytest.mark.parametrize("entry", REFERENCES, ids=[entry["id"] for entry in REFERENCES])
+def test_references_by_both_roads(entry):
+    state = tuple(map(tuple, entry["word"]))
+    matrices = {name: exact_matrix(value, name) for name, value in entry["matrices"].items()}
+    sigma = exact_matrix(entry["Sigma"], "covariance")
+    expected = tuple(map(Fraction, entry["coefficients_in_u"]))
+    assert trim(moment_of_numbers(state, matrices, sigma)) == expected
+    assert trim(module._expand_entries(state, matrices, sigma, ())[0]) == expected
+
+
+def test_a_wrong_coefficient_is_not_equal():
+    entry = next(entry for entry in REFERENCES if entry["id"] == "w13")
+    result = wishart_moment(entry["word"], entry["matrices"], entry["Sigma"]).coefficients
+    for k, coefficient in enumerate(result):
+        wrong = list(map(Fraction, entry["coefficients_in_u"]))
+        wrong[k] *= Fraction(3, 2)
+        assert coefficient != 0 and result != tuple(wrong)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[["A"]], [["A", "B"]], [["A"], ["B"]], [["A", "B", "C"]], [["A", "B"], ["C"]], [["A"], ["B"], ["C"]]],
+    ids=str,
+)
+def test_isserlis(words):
+    matrices = {name: exact_matrix(value, name) for name, value in LETTERS.items()}
+    expected = isserlis(words, matrices, exact_matrix(SIGMA, "sigma"))
+    assert wishart_moment(words, LETTERS, SIGMA).coefficients == expected
+    assert wishart_moment(words, LETTERS).coefficients == isserlis(words, matrices, identity(2)) != expected
+
+
+@pytest.mark.parametrize("words", [[["A", "A", "B", "B"]], [["A", "B"], ["B", "A"]], [["A"], ["B", "B", "A"]]], ids=str)
+def test_isserlis_order_four_width_one(words):
+    matrices = {"A": exact_matrix([["2/3"]], "A"), "B": exact_matrix([[-5]], "B")}
+    sigma = exact_matrix([["3/2"]], "sigma")
+    assert wishart_moment(words, matrices, sigma).coefficients == isserlis(words, matrices, sigma)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 7, 12])
+def test_width_one_is_a_chi_square(order):
+    u = sympy.Symbol("u")
+    expected = sympy.Poly(prod((1 + 2 * i * u for i in range(order)), start=sympy.Integer(1)), u).all_coeffs()[::-1]
+    assert wishart_moment([["A"] * order], {"A": [[1]]}).coefficients == tuple(map(int, expected))
+    assert wishart_moment([["A"]] * order, {"A": [[1]]}).coefficients == tuple(map(int, expected))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_trace_of_identity_is_a_chi_square_of_all_coordinates(batch_size):
+    # b tr S is chi-square with 3 b degrees of freedom: E (b tr S)^k = prod_{i<k} (3 b + 2 i)
+    value = wishart_moment([["I"]] * 5, {"I": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]})(batch_size)
+    assert value == Fraction(prod(3 * batch_size + 2 * i for i in range(5)), batch_size**5)
+
+
+def test_zero_matrix_and_zero_covariance():
+    zero = [[0, 0], [0, 0]]
+    assert wishart_moment([["A", "Z"]], {"A": A, "Z": zero}).coefficients == (0,)
+    assert wishart_moment([["A", "B", "C"]], LETTERS, zero).coefficients == (0,)
+
+
+def test_singular_covariance_is_the_projected_moment():
+    # only the first coordinate varies: S = s e e^T, tr(A S B S) = A_00 B_00 s^2
+    assert wishart_moment([["A", "C"]], LETTERS, [[3, 0], [0, 0]]).coefficients == (18, 36)
+
+
+entries = st.fractions(min_value=-3, max_value=3, max_denominator=4)
+
+
+@st.composite
+def moments(draw):
+    """Words over three letters, of order <= 4, with random rational matrices and covariance of width <= 3."""
+    width = draw(st.integers(1, 3))
+    matrix = st.lists(st.lists(entries, min_size=width, max_size=width), min_size=width, max_size=width)
+    letters = {name: draw(matrix) for name in "ABC"}
+    factor = draw(matrix)
+    sigma = [[sum((a * b for a, b in zip(row, other)), Fraction(0)) for other in factor] for row in factor]
+    word = st.lists(st.sampled_from("ABC"), min_size=1, max_size=3)
+    words = draw(st.lists(word, min_size=1, max_size=3).filter(lambda words: sum(map(len, words)) <= 4))
+    return words, letters, sigma
+
+
+@settings(max_examples=40, deadline=None)
+@given(moments(), st.integers(0, 2), st.randoms())
+def test_symmetries(moment, shift, random):
+    words, letters, sigma = moment
+    expected = wishart_moment(words, letters, sigma)
+    rotated = [word[shift % len(word) :] + word[: shift % len(word)] for word in words]
+    random.shuffle(rotated)
+    assert wishart_moment(rotated, letters, sigma) == expected
+    transposed = {name: [list(column) for column in zip(*matrix)] for name, matrix in letters.items()}
+    assert wishart_moment([word[::-1] for word in words], transposed, sigma) == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(moments(), entries)
+def test_homogeneity(moment, factor):
+    words, letters, sigma = moment
+    expected = wishart_moment(words, letters, sigma).coefficients
+    order, count = sum(map(len, words)), sum(word.count("A") for word in words)
+    scaled = {**letters, "A": [[factor * entry for entry in row] for row in letters["A"]]}
+    assert wishart_moment(words, scaled, sigma).coefficients == trim(factor**count * c for c in expected)
+    grown = [[factor**2 * entry for entry in row] for row in sigma]
+    assert wishart_moment(words, letters, grown).coefficients == trim(factor ** (2 * order) * c for c in expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(moments())
+def test_all_roads_agree(moment):
+    words, letters, sigma = moment
+    state = tuple(map(tuple, words))
+    used = {name: exact_matrix(letters[name], name) for word in words for name in word}
+    center = exact_matrix(sigma, "sigma")
+    recursion = trim(moment_of_numbers(state, used, center))
+    assert trim(module._expand_entries(state, used, center, ())[0]) == recursion
+    coefficients, _ = module._evaluate_traces(state, used, center, ())
+    assert trim(to_exact(value, ()) for value in coefficients) == recursion
+
+
+@pytest.mark.parametrize("by_entries", [True, False])
+def test_symbols(monkeypatch, by_entries):
+    monkeypatch.setattr(module, "_choose_road", lambda *arguments: by_entries)
+    a, c, s = sympy.symbols("a c s")
+    symbolic = {"A": [[a, 2 * c], [0, -a]], "B": [[0, 1], [c - a, 1]]}
+    sigma = [[s, "1/2"], ["1/2", 1]]
+    result = wishart_moment([["A", "B"], ["B"]], symbolic, sigma)
+    values = {a: 3, c: sympy.Rational(-2, 5), s: 2}
+    numeric = {
+        name: [[sympy.sympify(entry).subs(values) for entry in row] for row in matrix]
+        for name, matrix in symbolic.items()
+    }
+    expected = wishart_moment([["A", "B"], ["B"]], numeric, [[2, "1/2"], ["1/2", 1]])
+    assert tuple(sympy.expand(sympy.sympify(str(k)).subs(values)) for k in result.coefficients) == tuple(
+        sympy.Rational(str(k)) for k in expected.coefficients
+    )
+    assert result.symbols == (a, c, s)
+
+
+def test_symbols_width_one_in_closed_form():
+    a, s = sympy.symbols("a s")
+    result = wishart_moment([["A", "A"], ["A"]], {"A": [[a]]}, [[s]]).coefficients
+    assert [sympy.expand(k - factor * a**3 * s**3) for k, factor in zip(result, (1, 6, 8))] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("words", [["A"], ["AB", "C"], ["ABC", "AD"], ["A", "A", "BA"]], ids=str)
+def test_trace_moment_counts_all_pairings(words):
+    order = sum(map(len, words))
+    total = sum(count for products in trace_moment(map(list, words)).values() for count in products.values())
+    assert total == prod(range(1, 2 * order, 2))
+
+
+def test_trace_moment_of_three_letters():
+    # E tr(A S B S) tr(C S), at u^0: the product of the traces; two loops of u^1 and u^2 by hand for symmetric letters
+    symmetric = trace_moment([["A", "B"], ["C"]], symmetric="ABC")
+    assert symmetric == {
+        0: {(("A", "B"), ("C",)): 1},
+        1: {(("A",), ("B",), ("C",)): 1, (("A", "B"), ("C",)): 1, (("A", "B", "C"),): 4},
+        2: {(("A",), ("B", "C")): 2, (("A", "C"), ("B",)): 2, (("A", "B", "C"),): 4},
+    }
+    assert trace_moment([["C"], ["B", "A"]], symmetric="ABC") == symmetric
+
+
+@pytest.mark.parametrize(
+    "words, matrices, covariance, error, message",
+    [
+        ([], {"A": A}, None, ValueError, "words is empty"),
+        ([["A"], []], {"A": A}, None, ValueError, r"words\[1\] is empty"),
+        ("AB", LETTERS, None, TypeError, "words='AB' is a str"),
+        (["AB"], LETTERS, None, TypeError, r"words\[0\]='AB' is a str.*\['A', 'B'\]"),
+        ([[1]], LETTERS, None, TypeError, r"words\[0\]\[0\]=1 is a int"),
+        (3, LETTERS, None, TypeError, "words=3"),
+        ([["A", "X"]], LETTERS, None, ValueError, "matrices has no 'X'"),
+        ([["A"]], [A], None, TypeError, "matrices is a list"),
+        ([["A"]], {"A": [[1, 2]]}, None, ValueError, r"matrices\['A'\] has shape \(1, 2\)"),
+        ([["A", "B"]], {"A": A, "B": [[1]]}, None, ValueError, r"matrices\['B'\] has shape \(1, 1\)"),
+        ([["A"]], {"A": [[0.5]]}, None, TypeError, r"matrices\['A'\]\[0\]\[0\]=0.5 is a float"),
+        ([["A"]], {"A": 3}, None, TypeError, r"matrices\['A'\]=3"),
+        ([["A"]], {"A": A}, [[1]], ValueError, r"covariance has shape \(1, 1\)"),
+        ([["A"]], {"A": A}, [[1, 2], [0, 1]], ValueError, "covariance is not symmetric"),
+        ([["A"]], {"A": A}, [[1, 2], [2, 1]], ValueError, "not positive semi-definite"),
+        ([["A"]], {"A": A}, [[1.0, 0], [0, 1]], TypeError, "covariance.*float"),
+        (
+            [["A"] * 12],
+            {"A": identity(9)},
+            None,
+            DerivationTooLargeError,
+            r"order 12, on matrices of width 9: about .* terms",
+        ),
+    ],
+)
+def test_bad_input(words, matrices, covariance, error, message):
+    with pytest.raises(error, match=message):
+        wishart_moment(words, matrices, covariance)
+
+
+def test_too_many_symbols_are_refused():
+    symbols = [[sympy.Symbol(f"m{i}{j}") for j in range(6)] for i in range(6)]
+    with pytest.raises(DerivationTooLargeError, match="in place of some of the symbols"):
+        wishart_moment([["M"] * 7], {"M": symbols})
+
+
+def test_very_long_words_are_refused_at_once():
+    with pytest.raises(DerivationTooLargeError, match="order 1000000 .* limit of 200"):
+        wishart_moment([["A"] * 1_000_000], {"A": [[1]]})
+    with pytest.raises(DerivationTooLargeError, match=r"about 10\^\d+ terms"):
+        wishart_moment([["A"] * 150], {"A": identity(40)})
+
+
+def test_trace_moment_refuses():
+    with pytest.raises(DerivationTooLargeError, match=r"order 10: up to \(2\*10-1\)!! = 654,729,075"):
+        trace_moment([["A"] * 10])
+    with pytest.raises(ValueError, match=r"'A\^T'"):
+        trace_moment([["A^T"]])
