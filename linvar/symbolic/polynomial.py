@@ -389,9 +389,9 @@ class BatchPolynomial:
 
     def save(self, path: Any) -> None:
         """Write the polynomial as JSON (atomically); ``linvar.load_polynomial`` reads it back."""
-        from linvar.atomic import write_text
+        from linvar.atomic import write_atomically
 
-        write_text(path, json.dumps(self.to_dict()) + "\n")
+        write_atomically(path, json.dumps(self.to_dict()) + "\n")
 
     @classmethod
     def load(cls, path: Any) -> BatchPolynomial:

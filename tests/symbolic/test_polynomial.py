@@ -1,0 +1,260 @@
+"""BatchPolynomial: arithmetic, values, display, storage, and b_0 against brute force."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linvar.exact import Rational
+from linvar.symbolic.polynomial import BatchPolynomial, load_polynomial
+
+A, B = sympy.symbols("a b")
+SYMBOLIC = BatchPolynomial([A, A * B - 1, "1/2"])
+HUGE = BatchPolynomial([0, Fraction(10**10_000 + 1, 3), -(7**9_000)])
+small = st.fractions(min_value=-20, max_value=20, max_denominator=12)
+polynomials = st.lists(small, min_size=1, max_size=6).map(BatchPolynomial)
+
+
+def test_coefficients_degree_and_bound() -> None:
+    p = BatchPolynomial([0, "18", Fraction(1, 2), 0], degree_bound=5)
+    assert p.coefficients == (0, 18, Fraction(1, 2))
+    assert [str(c) for c in p.coefficients] == ["0", "18", "1/2"]
+    assert (p.degree, p.degree_bound, BatchPolynomial([1, 2]).degree_bound) == (2, 5, 1)
+    zero = BatchPolynomial([0, 0])
+    assert (zero.degree, zero.coefficients, bool(zero), zero == 0) == (0, (0,), False, True)
+    assert SYMBOLIC.coefficients == (A, sympy.expand(A * B - 1), Fraction(1, 2))
+    assert SYMBOLIC.symbols == (A, B)
+
+
+def test_values() -> None:
+    p = BatchPolynomial([1, 18, "1/2"])
+    assert p(4) == 1 + Fraction(18, 4) + Fraction(1, 32)
+    assert p([1, 2]) == p(range(1, 3)) == p(np.array([1, 2])) == [Fraction(39, 2), Fraction(81, 8)]
+    assert p(np.int64(4)) == p(4)
+    assert sympy.expand(SYMBOLIC(2) - (A + (A * B - 1) / 2 + sympy.Rational(1, 8))) == 0
+
+
+@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-3, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (None, TypeError)])
+def test_bad_batch_sizes(value: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match="batch_size="):
+        BatchPolynomial([1, 2])(value)
+
+
+def test_without_replacement_knows_its_data_set() -> None:
+    p = BatchPolynomial([-1, 5], sampling="without_replacement", dataset_size=5)
+    assert p(5) == 0
+    with pytest.raises(ValueError, match="batch_size=6, but the data set has 5 examples"):
+        p(6)
+    with pytest.raises(ValueError, match="do not mix"):
+        p + BatchPolynomial([1])
+    assert p != BatchPolynomial([-1, 5])
+    assert p + p == 2 * p
+    with pytest.raises(ValueError, match="dataset_size"):
+        BatchPolynomial([1], sampling="without_replacement")
+
+
+@given(polynomials, polynomials, st.integers(1, 50))
+def test_arithmetic_is_that_of_values(p: BatchPolynomial, q: BatchPolynomial, b: int) -> None:
+    assert (p + q)(b) == p(b) + q(b)
+    assert (p - q)(b) == p(b) - q(b)
+    assert (p * q)(b) == p(b) * q(b)
+    assert (3 - p)(b) == 3 - p(b)
+    assert (p**2)(b) == p(b) ** 2
+    assert (p / 3)(b) == p(b) / 3
+    assert (p == q) == (p.coefficients == q.coefficients)
+    assert hash(p + q) == hash(q + p)
+    assert p - p == 0
+
+
+def test_symbols_combine() -> None:
+    p, q = BatchPolynomial([A]), BatchPolynomial([0, B])
+    total = p + q * 2
+    assert total.symbols == (A, B)
+    assert total.coefficients == (A, 2 * B)
+    assert total - 2 * q == p
+    assert hash(total - 2 * q) == hash(p)
+    assert BatchPolynomial([A - A + 2]) == 2
+
+
+def test_operands_that_are_not_exact_are_refused() -> None:
+    with pytest.raises(TypeError):
+        BatchPolynomial([1]) + 0.5
+    with pytest.raises(ZeroDivisionError):
+        BatchPolynomial([1]) / 0
+    with pytest.raises(ValueError, match="exponent=-1"):
+        BatchPolynomial([1]) ** -1
+    assert BatchPolynomial([1]) != "x"
+
+
+def test_poly_and_subs() -> None:
+    p = BatchPolynomial([0, 18, "1/2"])
+    u = p.poly.gen
+    assert p.poly == sympy.Poly(18 * u + u**2 / 2, u)
+    assert BatchPolynomial([sympy.Symbol("u")]).poly.gen.name == "u_"
+    assert SYMBOLIC.subs({A: 2, "b": "1/2"}) == BatchPolynomial([2, 0, "1/2"])
+    assert SYMBOLIC.subs({A: B}).coefficients == (B, B**2 - 1, Fraction(1, 2))
+    with pytest.raises(ValueError, match="subs got 'c': the symbols of this polynomial are a, b"):
+        SYMBOLIC.subs({"c": 1})
+    with pytest.raises(TypeError, match="a=0.5 is a float"):
+        SYMBOLIC.subs({"a": 0.5})
+
+
+def test_to_jax_agrees_with_exact_values() -> None:
+    p = BatchPolynomial(["1/3", -18, "1/2"])
+    b = np.array([1, 2, 32])
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(p.to_jax()(b), [float(v) for v in p(b)], rtol=1e-14)  # a few ulp of float64
+        values = SYMBOLIC.to_jax()(b, a=0.25, b=-3.0)
+        exact = SYMBOLIC.subs({"a": "1/4", "b": -3})
+        np.testing.assert_allclose(values, [float(v) for v in exact(b)], rtol=1e-14)
+        wrong = BatchPolynomial(["1/3", -27, "1/2"])
+        assert not np.allclose(p.to_jax()(b), [float(v) for v in wrong(b)], rtol=1e-14)
+        slope = jax.grad(lambda a: SYMBOLIC.to_jax()(2, a=a, b=-3.0))(0.25)
+        np.testing.assert_allclose(slope, 1 - 3 / 2, rtol=1e-14)
+    np.testing.assert_allclose(p.to_jax()(b), [float(v) for v in p(b)], rtol=2e-6)  # a few ulp of float32
+    with pytest.raises(OverflowError, match="enable_x64"):
+        BatchPolynomial([10**60]).to_jax()(1)
+    with pytest.raises(TypeError, match="give the symbols a, b as keywords"):
+        SYMBOLIC.to_jax()(1, a=1.0)
+
+
+def test_ten_thousand_digits_print_and_travel(tmp_path: Path) -> None:
+    assert len(repr(HUGE)) < 300
+    assert len(HUGE._repr_latex_()) < 300
+    assert len(HUGE.latex()) > 17_000
+    assert len(str(HUGE.coefficients[1])) == 10_001 + 2
+    HUGE.save(tmp_path / "huge.json")
+    assert load_polynomial(tmp_path / "huge.json") == HUGE
+    assert pickle.loads(pickle.dumps(HUGE)) == HUGE
+    assert HUGE(3) == Fraction(10**10_000 + 1, 9) - Fraction(7**9_000, 9)
+
+
+@pytest.mark.parametrize("p", [BatchPolynomial([0]), BatchPolynomial([0, 18, "1/2"], degree_bound=7), SYMBOLIC, BatchPolynomial([-1, 5], sampling="without_replacement", dataset_size=5)])
+def test_copies_are_equal(p: BatchPolynomial, tmp_path: Path) -> None:
+    p.save(tmp_path / "p.json")
+    for other in (pickle.loads(pickle.dumps(p)), copy.deepcopy(p), load_polynomial(tmp_path / "p.json"), BatchPolynomial.from_dict(p.to_dict())):
+        assert other == p and hash(other) == hash(p)
+        assert (other.degree_bound, other.sampling, other.dataset_size) == (p.degree_bound, p.sampling, p.dataset_size)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"coefficients": ["0", "9**9**9"]}, {"coefficients": [0.5]}, {"coefficients": []}, {"coefficients": "12"},
+        {"symbols": ["a", "a"]}, {"symbols": ["a"]}, {"sampling": "with"}, {"dataset_size": -1}, {"dataset_size": True},
+        {"format": "other"}, {"extra": 1}, {"degree_bound": None},
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused(change: dict, tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({**BatchPolynomial([0, 18]).to_dict(), **change}))
+    with pytest.raises(ValueError, match="p.json"):
+        load_polynomial(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "[" * 100_000, "null"])
+def test_files_that_are_no_polynomial(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="p.json"):
+        load_polynomial(path)
+
+
+def test_symbolic_giants_are_described_not_printed() -> None:
+    symbols = sympy.symbols("x0:5")
+    giant = BatchPolynomial([sum(symbols), 0]) ** 6
+    assert "210 terms in 5 symbols" in repr(giant)
+    assert "coefficients" not in giant.__dict__, "the repr converted every term to SymPy"
+    assert "210 terms" in giant._repr_latex_()
+
+
+def test_display_of_small_ones() -> None:
+    assert repr(BatchPolynomial([1, -1, 0, "3/2"])) == "1 - u + 3/2 u^3    (u = 1/b, degree 3)"
+    assert BatchPolynomial([0, -1, "3/2"]).latex() == r"-\frac{1}{b} + \frac{3}{2} \frac{1}{b^{2}}"
+    assert repr(BatchPolynomial([0])) == "0    (u = 1/b, degree 0)"
+
+
+def brute_force(p: BatchPolynomial, last: int) -> int | None:
+    """b_0 by comparing every pair of neighbours up to ``last``."""
+    values = p(range(1, last + 1))
+    b_0 = None
+    for b in range(last - 1, 0, -1):
+        if values[b - 1] <= values[b]:
+            break
+        b_0 = b
+    return b_0
+
+
+@given(st.lists(small, min_size=1, max_size=6))
+def test_decreasing_from_is_brute_force(coefficients: list[Fraction]) -> None:
+    # with coefficients of at most 20 * 12 and degree 5 no turning point lies beyond b = 5 * 6 * 240 * ...: check far out
+    p = BatchPolynomial([0, *coefficients])
+    b_0 = p.decreasing_from()
+    expected = brute_force(p, 400)
+    if b_0 is None:
+        far = p([10**9, 10**9 + 1])
+        assert far[0] <= far[1]
+    elif b_0 < 400:
+        assert b_0 == expected
+    else:
+        assert p(b_0 - 1) <= p(b_0) and p(b_0) > p(b_0 + 1)
+
+
+@given(st.lists(small, min_size=1, max_size=5), st.integers(1, 12))
+def test_decreasing_from_without_replacement_is_brute_force(coefficients: list[Fraction], n: int) -> None:
+    p = BatchPolynomial(coefficients, sampling="without_replacement", dataset_size=n)
+    assert p.decreasing_from() == brute_force(p, n)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.lists(st.integers(1, 2), min_size=3, max_size=3))
+def test_turning_points_at_integers_and_multiple_roots(points: list[int], multiplicities: list[int]) -> None:
+    """p' with roots exactly at 1/b, some double."""
+    u = sympy.Symbol("u")
+    derivative = sympy.prod([(u - sympy.Rational(1, b)) ** m for b, m in zip(points, multiplicities)])
+    for sign in (1, -1):
+        p = BatchPolynomial(sympy.Poly(sign * sympy.integrate(sympy.expand(derivative), u), u).all_coeffs()[::-1])
+        expected = brute_force(p, 60)
+        assert p.decreasing_from() == expected
+
+
+def test_constants_and_symbols_have_no_b_0() -> None:
+    assert BatchPolynomial([0]).decreasing_from() is None
+    assert BatchPolynomial([3]).decreasing_from() is None
+    assert BatchPolynomial([0, -1]).decreasing_from() is None
+    with pytest.raises(ValueError, match="subs"):
+        SYMBOLIC.decreasing_from()
+
+
+def test_the_depth_ten_network_whose_variance_rises() -> None:
+    """mathematics.md-style certificate, recomputed: falls to b = 39, rises to b = 61, then falls for good."""
+    from linvar.laws import Gaussian
+    from linvar.problem import Problem
+    from linvar.symbolic.variance import gradient_variance
+
+    weights = ["-31/50", "-31/50", "-31/50", "-89/50", "77/50", "217/100", "-77/50", "49/25", "-59/50", "59/50"]
+    problem = Problem([[[w]] for w in weights], Gaussian([["-19/100"]]), "57/2000", 1)
+    variance = gradient_variance(problem)
+    assert variance.degree == 38
+    assert variance.decreasing_from() == 61
+    values = variance(range(38, 64))
+    assert values[0] > values[1] < values[2] and values[22] < values[23] > values[24]
+    assert Fraction(94, 10_000) < values[23] / values[1] - 1 < Fraction(96, 10_000)
+
+
+def test_rational_survives_in_a_fresh_process() -> None:
+    """Printing 10,000 digits needs no interpreter setting."""
+    code = "from linvar.symbolic.polynomial import BatchPolynomial as P; print(len(str(P([10**9999]).coefficients[0])))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "10000\n"
+    assert isinstance(HUGE.coefficients[1], Rational)
