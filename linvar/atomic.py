@@ -21,7 +21,7 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
 
     Args:
         path: the file to write; its directory must exist.
-        content: text or bytes.
+        content: text or bytes: all the file will hold.
 
     Raises:
         OSError: the file cannot be written; the message names the path, the reason and the cure.
@@ -31,6 +31,9 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
     ...     write_atomically(Path(folder) / "note.txt", "kept")
     ...     (Path(folder) / "note.txt").read_text()
     'kept'
+    >>> write_atomically("no/such/folder/picture.png", b"")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileNotFoundError: cannot write 'no/such/folder/picture.png': there is no directory ...
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     check_writable(path)
@@ -42,7 +45,7 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
         else:
             _replace(target, data, mode)
     except OSError as error:
-        raise _clear(error, path, error.strerror or str(error)) from error
+        raise _clear(error, path, f"{error.strerror or error}: the file was left as it was") from error
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -59,18 +59,18 @@ def integer_to_str(value: int) -> str:
     return fmpz(value).str()
 
 
-def parse_rational(text: str, name: str) -> Rational:
+def parse_rational(text: str, name: str, max_digits: int = MAX_DIGITS) -> Rational:
     """The rational number written as ``p`` or ``p/q`` in ``text``: sign, digits, at most one slash."""
-    match = _RATIONAL.fullmatch(text.strip()) if len(text) <= 2 * MAX_DIGITS + 8 else None
+    match = _RATIONAL.fullmatch(text.strip()) if len(text) <= 2 * max_digits + 8 else None
     if match is None:
         raise ValueError(
             f'{name}={_shorten(repr(text))} is not an exact number: write an integer or a string "p/q" '
-            f"(sign, digits, one slash; no decimals, no exponents; at most {MAX_DIGITS} digits each)"
+            f"(sign, digits, one slash; no decimals, no exponents; at most {max_digits} digits each)"
         )
     sign, numerator, denominator = match.groups()
     for digits in (numerator, denominator or ""):
-        if len(digits) > MAX_DIGITS:
-            raise ValueError(f"{name} has an integer of {len(digits)} digits: at most {MAX_DIGITS} are accepted")
+        if len(digits) > max_digits:
+            raise ValueError(f"{name} has an integer of {len(digits)} digits: at most {max_digits} are accepted")
     p, q = _parse_digits(numerator), _parse_digits(denominator) if denominator else 1
     if q == 0:
         raise ValueError(f"{name}={_shorten(repr(text))} has denominator 0: write a nonzero denominator")

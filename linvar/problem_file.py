@@ -13,11 +13,10 @@ import os
 import stat
 import tomllib
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from linvar.atomic import write_atomically
-from linvar.exact import MAX_DIGITS, Rational, exact_matrix, exact_vector, integer_to_str, parse_rational
+from linvar.exact import MAX_DIGITS, Rational, exact_matrix, integer_to_str, parse_rational
 from linvar.laws import Dataset, Gaussian, identity
 from linvar.problem import Problem
 
@@ -32,6 +31,9 @@ _MAX_PLAIN_INTEGER = 2**53
 
 _PROBLEM_KEYS = ("weights", "law", "learning_rate", "step", "sampling")
 _LAW_KEYS = {"gaussian": ("teacher", "covariance", "mean", "noise_variance"), "dataset": ("inputs", "targets")}
+
+
+_Built = TypeVar("_Built")
 
 
 class ProblemFileError(ValueError):
@@ -68,8 +70,8 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     >>> import tempfile
     >>> problem = Problem([[["1/2"]]], Gaussian(teacher=[[1]]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     problem.save(Path(folder) / "problem.json")
-    ...     load_problem(Path(folder) / "problem.json") == problem
+    ...     problem.save(f"{folder}/problem.json")
+    ...     load_problem(f"{folder}/problem.json") == problem
     True
     """
     source = os.fspath(path)
@@ -173,14 +175,16 @@ def problem_from_dict(data: Any) -> Problem:
             not fit, or any other statement ``Problem`` refuses.
 
     >>> problem_from_dict({"weights": [[[1]]], "law": {"kind": "gaussian", "teacher": [[0.5]]}})
+    ... # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    linvar.problem_file.ProblemFileError: law.teacher[0][0]=0.5 is not an exact number: write an integer or a string "p/q"
+    linvar.problem_file.ProblemFileError: law.teacher[0][0]=0.5 is not an exact number: write an integer or...
     """
     _check_keys(data, "", _PROBLEM_KEYS, ("weights", "law"))
     law = _law(data["law"])
-    weights = [_matrix(matrix, f"weights[{l}]") for l, matrix in enumerate(_list(data["weights"], "weights"))]
+    weights = [_matrix(matrix, f"weights[{layer}]") for layer, matrix in enumerate(_list(data["weights"], "weights"))]
     rate = data.get("learning_rate", 0)
-    learning_rate = _vector(rate, "learning_rate") if isinstance(rate, (list, tuple)) else _number(rate, "learning_rate")
+    read_rate = _vector if isinstance(rate, (list, tuple)) else _number
+    learning_rate = read_rate(rate, "learning_rate")
     step = _step(data.get("step", 0))
     sampling = data.get("sampling", "iid")
     return _build(lambda: Problem(weights, law, learning_rate, step, sampling), "")
@@ -199,11 +203,12 @@ def _law(data: Any) -> Gaussian | Dataset:
     required = keys[:1] if kind == "gaussian" else keys
     _check_keys(data, "law.", ("kind", *keys), required)
     if kind == "gaussian":
-        optional: dict[str, Any] = {}
-        readers: dict[str, Callable[[Any, str], Any]] = {"covariance": _matrix, "mean": _vector, "noise_variance": _number}
-        for key, read in readers.items():
-            if key in data:
-                optional[key] = read(data[key], f"law.{key}")
+        readers: dict[str, Callable[[Any, str], Any]] = {
+            "covariance": _matrix,
+            "mean": _vector,
+            "noise_variance": _number,
+        }
+        optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
         teacher = _matrix(data["teacher"], "law.teacher")
         return _build(lambda: Gaussian(teacher, **optional), "law.")
     inputs = _matrix(data["inputs"], "law.inputs")
@@ -213,7 +218,7 @@ def _law(data: Any) -> Gaussian | Dataset:
     return _build(lambda: Dataset(inputs, targets), "law.")
 
 
-def _build(construct: Callable[[], Any], prefix: str) -> Any:
+def _build(construct: Callable[[], _Built], prefix: str) -> _Built:
     """Run a constructor; its error, which names an argument, becomes one that names the key."""
     try:
         return construct()
@@ -231,7 +236,7 @@ def _check_keys(data: Any, prefix: str, allowed: Sequence[str], required: Sequen
     """Exactly these keys, each once."""
     if not isinstance(data, dict):
         _refuse(prefix.rstrip(".") or "the problem", data, f"write an object with the keys {', '.join(required)}")
-    if getattr(data, "duplicate", None) is not None:
+    if isinstance(data, _Object) and data.duplicate is not None:
         raise ProblemFileError(f"{prefix}{_quote(data.duplicate)} is given twice: keep one of them")
     for key in data:
         if key not in allowed:
@@ -254,7 +259,7 @@ def _number(value: Any, name: str) -> Rational:
         return value
     if isinstance(value, int):
         if value.bit_length() > 3.33 * MAX_DIGITS:
-            raise ProblemFileError(f"{name} is an integer of more than {MAX_DIGITS} digits: at most {MAX_DIGITS} are accepted")
+            raise ProblemFileError(f"{name} has more than {MAX_DIGITS} digits: give a shorter integer")
         return Rational(value)
     if not isinstance(value, str) or (isinstance(value, _Literal) and not value.lstrip("+-").isdecimal()):
         _refuse(name, value, 'write an integer or a string "p/q"', "is not an exact number")
@@ -291,7 +296,7 @@ def _matrix(value: Any, name: str) -> Any:
 
 def _step(value: Any) -> int:
     """An integer from 0 to MAX_STEP."""
-    if isinstance(value, _Literal) or isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_STEP:
+    if isinstance(value, (_Literal, bool)) or not isinstance(value, int) or not 0 <= value <= MAX_STEP:
         _refuse("step", value, f"write the number of updates, an integer from 0 to {MAX_STEP}")
     return value
 
@@ -331,7 +336,7 @@ def _read(source: str) -> str:
         with open(source, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ProblemFileError(f"{source}: there is no such file: give the path of a JSON or TOML problem file") from None
+        raise ProblemFileError(f"{source}: there is no such file: give the path of a problem file") from None
     except ProblemFileError:
         raise
     except (OSError, ValueError) as error:
@@ -366,7 +371,8 @@ def _parse_json(text: str) -> Any:
         )
     except json.JSONDecodeError as error:
         raise ProblemFileError(
-            f"it is not JSON ({error.msg}, line {error.lineno} column {error.colno}): correct it there, or name a TOML file .toml"
+            f"it is not JSON ({error.msg}, line {error.lineno} column {error.colno}): correct it there, "
+            f"or name a TOML file .toml"
         ) from None
 
 

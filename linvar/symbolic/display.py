@@ -1,15 +1,20 @@
-"""How a BatchPolynomial shows itself: one line in a terminal, LaTeX in a notebook, elided when huge."""
+"""How a BatchPolynomial shows itself: one line in a terminal, LaTeX in a notebook, elided when huge.
+
+Everything is written from python-flint's terms: no SymPy expression is made, and integers of any length print.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from linvar.exact import Exact, Rational, integer_to_str
+from linvar.symbolic.ring import Element, to_rational
 
 if TYPE_CHECKING:
     from linvar.symbolic.polynomial import BatchPolynomial
 
-#: at most this many terms of a long polynomial are shown
+#: at most this many powers of 1/b of a long polynomial are shown
 TERMINAL_TERMS = 6
 NOTEBOOK_TERMS = 8
 #: longer coefficients are cut in the middle
@@ -17,32 +22,62 @@ _DIGITS = 40
 #: symbolic answers beyond this many monomials are described, not printed
 _SYMBOLIC_TERMS = 40
 
+Write = Callable[[Rational, str], str]  # a number times a monomial
+
 
 def text(polynomial: BatchPolynomial) -> str:
     """One line: the first powers, an ellipsis and the last; symbolic giants are only described."""
-    unit = "u = 1/b" if polynomial.sampling == "iid" else f"u = 1/b, b <= {polynomial.dataset_size}"
-    if polynomial.terms > _SYMBOLIC_TERMS and any(not element.is_constant() for element in polynomial._elements):
+    u = generator_name(polynomial.symbols)
+    unit = f"{u} = 1/b" if polynomial.sampling == "iid" else f"{u} = 1/b, b <= {polynomial.dataset_size}"
+    if _is_giant(polynomial, _SYMBOLIC_TERMS):
         names = ", ".join(symbol.name for symbol in polynomial.symbols[:4])
         more = ", ..." if len(polynomial.symbols) > 4 else ""
         return (
             f"BatchPolynomial(degree {polynomial.degree}, {polynomial.terms:,} terms in {len(polynomial.symbols)} "
             f"symbols {names}{more}; {unit})"
         )
-    pieces = _pieces(polynomial, _plain, TERMINAL_TERMS)
-    return f"{_join(pieces)}    ({unit}, degree {polynomial.degree})"
+    names_ = [symbol.name for symbol in polynomial.symbols]
+
+    def piece(element: Element, k: int) -> str:
+        power = "" if k == 0 else u if k == 1 else f"{u}^{k}"
+        return _coefficient(element, power, lambda key: _monomial(key, names_, "{}^{}", "*"), _plain, "({}) {}")
+
+    return f"{_join(_pieces(polynomial, piece, TERMINAL_TERMS, '...'))}    ({unit}, degree {polynomial.degree})"
 
 
 def latex(polynomial: BatchPolynomial, limit: int | None) -> str:
     """Sum of coefficient times 1/b^k; with a limit, long sums and coefficients are elided."""
-    if limit is not None and polynomial.terms > 4 * _SYMBOLIC_TERMS and polynomial.symbols:
+    if limit is not None and _is_giant(polynomial, 4 * _SYMBOLIC_TERMS):
         return rf"\text{{polynomial of degree {polynomial.degree} in }} 1/b \text{{ with {polynomial.terms:,} terms}}"
-    return _join(_pieces(polynomial, lambda value, k: _latex_term(value, k, limit is not None), limit, r"\cdots"))
+    names: list[str] = []
+    if polynomial.symbols:
+        import sympy
+
+        names = [sympy.latex(symbol) for symbol in polynomial.symbols]
+
+    def number(value: Rational, monomial: str) -> str:
+        return _latex_number(value, monomial, limit is not None)
+
+    def piece(element: Element, k: int) -> str:
+        power = "" if k == 0 else r"\frac{1}{b}" if k == 1 else rf"\frac{{1}}{{b^{{{k}}}}}"
+        brackets = r"\left({}\right) {}"
+        return _coefficient(element, power, lambda key: _monomial(key, names, "{}^{{{}}}", " "), number, brackets)
+
+    return _join(_pieces(polynomial, piece, limit, r"\cdots"))
 
 
 def sampling(polynomial: BatchPolynomial) -> str:
     """The sampling in words."""
     size = "" if polynomial.dataset_size is None else f" from {polynomial.dataset_size} examples"
     return f"{polynomial.sampling} sampling{size}"
+
+
+def generator_name(symbols: Sequence[Any]) -> str:
+    """The name of 1/b: u, or u_, u__, ... where a symbol has taken it."""
+    name = "u"
+    while name in {symbol.name for symbol in symbols}:
+        name += "_"
+    return name
 
 
 def to_sympy(value: Exact) -> Any:
@@ -52,13 +87,40 @@ def to_sympy(value: Exact) -> Any:
     return sympy.Rational(value.numerator, value.denominator) if isinstance(value, Rational) else value
 
 
-def _pieces(polynomial: BatchPolynomial, write: Any, limit: int | None, dots: str = "...") -> list[str]:
+def shorten(number: str) -> str:
+    """A long number with its middle left out."""
+    return number if len(number) <= _DIGITS else f"{number[:16]}...{number[-8:]}[{len(number)} characters]"
+
+
+def _is_giant(polynomial: BatchPolynomial, limit: int) -> bool:
+    """Do symbols occur, in too many terms?"""
+    return polynomial.terms > limit and any(not element.is_constant() for element in polynomial._elements)
+
+
+def _pieces(
+    polynomial: BatchPolynomial, write: Callable[[Element, int], str], limit: int | None, dots: str
+) -> list[str]:
     """Nonzero terms as strings, ascending; beyond the limit the middle is left out."""
-    present = [k for k, value in enumerate(polynomial.coefficients) if value != 0]
+    present = [k for k, element in enumerate(polynomial._elements) if element]
     if not present:
         return ["0"]
     shown = present if limit is None or len(present) <= limit else [*present[: limit - 2], None, present[-1]]
-    return [dots if k is None else write(polynomial.coefficients[k], k) for k in shown]
+    return [dots if k is None else write(polynomial._elements[k], k) for k in shown]
+
+
+def _coefficient(element: Element, power: str, monomial: Callable[[Any], str], write: Write, brackets: str) -> str:
+    """A coefficient times a power of 1/b; a sum goes into brackets."""
+    terms = [(monomial(key), to_rational(c)) for key, c in element.terms()]
+    if len(terms) == 1:
+        return write(terms[0][1], f"{terms[0][0]} {power}".strip())
+    total = _join([write(value, key) for key, value in terms])
+    return brackets.format(total, power).strip() if power else total
+
+
+def _monomial(exponents: Any, names: Sequence[str], power: str, times: str) -> str:
+    """A product of powers of symbols; empty for 1."""
+    present = [(name, int(e)) for name, e in zip(names, exponents) if e]
+    return times.join(name if e == 1 else power.format(name, e) for name, e in present)
 
 
 def _join(pieces: list[str]) -> str:
@@ -69,34 +131,19 @@ def _join(pieces: list[str]) -> str:
     return result
 
 
-def _plain(value: Exact, power: int) -> str:
-    """coefficient u^k."""
-    number = _cut(str(value)) if isinstance(value, Rational) else f"({value})"
-    if power == 0:
-        return number
-    variable = "u" if power == 1 else f"u^{power}"
-    if isinstance(value, Rational) and abs(value) == 1:
-        return f"-{variable}" if value < 0 else variable
-    return f"{number} {variable}"
+def _plain(value: Rational, monomial: str) -> str:
+    """number monomial, for a terminal."""
+    if monomial and abs(value) == 1:
+        return f"-{monomial}" if value < 0 else monomial
+    return f"{shorten(str(value))} {monomial}".strip()
 
 
-def _cut(number: str) -> str:
-    """A long number with its middle left out."""
-    return number if len(number) <= _DIGITS else f"{number[:16]}...{number[-8:]}[{len(number)} characters]"
-
-
-def _latex_term(value: Exact, power: int, elide: bool) -> str:
-    """coefficient / b^k."""
-    unit = "" if power == 0 else r"\frac{1}{b}" if power == 1 else rf"\frac{{1}}{{b^{{{power}}}}}"
-    if not isinstance(value, Rational):
-        import sympy
-
-        return rf"\left({sympy.latex(value)}\right) {unit}".strip()
-    sign = "-" if value < 0 else ""
+def _latex_number(value: Rational, monomial: str, elide: bool) -> str:
+    """number monomial, in LaTeX."""
     numerator, denominator = integer_to_str(abs(value.numerator)), integer_to_str(value.denominator)
     if elide:
         numerator, denominator = (
             part if len(part) <= _DIGITS else rf"{part[:8]}\ldots{part[-4:]}" for part in (numerator, denominator)
         )
     number = numerator if denominator == "1" else rf"\frac{{{numerator}}}{{{denominator}}}"
-    return sign + (unit if number == "1" and unit else f"{number} {unit}".strip())
+    return ("-" if value < 0 else "") + (monomial if number == "1" and monomial else f"{number} {monomial}".strip())

@@ -7,6 +7,8 @@ comparison of exact values. Roots are isolated by python-flint with certified en
 
 from __future__ import annotations
 
+from typing import Any
+
 from flint import arb, ctx, fmpq, fmpq_poly, fmpz, fmpz_poly
 
 Interval = tuple[fmpq, fmpq]
@@ -20,7 +22,7 @@ def decreasing_from(coefficients: list[fmpq], dataset_size: int | None) -> int |
     """
     polynomial = fmpq_poly(coefficients)
     derivative = polynomial.derivative()
-    if derivative == 0:
+    if not derivative:
         return None
 
     def falls(b: int) -> bool:
@@ -52,7 +54,7 @@ def decreasing_from(coefficients: list[fmpq], dataset_size: int | None) -> int |
 
 
 def positive_roots(polynomial: fmpq_poly) -> list[Interval]:
-    """Disjoint enclosures 0 < low <= high of the distinct positive real roots, each so narrow that it meets few steps b -> b+1."""""
+    """Enclosures 0 < low <= high of the distinct positive real roots, so narrow that each meets few steps b -> b+1."""
     numerator = polynomial.numer()
     squarefree = numerator // numerator.gcd(numerator.derivative())
     while squarefree.degree() > 0 and squarefree[0] == 0:
@@ -63,10 +65,10 @@ def positive_roots(polynomial: fmpq_poly) -> list[Interval]:
     try:
         ctx.prec = 128
         while True:
-            # certified: a real root comes with imaginary part exactly zero
-            found = [
-                _enclosure(root.real) for root, _ in squarefree.complex_roots() if root.imag == 0 and root.real > 0
-            ]
+            # certified: a real root comes with imaginary part exactly zero, and no root is 0
+            roots: Any = squarefree.complex_roots()
+            real = [root.real for root, _ in roots if root.imag == 0]
+            found = [_enclosure(root) for root in real if not root < 0]
             if all(_narrow(low, high) for low, high in found):
                 return found
             ctx.prec *= 2

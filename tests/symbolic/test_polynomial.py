@@ -46,7 +46,10 @@ def test_values() -> None:
     assert sympy.expand(SYMBOLIC(2) - (A + (A * B - 1) / 2 + sympy.Rational(1, 8))) == 0
 
 
-@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-3, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(0, ValueError), (-3, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (None, TypeError)],
+)
 def test_bad_batch_sizes(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="batch_size="):
         BatchPolynomial([1, 2])(value)
@@ -141,10 +144,23 @@ def test_ten_thousand_digits_print_and_travel(tmp_path: Path) -> None:
     assert HUGE(3) == Fraction(10**10_000 + 1, 9) - Fraction(7**9_000, 9)
 
 
-@pytest.mark.parametrize("p", [BatchPolynomial([0]), BatchPolynomial([0, 18, "1/2"], degree_bound=7), SYMBOLIC, BatchPolynomial([-1, 5], sampling="without_replacement", dataset_size=5)])
+@pytest.mark.parametrize(
+    "p",
+    [
+        BatchPolynomial([0]),
+        BatchPolynomial([0, 18, "1/2"], degree_bound=7),
+        SYMBOLIC,
+        BatchPolynomial([-1, 5], sampling="without_replacement", dataset_size=5),
+    ],
+)
 def test_copies_are_equal(p: BatchPolynomial, tmp_path: Path) -> None:
     p.save(tmp_path / "p.json")
-    for other in (pickle.loads(pickle.dumps(p)), copy.deepcopy(p), load_polynomial(tmp_path / "p.json"), BatchPolynomial.from_dict(p.to_dict())):
+    for other in (
+        pickle.loads(pickle.dumps(p)),
+        copy.deepcopy(p),
+        load_polynomial(tmp_path / "p.json"),
+        BatchPolynomial.from_dict(p.to_dict()),
+    ):
         assert other == p and hash(other) == hash(p)
         assert (other.degree_bound, other.sampling, other.dataset_size) == (p.degree_bound, p.sampling, p.dataset_size)
 
@@ -180,9 +196,115 @@ def test_symbolic_giants_are_described_not_printed() -> None:
     assert "210 terms" in giant._repr_latex_()
 
 
+def test_symbolic_giants_hash_compare_and_travel(tmp_path: Path) -> None:
+    """20,349 terms: nothing of this makes a SymPy expression."""
+    giant = BatchPolynomial([1, *([sum(sympy.symbols("x0:5"), sympy.Integer(1))] * 2)]) ** 8
+    moved = giant + BatchPolynomial([sympy.Symbol("z")]) - sympy.Symbol("z")
+    assert moved.symbols != giant.symbols and moved == giant and hash(moved) == hash(giant)
+    assert giant + 1 != giant and 2 * giant != giant and giant - giant == 0
+    copied = pickle.loads(pickle.dumps(giant))
+    giant.save(tmp_path / "giant.json")
+    assert copied == giant == load_polynomial(tmp_path / "giant.json") and hash(copied) == hash(giant)
+    assert "coefficients" not in giant.__dict__
+
+
+def test_equality_is_false_not_an_error_for_foreign_things() -> None:
+    half = BatchPolynomial(["1/2"])
+    assert half == Fraction(1, 2) and hash(half) == hash(Fraction(1, 2)) and hash(BatchPolynomial([0])) == hash(0)
+    assert half != "1/2" and half != 0.5 and half != [Fraction(1, 2)]
+    assert BatchPolynomial([A]) != BatchPolynomial([sympy.Symbol("a", positive=True)])
+    assert BatchPolynomial([A]) != A and BatchPolynomial([A]) - A == 0
+    assert len({half, BatchPolynomial([Fraction(2, 4)], degree_bound=3), Fraction(1, 2)}) == 1
+
+
+def test_bad_arguments_name_themselves() -> None:
+    for arguments, error, message in (
+        ({"coefficients": "12"}, TypeError, "coefficients='12'"),
+        ({"coefficients": 3}, TypeError, "coefficients=3"),
+        ({"coefficients": [0, 0.5]}, TypeError, r"coefficients\[1\]=0.5"),
+        ({"coefficients": [0, 1, 2], "degree_bound": 1}, ValueError, "degree_bound=1"),
+        ({"coefficients": [1], "dataset_size": 2.5}, ValueError, "dataset_size=2.5"),
+        ({"coefficients": [1], "dataset_size": 0}, ValueError, "dataset_size=0"),
+        ({"coefficients": [1], "sampling": "with"}, ValueError, "sampling='with'"),
+    ):
+        with pytest.raises(error, match=message):
+            BatchPolynomial(**arguments)
+    with pytest.raises(TypeError, match="subs got 3"):
+        SYMBOLIC.subs(3)
+    with pytest.raises(TypeError, match="divisor=a contains symbols"):
+        SYMBOLIC / A
+    with pytest.raises(ValueError, match="batch_size=-1000"):
+        SYMBOLIC(-(10**5000))
+
+
+def test_results_longer_than_a_problem_file_may_be_are_read_back(tmp_path: Path) -> None:
+    p = BatchPolynomial([0, Fraction(1, 10**120_000)])
+    p.save(tmp_path / "p.json")
+    assert load_polynomial(tmp_path / "p.json") == p
+
+
+def test_symbolic_files_with_damaged_terms_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    for row in (
+        [[[1, 0], "1"], [[1, 0], "2"]],
+        [[[1], "1"]],
+        [[[1, -1], "1"]],
+        [[[1, True], "1"]],
+        [[[1, 0], 1]],
+        "1",
+        [3],
+    ):
+        path.write_text(json.dumps({**SYMBOLIC.to_dict(), "coefficients": [row]}))
+        with pytest.raises(ValueError, match=r"p.json is not a saved BatchPolynomial: coefficients\[0\]"):
+            load_polynomial(path)
+    path.write_text(json.dumps({**SYMBOLIC.to_dict(), "degree_bound": 1}))
+    with pytest.raises(ValueError, match="degree_bound=1"):
+        load_polynomial(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="p.json"):
+        load_polynomial(path)
+
+
+def test_jax_functions_at_the_edges() -> None:
+    assert float(BatchPolynomial([0]).to_jax()(3)) == 0
+    assert float(BatchPolynomial([sympy.Symbol("batch_size")]).to_jax()(2, batch_size=3.0)) == 3
+    with pytest.raises(OverflowError, match="1/b\\^1 is about 1e"):
+        BatchPolynomial([0, 10**5000]).to_jax()
+    with pytest.raises(OverflowError, match="enable_x64"):
+        BatchPolynomial([Fraction(1, 10**60)]).to_jax()(1)
+    with pytest.raises(ValueError, match="a has shape"):
+        SYMBOLIC.to_jax()(1, a=np.ones(2), b=1.0)
+    long = BatchPolynomial([Fraction(10**5000 + 1, 3 * 10**5000)])
+    assert float(long.to_jax()(1)) == pytest.approx(1 / 3, rel=1e-6)  # float32
+    cube = BatchPolynomial([A**3 + A + 1]).to_jax()
+    assert float(jax.grad(lambda a: cube(1, a=a))(0.0)) == 1
+
+
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "variance.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", REFERENCE, ids=lambda case: case["id"])
+def test_reference_polynomials(case: dict, tmp_path: Path) -> None:
+    """Coefficients, degree, the two parts, storage, and b_0 against 60 neighbours."""
+    p = BatchPolynomial(case["coefficients_in_u"], degree_bound=case["degree_bound"])
+    assert (p.degree, p.degree_bound) == (case["degree"], case["degree_bound"])
+    assert [str(c) for c in p.coefficients] == case["coefficients_in_u"][: p.degree + 1]
+    assert BatchPolynomial(case["second_moment_in_u"]) - BatchPolynomial(case["squared_mean_in_u"]) == p
+    p.save(tmp_path / "p.json")
+    assert load_polynomial(tmp_path / "p.json") == p
+    b_0 = p.decreasing_from()
+    assert b_0 is None if not p else b_0 is not None and b_0 < 50 and b_0 == brute_force(p, 60)
+
+
 def test_display_of_small_ones() -> None:
     assert repr(BatchPolynomial([1, -1, 0, "3/2"])) == "1 - u + 3/2 u^3    (u = 1/b, degree 3)"
     assert BatchPolynomial([0, -1, "3/2"]).latex() == r"-\frac{1}{b} + \frac{3}{2} \frac{1}{b^{2}}"
+    assert repr(SYMBOLIC) == "a + (a*b - 1) u + 1/2 u^2    (u = 1/b, degree 2)"
+    assert SYMBOLIC.latex() == r"a + \left(a b - 1\right) \frac{1}{b} + \frac{1}{2} \frac{1}{b^{2}}"
+    assert repr(BatchPolynomial([0, sympy.Symbol("u") ** 2])) == "u^2 u_    (u_ = 1/b, degree 1)"
+    long = BatchPolynomial([A * 10**5000 - B, -(10**5000) * A])
+    assert len(repr(long)) < 200 and len(long._repr_latex_()) < 200 and len(long.latex()) > 10_000
+    assert repr(BatchPolynomial(range(9))) == "u + 2 u^2 + 3 u^3 + 4 u^4 + ... + 8 u^8    (u = 1/b, degree 8)"
     assert repr(BatchPolynomial([0])) == "0    (u = 1/b, degree 0)"
 
 
@@ -199,7 +321,7 @@ def brute_force(p: BatchPolynomial, last: int) -> int | None:
 
 @given(st.lists(small, min_size=1, max_size=6))
 def test_decreasing_from_is_brute_force(coefficients: list[Fraction]) -> None:
-    # with coefficients of at most 20 * 12 and degree 5 no turning point lies beyond b = 5 * 6 * 240 * ...: check far out
+    # turning points may lie far out: beyond b = 400 only the two steps beside b_0, or the last direction, are compared
     p = BatchPolynomial([0, *coefficients])
     b_0 = p.decreasing_from()
     expected = brute_force(p, 400)

@@ -1,0 +1,71 @@
+"""linvar: the exact dependence of SGD's gradient noise on the mini-batch size.
+
+Names load on first use, so that ``import linvar`` costs nothing: no JAX, SymPy, NumPy or matplotlib until needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from linvar.exact import Rational as Rational
+    from linvar.exact import rationalize as rationalize
+    from linvar.laws import Dataset as Dataset
+    from linvar.laws import Gaussian as Gaussian
+    from linvar.numeric.estimates import Estimate as Estimate
+    from linvar.plotting import plot_variance as plot_variance
+    from linvar.problem import Problem as Problem
+    from linvar.problem_file import load_problem as load_problem
+    from linvar.symbolic.names import symbolic_matrix as symbolic_matrix
+    from linvar.symbolic.names import symbolic_weights as symbolic_weights
+    from linvar.symbolic.polynomial import BatchPolynomial as BatchPolynomial
+    from linvar.symbolic.polynomial import load_polynomial as load_polynomial
+    from linvar.symbolic.size import DerivationTooLargeError as DerivationTooLargeError
+    from linvar.symbolic.variance import expected_loss as expected_loss
+    from linvar.symbolic.variance import gradient_variance as gradient_variance
+    from linvar.symbolic.variance import second_moment as second_moment
+    from linvar.symbolic.variance import squared_mean as squared_mean
+    from linvar.symbolic.words import wishart_moment as wishart_moment
+    from linvar.verification import Report as Report
+    from linvar.verification import verify as verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Rational": "linvar.exact",
+    "rationalize": "linvar.exact",
+    "Dataset": "linvar.laws",
+    "Gaussian": "linvar.laws",
+    "Estimate": "linvar.numeric.estimates",
+    "plot_variance": "linvar.plotting",
+    "Problem": "linvar.problem",
+    "load_problem": "linvar.problem_file",
+    "symbolic_matrix": "linvar.symbolic.names",
+    "symbolic_weights": "linvar.symbolic.names",
+    "BatchPolynomial": "linvar.symbolic.polynomial",
+    "load_polynomial": "linvar.symbolic.polynomial",
+    "DerivationTooLargeError": "linvar.symbolic.size",
+    "expected_loss": "linvar.symbolic.variance",
+    "gradient_variance": "linvar.symbolic.variance",
+    "second_moment": "linvar.symbolic.variance",
+    "squared_mean": "linvar.symbolic.variance",
+    "wishart_moment": "linvar.symbolic.words",
+    "Report": "linvar.verification",
+    "verify": "linvar.verification",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'linvar' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,8 @@
+"""``python -m linvar``: the command line."""
+
+import sys
+
+from linvar.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

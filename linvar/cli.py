@@ -1,0 +1,329 @@
+"""The command line: ``linvar derive | verify | plot | demo``.
+
+Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
+Whatever the user gets wrong ends in one line on standard error and exit status 2: commands raise, ``main`` prints.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from linvar.terminal import (
+    complain,
+    polynomial_object,
+    print_json,
+    print_polynomial,
+    print_rich,
+    print_section,
+    print_text,
+    progress,
+    report_object,
+)
+
+if TYPE_CHECKING:
+    from linvar.demo import Section
+    from linvar.problem import Problem
+
+#: Exit statuses.
+OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+_EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
+_LARGEST_SEED = 2**63 - 1
+
+app = typer.Typer(
+    name="linvar",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The exact variance of mini-batch gradients of linear networks, as a polynomial in 1/b, and its check.",
+    epilog="Exit status: 0 done (verify: AGREE); 1 verify says REJECT; 2 bad input, or a derivation too large; "
+    "3 verify says UNRESOLVED; 70 an internal error; 130 interrupted.",
+)
+
+
+class BadInputError(ValueError):
+    """Something on the command line is wrong; the message names it, its value and the cure."""
+
+
+class Quantity(StrEnum):
+    """What ``derive`` derives."""
+
+    variance = "variance"
+    second_moment = "second_moment"
+    squared_mean = "squared_mean"
+    loss = "loss"
+
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A problem file (JSON or TOML), or a name of linvar demo --list.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
+Runs = Annotated[int | None, typer.Option("--runs", help="Simulated runs for each batch size.")]
+BatchSizes = Annotated[str, typer.Option("--batch-sizes", help="Batch sizes to simulate, separated by commas.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from linvar import __version__
+
+        print(f"linvar {__version__}")
+        raise typer.Exit()
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def demo(
+    list_examples: Annotated[bool, typer.Option("--list", help="List the shipped example problems and exit.")] = False,
+    directory: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Where the picture goes.")] = ".",
+    seed: Seed = 0,
+    as_json: Json = False,
+    runs: Runs = None,
+) -> None:
+    """Derive and verify a two-layer network on Gaussian data and a linear network on real data; draw a picture."""
+    from linvar import demo as content
+
+    if list_examples:
+        _list_examples(as_json)
+        return
+    _check_seed(seed)
+    _check_runs(runs)
+    if not Path(directory).is_dir():
+        raise BadInputError(f"-o {directory!r} is not a directory: create it or give another one")
+    from linvar.atomic import check_writable, write_atomically
+
+    target = Path(directory) / content.PICTURE
+    check_writable(target)
+    remarks: list[str] = []
+
+    def say(remark: str) -> None:
+        remarks.append(remark)
+        if not as_json:
+            print_text(f"\n{remark}")
+
+    def show(section: Section) -> None:
+        if not as_json:
+            print_section(section)
+
+    with progress("deriving and simulating"):
+        sections = content.run_demo(seed, show, say, runs)
+        picture = content.draw([(one.title.partition(", ")[0], one.report) for one in sections], target.suffix)
+    write_atomically(target, picture)
+    if as_json:
+        objects = [{"title": one.title, "remark": one.remark, **report_object(one.report)} for one in sections]
+        print_json({"sections": objects, "remarks": remarks, "picture": str(target), "seed": seed})
+    else:
+        print_text(f"\nPicture: {target}")
+
+
+@app.command()
+def derive(
+    file: File,
+    as_json: Json = False,
+    quantity: Annotated[Quantity, typer.Option("--quantity", help="Which expectation to derive.")] = Quantity.variance,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Save it for linvar.load_polynomial.")
+    ] = None,
+) -> None:
+    """Derive the exact polynomial in 1/b."""
+    problem = _load(file)
+    if output is not None:
+        from linvar.atomic import check_writable
+
+        check_writable(output)
+    from linvar.symbolic import variance as entries
+
+    functions = {
+        Quantity.variance: entries.gradient_variance,
+        Quantity.second_moment: entries.second_moment,
+        Quantity.squared_mean: entries.squared_mean,
+        Quantity.loss: entries.expected_loss,
+    }
+    with progress(f"deriving the {quantity.value}"):
+        polynomial = functions[quantity](problem)
+        start = polynomial.decreasing_from()
+    if output is not None:
+        polynomial.save(output)
+    if as_json:
+        print_json({"quantity": quantity.value, **polynomial_object(polynomial, problem, start)})
+        return
+    print_polynomial(problem, quantity.value, polynomial, start)
+    if output is not None:
+        print_text(f"Saved: {output}")
+
+
+@app.command()
+def verify(
+    file: File,
+    as_json: Json = False,
+    seed: Seed = 0,
+    runs: Runs = None,
+    batch_sizes: BatchSizes = "1,2,4,16",
+) -> None:
+    """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
+    problem = _load(file)
+    report = _verify(problem, seed, runs, _parse_batch_sizes(batch_sizes, problem))
+    if as_json:
+        print_json({**report_object(report), "seed": seed})
+    else:
+        print_rich(report)
+    raise typer.Exit(_EXIT_OF_VERDICT[report.verdict])
+
+
+@app.command()
+def plot(
+    file: File,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="PNG", help="The picture: .png, .svg or .pdf.")],
+    with_estimates: Annotated[bool, typer.Option("--verify", help="Simulate as well, and draw the estimates.")] = False,
+    as_json: Json = False,
+    seed: Seed = 0,
+    runs: Runs = None,
+    batch_sizes: BatchSizes = "1,2,4,16",
+) -> None:
+    """Draw the variance against the batch size; with --verify the estimates too (exit status as of verify)."""
+    from linvar.atomic import check_writable, write_atomically
+    from linvar.demo import draw, picture_suffix
+
+    try:
+        suffix = picture_suffix(output)
+    except ValueError as error:
+        raise BadInputError(f"-o {error}") from None
+    problem = _load(file)
+    check_writable(output)
+    if with_estimates:
+        result = _verify(problem, seed, runs, _parse_batch_sizes(batch_sizes, problem))
+    else:
+        from linvar.symbolic.variance import gradient_variance
+
+        with progress("deriving the variance"):
+            result = gradient_variance(problem)
+    with progress("drawing"):
+        picture = draw([("", result)], suffix)
+    write_atomically(output, picture)
+    verdict = result.verdict if with_estimates else None
+    if as_json:
+        print_json({"picture": output, "verdict": verdict})
+    else:
+        print_text(f"Picture: {output}" + (f" (verdict: {verdict})" if verdict else ""))
+    raise typer.Exit(_EXIT_OF_VERDICT[verdict] if verdict else OK)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit status (the entry point ``linvar``).
+
+    >>> main(["derive", "no-such-file.json"])
+    2
+    """
+    try:
+        status = typer.main.get_command(app).main(args=arguments, prog_name="linvar", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as in `linvar ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except MemoryError:
+        return _complain("out of memory: derive fewer steps or a smaller network, or use a larger machine")
+    except Exception as error:  # noqa: BLE001  the last door: every error becomes a status
+        return _status_of(error)
+    if status == INTERRUPTED:
+        return _complain("interrupted", INTERRUPTED)
+    return status if isinstance(status, int) else OK
+
+
+def _status_of(error: Exception) -> int:
+    """Print an error in one line; one that is not the user's is printed in full."""
+    # click's usage errors, wherever this version of typer keeps them
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "linvar"
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
+        return _complain(f'{message}: see "{path} --help"')
+    if isinstance(error, (ValueError, OSError)) or type(error).__name__ == "DerivationTooLargeError":
+        return _complain(str(error))
+    if isinstance(error, ImportError) and error.name and not error.name.startswith("linvar"):
+        return _complain(f'{error}: install it, or linvar again with pip install --upgrade "linvar"')
+    traceback.print_exception(error)
+    return _complain("internal error: please report it with the lines above", INTERNAL)
+
+
+def _complain(message: str, status: int = BAD_INPUT) -> int:
+    """One line on standard error; the exit status that goes with it."""
+    complain(message)
+    return status
+
+
+def _load(file: str) -> Problem:
+    """The problem of a file, or of a shipped example."""
+    from linvar.demo import example_names, load_example
+    from linvar.problem_file import load_problem
+
+    if not os.path.lexists(file) if "\0" not in file else False:
+        names = example_names()
+        if file in names:
+            return load_example(file)
+        if os.sep not in file and not Path(file).suffix:
+            raise BadInputError(
+                f"FILE={file!r} is no file and no shipped example: give a problem file, or one of {', '.join(names)}"
+            )
+    return load_problem(file)
+
+
+def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Any:
+    """The Report; options are checked before JAX is loaded."""
+    _check_seed(seed)
+    _check_runs(runs)
+    with progress("deriving and simulating"):
+        import jax
+
+        from linvar.verification import verify
+
+        options: dict[str, Any] = {} if runs is None else {"runs": runs}
+        return verify(problem, key=jax.random.key(seed), batch_sizes=batch_sizes, **options)
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise BadInputError(f"--seed {seed} is out of range: give an integer from 0 to {_LARGEST_SEED}")
+
+
+def _check_runs(runs: int | None) -> None:
+    if runs is not None and not 8 <= runs <= 10**9:
+        raise BadInputError(f"--runs {runs} is out of range: give an integer from 8 to {10**9}")
+
+
+def _parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:
+    """Batch sizes from "1,2,4"; at most n without replacement."""
+    largest = problem.dataset_size if problem.sampling == "without_replacement" and problem.dataset_size else 10**9
+    sizes = []
+    for part in text.split(","):
+        word = part.strip()
+        if not (word.isascii() and word.isdecimal() and len(word) <= 10 and 1 <= int(word) <= largest):
+            limit = f"from 1 to n = {largest} (without replacement)" if largest < 10**9 else "from 1 to 10^9"
+            raise BadInputError(f"--batch-sizes {text!r}: {word!r}: give integers {limit}, separated by commas")
+        sizes.append(int(word))
+    return tuple(dict.fromkeys(sizes))
+
+
+def _list_examples(as_json: bool) -> None:
+    """The shipped problems, by name."""
+    from linvar.demo import example_names, load_example
+
+    problems = {name: load_example(name) for name in example_names()}
+    if as_json:
+        from linvar.problem_file import problem_to_dict
+
+        print_json({"examples": {name: problem_to_dict(problem) for name, problem in problems.items()}})
+        return
+    for name, problem in problems.items():
+        print(f"{name}\n    {problem!r}")

@@ -1,0 +1,149 @@
+"""What the command line prints: tables, JSON objects, one-line complaints, progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from linvar.demo import Section
+    from linvar.problem import Problem
+
+_SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+#: Progress appears after this many seconds, on a terminal only.
+_PATIENCE = 2.0
+
+
+def complain(message: str) -> None:
+    """One line on standard error, without control characters."""
+    line = " ".join(message.split())
+    line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+    print(f"linvar: {line}", file=sys.stderr)
+
+
+def polynomial_object(polynomial: Any, problem: Problem, start: int | None) -> dict[str, Any]:
+    """A polynomial as ``derive --json`` prints it."""
+    from linvar.problem_file import problem_to_dict
+
+    return {
+        "coefficients": [str(value) for value in polynomial.coefficients],
+        "degree": polynomial.degree,
+        "degree_bound": polynomial.degree_bound,
+        "decreasing_from": start,
+        "sampling": polynomial.sampling,
+        "dataset_size": polynomial.dataset_size,
+        "problem": problem_to_dict(problem),
+    }
+
+
+def report_object(report: Any) -> dict[str, Any]:
+    """A report as ``verify --json`` prints it."""
+    from linvar.problem_file import problem_to_dict
+
+    return {**report.to_dict(), "problem": problem_to_dict(report.problem)}
+
+
+def print_polynomial(problem: Problem, quantity: str, polynomial: Any, start: int | None) -> None:
+    """Coefficients and a few values, as tables."""
+    print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
+    rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(polynomial.coefficients)]
+    _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+    largest = polynomial.dataset_size if polynomial.sampling == "without_replacement" else None
+    sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
+    rows = [[str(b), _cut(str(value)), _approximate(value)] for b, value in zip(sizes, polynomial(sizes))]
+    _print_table(["b", f"{quantity} at b", "about"], rows)
+    decreasing = "not strictly decreasing in b from any b on"
+    if start is not None:
+        decreasing = f"strictly decreasing in b from b = {start} on"
+    print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
+
+
+def print_section(section: Section) -> None:
+    """One problem of the demo."""
+    print_text(f"\n{section.title}\n{'-' * len(section.title)}")
+    if section.remark:
+        print_text(section.remark)
+    print_text(f"variance = {section.report.variance!r}")
+    print_rich(section.report)
+
+
+def _cut(text: str, limit: int = 44) -> str:
+    """A long number, cut in the middle."""
+    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 3 :]} ({len(text)} characters)"
+
+
+def _approximate(value: Any) -> str:
+    """Six digits of an exact number of any size."""
+    try:
+        return f"{float(value):.6g}"
+    except OverflowError:
+        digits = (abs(value.numerator).bit_length() - value.denominator.bit_length()) * math.log10(2)
+        return f"{'-' if value < 0 else ''}10^{digits:.0f}"
+
+
+def print_text(text: str) -> None:
+    print(text, flush=True)
+
+
+def _print_table(headers: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    print_rich(table)
+
+
+def print_rich(value: Any) -> None:
+    """Something rich can draw, or its str()."""
+    from rich.console import Console
+
+    if hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
+        Console(highlight=False).print(value)
+    else:
+        print_text(str(value))
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """One object; what JSON has no number for (NaN, infinities) becomes null."""
+    print(json.dumps(_finite(data), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def progress(message: str) -> Iterator[None]:
+    """A spinner with the elapsed time on standard error, once the work has taken two seconds; terminals only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    spinner = Progress(*columns, console=Console(stderr=True), transient=True)
+    spinner.add_task(message, total=None)
+    timer = threading.Timer(_PATIENCE, spinner.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        spinner.stop()

@@ -1,0 +1,331 @@
+"""The command line: what it prints, its exit statuses, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+
+import linvar as lv
+from linvar import cli, demo, terminal
+from linvar.cli import main
+from linvar.demo import example_names, load_example
+from linvar.problem_file import problem_from_dict
+
+COMMAND = [sys.executable, "-m", "linvar"]
+HEAVY = ("jax", "matplotlib", "sympy", "numpy", "flint", "flax")
+
+
+def bad(capsys, *arguments):
+    """The one line of a refused command, after checking that it is one."""
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("linvar: ")
+    return captured.err
+
+
+def good(capsys, *arguments, status=0):
+    """Standard output of a command that works."""
+    assert main(list(arguments)) == status
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+@dataclass
+class FakeReport:
+    """What a Report offers to the command line, with a verdict of our choice."""
+
+    verdict: str
+    variance: lv.BatchPolynomial = field(default_factory=lambda: lv.BatchPolynomial([0, 18]))
+    problem: lv.Problem = field(default_factory=lambda: load_example("two-layer"))
+    rows: tuple = ()
+
+    def to_dict(self):
+        return {"verdict": self.verdict, "rows": [{"z": float("-inf"), "estimate": float("nan")}]}
+
+    def __str__(self):
+        return f"verdict {self.verdict}"
+
+
+# derive
+
+
+def test_derive_json_is_one_object_with_the_exact_polynomial(capsys):
+    data = json.loads(good(capsys, "derive", "two-layer", "--json"))
+    variance = lv.gradient_variance(load_example("two-layer"))
+    assert data["coefficients"] == [str(value) for value in variance.coefficients]
+    assert data["coefficients"][1] == "2384003/125000"
+    assert (data["degree"], data["degree_bound"], data["decreasing_from"]) == (6, 6, 1)
+    assert (data["sampling"], data["dataset_size"]) == ("iid", None)
+    assert problem_from_dict(data["problem"]) == load_example("two-layer")
+
+
+def test_derive_of_a_perfect_fit(capsys, tmp_path):
+    lv.Problem([[[1]]], lv.Gaussian(teacher=[[1]])).save(tmp_path / "fit.json")
+    data = json.loads(good(capsys, "derive", str(tmp_path / "fit.json"), "--json"))
+    assert data["coefficients"] == ["0"] and data["degree"] == 0 and data["decreasing_from"] is None
+
+
+@pytest.mark.parametrize(
+    "quantity, function",
+    [("second_moment", "second_moment"), ("squared_mean", "squared_mean"), ("loss", "expected_loss")],
+)
+def test_derive_other_quantities(capsys, quantity, function):
+    data = json.loads(good(capsys, "derive", "small-dataset", "--json", "--quantity", quantity))
+    expected = getattr(lv, function)(load_example("small-dataset"))
+    assert data["coefficients"] == [str(value) for value in expected.coefficients]
+    assert (data["quantity"], data["dataset_size"]) == (quantity, 6)
+
+
+def test_derive_saves_what_load_polynomial_reads(capsys, tmp_path):
+    path = tmp_path / "variance.json"
+    assert f"Saved: {path}" in good(capsys, "derive", "noisy-regression", "-o", str(path))
+    assert lv.load_polynomial(path) == lv.gradient_variance(load_example("noisy-regression"))
+
+
+def test_derive_prints_coefficients_and_values(capsys):
+    out = good(capsys, "derive", "small-dataset")
+    variance = lv.gradient_variance(load_example("small-dataset"))
+    assert str(variance.coefficients[1]) in out and str(variance(4)) in out
+    assert f"b = {variance.decreasing_from()} on" in out
+
+
+def test_long_coefficients_are_cut_in_the_table_only(capsys, tmp_path):
+    lv.Problem([[[10**9_000]]], lv.Gaussian(teacher=[["1/3"]])).save(tmp_path / "long.json")
+    out = good(capsys, "derive", str(tmp_path / "long.json"))
+    assert "characters)" in out and len(out) < 5_000
+    data = json.loads(good(capsys, "derive", str(tmp_path / "long.json"), "--json"))
+    assert len(data["coefficients"][1]) > 18_000
+
+
+# verify
+
+
+@pytest.mark.parametrize("verdict, status", [("AGREE", 0), ("REJECT", 1), ("UNRESOLVED", 3)])
+def test_the_verdict_is_the_exit_status(capsys, monkeypatch, tmp_path, verdict, status):
+    monkeypatch.setattr(cli, "_verify", lambda *_arguments: FakeReport(verdict))
+    data = json.loads(good(capsys, "verify", "two-layer", "--json", "--seed", "7", status=status))
+    assert data["verdict"] == verdict and data["seed"] == 7
+    assert data["rows"] == [{"z": None, "estimate": None}]
+    assert f"verdict {verdict}" in good(capsys, "verify", "two-layer", status=status)
+    picture = tmp_path / "picture.png"
+    assert verdict in good(capsys, "plot", "two-layer", "-o", str(picture), "--verify", status=status)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_verify_a_small_problem(capsys):
+    arguments = ("verify", "small-dataset", "--json", "--seed", "1", "--batch-sizes", "1,6")
+    data = json.loads(good(capsys, *arguments))
+    assert data["verdict"] == "AGREE"
+    rows = [row for row in data["rows"] if row["quantity"] == "variance"]
+    assert [row["batch_size"] for row in rows] == [1, 6]
+    assert problem_from_dict(data["problem"]) == load_example("small-dataset")
+    assert json.loads(good(capsys, *arguments)) == data  # the same seed, the same numbers
+
+
+# plot, demo
+
+
+@pytest.mark.parametrize("suffix, magic", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_plot_writes_a_picture(capsys, tmp_path, suffix, magic):
+    path = tmp_path / f"picture.{suffix}"
+    assert f"Picture: {path}" in good(capsys, "plot", "noisy-regression", "-o", str(path))
+    assert path.read_bytes().startswith(magic) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_demo_lists_the_examples(capsys):
+    out = good(capsys, "demo", "--list")
+    assert all(name in out for name in example_names())
+    examples = json.loads(good(capsys, "demo", "--list", "--json"))["examples"]
+    assert {name: problem_from_dict(data) for name, data in examples.items()} == {
+        name: load_example(name) for name in example_names()
+    }
+
+
+def test_demo_without_scikit_learn_says_how_to_get_it_and_runs_the_rest(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setattr(demo, "_verify", lambda *_arguments: FakeReport("AGREE"))
+    out = good(capsys, "demo", "-o", str(tmp_path))
+    assert 'pip install "linvar[data]"' in out and "verdict AGREE" in out
+    assert (tmp_path / demo.PICTURE).exists() and f"Picture: {tmp_path / demo.PICTURE}" in out
+    data = json.loads(good(capsys, "demo", "-o", str(tmp_path), "--json"))
+    assert len(data["sections"]) == 1 and "linvar[data]" in data["remarks"][0]
+
+
+def test_demo_end_to_end(capsys, tmp_path):
+    pytest.importorskip("sklearn")
+    data = json.loads(good(capsys, "demo", "-o", str(tmp_path), "--json", "--seed", "3"))
+    assert [section["problem"]["sampling"] for section in data["sections"]] == ["iid", "iid", "without_replacement"]
+    assert all(section["verdict"] == "AGREE" for section in data["sections"])
+    assert "largest rounding error" in data["sections"][1]["remark"]
+    assert (tmp_path / demo.PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+# mistakes: one line, exit status 2, nothing written
+
+USAGE = {
+    "unknown command": (["deriv"], "deriv"),
+    "unknown option": (["derive", "two-layer", "--bogus"], "--bogus"),
+    "missing argument": (["derive"], "FILE"),
+    "missing output": (["plot", "two-layer"], "--output"),
+    "extra argument": (["derive", "two-layer", "b"], "b"),
+    "unknown quantity": (["derive", "two-layer", "--quantity", "x"], "'x' is not one of"),
+    "seed is a word": (["verify", "two-layer", "--seed", "x"], "--seed"),
+    "seed is negative": (["verify", "two-layer", "--seed", "-1"], "--seed -1"),
+    "seed is huge": (["verify", "two-layer", "--seed", str(2**70)], "--seed 1180591620717411303424"),
+    "no runs": (["verify", "two-layer", "--runs", "0"], "--runs 0"),
+    "batch size 0": (["verify", "two-layer", "--batch-sizes", "1,0"], "'0'"),
+    "batch size x": (["verify", "two-layer", "--batch-sizes", "1,x"], "'x'"),
+    "batch size 1.5": (["verify", "two-layer", "--batch-sizes", "1.5"], "'1.5'"),
+    "no batch sizes": (["verify", "two-layer", "--batch-sizes", ""], "--batch-sizes"),
+    "batch size beyond n": (["verify", "small-dataset", "--batch-sizes", "7"], "n = 6"),
+    "no such example": (["derive", "two-layers"], "two-layer"),
+    "no such file": (["derive", "no/such/file.json"], "there is no such file"),
+    "a directory": (["derive", "."], "directory"),
+    "null byte": (["derive", "a\0b"], "null byte"),
+    "newline": (["derive", "a\nb\x1b[31m.json"], "there is no such file"),
+    "picture of another kind": (["plot", "two-layer", "-o", "picture.exe"], "end its name in .png"),
+    "picture without suffix": (["plot", "two-layer", "-o", "picture"], "end its name in .png"),
+    "output in no folder": (["plot", "two-layer", "-o", "no/such/picture.png"], "there is no directory"),
+    "saved in no folder": (["derive", "two-layer", "-o", "no/such/variance.json"], "there is no directory"),
+    "demo in no folder": (["demo", "-o", "no/such"], "not a directory"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_a_mistake_is_one_line(capsys, case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, expected = USAGE[case]
+    line = bad(capsys, *arguments)
+    assert expected in line and "\x1b" not in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_problem_file_is_one_line_that_names_the_key(capsys, tmp_path):
+    path = tmp_path / "problem.json"
+    path.write_text('{"weights": [[[1]]], "law": {"kind": "gaussian", "teacher": [[0.5]]}}')
+    line = bad(capsys, "derive", str(path))
+    assert "law.teacher[0][0]=0.5" in line and '"p/q"' in line
+
+
+@pytest.mark.parametrize("command", ["derive", "verify"])
+def test_a_derivation_too_large_is_one_line(capsys, tmp_path, command):
+    load_example("two-layer").replace(step=9_999).save(tmp_path / "large.json")
+    line = bad(capsys, command, str(tmp_path / "large.json"))
+    assert "step" in line
+
+
+def test_an_output_that_cannot_be_replaced_stays(capsys, tmp_path, monkeypatch):
+    path = tmp_path / "picture.png"
+    path.write_text("old")
+
+    def fail(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert "No space left on device" in bad(capsys, "plot", "noisy-regression", "-o", str(path))
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_internal_error_is_no_verdict(capsys, monkeypatch):
+    def fail(*_arguments):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cli, "_verify", fail)
+    assert main(["verify", "two-layer"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
+    import linvar.symbolic.variance
+
+    monkeypatch.setattr(
+        linvar.symbolic.variance, "gradient_variance", lambda _problem: signal.raise_signal(signal.SIGINT)
+    )
+    assert main(["derive", "two-layer", "-o", str(tmp_path / "variance.json")]) == 130
+    captured = capsys.readouterr()
+    assert captured.err == "linvar: interrupted\n" and captured.out == "" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_ctrl_c_from_outside(tmp_path):
+    pipe = tmp_path / "problem.json"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [*COMMAND, "derive", str(pipe)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with open(pipe, "w"):  # opens once the command has opened it to read: it is at work
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "linvar: interrupted\n")
+
+
+# the program as a whole
+
+
+def modules_after(code):
+    """Top-level modules loaded by a fresh interpreter that ran the code."""
+    report = "import sys, json; print(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["derive", "--help"], ["verify", "-h"], ["demo", "--list"], []])
+def test_help_loads_nothing_heavy(arguments):
+    loaded = modules_after(f"from linvar.cli import main; assert main({arguments!r}) == 0")
+    assert "typer" in loaded and not loaded & set(HEAVY)
+
+
+def test_the_check_above_can_fail():
+    code = "from linvar.cli import main; import numpy; assert main(['--help']) == 0"
+    assert "numpy" in modules_after(code)
+
+
+def test_derive_loads_no_jax_and_no_matplotlib():
+    loaded = modules_after("from linvar.cli import main; assert main(['derive', 'two-layer', '--json']) == 0")
+    assert "flint" in loaded and not loaded & {"jax", "matplotlib", "sympy"}
+
+
+def test_python_m_linvar_version():
+    done = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"linvar {lv.__version__}\n", "")
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f"{sys.executable} -m linvar derive two-layer | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+
+
+def test_bash_completion():
+    environment = {**os.environ, "_LINVAR_COMPLETE": "complete_bash", "COMP_WORDS": "linvar de", "COMP_CWORD": "1"}
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, env=environment)
+    assert set(done.stdout.split()) == {"demo", "derive"}
+
+
+def test_progress_appears_on_a_slow_terminal_only(monkeypatch, capsys):
+    import io
+    import time
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def shown(delay, stream):
+        monkeypatch.setattr(terminal, "_PATIENCE", delay)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with terminal.progress("working hard"):
+            time.sleep(0.4)
+        return "working hard" in stream.getvalue()
+
+    monkeypatch.setenv("TERM", "xterm")
+    assert shown(0.05, Terminal())
+    assert not shown(30, Terminal())
+    assert not shown(0.05, io.StringIO())

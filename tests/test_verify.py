@@ -1,0 +1,227 @@
+"""verify: truth passes, wrong polynomials are rejected, hidden mass is seen. Keys are fixed: nothing here is by chance."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import linvar as lv
+from linvar.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels, judge
+from linvar.numeric.rare_batches import rare_batches
+
+CASES = {
+    case["id"]: case
+    for case in json.loads((Path(__file__).parent / "reference" / "variance.json").read_text(encoding="utf-8"))["cases"]
+}
+DATA = lv.Dataset([[1, 0], [0, 1], [1, 1], [2, 1], [1, -1], [0, 2]], [1, 0, 2, 1, -1, "1/2"])
+WEIGHTS = [[[1, 0], [1, 1]], [[1, "1/2"]]]
+
+
+def reference(name):
+    """A reference problem and its polynomials."""
+    case = CASES[name]
+    problem = lv.Problem(case["weights"], lv.Gaussian(case["teacher"]), case["alpha"], case["t"])
+    keys = {"variance": "coefficients", "second_moment": "second_moment", "squared_mean": "squared_mean"}
+    return problem, {key: lv.BatchPolynomial(case[f"{value}_in_u"]) for key, value in keys.items()}
+
+
+@pytest.fixture(scope="module")
+def two_layer():
+    """One report at the default budget, on reference polynomials."""
+    problem, polynomials = reference("L2_222_t1")
+    return lv.verify(problem, key=jax.random.key(1), batch_sizes=(2, 4, 16), polynomials=polynomials)
+
+
+def test_the_truth_agrees(two_layer):
+    assert two_layer.verdict == "AGREE"
+    assert two_layer.ok
+    assert len(two_layer.rows) == 12
+    assert all(abs(row.z) < 4 for row in two_layer.rows)
+    assert two_layer.variance == lv.gradient_variance(two_layer.problem)
+    assert 0 < two_layer.resolution < 0.1
+
+
+def test_each_coefficient_times_one_and_a_half_is_rejected_where_it_can_be_seen(two_layer):
+    visible = []
+    for quantity, polynomial in two_layer.polynomials.items():
+        for k, coefficient in enumerate(polynomial.coefficients):
+            changed = list(polynomial.coefficients)
+            changed[k] = coefficient * Fraction(3, 2)
+            wrong = lv.BatchPolynomial(changed)
+            for row in (row for row in two_layer.rows if row.quantity == quantity):
+                value = float(wrong(row.batch_size))
+                effect = value - float(row.exact)
+                verdict = judge(quantity, row.estimate - value, value, row.evidence)
+                # thresholds around the estimate: seen for certain where the effect exceeds both together
+                if abs(effect) > row.evidence.above + row.evidence.below:
+                    assert verdict == REJECT, (quantity, k, row.batch_size)
+                    visible.append((quantity, k))
+                elif coefficient == 0:
+                    assert verdict == AGREE
+    assert {("variance", 1), ("variance", 2), ("second_moment", 0), ("squared_mean", 0), ("loss", 0)} <= set(visible)
+    assert ("variance", 6) not in visible  # its effect, 3e-2 at b = 2, is below the resolution of 4 %
+
+
+@pytest.mark.parametrize("coefficient", [1, 2])
+def test_verify_itself_rejects_a_wrong_polynomial(coefficient):
+    problem, polynomials = reference("L2_222_t1")
+    changed = list(polynomials["variance"].coefficients)
+    changed[coefficient] *= Fraction(3, 2)
+    wrong = {"variance": lv.BatchPolynomial(changed)}
+    report = lv.verify(problem, batch_sizes=[2], quantities=["variance"], polynomials=wrong)
+    assert report.verdict == "REJECT" and not report.ok
+    assert "REJECT" in str(report)
+    assert report.variance == wrong["variance"]
+
+
+@pytest.mark.parametrize("name", ["L2_222_t2", "L3_1111_t2"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
+    problem, polynomials = reference(name)
+    report = lv.verify(
+        problem, key=jax.random.key(seed), runs=4000, batch_sizes=[1], polynomials=polynomials,
+        quantities=["variance", "second_moment"],
+    )  # fmt: skip
+    assert [row.verdict for row in report.rows] == ["UNRESOLVED"] * 2
+    assert report.verdict == "UNRESOLVED" and not report.ok
+    assert report.rows[0].z < -1e4
+    assert "rare" in str(report) or "carries" in str(report)
+    # a wrong polynomial cannot be told from the right one there either
+    wrong = {"variance": polynomials["variance"] * 2}
+    assert lv.verify(problem, runs=4000, batch_sizes=[1], quantities="variance", polynomials=wrong).verdict != "AGREE"
+
+
+def test_rare_batches_find_what_plain_runs_do_not():
+    problem, polynomials = reference("L3_1111_t2")
+    sample = rare_batches(jax.random.key(0), problem, batch_size=1, runs=16384)
+    assert abs(sample.weights.mean() - 1) < 0.05
+    assert sample.weights.max() < 3.4  # 1 / P(nothing exaggerated) = (3/2)^3
+    mean = (sample.weights * sample.second_moment_terms).mean()
+    assert 0.01 < mean / float(polynomials["second_moment"](1)) < 100  # plain runs: 1e-22
+
+
+@pytest.mark.parametrize("sampling", ["iid", "without_replacement"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_rare_batches_are_unbiased_on_a_data_set(sampling, batch_size):
+    problem = lv.Problem(WEIGHTS, DATA, "1/10", 1, sampling)
+    sample = rare_batches(jax.random.key(2), problem, batch_size=batch_size, runs=8192)
+    terms = sample.weights * sample.second_moment_terms
+    for values, exact in [(sample.weights, 1), (terms, lv.second_moment(problem)(batch_size))]:
+        assert abs(values.mean() - float(exact)) < 4.5 * values.std() / np.sqrt(len(values))
+
+
+def test_swapped_samplings_are_rejected():
+    iid, without = (lv.Problem(WEIGHTS, DATA, "1/10", 1, sampling) for sampling in ("iid", "without_replacement"))
+    for problem, other in [(iid, without), (without, iid)]:
+        swapped = lv.gradient_variance(other)
+        with pytest.raises(ValueError, match="sampling"):
+            lv.verify(problem, polynomials={"variance": swapped})
+        disguised = lv.BatchPolynomial(swapped.coefficients, sampling=problem.sampling, dataset_size=6)
+        report = lv.verify(problem, runs=8192, batch_sizes=[3], polynomials={"variance": disguised})
+        verdicts = {row.quantity: row.verdict for row in report.rows}
+        assert verdicts == {"variance": "REJECT", "second_moment": "AGREE", "squared_mean": "AGREE", "loss": "AGREE"}
+
+
+def test_values_that_do_not_vary():
+    whole = lv.Problem(WEIGHTS, DATA, "1/10", 1, "without_replacement")  # b = n: every run is the same
+    report = lv.verify(whole, runs=64, batch_sizes=[6])
+    assert report.verdict == "AGREE"
+    assert max(row.resolution for row in report.rows if row.exact) < 1e-8
+    wrong = {"loss": lv.expected_loss(whole) * Fraction(1000001, 1000000)}
+    assert lv.verify(whole, runs=64, batch_sizes=[6], polynomials=wrong).verdict == "REJECT"
+    fit = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[2, 1], [1, 1]]), "1/10", 1)  # P = teacher
+    report = lv.verify(fit, runs=64, batch_sizes=[1])
+    assert report.verdict == "AGREE" and all(row.exact == 0 for row in report.rows)
+    wrong = {"variance": lv.BatchPolynomial([0, "1/1000000"])}
+    assert lv.verify(fit, runs=64, batch_sizes=[1], polynomials=wrong).verdict == "REJECT"
+
+
+def test_a_mean_gradient_of_zero_raises_no_alarm():
+    problem = lv.Problem([[[1]]], lv.Gaussian([[1]], noise_variance=1))  # E G = 0: the estimate is a chi-square
+    for seed in range(40):
+        report = lv.verify(
+            problem, key=jax.random.key(seed), runs=256, batch_sizes=[4], quantities="squared_mean", false_alarm_rate=0.01
+        )
+        assert report.verdict != "REJECT"
+
+
+def test_the_report_goes_through_json(two_layer):
+    data = json.loads(json.dumps(two_layer.to_dict(), allow_nan=False))
+    assert data["verdict"] == "AGREE" and data["comparisons"] == 12 and data["false_alarm_rate"] == 1e-3
+    assert [lv.Rational(row["exact"]) for row in data["rows"]] == [row.exact for row in two_layer.rows]
+    problem, polynomials = reference("L2_222_t2_all_zero_weights")
+    assert lv.verify(problem, runs=8, batch_sizes=[1], polynomials=polynomials).to_dict()["rows"][0]["resolution"] is None
+
+
+def test_the_report_prints(two_layer):
+    from rich.console import Console
+
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(two_layer)
+    for text in (str(two_layer), console.export_text()):
+        assert "AGREE: 12 AGREE, 0 REJECT, 0 UNRESOLVED" in text
+        assert "False-alarm rate 0.001 over all 12 comparisons" in text
+        assert "second_moment" in text and "Resolution" in text
+
+
+def test_the_same_key_gives_the_same_report():
+    problem = lv.Problem([[[2]]], lv.Gaussian([[-1]]))
+    calls = []
+    first, second, third = (
+        lv.verify(problem, key=jax.random.key(seed), runs=512, batch_sizes=[2], progress=lambda *now: calls.append(now))
+        for seed in (3, 3, 4)
+    )
+    assert first.to_dict() == second.to_dict() != third.to_dict()
+    assert calls[-1] == (640, 640) and all(done <= total for done, total in calls)
+
+
+def test_thresholds_and_verdicts():
+    assert Levels(1e-3, 16).z == pytest.approx(4.0, abs=0.01)
+    assert Levels(1e-3, 16).rate == pytest.approx(1e-3 / 16, rel=1e-3)
+    light = Evidence(0.1, 0.1, 0.0, 0.01, 1.0, 0.0, ())
+    heavy = Evidence(0.1, 0.1, 0.0, 0.9, 1.0, 0.0, ("one run carries 90% of the spread",))
+    assert [judge("loss", d, 1.0, light) for d in (-0.2, 0.0, 0.2)] == [REJECT, AGREE, REJECT]
+    assert [judge("loss", d, 1.0, heavy) for d in (-0.2, 0.0, 0.2)] == [UNRESOLVED, UNRESOLVED, REJECT]
+    assert judge("loss", 0.0, 0.1, light) == UNRESOLVED  # it would not have seen a deviation of one half
+
+
+def bad(**options):
+    return lv.verify(lv.Problem([[[2]]], lv.Gaussian([[-1]])), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_sizes": []}, ValueError, "batch_sizes is empty"),
+        ({"batch_sizes": [0]}, ValueError, "batch_sizes contains 0"),
+        ({"batch_sizes": [1.5]}, TypeError, r"batch_sizes\[0\]=1.5"),
+        ({"batch_sizes": 4}, TypeError, "batch_sizes=4"),
+        ({"runs": 2}, ValueError, "runs=2"),
+        ({"runs": True}, TypeError, "runs=True"),
+        ({"key": 0}, TypeError, "key=0"),
+        ({"quantities": ["mean"]}, ValueError, "'mean'"),
+        ({"quantities": []}, ValueError, "quantities is empty"),
+        ({"polynomials": {"mean": None}}, ValueError, "'mean'"),
+        ({"polynomials": {"loss": 3}}, TypeError, "'loss'"),
+        ({"polynomials": 3}, TypeError, "polynomials is a int"),
+        ({"false_alarm_rate": 0}, ValueError, "false_alarm_rate=0"),
+        ({"false_alarm_rate": "1"}, TypeError, "false_alarm_rate='1'"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    with pytest.raises(error, match=message):
+        bad(**options)
+
+
+def test_bad_problems():
+    import sympy
+
+    with pytest.raises(ValueError, match="symbols a: .*substitute"):
+        lv.verify(lv.Problem([[[sympy.Symbol("a")]]], lv.Gaussian([[-1]])))
+    with pytest.raises(TypeError, match="give a linvar.Problem"):
+        lv.verify([[[1]]])
+    with pytest.raises(ValueError, match="6 examples"):
+        lv.verify(lv.Problem(WEIGHTS, DATA, sampling="without_replacement"), batch_sizes=[7])
