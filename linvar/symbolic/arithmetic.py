@@ -89,7 +89,8 @@ class Arithmetic:
         return difference
 
     def __rsub__(self, other: Any) -> Self:
-        return (-self) + other
+        difference: Self = (-self) + other
+        return difference
 
     def __mul__(self, other: Any) -> Self:
         theirs = self._operand(other)

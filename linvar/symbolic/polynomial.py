@@ -38,8 +38,8 @@ class BatchPolynomial(Arithmetic):
     sizes do not mix in arithmetic; exact numbers (and SymPy expressions) mix with all of them.
 
     Equality is that of the polynomial, the sampling and the data set size, whatever the degree bound; a constant
-    also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no BatchPolynomial (SymPy compares
-    by form, so no hash could agree): compare ``p - expression == 0``.
+    also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no BatchPolynomial
+    (SymPy compares by form, so no hash could agree): compare ``p - expression == 0``.
 
     Raises:
         TypeError: a coefficient is a float or no number. ValueError: it is no polynomial in its symbols, the
