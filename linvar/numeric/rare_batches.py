@@ -26,7 +26,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
 from linvar.numeric.network import batch_loss, network_from_problem, to_floats
-from linvar.numeric.sampling import GaussianSampler, sampler_from_problem
+from linvar.numeric.sampling import GaussianSampler, random_subset, sampler_from_problem
 from linvar.problem import Problem
 
 _MOST_LEVELS = 12
@@ -104,7 +104,8 @@ class _Gaussian:
         inputs, outputs = law.factor.shape[0], law.teacher.shape[0] if law.noisy else 0
         normal_key, choice_key = jax.random.split(key)
         normal = jax.random.normal(normal_key, (batch_size, inputs + outputs), law.factor.dtype)
-        level, chosen = _choose(choice_key, len(self.stretch), self.plain_probability, batch_size, True)
+        choices = jax.random.uniform(choice_key, (3,), law.factor.dtype)
+        level, chosen = _choose(choices, len(self.stretch), self.plain_probability, batch_size, True)
         normal = jnp.where(chosen[:, None], self.stretch[level] * normal, normal)
         x = law.mean + normal[:, :inputs] @ law.factor.T
         y = x @ law.teacher.T
@@ -117,42 +118,48 @@ class _Gaussian:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["inputs", "targets", "log_ratios"],
+    data_fields=["inputs", "targets", "log_ratios", "cumulative"],
     meta_fields=["plain_probability", "replacement"],
 )
 @dataclass(frozen=True)
 class _Dataset:
-    """Rows, in proportion to powers of their length: ``log_ratios`` is log(n q_k(i)), shape (levels, n)."""
+    """Rows, in proportion to powers of their length.
+
+    ``log_ratios`` is log(n q_k(i)) and ``cumulative`` sum_{j <= i} q_k(j), both of shape (levels, n).
+    """
 
     inputs: Any
     targets: Any
     log_ratios: Any
+    cumulative: Any
     plain_probability: float
     replacement: bool
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> tuple[Any, Any, Any]:
         """Inputs, targets and log M of one batch."""
         levels, size = self.log_ratios.shape
-        choice_key, plain_key, row_key = jax.random.split(key, 3)
-        level, chosen = _choose(choice_key, levels, self.plain_probability, batch_size, self.replacement)
+        subset_key, uniform_key = jax.random.split(key)
+        drawn = batch_size if self.replacement else 1
+        uniforms = jax.random.uniform(uniform_key, (3 + drawn,), self.inputs.dtype)
+        level, chosen = _choose(uniforms[:3], levels, self.plain_probability, batch_size, self.replacement)
+        plain = (uniforms[3:] * size).astype(jnp.int32)
+        tilted = jnp.minimum(jnp.searchsorted(self.cumulative[level], uniforms[3:]), size - 1).astype(jnp.int32)
         if self.replacement:
-            plain = jax.random.randint(plain_key, (batch_size,), 0, size)
-            tilted = jax.random.categorical(row_key, self.log_ratios[level], shape=(batch_size,))
             rows = jnp.where(chosen, tilted, plain)
-        else:
-            first = jax.random.categorical(row_key, self.log_ratios[level])
-            order = jax.random.uniform(plain_key, (size,), self.inputs.dtype)
-            rows = jnp.argsort(jnp.where(jnp.any(chosen), order.at[first].set(-1.0), order))[:batch_size]
-        ratios = self.log_ratios[:, rows]
-        return self.inputs[rows], self.targets[rows], _log_mixture(ratios, self.plain_probability, self.replacement)
+        else:  # one row, plain or exaggerated, and a uniform subset of the others
+            first = jnp.where(jnp.any(chosen), tilted, plain)
+            others = random_subset(subset_key, size - 1, batch_size - 1)
+            rows = jnp.concatenate([first, others + (others >= first)])
+        return self.inputs[rows], self.targets[rows], _log_mixture(
+            self.log_ratios[:, rows], self.plain_probability, self.replacement
+        )
 
 
-def _choose(key: Any, levels: int, plain: float, batch_size: int, every: bool) -> tuple[Any, Any]:
+def _choose(uniforms: Any, levels: int, plain: float, batch_size: int, every: bool) -> tuple[Any, Any]:
     """A level, and which examples are exaggerated: none, one, or (where ``every``) all of them."""
-    level_key, kind_key, one_key = jax.random.split(key, 3)
-    level = jax.random.randint(level_key, (), 0, levels)
-    coin = jax.random.uniform(kind_key, (), jnp.float64)
-    one = jnp.arange(batch_size) == jax.random.randint(one_key, (), 0, batch_size)
+    coin = uniforms[0]
+    level = (uniforms[1] * levels).astype(jnp.int32)
+    one = jnp.arange(batch_size) == (uniforms[2] * batch_size).astype(jnp.int32)
     everyone = jnp.logical_and(every, coin > (1 + plain) / 2)
     return level, jnp.where(coin < plain, False, jnp.where(everyone, True, one))
 
@@ -181,10 +188,12 @@ def _source(problem: Problem) -> _Gaussian | _Dataset:
     scores = powers[:, None] * jnp.log(jnp.maximum(lengths, 1e-300))[None, :]
     # one percent of plain rows keeps every ratio positive
     tilted = jax.nn.log_softmax(scores, axis=1) + math.log(len(lengths))
+    log_ratios = jnp.logaddexp(tilted + math.log(0.99), math.log(0.01))
     return _Dataset(
         sampler.inputs,
         sampler.targets,
-        jnp.logaddexp(tilted + math.log(0.99), math.log(0.01)),
+        log_ratios,
+        jnp.cumsum(jnp.exp(log_ratios), axis=1) / len(lengths),
         plain,
         problem.sampling == "iid",
     )

@@ -95,7 +95,7 @@ def expected_loss(problem: Problem, *, steps: Iterable[int] | None = None, memor
 
     >>> from linvar import Gaussian, Problem
     >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
-    (441/200, 9/100)
+    (729/200, 9/100)
     """
     return _each(problem, steps, memory_limit, lambda parts: parts.loss())
 
