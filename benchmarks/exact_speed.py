@@ -52,7 +52,11 @@ def diabetes_problem(sampling: str) -> lv.Problem:
 
 def rows() -> dict[str, tuple[float, Callable[[], Any]]]:
     """Name -> (target in seconds on two cores, the derivation)."""
-    letters = {"A": [[1, 0, 2], [0, -1, 1], [1, 0, 0]], "B": [[0, 1, 0], [0, 0, 1], [1, 0, 0]], "C": [[1, -1, 0], [2, 0, 1], [0, 1, 1]]}
+    letters = {
+        "A": [[1, 0, 2], [0, -1, 1], [1, 0, 0]],
+        "B": [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+        "C": [[1, -1, 0], [2, 0, 1], [0, 1, 1]],
+    }
     ten = [[["A", "B", "C"], ["A", "C"], ["B", "B"]], [["A", "B", "C", "A"], ["B", "C", "A"]], [["A"] * 3, ["B"] * 3, ["C"]],
            [["A", "C", "B", "A", "B", "C", "A"]], [["A", "B"], ["B", "C"], ["C", "A"], ["A"]], [["A", "A", "B", "B", "C", "C", "A"]],
            [["B", "C", "B", "C"], ["A", "B", "C"]], [["A"], ["B"], ["C"], ["A", "B", "C", "B"]], [["C", "C", "A"], ["B", "A", "C", "B"]],
@@ -95,7 +99,10 @@ def sympy_peer(method: str) -> Callable[[], Any]:
         def product(*factors: list[list[Any]]) -> list[list[Any]]:
             left = factors[0]
             for right in factors[1:]:
-                left = [[sum((x * right[k][j] for k, x in enumerate(row)), lift(sympy.Integer(0))) for j in range(2)] for row in left]
+                left = [
+                    [sum((x * right[k][j] for k, x in enumerate(row)), lift(sympy.Integer(0))) for j in range(2)]
+                    for row in left
+                ]
             return left
 
         def lifted(matrix: Any) -> list[list[Any]]:

@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("--problems", nargs="*", default=[*PROBLEMS, "data iid", "data without_replacement"])
     options = parser.parse_args()
     print(f"{options.repeats} repeats, {options.runs} runs, false_alarm_rate 1e-3 over 16 comparisons", flush=True)
-    head = "problem                   alarms  rows rejected | unresolved % at b=1,2,4,16 | x1.5 rejected % at b=1,2,4,16"
+    head = (
+        "problem                   alarms  rows rejected | unresolved % at b=1,2,4,16 | x1.5 rejected % at b=1,2,4,16"
+    )
     print(head, flush=True)
     for name, (problem, polynomials) in problems(options.problems).items():
         start, alarms, rows = time.perf_counter(), 0, 0
@@ -64,9 +66,7 @@ def main() -> None:
         false = lv.BatchPolynomial(wrong, sampling=problem.sampling, dataset_size=problem.dataset_size)
         for repeat in range(options.repeats):
             key = jax.random.fold_in(jax.random.key(20_041), repeat)
-            report = lv.verify(
-                problem, key=key, runs=options.runs, batch_sizes=BATCH_SIZES, polynomials=polynomials
-            )
+            report = lv.verify(problem, key=key, runs=options.runs, batch_sizes=BATCH_SIZES, polynomials=polynomials)
             alarms += report.verdict == "REJECT"
             rows += sum(row.verdict == "REJECT" for row in report.rows)
             for row in report.rows:
@@ -77,7 +77,10 @@ def main() -> None:
         percent = [f"{100 * unresolved[b] / (4 * options.repeats):5.1f}" for b in BATCH_SIZES]
         power = [f"{100 * caught[b] / options.repeats:5.1f}" for b in BATCH_SIZES]
         seconds = time.perf_counter() - start
-        print(f"{name:25s} {alarms:6d} {rows:14d} | {' '.join(percent)} | {' '.join(power)}  ({seconds:.0f} s)", flush=True)
+        print(
+            f"{name:25s} {alarms:6d} {rows:14d} | {' '.join(percent)} | {' '.join(power)}  ({seconds:.0f} s)",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,10 @@ def build(widths: tuple[int, ...], step: int, kind: str) -> lv.Problem:
         import sympy
 
         return lv.Problem(
-            lv.symbolic_weights(widths), lv.Gaussian(lv.symbolic_matrix("t", widths[-1], widths[0])), sympy.Symbol("alpha"), step
+            lv.symbolic_weights(widths),
+            lv.Gaussian(lv.symbolic_matrix("t", widths[-1], widths[0])),
+            sympy.Symbol("alpha"),
+            step,
         )
     if kind == "dataset":
         inputs = [[draw.randint(-20_000, 20_000) for _ in range(widths[0])] for _ in range(200)]

@@ -19,6 +19,8 @@ from linvar.problem_file import load_problem
 
 PICTURE = "linvar-demo.png"
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
+#: Few, since each is compiled on its own.
+BATCH_SIZES = (1, 4, 16)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _verify(problem: Problem, seed: int, runs: int | None) -> Any:
     from linvar.verification import verify
 
     options = {} if runs is None else {"runs": runs}
-    return verify(problem, key=jax.random.key(seed), **options)
+    return verify(problem, key=jax.random.key(seed), batch_sizes=BATCH_SIZES, **options)
 
 
 def _folder() -> Any:

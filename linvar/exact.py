@@ -59,6 +59,27 @@ def integer_to_str(value: int) -> str:
     return fmpz(value).str()
 
 
+def leading_digits(value: Fraction, count: int = 6) -> tuple[str, int]:
+    """A nonzero number of any size as (m, e) with m 10^e = value, m cut after ``count`` digits; e = 0 where m is short.
+
+    >>> leading_digits(Fraction(-2000, 3)), leading_digits(Fraction(10) ** 50)
+    (('-666.666', 0), ('1.00000', 50))
+    """
+    p, q = abs(value.numerator), value.denominator
+    exponent = (p.bit_length() - q.bit_length()) * 30103 // 100_000 - 1  # of the leading digit; at most 2 too low
+    while p >= q * 10 ** (exponent + 1) if exponent >= -1 else p * 10 ** -(exponent + 1) >= q:
+        exponent += 1
+    shift = count - 1 - exponent
+    digits = str(p * 10**shift // q if shift >= 0 else p // (q * 10**-shift))
+    if -4 <= exponent < count:
+        digits = digits.rjust(count - min(exponent, 0), "0")
+        point, exponent = max(exponent, 0) + 1, 0
+    else:
+        point = 1
+    mantissa = f"{digits[:point]}.{digits[point:]}".rstrip(".")
+    return ("-" if value < 0 else "") + mantissa, exponent
+
+
 def parse_rational(text: str, name: str, max_digits: int = MAX_DIGITS) -> Rational:
     """The rational number written as ``p`` or ``p/q`` in ``text``: sign, digits, at most one slash."""
     match = _RATIONAL.fullmatch(text.strip()) if len(text) <= 2 * max_digits + 8 else None
@@ -175,7 +196,9 @@ def _items(value: Any, name: str) -> Iterable[Any]:
     if hasattr(value, "tolist") and not isinstance(value, (list, tuple)):
         value = value.tolist()
     if isinstance(value, (str, bytes, dict)) or not isinstance(value, (Sequence, Iterable)):
-        raise TypeError(f"{name}={_shorten(repr(value))} is a {type(value).__name__}: give a list (a matrix is a list of rows)")
+        raise TypeError(
+            f"{name}={_shorten(repr(value))} is a {type(value).__name__}: give a list (a matrix is a list of rows)"
+        )
     return value
 
 

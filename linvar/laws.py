@@ -212,13 +212,19 @@ class Dataset:
     def __init__(self, inputs: Any, targets: Any) -> None:
         x = exact_matrix(inputs, "inputs")
         targets = targets.tolist() if hasattr(targets, "tolist") else targets
-        if isinstance(targets, (list, tuple)) and targets and not any(isinstance(t, (list, tuple)) or hasattr(t, "tolist") for t in targets):
+        if (
+            isinstance(targets, (list, tuple))
+            and targets
+            and not any(isinstance(t, (list, tuple)) or hasattr(t, "tolist") for t in targets)
+        ):
             targets = [[target] for target in targets]
         y = exact_matrix(targets, "targets")
         if len(x) != len(y):
             raise ValueError(f"inputs has {len(x)} rows and targets has {len(y)}: give one target row per input row")
         if free_symbols(entry for row in (*x, *y) for entry in row):
-            raise ValueError("inputs or targets contain symbols: a data set is numbers; weights and learning rate may be symbolic")
+            raise ValueError(
+                "inputs or targets contain symbols: a data set is numbers; weights and learning rate may be symbolic"
+            )
         object.__setattr__(self, "inputs", x)
         object.__setattr__(self, "targets", y)
 
@@ -249,7 +255,10 @@ class Dataset:
     @property
     def input_map(self) -> Matrix:
         """X with x = X z, shape (d_0, d_0 + d_L)."""
-        return tuple(row[: self.input_width + self.target_width] for row in identity(self.input_width + self.target_width)[: self.input_width])
+        return tuple(
+            row[: self.input_width + self.target_width]
+            for row in identity(self.input_width + self.target_width)[: self.input_width]
+        )
 
     @property
     def target_map(self) -> Matrix:
@@ -291,10 +300,14 @@ class Dataset:
     def power_sums(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
         """sum_i q_i(Theta)^k for k = 1..order, Theta = sum_j theta_j forms[j]: homogeneous polynomials in theta."""
         scale, rows = self._integers
-        support = [[(i, j, form[i][j]) for i in range(len(form)) for j in range(len(form)) if form[i][j] != 0] for form in forms]
+        support = [
+            [(i, j, form[i][j]) for i in range(len(form)) for j in range(len(form)) if form[i][j] != 0]
+            for form in forms
+        ]
         denominator = lcm(1, *(value.denominator for entries in support for *_, value in entries))
         columns = [
-            [sum(int(value * denominator) * row[i] * row[j] for i, j, value in entries) for row in rows] for entries in support
+            [sum(int(value * denominator) * row[i] * row[j] for i, j, value in entries) for row in rows]
+            for entries in support
         ]
         result, scale = [], scale**2 * denominator
         # values of the monomials of half the order; those of full order are dot products of two of them
@@ -315,7 +328,10 @@ class Dataset:
 
     def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
         """kappa_k(Theta) from the log of the empirical mean of exp(q_i): k = 1..order."""
-        moments = [total * ring.lift(Rational(1, self.size * factorial(k))) for k, total in enumerate(self.power_sums(forms, order, ring), 1)]
+        moments = [
+            total * ring.lift(Rational(1, self.size * factorial(k)))
+            for k, total in enumerate(self.power_sums(forms, order, ring), 1)
+        ]
         logs: list[Element] = []
         for n in range(1, order + 1):
             value = moments[n - 1]
@@ -374,7 +390,9 @@ def _product(a: Form, b: Form) -> Form:
     for row in a:
         support = [(entry, b[k]) for k, entry in enumerate(row) if entry != 0]
         zero = row[0] * 0
-        result.append([sum((entry * other[j] for entry, other in support if other[j] != 0), zero) for j in range(len(b[0]))])
+        result.append(
+            [sum((entry * other[j] for entry, other in support if other[j] != 0), zero) for j in range(len(b[0]))]
+        )
     return result
 
 

@@ -60,7 +60,9 @@ class Problem:
         if isinstance(step, bool) or not isinstance(step, int):
             raise TypeError(f"step={step!r} is a {type(step).__name__}: give the number of updates, an int >= 0")
         if step < 0:
-            raise ValueError(f"step={step} is negative: give the number of updates before the gradient is measured, >= 0")
+            raise ValueError(
+                f"step={step} is negative: give the number of updates before the gradient is measured, >= 0"
+            )
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling={sampling!r} is unknown: write one of {', '.join(map(repr, SAMPLINGS))}")
         if sampling == "without_replacement" and not isinstance(law, Dataset):
@@ -69,7 +71,9 @@ class Problem:
                 f"use law=linvar.Dataset(inputs, targets) or sampling='iid'"
             )
         rate = _learning_rate(learning_rate, step)
-        for name, value in zip(("weights", "law", "learning_rate", "step", "sampling"), (matrices, law, rate, step, sampling)):
+        for name, value in zip(
+            ("weights", "law", "learning_rate", "step", "sampling"), (matrices, law, rate, step, sampling)
+        ):
             object.__setattr__(self, name, value)
         self.symbols  # noqa: B018  two symbols of one name are refused here, not in a derivation
 
@@ -122,7 +126,9 @@ class Problem:
         unknown = sorted(set(changes) - {field.name for field in dataclasses.fields(self)})
         if unknown:
             names = ", ".join(field.name for field in dataclasses.fields(self))
-            raise TypeError(f"replace() got {unknown[0]}={changes[unknown[0]]!r}: the arguments of a Problem are {names}")
+            raise TypeError(
+                f"replace() got {unknown[0]}={changes[unknown[0]]!r}: the arguments of a Problem are {names}"
+            )
         return dataclasses.replace(self, **changes)
 
     @classmethod

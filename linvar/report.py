@@ -10,7 +10,7 @@ from linvar.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels
 from linvar.exact import Rational
 from linvar.problem import Problem
 
-_HEADERS = ("quantity", "b", "exact", "estimate", "std. error", "z", "resolution", "verdict")
+_HEADERS = ("quantity", "b", "exact", "estimate", "std. err.", "z", "resol.", "verdict")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for k, header in enumerate(_HEADERS):
             table.add_column(header, justify="left" if k in (0, 7) else "right", no_wrap=True)
         styles = {AGREE: "green", REJECT: "bold red", UNRESOLVED: "yellow"}
@@ -138,7 +138,9 @@ class Report:
             *front, verdict = _cells(row)
             table.add_row(*map(Text, front), Text(verdict, style=styles[verdict]))
         first, *rest = self._summary()
-        return Group(Text(repr(self.problem)), table, Text(first, style=styles[self.verdict]), *map(Text, rest))
+        return Group(
+            Text(f"{self.problem!r}\n"), table, Text(), Text(first, style=styles[self.verdict]), *map(Text, rest)
+        )
 
     def _summary(self) -> list[str]:
         """The verdict, the rates and the reasons, a line each."""
@@ -178,12 +180,12 @@ def _finite(value: float) -> float | None:
 
 def _cells(row: Row) -> list[str]:
     """A row of the table."""
-    if not math.isfinite(row.resolution):
-        resolution = "-"
+    if not 1e-4 <= row.resolution < 10:
+        resolution = f"{row.resolution:.0e}" if math.isfinite(row.resolution) else "-"
     else:
-        resolution = f"{row.resolution:.2%}" if 1e-4 <= row.resolution < 10 else f"{row.resolution:.2g}"
-    z = f"{row.z:.2f}" if abs(row.z) < 1e4 else f"{row.z:.1e}"
-    numbers = [f"{to_float(row.exact):.6g}", f"{row.estimate:.6g}", f"{row.standard_error:.2g}", z, resolution]
+        resolution = f"{row.resolution:.2%}" if row.resolution < 0.1 else f"{row.resolution:.0%}"
+    z = f"{row.z:.2f}" if abs(row.z) < 1e3 else f"{row.z:.0e}"
+    numbers = [f"{to_float(row.exact):.5g}", f"{row.estimate:.5g}", f"{row.standard_error:.1e}", z, resolution]
     return [row.quantity, str(row.batch_size), *numbers, row.verdict]
 
 

@@ -78,12 +78,13 @@ def _cut(text: str, limit: int = 44) -> str:
 
 
 def _approximate(value: Any) -> str:
-    """Six digits of an exact number of any size."""
-    try:
-        return f"{float(value):.6g}"
-    except OverflowError:
-        digits = (abs(value.numerator).bit_length() - value.denominator.bit_length()) * math.log10(2)
-        return f"{'-' if value < 0 else ''}10^{digits:.0f}"
+    """The leading digits of an exact number of any size."""
+    from linvar.exact import leading_digits
+
+    if not value:
+        return "0"
+    mantissa, exponent = leading_digits(value)
+    return f"{mantissa}e{exponent}" if exponent else mantissa
 
 
 def print_text(text: str) -> None:

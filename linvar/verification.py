@@ -48,7 +48,7 @@ def verify(
     a verdict. True polynomials are REJECTed in at most about ``false_alarm_rate`` of all calls, over all
     comparisons together (asymptotic, not exact: the normal law of means, corrected for skewness; measured in
     ``benchmarks/false_alarms.py``). Where the mean may live on batches too rare to be drawn the verdict is
-    UNRESOLVED, neither passed nor rejected: that is decided from the runs, and from as many again / 4 with
+    UNRESOLVED, neither passed nor rejected: that is decided from the runs, and from as many again with
     exaggerated batches, never from the exact value. Conditioned on the INITIAL weights; batch gradients are means.
 
     Args:
@@ -92,8 +92,7 @@ def verify(
         raise ValueError(f"false_alarm_rate={false_alarm_rate}: give a rate between 0 and 1, for instance 1e-3")
     chosen = _derive(problem, names, _check_polynomials(polynomials, problem), memory_limit)
 
-    extra = max(count // 4, 8)
-    total, done = len(sizes) * (count + extra), 0
+    total, done = len(sizes) * 2 * count, 0
 
     def report(now: int, _total: int = 0) -> None:
         """Progress over both samples."""
@@ -112,9 +111,9 @@ def verify(
             report(offset + now * count // max(most, 1))
 
         moments = simulate(plain_key, problem, batch_sizes=(size,), runs=count, progress=shifted)[size]
-        hidden = Hidden.measure(moments, rare_batches(rare_key, problem, batch_size=size, runs=extra))
+        hidden = Hidden.measure(moments, rare_batches(rare_key, problem, batch_size=size, runs=count))
         keep[size] = moments, hidden
-        done += count + extra
+        done += 2 * count
         report(done)
     floor = _rounding_floor(problem)
     for name in names:

@@ -158,13 +158,20 @@ def test_demo_without_scikit_learn_says_how_to_get_it_and_runs_the_rest(capsys, 
     assert len(data["sections"]) == 1 and "linvar[data]" in data["remarks"][0]
 
 
-def test_demo_end_to_end(capsys, tmp_path):
+def test_demo_end_to_end(capsys, monkeypatch, tmp_path):
     pytest.importorskip("sklearn")
+    monkeypatch.setattr(demo, "BATCH_SIZES", (4,))
     data = json.loads(good(capsys, "demo", "-o", str(tmp_path), "--json", "--seed", "3"))
     assert [section["problem"]["sampling"] for section in data["sections"]] == ["iid", "iid", "without_replacement"]
-    assert all(section["verdict"] == "AGREE" for section in data["sections"])
+    assert [row["verdict"] for section in data["sections"] for row in section["rows"]] == ["AGREE"] * 12
     assert "largest rounding error" in data["sections"][1]["remark"]
     assert (tmp_path / demo.PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_fits_a_terminal_of_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = good(capsys, "verify", "heavy-tails", "--runs", "4096", "--batch-sizes", "1,16", status=3)
+    assert "UNRESOLVED" in out and "…" not in out and max(map(len, out.splitlines())) <= 80
 
 
 # mistakes: one line, exit status 2, nothing written

@@ -11,7 +11,17 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linvar.exact import MAX_DIGITS, Rational, exact, exact_matrix, free_symbols, integer_to_str, parse_rational, rationalize
+from linvar.exact import (
+    MAX_DIGITS,
+    Rational,
+    exact,
+    exact_matrix,
+    free_symbols,
+    integer_to_str,
+    leading_digits,
+    parse_rational,
+    rationalize,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +58,20 @@ def test_floats_and_truth_values_are_refused_with_the_cure(value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0.5", "1e3", "1e999999999", "9**9**9**9", "__import__('os').system('true')", "1/2/3", "1 / 2", "--1", "nan", "١"]
+    "text",
+    [
+        "",
+        "0.5",
+        "1e3",
+        "1e999999999",
+        "9**9**9**9",
+        "__import__('os').system('true')",
+        "1/2/3",
+        "1 / 2",
+        "--1",
+        "nan",
+        "١",
+    ],
 )
 def test_strings_that_are_no_fractions_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r'weights\[0\]=.*"p/q"'):
@@ -62,7 +85,9 @@ def test_zero_denominator_and_too_many_digits() -> None:
         parse_rational("1" * (MAX_DIGITS + 1), "x")
 
 
-@pytest.mark.parametrize("expression", ["sqrt(2)", "pi", "1/a", "exp(a)", "a**b", "sqrt(2)*a", "oo", "nan", "zoo", "a/0"])
+@pytest.mark.parametrize(
+    "expression", ["sqrt(2)", "pi", "1/a", "exp(a)", "a**b", "sqrt(2)*a", "oo", "nan", "zoo", "a/0"]
+)
 def test_expressions_that_are_not_polynomial_are_refused(expression: str) -> None:
     value = sympy.sympify(expression)
     with pytest.raises((ValueError, TypeError), match="teacher"):
@@ -95,7 +120,15 @@ def test_integer_to_str(value: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [([], "empty"), ([[]], "empty"), ([[1, 2], [3]], r"W\[1\] has 1 entries"), ("12", "list"), (3, "list"), ({1: 2}, "list"), ([1, 2], "list")],
+    [
+        ([], "empty"),
+        ([[]], "empty"),
+        ([[1, 2], [3]], r"W\[1\] has 1 entries"),
+        ("12", "list"),
+        (3, "list"),
+        ({1: 2}, "list"),
+        ([1, 2], "list"),
+    ],
 )
 def test_bad_matrices(value: object, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
@@ -111,7 +144,12 @@ def test_rationalize() -> None:
     assert rationalize(np.array([[0.12345, 2.0]]), decimals=3) == [[Fraction(123, 1000), 2]]
     assert rationalize(0.5) == Fraction(1, 2)
     assert rationalize([0.5, 1.5, -2.5], decimals=0) == [0, 2, -2]  # halves to even
-    for bad, error in ((float("nan"), ValueError), ([1.0, float("inf")], ValueError), ("0.5", TypeError), (None, TypeError)):
+    for bad, error in (
+        (float("nan"), ValueError),
+        ([1.0, float("inf")], ValueError),
+        ("0.5", TypeError),
+        (None, TypeError),
+    ):
         with pytest.raises(error, match="array"):
             rationalize(bad)
     with pytest.raises(ValueError, match="decimals=-1"):
@@ -121,3 +159,16 @@ def test_rationalize() -> None:
 @given(st.floats(-1e6, 1e6), st.integers(0, 8))
 def test_rationalize_moves_an_entry_by_at_most_half_a_unit(value: float, decimals: int) -> None:
     assert abs(rationalize(value, decimals) - Fraction(value)) <= Fraction(1, 2 * 10**decimals)
+
+
+@given(st.fractions().filter(bool))
+def test_leading_digits_bound_the_value_from_below(value):
+    mantissa, exponent = leading_digits(value)
+    shown = abs(Fraction(mantissa)) * Fraction(10) ** exponent
+    assert shown <= abs(value) < shown * (1 + Fraction(1, 10**5)) and (value < 0) == mantissa.startswith("-")
+    assert not exponent or (len(mantissa.lstrip("-")) == 7 and (exponent >= 6 or exponent <= -5))
+
+
+def test_leading_digits_of_numbers_beyond_floats():
+    assert leading_digits(Fraction(10) ** 5000) == ("1.00000", 5000)
+    assert leading_digits(-(Fraction(2) ** -20_000)) == ("-2.51238", -6021)

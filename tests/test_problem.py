@@ -122,7 +122,9 @@ def test_two_symbols_of_one_name_are_refused() -> None:
 
 
 def test_from_arrays() -> None:
-    problem = Problem.from_arrays([np.array([[0.25, 1.0]])], inputs=np.eye(2), targets=np.array([0.5, 1.0]), learning_rate=0.1, step=1)
+    problem = Problem.from_arrays(
+        [np.array([[0.25, 1.0]])], inputs=np.eye(2), targets=np.array([0.5, 1.0]), learning_rate=0.1, step=1
+    )
     assert problem.weights == (((Fraction(1, 4), 1),),)
     assert problem.learning_rate == Fraction(1, 10)
     assert problem.dataset_size == 2

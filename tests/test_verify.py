@@ -143,7 +143,12 @@ def test_a_mean_gradient_of_zero_raises_no_alarm():
     problem = lv.Problem([[[1]]], lv.Gaussian([[1]], noise_variance=1))  # E G = 0: the estimate is a chi-square
     for seed in range(40):
         report = lv.verify(
-            problem, key=jax.random.key(seed), runs=256, batch_sizes=[4], quantities="squared_mean", false_alarm_rate=0.01
+            problem,
+            key=jax.random.key(seed),
+            runs=256,
+            batch_sizes=[4],
+            quantities="squared_mean",
+            false_alarm_rate=0.01,
         )
         assert report.verdict != "REJECT"
 
@@ -153,7 +158,9 @@ def test_the_report_goes_through_json(two_layer):
     assert data["verdict"] == "AGREE" and data["comparisons"] == 12 and data["false_alarm_rate"] == 1e-3
     assert [lv.Rational(row["exact"]) for row in data["rows"]] == [row.exact for row in two_layer.rows]
     problem, polynomials = reference("L2_222_t2_all_zero_weights")
-    assert lv.verify(problem, runs=8, batch_sizes=[1], polynomials=polynomials).to_dict()["rows"][0]["resolution"] is None
+    assert (
+        lv.verify(problem, runs=8, batch_sizes=[1], polynomials=polynomials).to_dict()["rows"][0]["resolution"] is None
+    )
 
 
 def test_the_report_prints(two_layer):

@@ -87,9 +87,7 @@ def _chunk(problem: Problem, batch_size: int, runs: int) -> int:
     return -(-runs // chunks)
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["sampler", "stretch"], meta_fields=["plain_probability"]
-)
+@partial(jax.tree_util.register_dataclass, data_fields=["sampler", "stretch"], meta_fields=["plain_probability"])
 @dataclass(frozen=True)
 class _Gaussian:
     """Standard normals, stretched by each of ``stretch``."""
@@ -150,8 +148,10 @@ class _Dataset:
             first = jnp.where(jnp.any(chosen), tilted, plain)
             others = random_subset(subset_key, size - 1, batch_size - 1)
             rows = jnp.concatenate([first, others + (others >= first)])
-        return self.inputs[rows], self.targets[rows], _log_mixture(
-            self.log_ratios[:, rows], self.plain_probability, self.replacement
+        return (
+            self.inputs[rows],
+            self.targets[rows],
+            _log_mixture(self.log_ratios[:, rows], self.plain_probability, self.replacement),
         )
 
 

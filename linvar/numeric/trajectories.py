@@ -155,9 +155,7 @@ def simulate(
 
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         plan = _Plan(problem, dtype, byte_budget)
-        return {
-            size: _moments(partial(plan.run, key, size, runs, report), size, runs, problem, keep) for size in sizes
-        }
+        return {size: _moments(partial(plan.run, key, size, runs, report), size, runs, problem, keep) for size in sizes}
 
 
 class _Plan:

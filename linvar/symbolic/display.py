@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from linvar.exact import Exact, Rational, integer_to_str
+from linvar.exact import Exact, Rational, integer_to_str, leading_digits
 from linvar.symbolic.ring import Element, to_rational
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: at most this many powers of 1/b of a long polynomial are shown
 TERMINAL_TERMS = 6
 NOTEBOOK_TERMS = 8
-#: longer coefficients are cut in the middle
+#: longer numbers show their leading digits
 _DIGITS = 40
 #: symbolic answers beyond this many monomials are described, not printed
 _SYMBOLIC_TERMS = 40
@@ -135,15 +135,18 @@ def _plain(value: Rational, monomial: str) -> str:
     """number monomial, for a terminal."""
     if monomial and abs(value) == 1:
         return f"-{monomial}" if value < 0 else monomial
-    return f"{shorten(str(value))} {monomial}".strip()
+    number = str(value)
+    if len(number) > _DIGITS:
+        mantissa, exponent = leading_digits(value)
+        number = f"{mantissa}..." + (f"e{exponent}" if exponent else "")
+    return f"{number} {monomial}".strip()
 
 
 def _latex_number(value: Rational, monomial: str, elide: bool) -> str:
     """number monomial, in LaTeX."""
     numerator, denominator = integer_to_str(abs(value.numerator)), integer_to_str(value.denominator)
-    if elide:
-        numerator, denominator = (
-            part if len(part) <= _DIGITS else rf"{part[:8]}\ldots{part[-4:]}" for part in (numerator, denominator)
-        )
     number = numerator if denominator == "1" else rf"\frac{{{numerator}}}{{{denominator}}}"
+    if elide and max(len(numerator), len(denominator)) > _DIGITS:
+        mantissa, exponent = leading_digits(abs(value))
+        number = rf"{mantissa}\ldots" + (rf" \cdot 10^{{{exponent}}}" if exponent else "")
     return ("-" if value < 0 else "") + (monomial if number == "1" and monomial else f"{number} {monomial}".strip())

@@ -48,7 +48,11 @@ class LastStep:
     def doubled_loss(self) -> Any:
         """E ||P x - y||^2: twice the population loss."""
         return sum(
-            (entry * other for row, second in zip(_gram(self._residual), self._moment) for entry, other in zip(row, second)),
+            (
+                entry * other
+                for row, second in zip(_gram(self._residual), self._moment)
+                for entry, other in zip(row, second)
+            ),
             self.ring.lift(0),
         )
 

@@ -27,9 +27,7 @@ def symbolic_matrix(name: str, rows: int, columns: int) -> Any:
     if rows == columns == 1:
         return sympy.ImmutableMatrix([[sympy.Symbol(name)]])
     separator = "" if max(rows, columns) < 10 else "_"
-    return sympy.ImmutableMatrix(
-        rows, columns, lambda i, j: sympy.Symbol(f"{name}_{i + 1}{separator}{j + 1}")
-    )
+    return sympy.ImmutableMatrix(rows, columns, lambda i, j: sympy.Symbol(f"{name}_{i + 1}{separator}{j + 1}"))
 
 
 def symbolic_weights(widths: Sequence[int], name: str = "w") -> list[Any]:

@@ -51,7 +51,11 @@ class Ring:
         """The polynomial with these coefficients; keys are exponents of the first variables (missing ones are 0)."""
         count = self.context.nvars()
         return self.context.from_dict(
-            {key + (0,) * (count - len(key)): c if isinstance(c, fmpq) else to_fmpq(c) for key, c in terms.items() if c != 0}
+            {
+                key + (0,) * (count - len(key)): c if isinstance(c, fmpq) else to_fmpq(c)
+                for key, c in terms.items()
+                if c != 0
+            }
         )
 
     @cached_property

@@ -121,9 +121,7 @@ def _count_monomials(problem: Problem, variables: list[int]) -> int:
             return count(degree, gradients, s - 1)
         if s == 0 and not problem.symbols:
             return comb(degree + width, width)
-        return sum(
-            comb(j + width - 1, j) * count(degree + growth * j, gradients + j, s - 1) for j in range(degree + 1)
-        )
+        return sum(comb(j + width - 1, j) * count(degree + growth * j, gradients + j, s - 1) for j in range(degree + 1))
 
     total = count(4 * depth - 2, 0, len(variables) - 1)
     return max(1, total >> _sign_flips(problem))

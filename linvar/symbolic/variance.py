@@ -167,7 +167,9 @@ class _Parts:
         """Half of E ||P x - y||^2 at W_t."""
         odd, depth, step = 2 * self.problem.depth - 1, self.problem.depth, self.problem.step
         bound = sum(2 * depth * odd**j - 1 for j in range(step))
-        loss: BatchPolynomial = self._wrap([self.road.expectation(self._last.doubled_loss()) * fmpq(1, 2)], bound, False)
+        loss: BatchPolynomial = self._wrap(
+            [self.road.expectation(self._last.doubled_loss()) * fmpq(1, 2)], bound, False
+        )
         return loss
 
     def _wrap(self, results: list[Element], degree_bound: int, per_layer: bool) -> Any:

@@ -103,7 +103,9 @@ def test_degree_is_below_the_order(size: int, order: int) -> None:
     law = Dataset([[i] for i in range(1, size + 1)], [[i % 3] for i in range(size)])
     for sampling in ("iid", "without_replacement"):
         ring = answer_ring(())
-        for exponents, moment in batch_moments(law, [unit_form(2, 0, 0), unit_form(2, 0, 1)], order, sampling, ring).items():
+        for exponents, moment in batch_moments(
+            law, [unit_form(2, 0, 0), unit_form(2, 0, 1)], order, sampling, ring
+        ).items():
             assert len(coefficients(moment, ring)) <= max(1, sum(exponents))
 
 
@@ -126,7 +128,10 @@ def test_product_moment_is_the_fourth_moment() -> None:
     first, second = lift([[1, 2, 0], [2, -1, 1], [0, 1, 3]]), lift([[0, 1, 0], [1, 2, -1], [0, -1, 0]])
     expected = Fraction(0)
     for z in ROWS:
-        values = [sum(int(m[i][j].coefficient(0) if m[i][j] else 0) * z[i] * z[j] for i in range(3) for j in range(3)) for m in (first, second)]
+        values = [
+            sum(int(m[i][j].coefficient(0) if m[i][j] else 0) * z[i] * z[j] for i in range(3) for j in range(3))
+            for m in (first, second)
+        ]
         expected += Fraction(values[0] * values[1], len(ROWS))
     assert to_exact(DATASET.product_moment(first, second, ring), ()) == expected
     one = [[ring.one]]
