@@ -57,10 +57,11 @@ def rows() -> dict[str, tuple[float, Callable[[], Any]]]:
         "B": [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
         "C": [[1, -1, 0], [2, 0, 1], [0, 1, 1]],
     }
-    ten = [[["A", "B", "C"], ["A", "C"], ["B", "B"]], [["A", "B", "C", "A"], ["B", "C", "A"]], [["A"] * 3, ["B"] * 3, ["C"]],
-           [["A", "C", "B", "A", "B", "C", "A"]], [["A", "B"], ["B", "C"], ["C", "A"], ["A"]], [["A", "A", "B", "B", "C", "C", "A"]],
-           [["B", "C", "B", "C"], ["A", "B", "C"]], [["A"], ["B"], ["C"], ["A", "B", "C", "B"]], [["C", "C", "A"], ["B", "A", "C", "B"]],
-           [["A", "B"], ["A", "C"], ["B", "C", "A"]]]  # fmt: skip
+    ten = """
+        ABC AC BB | ABCA BCA | AAA BBB C | ACBABCA | AB BC CA A
+        AABBCCA | BCBC ABC | A B C ABCB | CCA BACB | AB AC BCA
+    """
+    words = [[list(word) for word in line.split()] for line in ten.replace("\n", "|").split("|") if line.strip()]
 
     def derive(problem: lv.Problem) -> Callable[[], Any]:
         return lambda: lv.gradient_variance(problem)
@@ -74,7 +75,7 @@ def rows() -> dict[str, tuple[float, Callable[[], Any]]]:
         "widths 2-2-1, t=1, all symbols": (6.0, derive(symbolic_problem([2, 2, 1], 1))),
         "diabetes 10-2-1, t=1, iid": (10.0, derive(diabetes_problem("iid"))),
         "diabetes 10-2-1, t=1, without replacement": (10.0, derive(diabetes_problem("without_replacement"))),
-        "ten Wishart words of order 7, 3 x 3": (30.0, lambda: [lv.wishart_moment(word, letters) for word in ten]),
+        "ten Wishart words of order 7, 3 x 3": (30.0, lambda: [lv.wishart_moment(word, letters) for word in words]),
     }
 
 

@@ -21,7 +21,8 @@ from linvar.report import to_float
 from linvar.symbolic.variance import expected_loss
 
 REFERENCE = Path(__file__).parent.parent / "tests" / "reference" / "variance.json"
-PROBLEMS = "L1_p1_t0 L1_p2d2_t1 L2_222_t0 L2_222_t1 L2_222_t2 L2_321_t1 L3_1111_t2 L3_2121_t1 L4_11111_t1".split()
+PROBLEMS = ["L1_p1_t0", "L1_p2d2_t1", "L2_222_t0", "L2_222_t1", "L2_222_t2", "L2_321_t1"]
+PROBLEMS += ["L3_1111_t2", "L3_2121_t1", "L4_11111_t1"]
 BATCH_SIZES = (1, 2, 4, 16)
 
 

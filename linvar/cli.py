@@ -288,8 +288,7 @@ def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[in
 
         from linvar.verification import verify
 
-        options: dict[str, Any] = {} if runs is None else {"runs": runs}
-        return verify(problem, key=jax.random.key(seed), batch_sizes=batch_sizes, **options)
+        return verify(problem, key=jax.random.key(seed), runs=runs, batch_sizes=batch_sizes)
 
 
 def _check_seed(seed: int) -> None:

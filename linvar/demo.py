@@ -126,8 +126,7 @@ def _verify(problem: Problem, seed: int, runs: int | None) -> Any:
 
     from linvar.verification import verify
 
-    options = {} if runs is None else {"runs": runs}
-    return verify(problem, key=jax.random.key(seed), batch_sizes=BATCH_SIZES, **options)
+    return verify(problem, key=jax.random.key(seed), runs=runs, batch_sizes=BATCH_SIZES)
 
 
 def _folder() -> Any:

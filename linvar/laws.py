@@ -370,7 +370,8 @@ def _check_positive_semidefinite(sigma: Matrix) -> None:
         pivot = rest[k][k]
         if pivot < 0 or (pivot == 0 and any(rest[k][j] for j in range(k, size))):
             raise ValueError(
-                f"covariance={show(sigma)} is not positive semi-definite (found at row {k}): give the covariance matrix of the inputs"
+                f"covariance={show(sigma)} is not positive semi-definite (found at row {k}): "
+                f"give the covariance matrix of the inputs"
             )
         if pivot:
             for i in range(k + 1, size):

@@ -2,9 +2,9 @@
 
 The variables of a step are the linear functionals of its batch moment S_z that the step needs: the entries of
 S_z X^T in general; at step 0, where the weights are fixed numbers, a basis of the span of the entries of R_0, when
-it is smaller (d_L d_0 of them at most: that is what lets real data through). The weights W_t become polynomials in these variables. The gradient
-at step t is never expanded in its own batch: given W_t its mean and its second moment are forms in W_t
-(``last_step``), so the highest degree left is 2 (2L-1)^t.
+it is smaller (d_L d_0 of them at most: that is what lets real data through). The weights W_t become polynomials in
+these variables. The gradient at step t is never expanded in its own batch: given W_t its mean and its second moment
+are forms in W_t (``last_step``), so the highest degree left is 2 (2L-1)^t.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Step:
 def step_kinds(problem: Problem) -> tuple[Step, Step]:
     """The variables of step 0, and of every later step.
 
-    Where the gradient vanishes whatever the batch (a perfect fit, or zero weights above and below every layer), the weights never move
-    and no step has variables.
+    Where the gradient vanishes whatever the batch (a perfect fit, or zero weights above and below every layer), the
+    weights never move and no step has variables.
     """
     general = Step(tuple(unit_form(_size(problem), *pair) for pair in _needed_pairs(problem)))
     first = _first_step(problem, general)

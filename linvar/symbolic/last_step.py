@@ -57,6 +57,6 @@ class LastStep:
         )
 
 
-def _gram(a: Matrix) -> Matrix:
+def _gram(a: Matrix) -> list[list[Any]]:
     """a^T a."""
     return network.product(network.transpose(a), a)

@@ -6,16 +6,17 @@ Counting monomials of exactly these degrees gives
 
     N_s(D) = sum_{j=0..D} C(j + m_s - 1, j) N_{s-1}(D + (2L-2) j),        m_s variables at step s,
 
-and N_{-1}(D) = 1 for numbers. The count is reached by generic numeric weights at t = 1 and for all widths 1, and is an upper bound
-otherwise (2-2-2, t = 2: 74,634 counted, 72,872 reached by generic weights). For symbols N_{-1}(D) counts monomials in them, by homogeneity and by the sign
-flips of hidden units and coordinates, which leave every answer unchanged; it is an estimate from above.
+and N_{-1}(D) = 1 for numbers. The count is reached by generic numeric weights at t = 1 and for all widths 1, and is
+an upper bound otherwise (2-2-2, t = 2: 74,634 counted, 72,872 reached by generic weights). For symbols N_{-1}(D)
+counts monomials in them, by homogeneity and by the sign flips of hidden units and coordinates, which leave every
+answer unchanged; it is an estimate from above.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from math import comb
 
 from linvar.exact import Rational
@@ -112,7 +113,7 @@ def _count_monomials(problem: Problem, variables: list[int]) -> int:
     depth = problem.depth
     growth = 2 * depth - 2
 
-    @lru_cache(maxsize=None)
+    @cache
     def count(degree: int, gradients: int, s: int) -> int:
         if s < 0:
             return _count_symbol_monomials(problem, degree, gradients)

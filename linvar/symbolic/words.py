@@ -17,11 +17,11 @@ from math import comb, prod
 from typing import Any
 
 from flint import fmpq
-from linvar.symbolic.polynomial import BatchPolynomial
 
 from linvar.exact import Exact, Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.laws import Gaussian, identity
 from linvar.symbolic.batch_moments import answer_ring, batch_moments, unit_form
+from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Element, Ring, coefficients_of, sum_elements, to_rational
 from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes
 from linvar.symbolic.word_recursion import (
