@@ -86,7 +86,10 @@ def test_the_two_setup_commands_are_one_line_each():
 @pytest.mark.slow
 def test_the_demo_command_as_it_stands(tmp_path):
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
