@@ -22,7 +22,7 @@ from linvar.symbolic.size import DerivationTooLargeError
 from linvar.symbolic.word_recursion import moment_of_numbers
 from linvar.symbolic.words import trace_moment, wishart_moment
 
-REFERENCES = json.loads((Path(__file__).parent / "reference" / "wishart.json").read_text())["entries"]
+REFERENCES = json.loads((Path(__file__).parents[1] / "reference" / "wishart.json").read_text())["entries"]
 A, B, C = [[1, 2], [0, -1]], [[0, 1], [-1, 1]], [[2, "-1/3"], [1, 0]]
 LETTERS = {"A": A, "B": B, "C": C}
 SIGMA = [[2, "1/2"], ["1/2", 1]]

@@ -1,0 +1,40 @@
+"""Symbolic matrices: names, shapes, refusals."""
+
+from __future__ import annotations
+
+import pytest
+import sympy
+
+import linvar as lv
+
+
+def test_shapes_and_names() -> None:
+    first, second = lv.symbolic_weights([3, 2, 1])
+    assert first.shape == (2, 3) and second.shape == (1, 2)
+    assert first[1, 2] == sympy.Symbol("w1_23")
+    assert second[0, 1] == sympy.Symbol("w2_12")
+    assert len({*first, *second}) == 8
+
+
+def test_a_single_entry_has_no_index_and_wide_ones_a_separator() -> None:
+    assert lv.symbolic_matrix("T", 1, 1)[0, 0] == sympy.Symbol("T")
+    wide = lv.symbolic_matrix("T", 12, 12)
+    assert wide[0, 11] == sympy.Symbol("T_1_12")
+    assert len(set(wide)) == 144
+
+
+def test_the_name_of_the_weights() -> None:
+    assert lv.symbolic_weights([1, 1], name="v")[0][0, 0] == sympy.Symbol("v1")
+
+
+@pytest.mark.parametrize("rows", [0, -1, 1.0, True, "2"])
+def test_bad_rows_are_refused(rows: object) -> None:
+    with pytest.raises(ValueError, match="rows=.*give an integer >= 1"):
+        lv.symbolic_matrix("T", rows, 1)  # type: ignore[arg-type]
+
+
+def test_bad_widths_are_refused() -> None:
+    with pytest.raises(ValueError, match="give at least two"):
+        lv.symbolic_weights([3])
+    with pytest.raises(ValueError, match=">= 1"):
+        lv.symbolic_weights([3, 0])
