@@ -130,11 +130,11 @@ def exact(value: Any, name: str) -> Exact:
             return _exact_expression(value, name)
     if isinstance(value, numbers.Number) or module in ("numpy", "jax", "jaxlib", "decimal"):
         raise TypeError(
-            f"{name}={_shorten(repr(value))} is a {type(value).__name__}, not an exact number: write an int, a "
+            f"{name}={_shorten(repr(value))} is of type {type(value).__name__}, not an exact number: write an int, a "
             f'Fraction or "p/q", or round it openly with linvar.rationalize(value, decimals=4)'
         )
     raise TypeError(
-        f"{name}={_shorten(repr(value))} is a {type(value).__name__}: an exact number is an int, a Fraction, a "
+        f"{name}={_shorten(repr(value))} is of type {type(value).__name__}: an exact number is an int, a Fraction, a "
         f'string "p/q" or a SymPy expression'
     )
 
@@ -197,7 +197,7 @@ def _items(value: Any, name: str) -> Iterable[Any]:
         value = value.tolist()
     if isinstance(value, (str, bytes, dict)) or not isinstance(value, (Sequence, Iterable)):
         raise TypeError(
-            f"{name}={_shorten(repr(value))} is a {type(value).__name__}: give a list (a matrix is a list of rows)"
+            f"{name}={_shorten(repr(value))} is of type {type(value).__name__}: give a list (a matrix is a list of rows)"
         )
     return value
 

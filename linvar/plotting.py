@@ -51,7 +51,7 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
         report, polynomial = polynomial_or_report, polynomial_or_report.variance
     else:
         raise TypeError(
-            f"polynomial_or_report is a {type(polynomial_or_report).__name__}: give what "
+            f"polynomial_or_report is of type {type(polynomial_or_report).__name__}: give what "
             f"linvar.gradient_variance(problem) or linvar.verify(problem) returns"
         )
     if polynomial.symbols:

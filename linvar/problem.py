@@ -55,10 +55,12 @@ class Problem:
     ) -> None:
         matrices = _layers(weights)
         if not isinstance(law, (Gaussian, Dataset)):
-            raise TypeError(f"law={law!r} is a {type(law).__name__}: give linvar.Gaussian(...) or linvar.Dataset(...)")
+            raise TypeError(
+                f"law={law!r} is of type {type(law).__name__}: give linvar.Gaussian(...) or linvar.Dataset(...)"
+            )
         _check_ends(matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
-            raise TypeError(f"step={step!r} is a {type(step).__name__}: give the number of updates, an int >= 0")
+            raise TypeError(f"step={step!r} is of type {type(step).__name__}: give the number of updates, an int >= 0")
         if step < 0:
             raise ValueError(
                 f"step={step} is negative: give the number of updates before the gradient is measured, >= 0"
@@ -67,7 +69,7 @@ class Problem:
             raise ValueError(f"sampling={sampling!r} is unknown: write one of {', '.join(map(repr, SAMPLINGS))}")
         if sampling == "without_replacement" and not isinstance(law, Dataset):
             raise ValueError(
-                f"sampling='without_replacement' needs a finite data set, and law is a {type(law).__name__}: "
+                f"sampling='without_replacement' needs a finite data set, and law is of type {type(law).__name__}: "
                 f"use law=linvar.Dataset(inputs, targets) or sampling='iid'"
             )
         rate = _learning_rate(learning_rate, step)
@@ -179,7 +181,7 @@ def _layers(weights: Any) -> tuple[Matrix, ...]:
     if hasattr(weights, "tolist") and not isinstance(weights, (list, tuple)):
         weights = weights.tolist()
     if isinstance(weights, (str, bytes, dict)) or not isinstance(weights, (Sequence, Iterable)):
-        raise TypeError(f"weights={weights!r} is a {type(weights).__name__}: give a list of matrices, W_1 first")
+        raise TypeError(f"weights={weights!r} is of type {type(weights).__name__}: give a list of matrices, W_1 first")
     matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in enumerate(weights))
     if not matrices:
         raise ValueError("weights is empty: give at least one matrix, W_1 first")

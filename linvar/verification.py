@@ -78,7 +78,7 @@ def verify(
     'REJECT'
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is a {type(problem).__name__}: give a linvar.Problem")
+        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
     require_numbers(problem)
     key = _check_key(key)
     count = DEFAULT_RUNS if runs is None else _integer(runs, "runs")
@@ -87,7 +87,9 @@ def verify(
     sizes = _check_batch_sizes(batch_sizes, problem)
     names = _check_quantities(quantities)
     if isinstance(false_alarm_rate, bool) or not isinstance(false_alarm_rate, (int, float)):
-        raise TypeError(f"false_alarm_rate={false_alarm_rate!r} is a {type(false_alarm_rate).__name__}: give a number")
+        raise TypeError(
+            f"false_alarm_rate={false_alarm_rate!r} is of type {type(false_alarm_rate).__name__}: give a number"
+        )
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate={false_alarm_rate}: give a rate between 0 and 1, for instance 1e-3")
     chosen = _derive(problem, names, _check_polynomials(polynomials, problem), memory_limit)
@@ -195,7 +197,7 @@ def _check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
         values = list(batch_sizes)
     except TypeError:
         kind = type(batch_sizes).__name__
-        raise TypeError(f"batch_sizes={batch_sizes!r} is a {kind}: give a list, [1, 4, 16]") from None
+        raise TypeError(f"batch_sizes={batch_sizes!r} is of type {kind}: give a list, [1, 4, 16]") from None
     if not values:
         raise ValueError("batch_sizes is empty: give at least one batch size, [1, 4, 16]")
     sizes = tuple(dict.fromkeys(_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(values)))
@@ -227,13 +229,15 @@ def _check_polynomials(polynomials: Any, problem: Problem) -> dict[str, BatchPol
         return {}
     if not isinstance(polynomials, Mapping):
         kind = type(polynomials).__name__
-        raise TypeError(f"polynomials is a {kind}: give a dict, {{'variance': linvar.gradient_variance(problem)}}")
+        raise TypeError(
+            f"polynomials is of type {kind}: give a dict, {{'variance': linvar.gradient_variance(problem)}}"
+        )
     for name, polynomial in polynomials.items():
         if name not in QUANTITIES:
             raise ValueError(f"polynomials has the key {name!r}: the quantities are {', '.join(QUANTITIES)}")
         if not isinstance(polynomial, BatchPolynomial):
             kind = type(polynomial).__name__
-            raise TypeError(f"polynomials[{name!r}] is a {kind}: give a linvar.BatchPolynomial")
+            raise TypeError(f"polynomials[{name!r}] is of type {kind}: give a linvar.BatchPolynomial")
         if polynomial.symbols:
             symbols = ", ".join(symbol.name for symbol in polynomial.symbols)
             raise ValueError(f"polynomials[{name!r}] has the symbols {symbols}: substitute numbers, subs({{...}})")
@@ -252,4 +256,4 @@ def _integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}: give an integer") from None
+        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}: give an integer") from None

@@ -52,6 +52,17 @@ def test_a_float_value_of_a_polynomial_may_load_numpy_but_no_jax():
     assert "numpy" in loaded and not loaded & {"jax", "sympy"}
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["derive", "--help"], ["verify", "-h"], ["demo", "--list"], []])
+def test_help_loads_the_terminal_libraries_only(arguments):
+    loaded = loaded_after(f"from linvar.cli import main; assert main({arguments!r}) == 0")
+    assert "typer" in loaded and not loaded & (HEAVY - {"typer", "rich"})
+
+
+def test_derive_loads_no_jax_and_no_matplotlib():
+    loaded = loaded_after("from linvar.cli import main; assert main(['derive', 'two-layer', '--json']) == 0")
+    assert "flint" in loaded and not loaded & {"jax", "matplotlib", "sympy"}
+
+
 def test_the_numeric_half_loads_no_symbolic_half():
     code = "import sys, linvar.numeric.trajectories, linvar.numeric.rare_batches, linvar.numeric.moments"
     tail = "assert not [name for name in sys.modules if name.startswith('linvar.symbolic') or name == 'flint']"

@@ -98,7 +98,7 @@ def test_estimates_with_error_bars(ax):
 def test_what_is_neither_polynomial_nor_report_is_refused(ax):
     import sympy
 
-    with pytest.raises(TypeError, match="polynomial_or_report is a list"):
+    with pytest.raises(TypeError, match="polynomial_or_report is of type list"):
         plot_variance([0, 18], ax=ax)
     with pytest.raises(ValueError, match="batch_sizes is empty"):
         plot_variance(BatchPolynomial([0, 18]), ax=ax, batch_sizes=[])

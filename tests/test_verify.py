@@ -1,5 +1,6 @@
 """verify: truth passes, wrong polynomials are rejected, hidden mass is seen. Keys are fixed: nothing here is by chance."""
 
+import io
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -166,7 +167,7 @@ def test_the_report_goes_through_json(two_layer):
 def test_the_report_prints(two_layer):
     from rich.console import Console
 
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=140, record=True, file=io.StringIO())
     console.print(two_layer)
     for text in (str(two_layer), console.export_text()):
         assert "AGREE: 12 AGREE, 0 REJECT, 0 UNRESOLVED" in text
@@ -214,7 +215,7 @@ def bad(**options):
         ({"quantities": []}, ValueError, "quantities is empty"),
         ({"polynomials": {"mean": None}}, ValueError, "'mean'"),
         ({"polynomials": {"loss": 3}}, TypeError, "'loss'"),
-        ({"polynomials": 3}, TypeError, "polynomials is a int"),
+        ({"polynomials": 3}, TypeError, "polynomials is of type int"),
         ({"false_alarm_rate": 0}, ValueError, "false_alarm_rate=0"),
         ({"false_alarm_rate": "1"}, TypeError, "false_alarm_rate='1'"),
     ],

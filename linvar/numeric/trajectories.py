@@ -131,7 +131,7 @@ def simulate(
     """
     _check_key(key)
     if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is a {type(problem).__name__}: give a linvar.Problem")
+        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
     require_numbers(problem)
     if step is not None:
         problem = problem.replace(step=step)
@@ -357,7 +357,7 @@ def _check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
         values = tuple(batch_sizes)
     except TypeError:
         kind = type(batch_sizes).__name__
-        raise TypeError(f"batch_sizes={batch_sizes!r} is a {kind}: give a list, [1, 4, 16]") from None
+        raise TypeError(f"batch_sizes={batch_sizes!r} is of type {kind}: give a list, [1, 4, 16]") from None
     if not values:
         raise ValueError(f"batch_sizes={batch_sizes!r} is empty: give at least one batch size")
     sizes = tuple(dict.fromkeys(_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(values)))
@@ -379,4 +379,4 @@ def _integer(value: Any, name: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}: give an integer") from None
+        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}: give an integer") from None

@@ -129,7 +129,7 @@ class BatchPolynomial(Arithmetic):
                 raise TypeError
             b = operator.index(batch_size)
         except TypeError:
-            shown = f"batch_size={display.shorten(repr(batch_size))} is a {type(batch_size).__name__}"
+            shown = f"batch_size={display.shorten(repr(batch_size))} is of type {type(batch_size).__name__}"
             raise TypeError(f"{shown}: give an integer >= 1") from None
         if b < 1:
             shown = display.shorten(integer_to_str(b))

@@ -3,7 +3,7 @@
 There is one road so far, ``expansion``. A road is built from a problem and offers ``weights`` (W_t over its ring),
 ``ring``, ``answers`` (the ring of polynomials in u = 1/b) and ``expectation`` (of a form in those weights); what is
 asked of W_t is said once, in ``last_step``, for every road. A further road is a file beside ``expansion.py`` and a line
-in ``_road``.
+in ``_Parts``.
 """
 
 from __future__ import annotations

@@ -262,16 +262,20 @@ def count_pairings(order: int) -> int:
 def checked_words(words: Any) -> State:
     """Words as tuples of strings; at least one word, none of them empty."""
     if isinstance(words, (str, bytes, Mapping)) or not isinstance(words, Iterable):
-        raise TypeError(f'words={words!r} is a {type(words).__name__}: give a list of words, as [["A", "B"], ["C"]]')
+        raise TypeError(
+            f'words={words!r} is of type {type(words).__name__}: give a list of words, as [["A", "B"], ["C"]]'
+        )
     state = []
     for i, word in enumerate(words):
         if isinstance(word, (str, bytes, Mapping)) or not isinstance(word, Iterable):
             example = list(word) if isinstance(word, str) and word else ["A", "B"]
-            raise TypeError(f"words[{i}]={word!r} is a {type(word).__name__}: give a list of letters, as {example}")
+            raise TypeError(
+                f"words[{i}]={word!r} is of type {type(word).__name__}: give a list of letters, as {example}"
+            )
         letters = tuple(word)
         for j, letter in enumerate(letters):
             if not isinstance(letter, str):
-                raise TypeError(f"words[{i}][{j}]={letter!r} is a {type(letter).__name__}: a letter is a string")
+                raise TypeError(f"words[{i}][{j}]={letter!r} is of type {type(letter).__name__}: a letter is a string")
         if not letters:
             raise ValueError(f"words[{i}] is empty: give at least one letter, for instance ['A'] for tr(A S)")
         state.append(letters)

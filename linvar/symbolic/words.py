@@ -221,7 +221,9 @@ def _multiply(a: list[list[Element]], b: list[list[Element]], ring: Ring) -> lis
 def _checked_matrices(state: State, matrices: Any) -> dict[str, Matrix]:
     """Exact square matrices of one width, one for every letter."""
     if not isinstance(matrices, Mapping):
-        raise TypeError(f'matrices is a {type(matrices).__name__}: give a dictionary, as {{"A": [[1, 0], [0, 1]]}}')
+        raise TypeError(
+            f'matrices is of type {type(matrices).__name__}: give a dictionary, as {{"A": [[1, 0], [0, 1]]}}'
+        )
     missing = sorted({letter for word in state for letter in word} - set(matrices))
     if missing:
         known = ", ".join(map(repr, matrices)) or "none"

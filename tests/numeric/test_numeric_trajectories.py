@@ -288,9 +288,9 @@ def test_bad_arguments_are_named_with_the_cure(options, error, message):
 
 
 def test_a_float_is_no_batch_size():
-    with pytest.raises(TypeError, match=r"batch_sizes\[0\]=2.0 is a float: give an integer"):
+    with pytest.raises(TypeError, match=r"batch_sizes\[0\]=2.0 is of type float: give an integer"):
         trajectories._check_batch_sizes([2.0], TINY)
-    with pytest.raises(TypeError, match=r"batch_sizes=3 is a int: give a list"):
+    with pytest.raises(TypeError, match=r"batch_sizes=3 is of type int: give a list"):
         trajectories._check_batch_sizes(3, TINY)
     assert trajectories._check_batch_sizes(np.array([2, 4]), TINY) == (2, 4)
 

@@ -110,7 +110,7 @@ def test_poly_and_subs() -> None:
     assert SYMBOLIC.subs({A: B}).coefficients == (B, B**2 - 1, Fraction(1, 2))
     with pytest.raises(ValueError, match="subs got 'c': the symbols of this polynomial are a, b"):
         SYMBOLIC.subs({"c": 1})
-    with pytest.raises(TypeError, match="a=0.5 is a float"):
+    with pytest.raises(TypeError, match="a=0.5 is of type float"):
         SYMBOLIC.subs({"a": 0.5})
 
 
