@@ -16,7 +16,8 @@ A comparison looks at d = estimate - exact. Its threshold is not z * (standard e
 
 A sample is "resolved" when its standard error can be trusted: no single run carries more than ``LARGEST_SHARE`` of
 the sum of squares, its two halves agree on the spread within ``HALVES``, and the hidden mass (plus three of its
-standard errors) is below half of the threshold. None of this looks at the exact value. Then
+standard errors) is below half of the threshold, or small beside the estimate (``SMALL_MASS``). None of this looks at
+the exact value. Then
 
     REJECT        d above the threshold; or below it, and the sample is resolved
     AGREE         d within the threshold, the sample is resolved, and it would have seen a deviation of one half
@@ -39,6 +40,8 @@ LARGEST_SHARE = 0.25
 HALVES = 2.0
 #: An agreement must be able to see a relative deviation of this size.
 COARSEST_RESOLUTION = 0.5
+#: Hidden mass up to this part of the estimate is taken as measured: it widens the threshold and leaves no doubt.
+SMALL_MASS = 0.02
 _ROUNDING = 1e-11
 
 
@@ -163,7 +166,8 @@ def weigh(
         reasons.append(f"one run carries {share:.0%} of the spread")
     if halves > HALVES:
         reasons.append(f"the halves of the runs differ {halves:.1f} times in spread")
-    if not mass <= base / 2 + (second_order if quantity == "squared_mean" else 0.0):
+    allowed = max(base / 2, SMALL_MASS * abs(estimate.value))
+    if not mass <= allowed + (second_order if quantity == "squared_mean" else 0.0):
         many = f"{mass / abs(estimate.value):.2g} times the estimate" if estimate.value else f"{mass:.2g}"
         reasons.append(f"batches too rare for {runs:,} runs may hold {many}")
     return Evidence(below, above, mass, share, halves, floor, tuple(reasons))

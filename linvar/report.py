@@ -24,7 +24,7 @@ class Row:
         estimate, standard_error: from ``runs`` independent runs.
         z: (estimate - exact) / standard_error, rounding included; NaN without a finite estimate.
         resolution: the smallest relative excess of a wrong exact value that would have been rejected, threshold /
-            |exact|; infinite if exact is 0.
+            |exact|; infinite if exact is 0 or the sample is not resolved.
         verdict: "AGREE", "REJECT" or "UNRESOLVED".
         evidence: what the sample is worth.
     """
@@ -98,8 +98,8 @@ class Report:
 
     @property
     def resolution(self) -> float:
-        """The median over resolved rows with a nonzero exact value; NaN without any."""
-        values = sorted(row.resolution for row in self.rows if not row.evidence.reasons and row.exact != 0)
+        """The median over rows that have one; NaN without any."""
+        values = sorted(row.resolution for row in self.rows if math.isfinite(row.resolution))
         return values[len(values) // 2] if values else math.nan
 
     def to_dict(self) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _row(name: str, size: int, exact: Any, estimate: Any, evidence: Evidence) ->
     difference = estimate.value - value
     spread = math.hypot(estimate.standard_error, evidence.rounding)
     z = difference / spread if spread > 0 else (0.0 if difference == 0 else math.copysign(math.inf, difference))
-    resolution = evidence.below / abs(value) if value else math.inf
+    resolution = evidence.below / abs(value) if value and not evidence.reasons else math.inf
     verdict = judge(name, difference, value, evidence)
     return Row(
         name, size, exact, estimate.value, estimate.standard_error, estimate.runs, z, resolution, verdict, evidence

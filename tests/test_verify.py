@@ -89,6 +89,7 @@ def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
     assert [row.verdict for row in report.rows] == ["UNRESOLVED"] * 2
     assert report.verdict == "UNRESOLVED" and not report.ok
     assert report.rows[0].z < -1e4
+    assert all(row.resolution == float("inf") for row in report.rows)
     assert "rare" in str(report) or "carries" in str(report)
     # a wrong polynomial cannot be told from the right one there either
     wrong = {"variance": polynomials["variance"] * 2}
