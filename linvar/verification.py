@@ -7,17 +7,16 @@ The rule that turns numbers into a verdict is in ``linvar.evidence``; how rare b
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from linvar.evidence import Evidence, Hidden, Levels, judge, weigh
 from linvar.laws import Dataset
-from linvar.numeric.network import require_numbers, to_floats
+from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key, check_numeric_problem
+from linvar.numeric.network import to_floats
 from linvar.numeric.rare_batches import rare_batches
 from linvar.numeric.trajectories import simulate
 from linvar.problem import Problem
@@ -77,14 +76,15 @@ def verify(
     >>> verify(problem, runs=4096, batch_sizes=[4], polynomials={"variance": BatchPolynomial([0, 27])}).verdict
     'REJECT'
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
-    require_numbers(problem)
-    key = _check_key(key)
-    count = DEFAULT_RUNS if runs is None else _integer(runs, "runs")
+    check_numeric_problem(problem)
+    key = jax.random.key(0) if key is None else check_key(key)
+    count = DEFAULT_RUNS if runs is None else check_integer(runs, "runs")
     if count < 8:
         raise ValueError(f"runs={count}: give at least 8, better thousands")
-    sizes = _check_batch_sizes(batch_sizes, problem)
+    if batch_sizes is None:
+        limit = problem.dataset_size if problem.sampling == "without_replacement" else None
+        batch_sizes = [b for b in DEFAULT_BATCH_SIZES if limit is None or b <= limit]
+    sizes = check_batch_sizes(batch_sizes, problem)
     names = _check_quantities(quantities)
     if isinstance(false_alarm_rate, bool) or not isinstance(false_alarm_rate, (int, float)):
         raise TypeError(
@@ -179,39 +179,6 @@ def _rounding_floor(problem: Problem) -> float:
     return 1e-24 * largest**2 * (1 + length) * (largest**2 * length + size)
 
 
-def _check_key(key: Any) -> Any:
-    """A typed key."""
-    if key is None:
-        return jax.random.key(0)
-    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
-        raise TypeError(f"key={key!r} is not a typed key: give jax.random.key(seed)")
-    return key
-
-
-def _check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
-    """Integers >= 1, each once, at most n without replacement."""
-    limit = problem.dataset_size if problem.sampling == "without_replacement" else None
-    if batch_sizes is None:
-        return tuple(b for b in DEFAULT_BATCH_SIZES if limit is None or b <= limit)
-    try:
-        values = list(batch_sizes)
-    except TypeError:
-        kind = type(batch_sizes).__name__
-        raise TypeError(f"batch_sizes={batch_sizes!r} is of type {kind}: give a list, [1, 4, 16]") from None
-    if not values:
-        raise ValueError("batch_sizes is empty: give at least one batch size, [1, 4, 16]")
-    sizes = tuple(dict.fromkeys(_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(values)))
-    for size in sizes:
-        if size < 1:
-            raise ValueError(f"batch_sizes contains {size}: a batch has at least 1 example")
-        if limit is not None and size > limit:
-            raise ValueError(
-                f"batch_sizes contains {size}, but the data set has {limit} examples: without replacement give at most "
-                f"{limit}, or use sampling='iid'"
-            )
-    return sizes
-
-
 def _check_quantities(quantities: Any) -> tuple[str, ...]:
     """Known names, each once."""
     names = (quantities,) if isinstance(quantities, str) else tuple(dict.fromkeys(quantities))
@@ -247,13 +214,3 @@ def _check_polynomials(polynomials: Any, problem: Problem) -> dict[str, BatchPol
                 f"sampling={problem.sampling!r}: derive it for the same problem"
             )
     return dict(polynomials)
-
-
-def _integer(value: Any, name: str) -> int:
-    """An int; no truth value, no float."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}={value!r} is a truth value: give an integer")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}: give an integer") from None

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from linvar.numeric.arguments import check_numeric_problem
 from linvar.problem import Problem
 
 Input: TypeAlias = Float[Array, " input"]
@@ -84,20 +85,10 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
     >>> network_from_problem(problem, dtype="float32").weights
     (Array([[0.5, 1. ]], dtype=float32),)
     """
-    require_numbers(problem)
+    check_numeric_problem(problem)
     weights = [to_floats(matrix, f"weights[{index}]", dtype) for index, matrix in enumerate(problem.weights)]
     with jax.enable_x64(dtype == "float64"):
         return LinearNetwork([jnp.asarray(weight) for weight in weights])
-
-
-def require_numbers(problem: Problem) -> None:
-    """Refuse a problem in which symbols occur."""
-    if problem.symbols:
-        names = ", ".join(str(symbol) for symbol in problem.symbols)
-        raise ValueError(
-            f"problem contains the symbols {names}: a simulation needs numbers, substitute them in weights, law and "
-            f"learning_rate first"
-        )
 
 
 def to_floats(entries: Any, name: str, dtype: str) -> np.ndarray:

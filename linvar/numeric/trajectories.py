@@ -23,7 +23,6 @@ second-order term keeps a squared mean of zero from having a standard error of z
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,8 +34,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
+from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key, check_numeric_problem
 from linvar.numeric.estimates import Estimate
-from linvar.numeric.network import batch_loss, network_from_problem, require_numbers, to_floats
+from linvar.numeric.network import batch_loss, network_from_problem, to_floats
 from linvar.numeric.sampling import sampler_from_problem
 from linvar.problem import Problem
 
@@ -129,19 +129,17 @@ def simulate(
     >>> simulate(jax.random.key(0), problem, batch_sizes=[4], runs=4000)[4].variance.z(18 / 4) < 4
     True
     """
-    _check_key(key)
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
-    require_numbers(problem)
+    check_key(key)
+    check_numeric_problem(problem)
     if step is not None:
         problem = problem.replace(step=step)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} is unknown: write 'float64' or 'float32'")
-    sizes = _check_batch_sizes(batch_sizes, problem)
-    runs = _integer(runs, "runs")
+    sizes = check_batch_sizes(batch_sizes, problem)
+    runs = check_integer(runs, "runs")
     if runs < 2:
         raise ValueError(f"runs={runs}: a variance over runs needs at least 2")
-    byte_budget = _integer(byte_budget, "byte_budget")
+    byte_budget = check_integer(byte_budget, "byte_budget")
 
     keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
     total, done = runs * len(sizes) * (1 if keep else 2), 0
@@ -341,42 +339,3 @@ def _quadruple_products(rows: np.ndarray) -> np.ndarray:
     """(g_1 - g_2) . (g_3 - g_4) / 2 for each four rows in order."""
     differences = rows[0::2] - rows[1::2]
     return _dot(differences[0::2], differences[1::2]) / 2
-
-
-def _check_key(key: Any) -> None:
-    """Refuse anything but one typed key."""
-    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        raise TypeError(f"key={key!r} is not a typed key: give jax.random.key(seed)")
-    if key.shape != ():
-        raise TypeError(f"key has shape {key.shape}: give one key, jax.random.key(seed)")
-
-
-def _check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
-    """Integers in range, each once."""
-    try:
-        values = tuple(batch_sizes)
-    except TypeError:
-        kind = type(batch_sizes).__name__
-        raise TypeError(f"batch_sizes={batch_sizes!r} is of type {kind}: give a list, [1, 4, 16]") from None
-    if not values:
-        raise ValueError(f"batch_sizes={batch_sizes!r} is empty: give at least one batch size")
-    sizes = tuple(dict.fromkeys(_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(values)))
-    for size in sizes:
-        if size < 1:
-            raise ValueError(f"batch_sizes contains {size}: a batch has at least 1 example")
-        if problem.sampling == "without_replacement" and size > problem.dataset_size:  # type: ignore[operator]
-            raise ValueError(
-                f"batch_sizes contains {size}, but the data set has {problem.dataset_size} examples: without "
-                f"replacement give at most {problem.dataset_size}, or use sampling='iid'"
-            )
-    return sizes
-
-
-def _integer(value: Any, name: str) -> int:
-    """An int, or an integer of NumPy; no truth value, no float."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}={value!r} is a truth value: give an integer")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}: give an integer") from None

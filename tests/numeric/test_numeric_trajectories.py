@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from linvar.laws import Dataset, Gaussian
-from linvar.numeric import trajectories
+from linvar.numeric import arguments, trajectories
 from linvar.numeric.trajectories import simulate
 from linvar.problem import Problem
 
@@ -263,7 +263,7 @@ def test_runs_that_diverge_are_counted_and_poison_the_estimates():
 @pytest.mark.parametrize("key", [0, None, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0), 2)])
 def test_a_typed_key_is_required(key):
     with pytest.raises(TypeError, match=r"^key.*jax\.random\.key\(seed\)"):
-        trajectories._check_key(key)  # directly: while annotations are checked, simulate stops before its own message
+        arguments.check_key(key)  # directly: while annotations are checked, simulate stops before its own message
     with pytest.raises(TypeError, match="key"):
         simulate(key, TINY, batch_sizes=[1], runs=2)
 
@@ -289,10 +289,10 @@ def test_bad_arguments_are_named_with_the_cure(options, error, message):
 
 def test_a_float_is_no_batch_size():
     with pytest.raises(TypeError, match=r"batch_sizes\[0\]=2.0 is of type float: give an integer"):
-        trajectories._check_batch_sizes([2.0], TINY)
+        arguments.check_batch_sizes([2.0], TINY)
     with pytest.raises(TypeError, match=r"batch_sizes=3 is of type int: give a list"):
-        trajectories._check_batch_sizes(3, TINY)
-    assert trajectories._check_batch_sizes(np.array([2, 4]), TINY) == (2, 4)
+        arguments.check_batch_sizes(3, TINY)
+    assert arguments.check_batch_sizes(np.array([2, 4]), TINY) == (2, 4)
 
 
 def test_symbols_are_refused():
