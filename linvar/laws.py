@@ -3,9 +3,9 @@
 Each law chooses coordinates z in which it is simple and says how input and target are read from them,
 x = X z and y = Y z. The exact half sees only those two maps and three expectations:
 
-    second_moment   E z z^T
-    product_moment  E q(Theta_1) q(Theta_2)          (the last step)
-    cumulants       kappa_k(sum_j theta_j Theta_j)   (every earlier step, through the moments of a batch mean)
+    second_moment           E z z^T
+    weighted_second_moment  E q(Theta) z z^T                 (the last step; every step of linear regression)
+    cumulants               kappa_k(sum_j theta_j Theta_j)   (every earlier step, through moments of a batch mean)
 
 A ring is passed in (``ring.lift`` an exact number, ``ring.gens`` the variables theta, ``ring.from_terms`` a
 dictionary of monomials): the formulas below never ask what kind it is, so a further road may bring its own.
@@ -43,7 +43,7 @@ class Law(Protocol):
 
     def second_moment(self, ring: Any) -> Form: ...
 
-    def product_moment(self, first: Form, second: Form, ring: Any) -> Element: ...
+    def weighted_second_moment(self, form: Form, ring: Any) -> Form: ...
 
     def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]: ...
 
@@ -153,16 +153,19 @@ class Gaussian:
         mu, sigma = self._moments(ring)
         return [[entry + a * b for entry, b in zip(row, mu)] for row, a in zip(sigma, mu)]
 
-    def product_moment(self, first: Form, second: Form, ring: Any) -> Element:
-        """E q_1 q_2 = E q_1 E q_2 + 2 tr(Sigma_z Theta_1 Sigma_z Theta_2) + 4 mu^T Theta_1 Sigma_z Theta_2 mu."""
-        mu, sigma = self._moments(ring)
+    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+        """E q(Theta) z z^T = 2 A Theta A + tr(A Theta) A - 2 q(mu) mu mu^T with A = E z z^T, for symmetric Theta.
+
+        Isserlis: E z_a z_b z_c z_d sums A A over three pairings, which counts mu mu mu mu three times, not once.
+        """
+        mu, _ = self._moments(ring)
         moment = self.second_moment(ring)
-        left, right = _product(sigma, first), _product(sigma, second)
-        result = _trace_product(moment, first) * _trace_product(moment, second) + 2 * _trace_product(left, right)
-        if any(mu):
-            outer = [[a * b for b in mu] for a in mu]
-            result = result + 4 * _trace_product(_product(first, right), outer)
-        return result
+        trace, twice = _trace_product(moment, form), _product(_product(moment, form), moment)
+        at_mean = 2 * sum((a * form[i][j] * b for i, a in enumerate(mu) for j, b in enumerate(mu)), mu[0] * 0)
+        return [
+            [2 * entry + trace * other - at_mean * (a * b) for entry, other, b in zip(row, others, mu)]
+            for row, others, a in zip(twice, moment, mu)
+        ]
 
     def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
         """kappa_k(Theta) = 2^{k-1} (k-1)! [ tr((Sigma_z Theta)^k) + k mu^T Theta (Sigma_z Theta)^{k-1} mu ], k = 1..order.
@@ -281,21 +284,31 @@ class Dataset:
             for first in columns
         ]
 
-    def product_moment(self, first: Form, second: Form, ring: Any) -> Element:
-        """E q_1 q_2 = sum over entries of Theta_1, Theta_2 times the fourth moments of z."""
-        scale, rows = self._integers
-        left = [(i, j) for i, j in _pairs(len(first)) if first[i][j] != 0]
-        right = [(i, j) for i, j in _pairs(len(second)) if second[i][j] != 0]
-        left_values = [[row[i] * row[j] for row in rows] for i, j in left]
-        total = ring.lift(Rational(0))
-        for k, l in right:
-            products = [row[k] * row[l] for row in rows]
-            inner = ring.lift(Rational(0))
-            for (i, j), values in zip(left, left_values):
-                moment = Rational((1 + (i != j)) * sum(map(mul, values, products)), scale**4 * self.size)
-                inner = inner + first[i][j] * ring.lift(moment)
-            total = total + second[k][l] * inner * (1 + (k != l))
-        return total
+    @cached_property
+    def _fourth_moments(self) -> dict[tuple[int, ...], int]:
+        """sum_i z_a z_b z_c z_d over the rows of integers, for a <= b <= c <= d."""
+        _, rows = self._integers
+        pairs = {(a, b): [row[a] * row[b] for row in rows] for a, b in _pairs(len(rows[0]))}
+        return {
+            key: sum(map(mul, pairs[key[:2]], pairs[key[2:]]))
+            for key in combinations_with_replacement(range(len(rows[0])), 4)
+        }
+
+    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+        """E q(Theta) z z^T for symmetric Theta: its entries times the fourth moments of z."""
+        scale, _ = self._integers
+        moments, size = self._fourth_moments, len(form)
+        entries = [(i, j, form[i][j] * (1 + (i != j))) for i, j in _pairs(size) if form[i][j] != 0]
+        divisor = ring.lift(Rational(1, scale**4 * self.size))
+        result = [[ring.lift(Rational(0))] * size for _ in range(size)]
+        for k, l in _pairs(size):
+            total = ring.lift(Rational(0))
+            for i, j, entry in entries:
+                moment = moments[tuple(sorted((i, j, k, l)))]
+                if moment:
+                    total = total + entry * moment
+            result[k][l] = result[l][k] = total * divisor
+        return result
 
     def power_sums(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
         """sum_i q_i(Theta)^k for k = 1..order, Theta = sum_j theta_j forms[j]: homogeneous polynomials in theta."""

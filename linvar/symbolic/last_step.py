@@ -42,21 +42,20 @@ class LastStep:
         for above, below in zip(*network.surroundings(self.weights)):
             residual = self._residual if above is None else network.product(network.transpose(above), self._residual)
             inputs = self._inputs if below is None else network.product(below, self._inputs)
-            result.append(self.law.product_moment(_gram(residual), _gram(inputs), self.ring))
+            weighted = self.law.weighted_second_moment(_gram(residual), self.ring)
+            result.append(_inner(_gram(inputs), weighted, self.ring))
         return result
 
     def doubled_loss(self) -> Any:
         """E ||P x - y||^2: twice the population loss."""
-        return sum(
-            (
-                entry * other
-                for row, second in zip(_gram(self._residual), self._moment)
-                for entry, other in zip(row, second)
-            ),
-            self.ring.lift(0),
-        )
+        return _inner(_gram(self._residual), self._moment, self.ring)
 
 
 def _gram(a: Matrix) -> list[list[Any]]:
     """a^T a."""
     return network.product(network.transpose(a), a)
+
+
+def _inner(a: Matrix, b: Matrix, ring: Any) -> Any:
+    """tr(a^T b)."""
+    return sum((x * y for row, other in zip(a, b) for x, y in zip(row, other) if x != 0 and y != 0), ring.lift(0))

@@ -118,22 +118,17 @@ def test_sampling_factor() -> None:
     assert sampling_factor(ring, "without_replacement", 1) == ring.zero
 
 
-def test_product_moment_is_the_fourth_moment() -> None:
-    """E q_1 q_2 of both laws, against sums over the rows and against E x^4 = 3."""
+def test_weighted_second_moments_are_fourth_moments() -> None:
+    """E q z z^T of both laws, against sums over the rows, E x^4 = 3 and E (2 + x)^4 = 16 + 24 + 3."""
     ring = Ring(0)
-
-    def lift(rows):
-        return [[ring.lift(Rational(entry)) for entry in row] for row in rows]
-
-    first, second = lift([[1, 2, 0], [2, -1, 1], [0, 1, 3]]), lift([[0, 1, 0], [1, 2, -1], [0, -1, 0]])
-    expected = Fraction(0)
+    form = [[1, 2, 0], [2, -1, 1], [0, 1, 3]]
+    lifted = [[ring.lift(Rational(entry)) for entry in row] for row in form]
+    expected = [[Fraction(0)] * 3 for _ in range(3)]
     for z in ROWS:
-        values = [
-            sum(int(m[i][j].coefficient(0) if m[i][j] else 0) * z[i] * z[j] for i in range(3) for j in range(3))
-            for m in (first, second)
-        ]
-        expected += Fraction(values[0] * values[1], len(ROWS))
-    assert to_exact(DATASET.product_moment(first, second, ring), ()) == expected
+        value = sum(form[i][j] * z[i] * z[j] for i in range(3) for j in range(3))
+        for i, j in product(range(3), repeat=2):
+            expected[i][j] += Fraction(value * z[i] * z[j], len(ROWS))
+    assert [[to_exact(e, ()) for e in row] for row in DATASET.weighted_second_moment(lifted, ring)] == expected
     one = [[ring.one]]
-    assert to_exact(Gaussian([[1]]).product_moment(one, one, ring), ()) == 3
-    assert to_exact(Gaussian([[1]], mean=[2]).product_moment(one, one, ring), ()) == 16 + 6 * 4 + 3
+    assert to_exact(Gaussian([[1]]).weighted_second_moment(one, ring)[0][0], ()) == 3
+    assert to_exact(Gaussian([[1]], mean=[2]).weighted_second_moment(one, ring)[0][0], ()) == 16 + 6 * 4 + 3
