@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from math import comb
 
-from linvar.exact import Rational
+from linvar.exact import Rational, free_symbols
+from linvar.laws import Dataset
 from linvar.problem import Problem
 from linvar.symbolic.expansion import step_kinds
 
@@ -55,6 +56,8 @@ class Size:
 
 def predict(problem: Problem) -> Size:
     """The size of the expansion of a problem, without starting it (see the module docstring)."""
+    if problem.depth == 1:
+        return _predict_regression(problem)
     first, general = step_kinds(problem)
     # beyond some steps or some degree the exact count takes long and decides nothing: count fewer steps instead
     counted = 0
@@ -69,6 +72,31 @@ def predict(problem: Problem) -> Size:
         total += comb(order + width, width) * (_PER_MOMENT + _PER_MOMENT_AND_POWER * order)
         total += comb((order + 1) // 2 + width, width) * examples * _PER_VALUE
     return Size(monomials, total, counted == problem.step or not any(variables))
+
+
+def _predict_regression(problem: Problem) -> Size:
+    """Linear regression: one m x m matrix of polynomials of degree t in 1/b for each pair of outputs.
+
+    In symbols: degree 2 in weights and teacher, 2 in the learning rate of each step, 4 in the law of each batch.
+    """
+    weights, targets = _entries(problem)
+    law = {*problem.law.symbols} - {*free_symbols(targets)}
+    rates = problem.distinct_learning_rates
+    open_rates = sum(not isinstance(rate, Rational) for rate in rates)
+    if not isinstance(problem.learning_rate, tuple):
+        open_rates *= problem.step
+    inside = len(free_symbols([*weights, *targets]))
+    monomials = comb(2 + inside, inside) * comb(4 * problem.step + 4 + len(law), len(law))
+    if open_rates:
+        own = len(free_symbols(rates))
+        monomials *= comb(2 * open_rates + own, own)
+    outputs, size = problem.widths[-1], len(problem.law.input_map[0])
+    monomials *= outputs * (outputs + 1) // 2 * size**2 * (problem.step + 1)
+    examples = problem.dataset_size or 1
+    data = [entry for row in problem.law.inputs for entry in row] if isinstance(problem.law, Dataset) else targets
+    bits = 4 * max(map(_bits, data)) + 2 * max(map(_bits, rates), default=0) + examples.bit_length()
+    total = monomials * (_PER_MONOMIAL + (problem.step + 1) * bits // 8)
+    return Size(monomials, total + comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE)
 
 
 def _order(problem: Problem, later: int) -> int:

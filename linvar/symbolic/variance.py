@@ -1,9 +1,9 @@
 """The entry points: choose the road, integrate, return the polynomial.
 
-There is one road so far, ``expansion``. A road is built from a problem and offers ``weights`` (W_t over its ring),
-``ring``, ``answers`` (the ring of polynomials in u = 1/b) and ``expectation`` (of a form in those weights); what is
-asked of W_t is said once, in ``last_step``, for every road. A further road is a file beside ``expansion.py`` and a line
-in ``_Parts``.
+Linear regression (L = 1) takes the closed recursion of ``regression``, deeper networks are expanded (``expansion``). A
+road is built from a problem and offers ``weights`` (W_t over its ring), ``ring``, ``answers`` (the ring of polynomials
+in u = 1/b) and ``expectation`` (of a form in those weights); what is asked of W_t is said once, in ``last_step``, for
+every road. A further road is a file beside them and a line in ``choose_road``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.network import squared_norm
 from linvar.symbolic.polynomial import BatchPolynomial
+from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
 from linvar.symbolic.size import check_fits
 
@@ -124,12 +125,17 @@ def _at_step(problem: Problem, step: int) -> Problem:
     return problem.replace(step=step, learning_rate=rate)
 
 
+def choose_road(problem: Problem) -> Expansion | Regression:
+    """The road that reaches this problem."""
+    return Regression(problem) if problem.depth == 1 else Expansion(problem)
+
+
 class _Parts:
     """The two moments of each layer and the loss, integrated when first asked for."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.road = Expansion(problem)
+        self.road = choose_road(problem)
 
     @cached_property
     def _last(self) -> LastStep:

@@ -57,8 +57,7 @@ def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
     assert time.perf_counter() - start < 5, "refused only after work had begun"
 
 
-@pytest.mark.parametrize("step", [30, 1000, 10**9])
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("step, depth", [(30, 2), (1000, 2), (10**9, 2), (30, 3), (10**9, 3), (10**6, 1), (10**9, 1)])
 def test_absurd_steps_are_refused_not_counted(step: int, depth: int) -> None:
     problem = Problem([[[2]]] * depth, Gaussian([[1]]), "1/10", step)
     with pytest.raises(size.DerivationTooLargeError):
