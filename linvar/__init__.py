@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from linvar.symbolic.names import symbolic_weights as symbolic_weights
     from linvar.symbolic.polynomial import BatchPolynomial as BatchPolynomial
     from linvar.symbolic.polynomial import load_polynomial as load_polynomial
+    from linvar.symbolic.regression_moments import RegressionMoments as RegressionMoments
     from linvar.symbolic.size import DerivationTooLargeError as DerivationTooLargeError
     from linvar.symbolic.variance import expected_loss as expected_loss
     from linvar.symbolic.variance import gradient_variance as gradient_variance
@@ -45,6 +46,7 @@ _HOMES = {
     "symbolic_weights": "linvar.symbolic.names",
     "BatchPolynomial": "linvar.symbolic.polynomial",
     "load_polynomial": "linvar.symbolic.polynomial",
+    "RegressionMoments": "linvar.symbolic.regression_moments",
     "DerivationTooLargeError": "linvar.symbolic.size",
     "expected_loss": "linvar.symbolic.variance",
     "gradient_variance": "linvar.symbolic.variance",

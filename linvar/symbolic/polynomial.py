@@ -95,6 +95,29 @@ class BatchPolynomial(Arithmetic):
         """Coefficients of 1, 1/b, 1/b^2, ...: exact numbers whose str is "p/q", SymPy expressions with symbols."""
         return tuple(to_exact(element, self.symbols) for element in self._elements)
 
+    @cached_property
+    def factor_coefficients(self) -> tuple[Exact, ...]:
+        """Coefficients of 1, c, c^2, ..., where c is the factor by which averaging a batch shrinks a covariance.
+
+        c = 1/b for iid batches: the ``coefficients`` themselves. Without replacement c = (n-b)/(b(n-1)), so that
+        u = (1 + (n-1) c)/n; at n = 1 there is one batch size only and one coefficient, the value at b = 1.
+
+        >>> BatchPolynomial(["-1/2", 2], sampling="without_replacement", dataset_size=4).factor_coefficients
+        (0, 3/2)
+        """
+        if self.sampling == "iid":
+            return self.coefficients
+        assert self.dataset_size is not None
+        n = self.dataset_size
+        slope, result = fmpq(n - 1, n), [self._ring.zero]
+        for element in reversed(self._elements):  # Horner's rule in c: result * (1/n + slope c) + element
+            shifted = [self._ring.zero, *(part * slope for part in result)]
+            result = [part * fmpq(1, n) + after for part, after in zip([*result, self._ring.zero], shifted)]
+            result[0] = result[0] + element
+        while len(result) > 1 and not result[-1]:
+            result.pop()
+        return tuple(to_exact(element, self.symbols) for element in result)
+
     # values
 
     def __call__(self, batch_size: Any) -> Any:

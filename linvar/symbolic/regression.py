@@ -21,7 +21,7 @@ from linvar.symbolic import network
 from linvar.symbolic.batch_moments import answer_ring, sampling_factor
 from linvar.symbolic.ring import Element, Ring
 
-Form = list[list[Element]]
+Form = network.Matrix
 
 
 class Regression:
@@ -60,6 +60,7 @@ class Regression:
     def residual_moment(self, k: int, l: int) -> Form:
         """M_kl = E q_k^T q_l after t steps, shape (m, m)."""
         if (k, l) not in self._residual_moments:
+            moment: Form
             if k > l:
                 moment = network.transpose(self.residual_moment(l, k))
             else:
@@ -141,4 +142,4 @@ class Regression:
 
 def _axpy(a: Form, b: Form, factor: Element) -> Form:
     """a + factor b."""
-    return [[x + factor * y if y != 0 else x for x, y in zip(row, other)] for row, other in zip(a, b)]
+    return [[x + factor * y if y else x for x, y in zip(row, other)] for row, other in zip(a, b)]

@@ -1,0 +1,215 @@
+"""RegressionMoments: everything second-order about linear regression under SGD, exact, for every batch size at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flint import fmpq, fmpq_mat
+
+from linvar.exact import Matrix, Rational, exact_matrix, shape
+from linvar.problem import Problem
+from linvar.symbolic import network
+from linvar.symbolic.polynomial import BatchPolynomial
+from linvar.symbolic.regression import Form, Regression
+from linvar.symbolic.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
+from linvar.symbolic.size import check_fits
+
+Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
+
+
+class RegressionMoments:
+    """Exact first and second moments of the weights and the batch gradient of linear regression after t steps.
+
+    The recursion of ``linvar.symbolic.regression``: any t, data sets under both samplings, Gaussian laws with mean,
+    covariance and noise. Given the INITIAL weights; G is the MEAN of b per-example gradients of 1/2 ||W x - y||^2.
+    Every result is a ``BatchPolynomial`` in 1/b; its ``factor_coefficients`` are those of powers of
+    c = 1/b (iid) or (n-b)/(b(n-1)) (without replacement), in which the variances have degree t + 1 (weights: t) and
+    no negative coefficient.
+
+    Vectors are the entries of a matrix row by row: W has shape (d_1, d_0) and d_1 d_0 entries.
+
+    Args:
+        problem: one layer (L = 1); numbers or symbols.
+        memory_limit: bytes the derivation may take; half of the machine's memory if None.
+
+    Raises:
+        TypeError: ``problem`` is no Problem. ValueError: it has more than one layer.
+        DerivationTooLargeError: it would not fit; raised before anything is computed.
+
+    >>> from linvar import Gaussian, Problem
+    >>> moments = RegressionMoments(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
+    >>> moments.weight_variance(), moments.mean_weights
+    (9/50 u    (u = 1/b, degree 1), ((17/10,),))
+    >>> moments.gradient_variance()
+    369/25 u + 9/25 u^2    (u = 1/b, degree 2)
+    """
+
+    def __init__(self, problem: Problem, *, memory_limit: int | None = None) -> None:
+        if not isinstance(problem, Problem):
+            raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
+        if problem.depth != 1:
+            raise ValueError(
+                f"problem has {problem.depth} layers: linear regression has one, use linvar.gradient_variance and "
+                f"its companions for deeper networks"
+            )
+        check_fits(problem, memory_limit)
+        self.problem = problem
+        self._road = Regression(problem)
+
+    def __repr__(self) -> str:
+        return f"RegressionMoments({self.problem!r})"
+
+    @property
+    def mean_weights(self) -> Matrix:
+        """E W_t, shape (d_1, d_0), exact; it does not depend on b."""
+        return self._numbers(self._road.mean_weights)
+
+    @property
+    def mean_gradient(self) -> Matrix:
+        """E G_t, shape (d_1, d_0), exact; it does not depend on b."""
+        return self._numbers(self._road.mean_gradient())
+
+    def gradient_variance(self, matrix: Any = None) -> BatchPolynomial:
+        """var(A g_t) = tr(A Cov(g_t) A^T), g_t the entries of G_t row by row.
+
+        Args:
+            matrix: A, exact, with d_1 d_0 columns; the identity if None, then equal to ``linvar.gradient_variance``.
+
+        Raises:
+            ValueError: A has another number of columns. TypeError: it has floats in it.
+        """
+        return self._variance(self._road.gradient_covariance, matrix, self.problem.step + 1)
+
+    def weight_variance(self, matrix: Any = None) -> BatchPolynomial:
+        """var(A w_t) = tr(A Cov(w_t) A^T), w_t the entries of W_t row by row; arguments as ``gradient_variance``."""
+        return self._variance(self._road.weight_covariance, matrix, self.problem.step)
+
+    def gradient_second_moment(self) -> BatchPolynomial:
+        """E ||G_t||_F^2."""
+        return self.gradient_variance() + self._squared_norm(self._road.mean_gradient())
+
+    def squared_distance(self, target: Any = None) -> BatchPolynomial:
+        """E ||W_t - W*||_F^2.
+
+        Args:
+            target: W*, exact, shape (d_1, d_0); the minimiser of the population loss if None.
+
+        Raises:
+            ValueError: the minimiser is not unique (a singular second moment of the inputs) or the problem has
+                symbols in its law, and no target was given; or the target has the wrong shape.
+        """
+        if target is None:
+            target = self.minimiser()
+        entries = exact_matrix(target, "target")
+        expected = shape(self.problem.weights[0])
+        if shape(entries) != expected:
+            raise ValueError(f"target has shape {shape(entries)}: give the weights W*, shape {expected}")
+        lifted = [[self._road.answers.lift(entry) for entry in row] for row in entries]
+        away = [[a - b for a, b in zip(row, other)] for row, other in zip(self._road.mean_weights, lifted)]
+        return self.weight_variance() + self._squared_norm(away)
+
+    def minimiser(self) -> Matrix:
+        """W* with W* E[x x^T] = E[y x^T]: the minimiser of the population loss, shape (d_1, d_0).
+
+        Raises:
+            ValueError: it is not unique, or the law has symbols.
+        """
+        road, law = self._road, self.problem.law
+        if law.symbols:
+            raise ValueError("the law has symbols: give target=, the weights W* to measure the distance from")
+        moment = road.second_moment
+        inputs = _transform(road.input_map, moment, road.input_map)
+        crossed = _transform(road.target_map, moment, road.input_map)
+
+        def numbers(form: Form) -> fmpq_mat:
+            return fmpq_mat([[to_fmpq(Rational(to_exact(entry, ()))) for entry in row] for row in form])
+
+        try:
+            solution = numbers(inputs).solve(numbers(crossed).transpose())
+        except ZeroDivisionError:
+            raise ValueError(
+                "the second moment of the inputs is singular, so the minimiser is not unique: give target=, the "
+                "weights W* to measure the distance from"
+            ) from None
+        return tuple(tuple(to_rational(entry) for entry in column) for column in zip(*solution.tolist()))
+
+    def expected_loss(self) -> BatchPolynomial:
+        """E of the population loss 1/2 E||W_t x - y||^2."""
+        road = self._road
+        total = road.answers.zero
+        for k in range(self.problem.widths[1]):
+            for row, other in zip(road.residual_moment(k, k), road.second_moment):
+                total = total + sum((a * b for a, b in zip(row, other)), road.answers.zero)
+        return self._wrap(total * fmpq(1, 2), self.problem.step)
+
+    def gradient_covariance(self) -> Polynomials:
+        """Cov(g_t), shape (d_1 d_0, d_1 d_0): entries of G_t row by row."""
+        return self._covariance(self._road.gradient_covariance, self.problem.step + 1)
+
+    def weight_covariance(self) -> Polynomials:
+        """Cov(w_t), shape (d_1 d_0, d_1 d_0): entries of W_t row by row."""
+        return self._covariance(self._road.weight_covariance, self.problem.step)
+
+    def _covariance(self, block: Any, bound: int) -> Polynomials:
+        """All blocks of rows, put together."""
+        rows, columns = self.problem.widths[1], self.problem.widths[0]
+        blocks = [[block(k, l) for l in range(rows)] for k in range(rows)]
+        return tuple(
+            tuple(self._wrap(blocks[k][l][i][j], bound) for l in range(rows) for j in range(columns))
+            for k in range(rows)
+            for i in range(columns)
+        )
+
+    def _variance(self, block: Any, matrix: Any, bound: int) -> BatchPolynomial:
+        """tr(A Cov A^T); the trace of the diagonal blocks where A is the identity."""
+        rows, columns = self.problem.widths[1], self.problem.widths[0]
+        total = self._road.answers.zero
+        if matrix is None:
+            for k in range(rows):
+                form = block(k, k)
+                total = total + sum((form[i][i] for i in range(columns)), self._road.answers.zero)
+            return self._wrap(total, bound)
+        entries = exact_matrix(matrix, "matrix")
+        if len(entries[0]) != rows * columns:
+            raise ValueError(
+                f"matrix has {len(entries[0])} columns: it acts on the {rows * columns} entries of a {rows} x {columns} "
+                f"matrix, row by row"
+            )
+        lifted = [[self._road.answers.lift(entry) for entry in row] for row in entries]
+        for k in range(rows):
+            for l in range(rows):
+                form = block(k, l)
+                for row in lifted:
+                    left, right = row[k * columns : (k + 1) * columns], row[l * columns : (l + 1) * columns]
+                    for a, line in zip(left, form):
+                        if a:
+                            total = total + a * sum((x * b for x, b in zip(line, right)), self._road.answers.zero)
+        return self._wrap(total, bound)
+
+    def _squared_norm(self, form: Form) -> BatchPolynomial:
+        """Sum of squares of entries that do not depend on b."""
+        zero = self._road.answers.zero
+        return self._wrap(sum((entry * entry for row in form for entry in row), zero), 0)
+
+    def _numbers(self, form: Form) -> Matrix:
+        """Entries that do not depend on b, as exact numbers (expressions with symbols)."""
+        answers = self._road.answers
+        return tuple(
+            tuple(to_exact(coefficients_of(entry, answers)[0], self.problem.symbols) for entry in row) for row in form
+        )
+
+    def _wrap(self, value: Element, degree_bound: int) -> BatchPolynomial:
+        """A ring element as a BatchPolynomial."""
+        answers, problem = self._road.answers, self.problem
+        return BatchPolynomial(
+            coefficients_of(value, answers),
+            ring=answers.scalars,
+            sampling=problem.sampling,
+            dataset_size=problem.dataset_size,
+            degree_bound=degree_bound,
+        )
+
+
+def _transform(left: Form, form: Form, right: Form) -> Form:
+    """left form right^T."""
+    return network.product(network.product(left, form), network.transpose(right))
