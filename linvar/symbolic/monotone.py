@@ -1,96 +1,135 @@
-"""From which batch size is a polynomial in 1/b strictly decreasing in b? Decided exactly, never by floats.
+"""Where a polynomial in 1/b falls and where it rises as b grows, decided exactly, never by floats.
 
-p(1/b) > p(1/(b+1)) for all integers b >= b_0. Between two neighbouring turning points of p on (0, 1] the sign of
-p' settles it; only integer steps b -> b+1 whose interval [1/(b+1), 1/b] contains a real root of p' need a
-comparison of exact values. Roots are isolated by python-flint with certified enclosures.
+With u = 1/b the zeros of the slope p'(u) between 1/n (or 0) and 1 are isolated in exact arithmetic (``real_roots``);
+between two of them one exact sign settles the trend. An integer step b -> b+1 that meets no isolating interval falls
+or rises with the trend around it; the few that do are settled by comparing p(1/b) and p(1/(b+1)) exactly.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
-from flint import arb, ctx, fmpq, fmpq_poly, fmpz, fmpz_poly
+from flint import fmpq, fmpq_poly, fmpz
 
-Interval = tuple[fmpq, fmpq]
+from linvar.exact import Rational
+from linvar.symbolic.real_roots import isolate
+from linvar.symbolic.ring import to_rational
 
 
-def decreasing_from(coefficients: list[fmpq], dataset_size: int | None) -> int | None:
-    """The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every integer b >= b_0.
+@dataclass(frozen=True)
+class TurningPoint:
+    """A real batch size at which the trend turns, known to lie in [low, high] and alone there.
 
-    With ``dataset_size`` n only b = 1..n count, and b_0 < n. None if there is no such b_0: constants (zero among
-    them), and polynomials that increase in b from some point on.
+    Attributes:
+        low, high: exact; equal if the turning point is that number.
+        kind: "minimum" (falling before, rising after) or "maximum".
     """
-    polynomial = fmpq_poly(coefficients)
-    derivative = polynomial.derivative()
-    if not derivative:
+
+    low: Rational
+    high: Rational
+    kind: str
+
+    def __float__(self) -> float:
+        return float((self.low + self.high) / 2)
+
+    def __repr__(self) -> str:
+        return f"TurningPoint({self.kind} at b = {float(self):.6g})"
+
+
+class Trend(NamedTuple):
+    """The value falls (sign -1), rises (+1) or stays (0) for all real b from ``low`` to ``high`` (None: without end)."""
+
+    low: Rational
+    high: Rational | None
+    sign: int
+
+
+class Monotonicity:
+    """The trends of p(1/b) for b from 1 to ``last`` (None: without end)."""
+
+    def __init__(self, coefficients: list[fmpq], last: int | None) -> None:
+        self.polynomial = fmpq_poly(coefficients)
+        self.slope = self.polynomial.derivative()
+        self.last = last
+
+    @cached_property
+    def zeros(self) -> list[tuple[fmpq, fmpq]]:
+        """Isolating intervals, in b, of the distinct zeros of the slope strictly between 1 and the last b; ascending."""
+        low = fmpq(0) if self.last is None else fmpq(1, self.last)
+        if not self.slope or low == 1:
+            return []
+        return [(1 / high, 1 / low) for low, high in reversed(isolate(self.slope, low, fmpq(1), _narrow))]
+
+    @cached_property
+    def trends(self) -> list[tuple[fmpq, fmpq | None, int]]:
+        """(from, to, sign) in b: the pieces between the isolating intervals, each with one trend."""
+        ends = [fmpq(1), *(end for zero in self.zeros for end in zero)]
+        pieces = list(zip(ends[::2], [*ends[1::2], None if self.last is None else fmpq(self.last)]))
+        return [(low, high, self._sign(low, high)) for low, high in pieces]
+
+    def _sign(self, low: fmpq, high: fmpq | None) -> int:
+        """Sign of the change of p(1/b) with b on a piece: minus that of p'(u), which has no zero inside."""
+        left, right = (fmpq(0) if high is None else 1 / high), 1 / low
+        if not self.slope or left == right:
+            return 0
+        value = self.slope((left + right) / 2)
+        return int(value < 0) - int(value > 0)
+
+    @property
+    def turning_points(self) -> tuple[TurningPoint, ...]:
+        """Zeros of the slope at which its sign changes."""
+        signs = [sign for *_, sign in self.trends]
+        return tuple(
+            TurningPoint(to_rational(low), to_rational(high), "minimum" if before < 0 else "maximum")
+            for (low, high), before, after in zip(self.zeros, signs, signs[1:])
+            if before != after
+        )
+
+    @property
+    def sign_table(self) -> tuple[Trend, ...]:
+        """The trends with exact Rational ends."""
+        return tuple(
+            Trend(to_rational(low), None if high is None else to_rational(high), sign)
+            for low, high, sign in self.trends
+        )
+
+    def falls(self, b: int) -> bool:
+        """p(1/b) > p(1/(b+1)), exactly."""
+        return bool(self.polynomial(fmpq(1, b)) > self.polynomial(fmpq(1, b + 1)))
+
+    def last_step_not_falling(self, first: int, last: int | None) -> int | None:
+        """The largest b with first <= b < last and p(1/b) <= p(1/(b+1)); 0 if there is none, None if no largest."""
+        if last is None:
+            if self.trends[-1][2] >= 0:
+                return None
+            last = max(first, _floor(self.trends[-1][0])) + 2  # beyond, every step falls
+        top = last - 1
+        for low, high in reversed(self.zeros):
+            # steps wholly beyond this zero share a trend: the one at the top stands for all of them
+            beyond = max(first, _floor(high) + 1)
+            if top >= beyond and not self.falls(top):
+                return top
+            top = min(top, beyond - 1)
+            while top >= max(first, _floor(low) - 1):
+                if not self.falls(top):
+                    return top
+                top -= 1
+        return top if top >= first and not self.falls(top) else 0
+
+
+def decreasing_from(trends: Monotonicity) -> int | None:
+    """The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every integer b >= b_0 (b_0 <= b < last); None if none."""
+    worst = trends.last_step_not_falling(1, trends.last)
+    if worst is None or (trends.last is not None and worst + 1 >= trends.last):
         return None
-
-    def falls(b: int) -> bool:
-        return bool(polynomial(fmpq(1, b)) > polynomial(fmpq(1, b + 1)))
-
-    last = None if dataset_size is None else dataset_size - 1
-    if last == 0:
-        return None
-    # the steps b -> b+1 whose interval [1/(b+1), 1/b] may contain a turning point, and one step between any two
-    doubtful: set[int] = {1}
-    for low, high in positive_roots(derivative):
-        if low > 1:
-            continue
-        first = max(1, _floor(1 / high) - 1)
-        doubtful.update(range(first, _floor(1 / low) + 2))
-    if last is not None:
-        doubtful = {b for b in doubtful if b <= last} | {last}
-    # beyond the last doubtful step the sign of p' near 0 decides; between doubtful steps p is monotone
-    for b in sorted(doubtful, reverse=True):
-        top = b == max(doubtful)
-        if top and last is None and not falls(b + 1):
-            return None
-        if not falls(b):
-            return b + 1 if last is None or b < last else None
-        below = b - 1
-        if below >= 1 and below not in doubtful and not falls(below):
-            return b
-    return 1
-
-
-def positive_roots(polynomial: fmpq_poly) -> list[Interval]:
-    """Enclosures 0 < low <= high of the distinct positive real roots, so narrow that each meets few steps b -> b+1."""
-    numerator = polynomial.numer()
-    squarefree = numerator // numerator.gcd(numerator.derivative())
-    while squarefree.degree() > 0 and squarefree[0] == 0:
-        squarefree = fmpz_poly(squarefree.coeffs()[1:])
-    if squarefree.degree() < 1:
-        return []
-    saved = ctx.prec
-    try:
-        ctx.prec = 128
-        while True:
-            # certified: a real root comes with imaginary part exactly zero, and no root is 0
-            roots: Any = squarefree.complex_roots()
-            real = [root.real for root, _ in roots if root.imag == 0]
-            found = [_enclosure(root) for root in real if not root < 0]
-            if all(_narrow(low, high) for low, high in found):
-                return found
-            ctx.prec *= 2
-    finally:
-        ctx.prec = saved
-
-
-def _enclosure(ball: arb) -> Interval:
-    """Exact rational end points of a ball."""
-    low, high = ball.lower(), ball.upper()
-    return _exact(low), _exact(high)
-
-
-def _exact(point: arb) -> fmpq:
-    """The dyadic number of an exact ball."""
-    mantissa, exponent = point.man_exp()
-    return fmpq(mantissa) * fmpq(2) ** int(exponent)
+    return worst + 1
 
 
 def _narrow(low: fmpq, high: fmpq) -> bool:
-    """Is the enclosure positive and so narrow that it meets at most two steps b -> b+1?"""
-    return low > 0 and (high - low) * 4 * (1 + 1 / low) * (1 + 1 / low) < 1
+    """Is an interval of u = 1/b shorter than 1/1000 in b, so that it meets at most two steps b -> b+1?"""
+    return low > 0 and (1 / low - 1 / high) * 1000 < 1
 
 
 def _floor(value: fmpq) -> int:

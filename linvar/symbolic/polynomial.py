@@ -239,8 +239,60 @@ class BatchPolynomial(Arithmetic):
         >>> BatchPolynomial([0, 1, -2]).decreasing_from()  # 1/b - 2/b^2: -1, 0, 1/9, 1/8, 3/25, 1/9, ...
         4
         """
-        size = self.dataset_size if self.sampling == "without_replacement" else None
-        return monotone.decreasing_from(self._numbers, size)
+        return monotone.decreasing_from(self._monotonicity)
+
+    @cached_property
+    def _monotonicity(self) -> monotone.Monotonicity:
+        """Trends over b >= 1, without replacement over b = 1..n."""
+        return monotone.Monotonicity(
+            self._numbers, self.dataset_size if self.sampling == "without_replacement" else None
+        )
+
+    def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
+        """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.
+
+        Args:
+            from_, to: batch sizes, from_ < to; without ``to`` all that have a meaning (without end, or up to n).
+
+        Raises:
+            TypeError, ValueError: no integers, out of range, or from_ >= to; or symbols occur.
+
+        >>> p = BatchPolynomial([0, 1, -2])
+        >>> p.is_decreasing(), p.is_decreasing(4), p.is_decreasing(1, 4)
+        (False, True, False)
+        """
+        trends = self._monotonicity
+        first, last = self._check_batch_size(from_), trends.last if to is None else self._check_batch_size(to)
+        if last is not None and first >= last:
+            raise ValueError(f"from_={first} and to={last}: give from_ < to, at least one step")
+        return trends.last_step_not_falling(first, last) == 0
+
+    def turning_points(self) -> tuple[monotone.TurningPoint, ...]:
+        """The real batch sizes at which the value turns from falling to rising or back. Exact.
+
+        Every turning point strictly between b = 1 and the end (n without replacement), in ascending order, each in
+        an isolating interval [low, high] shorter than 1/1000. Zeros of the slope without a change of sign are none.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> BatchPolynomial([0, 1, -2]).turning_points()
+        (TurningPoint(maximum at b = 4),)
+        """
+        return self._monotonicity.turning_points
+
+    def sign_table(self) -> tuple[monotone.Trend, ...]:
+        """Where the value falls (-1), rises (+1) or stays (0) with b: (low, high, sign) over real b. Exact.
+
+        Between two rows lies the isolating interval of one zero of the slope; ``high`` is None where there is no end.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> BatchPolynomial([0, 1, -2]).sign_table()
+        (Trend(low=1, high=4, sign=1), Trend(low=4, high=None, sign=-1))
+        """
+        return self._monotonicity.sign_table
 
     # display
 

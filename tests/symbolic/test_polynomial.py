@@ -285,15 +285,13 @@ REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "variance.json
 
 @pytest.mark.parametrize("case", REFERENCE, ids=lambda case: case["id"])
 def test_reference_polynomials(case: dict, tmp_path: Path) -> None:
-    """Coefficients, degree, the two parts, storage, and b_0 against 60 neighbours."""
+    """Coefficients, degree, the two parts, storage."""
     p = BatchPolynomial(case["coefficients_in_u"], degree_bound=case["degree_bound"])
     assert (p.degree, p.degree_bound) == (case["degree"], case["degree_bound"])
     assert [str(c) for c in p.coefficients] == case["coefficients_in_u"][: p.degree + 1]
     assert BatchPolynomial(case["second_moment_in_u"]) - BatchPolynomial(case["squared_mean_in_u"]) == p
     p.save(tmp_path / "p.json")
     assert load_polynomial(tmp_path / "p.json") == p
-    b_0 = p.decreasing_from()
-    assert b_0 is None if not p else b_0 is not None and b_0 < 50 and b_0 == brute_force(p, 60)
 
 
 def test_display_of_small_ones() -> None:
@@ -306,73 +304,6 @@ def test_display_of_small_ones() -> None:
     assert len(repr(long)) < 200 and len(long._repr_latex_()) < 200 and len(long.latex()) > 10_000
     assert repr(BatchPolynomial(range(9))) == "u + 2 u^2 + 3 u^3 + 4 u^4 + ... + 8 u^8    (u = 1/b, degree 8)"
     assert repr(BatchPolynomial([0])) == "0    (u = 1/b, degree 0)"
-
-
-def brute_force(p: BatchPolynomial, last: int) -> int | None:
-    """b_0 by comparing every pair of neighbours up to ``last``."""
-    values = p(range(1, last + 1))
-    b_0 = None
-    for b in range(last - 1, 0, -1):
-        if values[b - 1] <= values[b]:
-            break
-        b_0 = b
-    return b_0
-
-
-@given(st.lists(small, min_size=1, max_size=6))
-def test_decreasing_from_is_brute_force(coefficients: list[Fraction]) -> None:
-    # turning points may lie far out: beyond b = 400 only the two steps beside b_0, or the last direction, are compared
-    p = BatchPolynomial([0, *coefficients])
-    b_0 = p.decreasing_from()
-    expected = brute_force(p, 400)
-    if b_0 is None:
-        far = p([10**9, 10**9 + 1])
-        assert far[0] <= far[1]
-    elif b_0 < 400:
-        assert b_0 == expected
-    else:
-        assert p(b_0 - 1) <= p(b_0) and p(b_0) > p(b_0 + 1)
-
-
-@given(st.lists(small, min_size=1, max_size=5), st.integers(1, 12))
-def test_decreasing_from_without_replacement_is_brute_force(coefficients: list[Fraction], n: int) -> None:
-    p = BatchPolynomial(coefficients, sampling="without_replacement", dataset_size=n)
-    assert p.decreasing_from() == brute_force(p, n)
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.lists(st.integers(1, 2), min_size=3, max_size=3))
-def test_turning_points_at_integers_and_multiple_roots(points: list[int], multiplicities: list[int]) -> None:
-    """p' with roots exactly at 1/b, some double."""
-    u = sympy.Symbol("u")
-    derivative = sympy.prod([(u - sympy.Rational(1, b)) ** m for b, m in zip(points, multiplicities)])
-    for sign in (1, -1):
-        p = BatchPolynomial(sympy.Poly(sign * sympy.integrate(sympy.expand(derivative), u), u).all_coeffs()[::-1])
-        expected = brute_force(p, 60)
-        assert p.decreasing_from() == expected
-
-
-def test_constants_and_symbols_have_no_b_0() -> None:
-    assert BatchPolynomial([0]).decreasing_from() is None
-    assert BatchPolynomial([3]).decreasing_from() is None
-    assert BatchPolynomial([0, -1]).decreasing_from() is None
-    with pytest.raises(ValueError, match="subs"):
-        SYMBOLIC.decreasing_from()
-
-
-def test_the_depth_ten_network_whose_variance_rises() -> None:
-    """mathematics.md-style certificate, recomputed: falls to b = 39, rises to b = 61, then falls for good."""
-    from linvar.laws import Gaussian
-    from linvar.problem import Problem
-    from linvar.symbolic.variance import gradient_variance
-
-    weights = ["-31/50", "-31/50", "-31/50", "-89/50", "77/50", "217/100", "-77/50", "49/25", "-59/50", "59/50"]
-    problem = Problem([[[w]] for w in weights], Gaussian([["-19/100"]]), "57/2000", 1)
-    variance = gradient_variance(problem)
-    assert variance.degree == 38
-    assert variance.decreasing_from() == 61
-    values = variance(range(38, 64))
-    assert values[0] > values[1] < values[2] and values[22] < values[23] > values[24]
-    assert Fraction(94, 10_000) < values[23] / values[1] - 1 < Fraction(96, 10_000)
 
 
 def test_rational_survives_in_a_fresh_process() -> None:

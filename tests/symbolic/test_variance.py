@@ -20,8 +20,6 @@ import linvar as lv
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "variance.json").read_text(encoding="utf-8"))["cases"]
 TWO_LAYERS = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]], "law": lv.Gaussian([[1, 0], [0, 2]])}
 DATA = lv.Dataset([[1, 0], [0, 1], [1, 1], [2, -1]], [[1], [0], ["1/2"], [-1]])
-#: The network of widths 1 whose variance rises from b = 39 to b = 61 (tests of decreasing_from).
-DEPTH_10 = ["-31/50", "-31/50", "-31/50", "-89/50", "77/50", "217/100", "-77/50", "49/25", "-59/50", "59/50"]
 
 
 def fractions(texts: list[str]) -> tuple[Fraction, ...]:
@@ -369,17 +367,3 @@ def test_symbolic_weights_on_a_data_set(sampling: str) -> None:
     numbers = lv.Problem([[[2]], [["-1/3"]]], data, "1/7", 1, sampling)
     assert variance.subs({w: 2, v: "-1/3", alpha: "1/7"}) == lv.gradient_variance(numbers)
     assert differences(numbers, oracles.enumerate_batches(numbers, 2), 2) == []
-
-
-# monotone or not
-
-
-def test_ten_layers_of_width_1_rise_from_39_to_61() -> None:
-    weights = [[[entry]] for entry in DEPTH_10]
-    variance = lv.gradient_variance(lv.Problem(weights, lv.Gaussian([["-19/100"]]), "57/2000", 1))
-    assert variance.degree == 38
-    assert variance.decreasing_from() == 61
-    values = [variance(b) for b in range(1, 102)]
-    falls = [values[b - 1] > values[b] for b in range(1, 101)]
-    assert [b for b, down in enumerate(falls, 1) if not down] == list(range(39, 61))
-    assert Fraction(94, 10000) < variance(61) / variance(39) - 1 < Fraction(96, 10000)
