@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from linvar.laws import Dataset as Dataset
     from linvar.laws import Gaussian as Gaussian
     from linvar.numeric.estimates import Estimate as Estimate
+    from linvar.numeric.regression import regression_curve as regression_curve
     from linvar.plotting import plot_variance as plot_variance
     from linvar.problem import Problem as Problem
     from linvar.problem_file import load_problem as load_problem
@@ -39,6 +40,7 @@ _HOMES = {
     "Dataset": "linvar.laws",
     "Gaussian": "linvar.laws",
     "Estimate": "linvar.numeric.estimates",
+    "regression_curve": "linvar.numeric.regression",
     "plot_variance": "linvar.plotting",
     "Problem": "linvar.problem",
     "load_problem": "linvar.problem_file",

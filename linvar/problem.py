@@ -116,6 +116,11 @@ class Problem:
         return self.law.size if isinstance(self.law, Dataset) else None
 
     @property
+    def largest_batch_size(self) -> int | None:
+        """n without replacement; None where a batch may have any size."""
+        return self.dataset_size if self.sampling == "without_replacement" else None
+
+    @property
     def degree_bound(self) -> int:
         """sum_{j=0..t} (2 (2L-1)^j - 1): no quantity of this problem has a higher degree in 1/b."""
         return sum(2 * (2 * self.depth - 1) ** j - 1 for j in range(self.step + 1))

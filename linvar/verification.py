@@ -81,10 +81,10 @@ def verify(
     count = DEFAULT_RUNS if runs is None else check_integer(runs, "runs")
     if count < 8:
         raise ValueError(f"runs={count}: give at least 8, better thousands")
+    limit = problem.largest_batch_size
     if batch_sizes is None:
-        limit = problem.dataset_size if problem.sampling == "without_replacement" else None
         batch_sizes = [b for b in DEFAULT_BATCH_SIZES if limit is None or b <= limit]
-    sizes = check_batch_sizes(batch_sizes, problem)
+    sizes = check_batch_sizes(batch_sizes, limit)
     names = _check_quantities(quantities)
     if isinstance(false_alarm_rate, bool) or not isinstance(false_alarm_rate, (int, float)):
         raise TypeError(

@@ -44,8 +44,8 @@ def check_integer(value: Any, name: str) -> int:
         raise TypeError(f"{name}={value!r} is of type {type(value).__name__}: give an integer") from None
 
 
-def check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
-    """Integers >= 1, each once, at most n without replacement."""
+def check_batch_sizes(batch_sizes: Any, limit: int | None) -> tuple[int, ...]:
+    """Integers >= 1, each once, at most ``limit`` (the data set size without replacement, else None)."""
     try:
         values = tuple(batch_sizes)
     except TypeError:
@@ -57,9 +57,9 @@ def check_batch_sizes(batch_sizes: Any, problem: Problem) -> tuple[int, ...]:
     for size in sizes:
         if size < 1:
             raise ValueError(f"batch_sizes contains {size}: a batch has at least 1 example")
-        if problem.sampling == "without_replacement" and size > problem.dataset_size:  # type: ignore[operator]
+        if limit is not None and size > limit:
             raise ValueError(
-                f"batch_sizes contains {size}, but the data set has {problem.dataset_size} examples: without "
-                f"replacement give at most {problem.dataset_size}, or use sampling='iid'"
+                f"batch_sizes contains {size}, but the data set has {limit} examples: without replacement give at most "
+                f"{limit}, or use sampling='iid'"
             )
     return sizes

@@ -135,7 +135,7 @@ def simulate(
         problem = problem.replace(step=step)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype={dtype!r} is unknown: write 'float64' or 'float32'")
-    sizes = check_batch_sizes(batch_sizes, problem)
+    sizes = check_batch_sizes(batch_sizes, problem.largest_batch_size)
     runs = check_integer(runs, "runs")
     if runs < 2:
         raise ValueError(f"runs={runs}: a variance over runs needs at least 2")

@@ -289,10 +289,10 @@ def test_bad_arguments_are_named_with_the_cure(options, error, message):
 
 def test_a_float_is_no_batch_size():
     with pytest.raises(TypeError, match=r"batch_sizes\[0\]=2.0 is of type float: give an integer"):
-        arguments.check_batch_sizes([2.0], TINY)
+        arguments.check_batch_sizes([2.0], None)
     with pytest.raises(TypeError, match=r"batch_sizes=3 is of type int: give a list"):
-        arguments.check_batch_sizes(3, TINY)
-    assert arguments.check_batch_sizes(np.array([2, 4]), TINY) == (2, 4)
+        arguments.check_batch_sizes(3, None)
+    assert arguments.check_batch_sizes(np.array([2, 4]), None) == (2, 4)
 
 
 def test_symbols_are_refused():
