@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from linvar.plotting import plot_variance as plot_variance
     from linvar.problem import Problem as Problem
     from linvar.problem_file import load_problem as load_problem
+    from linvar.search import SearchResult as SearchResult
+    from linvar.search import search_nonmonotone as search_nonmonotone
     from linvar.symbolic.names import symbolic_matrix as symbolic_matrix
     from linvar.symbolic.names import symbolic_weights as symbolic_weights
     from linvar.symbolic.polynomial import BatchPolynomial as BatchPolynomial
@@ -44,6 +46,8 @@ _HOMES = {
     "plot_variance": "linvar.plotting",
     "Problem": "linvar.problem",
     "load_problem": "linvar.problem_file",
+    "SearchResult": "linvar.search",
+    "search_nonmonotone": "linvar.search",
     "symbolic_matrix": "linvar.symbolic.names",
     "symbolic_weights": "linvar.symbolic.names",
     "BatchPolynomial": "linvar.symbolic.polynomial",
