@@ -1,4 +1,4 @@
-"""The command line: ``linvar derive | verify | plot | demo``.
+"""The command line: ``linvar derive | verify | plot | search | demo``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
 Whatever the user gets wrong ends in one line on standard error and exit status 2: commands raise, ``main`` prints.
@@ -25,6 +25,7 @@ from linvar.terminal import (
     print_text,
     progress,
     report_object,
+    search_object,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The exact variance of mini-batch gradients of linear networks, as a polynomial in 1/b, and its check.",
     epilog="Exit status: 0 done (verify: AGREE); 1 verify says REJECT; 2 bad input, or a derivation too large; "
-    "3 verify says UNRESOLVED; 70 an internal error; 130 interrupted.",
+    "3 verify says UNRESOLVED, or search found nothing; 70 an internal error; 130 interrupted.",
 )
 
 
@@ -216,6 +217,50 @@ def plot(
     else:
         print_text(f"Picture: {output}" + (f" (verdict: {verdict})" if verdict else ""))
     raise typer.Exit(_EXIT_OF_VERDICT[verdict] if verdict else OK)
+
+
+@app.command()
+def search(
+    depth: Annotated[int, typer.Option("--depth", help="Layers L of the networks, all of width 1.")] = 8,
+    step: Annotated[int, typer.Option("--step", help="Updates t before the gradient is measured.")] = 1,
+    label_noise: Annotated[bool, typer.Option("--label-noise", help="Vary the noise of the labels too.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", help="When to stop.")] = 60.0,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Save the problem found (JSON).")
+    ] = None,
+    as_json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """Search for a network whose variance rises with the batch size; what is found is certified exactly."""
+    _check_seed(seed)
+    if not 1 <= depth <= 64 or not 1 <= step <= 8:
+        raise BadInputError(f"--depth {depth} --step {step}: give a depth from 1 to 64 and a step from 1 to 8")
+    if not 0 < seconds <= 10**6:
+        raise BadInputError(f"--seconds {seconds:g} is out of range: give a number > 0, at most 10^6")
+    if output is not None:
+        from linvar.atomic import check_writable
+
+        check_writable(output)
+    with progress(f"searching, up to {seconds:g} seconds"):
+        import jax
+
+        from linvar.search import search_nonmonotone
+
+        result = search_nonmonotone(
+            depth, step=step, label_noise=label_noise, key=jax.random.key(seed), seconds=seconds
+        )
+    if output is not None and result.problem is not None:
+        result.problem.save(output)
+    if as_json:
+        print_json({**search_object(result), "seed": seed})
+    else:
+        print_text(repr(result))
+        if result.problem is not None:
+            print_text(f"weights {[str(matrix[0][0]) for matrix in result.problem.weights]}; {result.problem!r}")
+            print_text(f"turning points: {', '.join(map(repr, result.turning_points))}")
+        if output is not None:
+            print_text(f"Saved: {output}" if result.found else "Nothing to save")
+    raise typer.Exit(OK if result.found else UNRESOLVED)
 
 
 def main(arguments: list[str] | None = None) -> int:

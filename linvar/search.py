@@ -34,6 +34,7 @@ from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.numeric.arguments import check_integer, check_key
 from linvar.problem import Problem
+from linvar.symbolic.monotone import TurningPoint
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.size import check_fits
 from linvar.symbolic.variance import gradient_variance
@@ -75,6 +76,11 @@ class SearchResult:
         """Whether a rise was certified."""
         return self.problem is not None
 
+    @property
+    def turning_points(self) -> tuple[TurningPoint, ...]:
+        """Where the exact variance turns; none if nothing was found."""
+        return () if self.variance is None else self.variance.turning_points()
+
     def __repr__(self) -> str:
         work = f"{self.starts:,} starts, {self.seconds:.0f} s"
         if self.rise is None or self.relative_rise is None or self.problem is None:
@@ -107,7 +113,7 @@ def search_nonmonotone(
         label_noise: whether to vary the noise of the labels too; none otherwise.
         batch_sizes: (low, high), the range in which to look.
         key: a typed JAX key; ``jax.random.key(0)`` if None.
-        seconds: when to stop; checked between stages, so the last round may run over by some seconds.
+        seconds: when to stop; checked between rounds (of some seconds each, and at least one).
         progress: called as ``progress(seconds spent, largest slope so far)``.
 
     Returns:
@@ -131,7 +137,7 @@ def search_nonmonotone(
     begin, rounds, largest = time.perf_counter(), 0, -math.inf
     with jax.enable_x64(True):
         objective = _objective(depth, step, label_noise, low, high)
-        while time.perf_counter() - begin < seconds:
+        while not rounds or time.perf_counter() - begin < seconds:
             rounds += 1
             points, slopes = _round(objective, jax.random.fold_in(key, rounds))
             largest = max(largest, float(slopes[0]))

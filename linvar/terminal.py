@@ -48,6 +48,21 @@ def report_object(report: Any) -> dict[str, Any]:
     return {**report.to_dict(), "problem": problem_to_dict(report.problem)}
 
 
+def search_object(result: Any) -> dict[str, Any]:
+    """A search as ``search --json`` prints it."""
+    from linvar.problem_file import problem_to_dict
+
+    return {
+        "found": result.found,
+        "rise": result.rise,
+        "relative_rise": None if result.relative_rise is None else str(result.relative_rise),
+        "largest_slope": result.largest_slope if math.isfinite(result.largest_slope) else None,
+        "starts": result.starts,
+        "seconds": result.seconds,
+        "problem": None if result.problem is None else problem_to_dict(result.problem),
+    }
+
+
 def print_polynomial(problem: Problem, quantity: str, polynomial: Any, start: int | None) -> None:
     """Coefficients and a few values, as tables."""
     print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
