@@ -1,0 +1,246 @@
+"""The algebraic steps of proofs/, executed for general symbols; each also shown to notice a wrong step."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import sympy
+from sympy import Matrix, Rational, Symbol, expand, simplify, symbols
+
+import linvar as lv
+
+b, n, u = symbols("b n u", positive=True)
+
+
+def matrix(name: str, rows: int, columns: int) -> Matrix:
+    """Distinct symbols."""
+    return Matrix(lv.symbolic_matrix(name, rows, columns))
+
+
+def trace_square(m: Matrix) -> sympy.Expr:
+    """Squared Frobenius norm."""
+    return sum((entry**2 for entry in m), sympy.Integer(0))
+
+
+# sampling-factor.md
+
+
+def test_sampling_factor_algebra() -> None:
+    """(3): b variances and b(b-1) covariances -1/(n-1), over b^2; (4): with divisor n-1 it is (1/b)(1 - b/n)."""
+    factor = (b - b * (b - 1) / (n - 1)) / b**2
+    assert simplify(factor - (n - b) / (b * (n - 1))) == 0
+    assert simplify(factor * (n - 1) / n - (1 - b / n) / b) == 0
+    assert simplify(factor.subs(n, 10**6) - 1 / b).subs(b, 7) != 0
+    assert sympy.limit(factor, n, sympy.oo) == 1 / b
+
+
+def test_sampling_factor_sum_of_products() -> None:
+    """(2): centred rows, sum_{i != j} s_i s_j = - sum_i s_i^2, for five symbolic rows."""
+    rows = symbols("s1:5")
+    rows = (*rows, -sum(rows))
+    cross = sum(a * c for i, a in enumerate(rows) for j, c in enumerate(rows) if i != j)
+    assert expand(cross + sum(a**2 for a in rows)) == 0
+
+
+# linear-images.md
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_layer_gradients_are_linear_images(layer: int) -> None:
+    """(2): d/dW_l 1/2 ||W_3 W_2 W_1 x - y||^2 = A_l^T (P x - y) x^T B_l^T for symbolic 2-2-2-2."""
+    weights = [matrix(f"w{l}", 2, 2) for l in range(3)]
+    x, y = matrix("x", 2, 1), matrix("y", 2, 1)
+    residual = weights[2] * weights[1] * weights[0] * x - y
+    loss = trace_square(residual) / 2
+    above, below = sympy.eye(2), sympy.eye(2)
+    for l in range(2, layer, -1):
+        above = above * weights[l]
+    for l in range(layer):
+        below = weights[l] * below
+    image = above.T * residual * x.T * below.T
+    gradient = Matrix(2, 2, lambda i, j: sympy.diff(loss, weights[layer][i, j]))
+    assert (gradient - image).applyfunc(expand) == sympy.zeros(2)
+    assert (gradient - image.T).applyfunc(expand) != sympy.zeros(2)
+
+
+# polynomial-in-one-over-b.md
+
+
+def test_falling_factorials_over_powers_are_polynomials_of_degree_k_minus_1() -> None:
+    """(2): b^-k b(b-1)...(b-j+1) = u^(k-j) prod_{i<j} (1 - i u), degree exactly k - 1, for all j <= k <= 9."""
+    for k in range(1, 10):
+        for j in range(1, k + 1):
+            left = sympy.ff(b, j) / b**k
+            right = u ** (k - j) * sympy.prod([1 - i * u for i in range(j)])
+            assert simplify(sympy.expand_func(left).subs(b, 1 / u) - right) == 0
+            assert sympy.Poly(expand(right), u).degree() == k - 1
+
+
+def test_degree_bound_is_the_sum_over_steps() -> None:
+    """degree.md (3), for general L at t <= 4: sum_s (2 (2L-1)^(t-s) - 1) is what Problem.degree_bound says."""
+    depth = Symbol("L", integer=True, positive=True)
+    for t in range(5):
+        bound = sum(2 * (2 * depth - 1) ** (t - s) - 1 for s in range(t + 1))
+        for value in (1, 2, 3, 4):
+            problem = lv.Problem([[[1]]] * value, lv.Gaussian([[2]]), "1/10", t)
+            assert problem.degree_bound == bound.subs(depth, value)
+
+
+def test_degree_grows_by_2l_minus_1_a_step() -> None:
+    """degree.md (1): one step multiplies the degree in earlier batches by 2L - 1, for symbolic weights of width 1."""
+    s0, s1, a, t = symbols("s0 s1 a T")
+    for depth in (1, 2, 3):
+        weights = list(symbols(f"w1:{depth + 1}"))
+        for s in (s0, s1):
+            full = sympy.prod(weights)
+            gradients = [(full - t) * s * sympy.prod(weights[:k] + weights[k + 1 :]) for k in range(depth)]
+            weights = [expand(w - a * g) for w, g in zip(weights, gradients)]
+        assert sympy.Poly(weights[0], s0).degree() == 2 * depth - 1
+        assert sympy.Poly(weights[0], s1).degree() == 1
+
+
+# linear-regression.md
+
+
+def test_noise_of_a_covariance_is_positive_semidefinite() -> None:
+    """(4): E[x x^T C x x^T] - H C H = E[(x x^T - H) C (x x^T - H)], three symbolic rows, d = 2, symmetric C."""
+    rows = [matrix(f"x{i}", 2, 1) for i in range(3)]
+    c11, c12, c22 = symbols("c11 c12 c22")
+    c = Matrix([[c11, c12], [c12, c22]])
+    squares = [x * x.T for x in rows]
+    hessian = sum(squares, sympy.zeros(2)) / 3
+    left = sum((s * c * s for s in squares), sympy.zeros(2)) / 3 - hessian * c * hessian
+    right = sum(((s - hessian) * c * (s - hessian) for s in squares), sympy.zeros(2)) / 3
+    assert (left - right).applyfunc(expand) == sympy.zeros(2)
+    assert (left - 2 * right).applyfunc(expand) != sympy.zeros(2)
+
+
+def test_covariance_recursion_of_a_step() -> None:
+    """(2)-(3): the covariance after a step over all two-example batches of two symbolic rows equals the recursion."""
+    x, y, a, w1, w2, p = symbols("x1 x2"), symbols("y1 y2"), *symbols("a w1 w2 p")
+    states = [(p, w1), (1 - p, w2)]  # a random weight before the step
+
+    def moments(values: list[tuple[sympy.Expr, sympy.Expr]]) -> tuple[sympy.Expr, sympy.Expr]:
+        mean = sum(q * v for q, v in values)
+        return mean, expand(sum(q * v**2 for q, v in values) - mean**2)
+
+    mean, covariance = moments(states)
+    after = [
+        (q / 4, w - a * sum((w * x[i] - y[i]) * x[i] for i in batch) / 2)
+        for q, w in states
+        for batch in product(range(2), repeat=2)
+    ]
+    hessian = (x[0] ** 2 + x[1] ** 2) / 2
+    gradients = [(mean * xi - yi) * xi for xi, yi in zip(x, y)]
+    average = sum(gradients) / 2
+    noise = sum(xi**4 * covariance for xi in x) / 2 - hessian**2 * covariance
+    noise += sum(g**2 for g in gradients) / 2 - average**2
+    c = Rational(1, 2)  # iid, b = 2
+    expected = (1 - a * hessian) ** 2 * covariance + a**2 * c * noise
+    assert expand(moments(after)[1] - expected) == 0
+    assert expand(moments(after)[1] - expected - a**2 * c * noise) != 0
+
+
+def test_factor_coefficients_of_general_regression_are_sums_of_squares_at_t_1() -> None:
+    """(5) at t = 1, one weight, two symbolic rows: coefficients of c, c^2 of the gradient variance are >= 0 forms."""
+    x1, x2, y1, y2, a, w, c = symbols("x1 x2 y1 y2 a w c", real=True)
+    rows = [(x1, y1), (x2, y2)]
+    hessian = (x1**2 + x2**2) / 2
+
+    def spread(weight: sympy.Expr) -> sympy.Expr:
+        values = [(weight * x - y) * x for x, y in rows]
+        return expand(sum(v**2 for v in values) / 2 - (sum(values) / 2) ** 2)
+
+    noise = (x1**4 + x2**4) / 2 - hessian**2  # = ((x1^2 - x2^2) / 2)^2
+    assert expand(noise - ((x1**2 - x2**2) / 2) ** 2) == 0
+    covariance = a**2 * c * spread(w)
+    moved = w - a * sum((w * x - y) * x for x, y in rows) / 2
+    variance = sympy.Poly(expand(hessian**2 * covariance + c * (noise * covariance + spread(moved))), c)
+    half = [((wt * x1 - y1) * x1 - (wt * x2 - y2) * x2) / 2 for wt in (w, moved)]
+    assert expand(spread(w) - half[0] ** 2) == 0
+    coefficients = variance.all_coeffs()[::-1]
+    assert expand(coefficients[1] - hessian**2 * a**2 * half[0] ** 2 - half[1] ** 2) == 0
+    assert expand(coefficients[2] - noise * a**2 * half[0] ** 2) == 0 and coefficients[0] == 0
+
+
+# last-step.md
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (2, 1), (2, 2, 1), (1, 2, 2), (1, 1, 1, 1), (2, 1, 2, 1)])
+def test_step_0_closed_form_for_standard_normal_inputs(widths: tuple[int, ...]) -> None:
+    """(4): var_0 = u sum_l ( ||A^T E B^T||^2 + ||A^T E||^2 ||B||^2 ), all weights and the teacher symbolic."""
+    weights = [Matrix(w) for w in lv.symbolic_weights(widths)]
+    teacher = matrix("T", widths[-1], widths[0])
+    full = sympy.eye(widths[0])
+    for w in weights:
+        full = w * full
+    error, expected = full - teacher, sympy.Integer(0)
+    for l in range(len(weights)):
+        above, below = sympy.eye(widths[-1]), sympy.eye(widths[0])
+        for k in range(len(weights) - 1, l, -1):
+            above = above * weights[k]
+        for k in range(l):
+            below = weights[k] * below
+        expected += trace_square(above.T * error * below.T) + trace_square(above.T * error) * trace_square(below)
+    variance = lv.gradient_variance(lv.Problem(weights, lv.Gaussian(teacher)))
+    assert variance.degree == 1 and variance.coefficients[0] == 0
+    assert expand(variance.coefficients[1] - expected) == 0
+    assert expand(variance.coefficients[1] - Rational(3, 2) * expected) != 0
+
+
+def test_conditional_variance_of_a_mean() -> None:
+    """(2): E||G||^2 = ||gbar||^2 + c (E||g||^2 - ||gbar||^2) for iid batches of two from three symbolic gradients."""
+    values = symbols("g1:4")
+    mean, square = sum(values) / 3, sum(v**2 for v in values) / 3
+    average = sum(((p + q) / 2) ** 2 for p, q in product(values, repeat=2)) / 9
+    assert expand(average - mean**2 - (square - mean**2) / 2) == 0
+
+
+# eventually-decreasing.md
+
+
+def test_the_first_coefficient_decides_near_zero() -> None:
+    """(1): p = beta_k u^k + ...: p'(u) / u^(k-1) -> k beta_k as u -> 0, for general coefficients."""
+    for k in (1, 2, 5):
+        coefficients = symbols(f"beta{k}:{k + 5}")
+        p = sum(c * u ** (k + i) for i, c in enumerate(coefficients))
+        assert sympy.limit(expand(sympy.diff(p, u) / u ** (k - 1)), u, 0) == k * coefficients[0]
+
+
+# constant-term.md
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_no_constant_term_and_a_root_at_n_for_symbolic_weights(depth: int) -> None:
+    """Iid: coefficient 0 of u^0. Without replacement: the value at b = n is 0. One step, all weights and rate symbolic."""
+    weights, rate = lv.symbolic_weights([1] * (depth + 1)), Symbol("alpha")
+    data = lv.Dataset([[1], [-2], [3]], [[1], [0], [2]])
+    iid = lv.gradient_variance(lv.Problem(weights, data, rate, 1))
+    assert iid.coefficients[0] == 0 != iid.coefficients[1]
+    without = lv.gradient_variance(lv.Problem(weights, data, rate, 1, "without_replacement"))
+    assert expand(without(3)) == 0 and expand(without(2)) != 0 and without.coefficients[0] != 0
+
+
+# flat.md
+
+
+def test_identically_zero_for_symbolic_perfect_fits_and_zero_weights() -> None:
+    w1, w2, rate = symbols("w1 w2 alpha")
+    fit = lv.Problem([[[w1]], [[w2]]], lv.Gaussian([[w1 * w2]]), rate, 1)
+    zero = lv.Problem([[[0]], [[0]]], lv.Gaussian([[w1]]), rate, 1)
+    assert lv.gradient_variance(fit) == 0 == lv.gradient_variance(zero)
+    assert lv.gradient_variance(fit.replace(law=lv.Gaussian([[w1]]))) != 0
+
+
+# not-always-decreasing.md
+
+
+def test_hidden_units_of_weight_zero_never_move() -> None:
+    """(2): 1-1-1 and 1-2-1 with a unit of weights 0 have the same variance, all else symbolic."""
+    w1, w2, t, rate = symbols("w1 w2 T alpha")
+    narrow = lv.Problem([[[w1]], [[w2]]], lv.Gaussian([[t]]), rate, 1)
+    wide = lv.Problem([[[w1], [0]], [[w2, 0]]], lv.Gaussian([[t]]), rate, 1)
+    assert lv.gradient_variance(narrow) == lv.gradient_variance(wide)
+    other = lv.Problem([[[w1], [0]], [[w2, 1]]], lv.Gaussian([[t]]), rate, 1)
+    assert lv.gradient_variance(narrow) != lv.gradient_variance(other)
