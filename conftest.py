@@ -1,4 +1,4 @@
-"""Shared by all tests: annotations of linvar.numeric checked as they run, one Hypothesis profile, one key a test."""
+"""Shared by all tests: checked annotations, one Hypothesis profile, one key a test; claims whose tests did not run."""
 
 from __future__ import annotations
 
@@ -24,3 +24,26 @@ def key(request):
     seed = zlib.crc32(request.node.nodeid.encode()) % 2**31
     print(f"key = jax.random.key({seed})")
     return jax.random.key(seed)
+
+
+_passed: set[str] = set()
+
+
+def pytest_runtest_logreport(report):
+    """Remember what passed (under xdist: in the main process, which hears of every test)."""
+    if report.when == "call" and report.passed:
+        _passed.add(report.nodeid)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """A run of the whole suite fails if the tests of a claim in proofs/README.md did not run."""
+    options = session.config.option
+    selected = options.keyword or options.collectonly or "not slow" not in options.markexpr or options.deselect
+    whole = session.config.args_source.name in ("TESTPATHS", "INVOCATION_DIR") and not selected
+    if whole and exitstatus == 0 and not hasattr(session.config, "workerinput"):
+        from ledger import claims, not_run
+
+        silent = not_run(claims(), _passed)
+        if silent:
+            print(f"\nproofs/README.md: no test of these claims ran: {', '.join(silent)}")
+            session.exitstatus = 1

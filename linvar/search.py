@@ -181,8 +181,9 @@ class Objective:
         """log var, up to a constant, at (log x_1, ..., log x_L, log(1 - tau)[, log sigma])."""
         x, tau = jnp.exp(point[: self.depth]), 1 - jnp.exp(point[self.depth])
         sigma = jnp.exp(point[self.depth + 1]) if self.label_noise else 0.0
-        v = jnp.ones((self.depth, *self.probabilities.shape))
-        for batch, noise in self.nodes:
+        (batch, noise), *later = self.nodes
+        v = 1 - x[:, None, None] * (batch - sigma / (1 - tau) * noise)  # every v_k starts at 1
+        for batch, noise in later:
             others, full = _products(v)
             v = v - (x / (1 - tau))[:, None, None] * ((full - tau) * batch - sigma * noise) * others
         others, full = _products(v)

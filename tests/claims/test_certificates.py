@@ -1,0 +1,94 @@
+"""Certificates of proofs/certificates, recomputed; generic weights reach the degree bound."""
+
+from __future__ import annotations
+
+import json
+import random
+from fractions import Fraction
+from itertools import product
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import linvar as lv
+from linvar.problem_file import problem_from_dict
+from linvar.symbolic.size import predict
+
+FOLDER = Path(__file__).parents[2] / "proofs" / "certificates"
+CERTIFICATES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def mistakes(certificate: dict[str, Any]) -> list[str]:
+    """What is not true of a certificate, everything computed anew."""
+    variance = lv.gradient_variance(problem_from_dict(certificate["problem"]))
+    low, high = certificate["rise"]
+    points = [
+        {"between": [floor(point.low), floor(point.high) + 1], "kind": point.kind}
+        for point in variance.turning_points()
+    ]
+    truths = {
+        "degree": variance.degree == certificate["degree"],
+        "decreasing_from": variance.decreasing_from() == certificate["decreasing_from"] == high,
+        "rise": all(variance(b) < variance(b + 1) for b in range(low, high)),
+        "falls before": variance.is_decreasing(1, low),
+        "turning_points": points == certificate["turning_points"],
+        "relative_rise_at_least": variance(high)
+        >= variance(low) * (1 + Fraction(certificate["relative_rise_at_least"])),
+    }
+    return [name for name, true in truths.items() if not true]
+
+
+@pytest.mark.parametrize("name", CERTIFICATES)
+def test_a_certificate_is_true(name: str) -> None:
+    assert mistakes(CERTIFICATES[name]) == []
+
+
+def test_a_changed_certificate_is_noticed() -> None:
+    right = CERTIFICATES["eight-layers-one-step"]
+    wrong = json.loads(json.dumps(right))
+    wrong["problem"]["learning_rate"] = "1/2"
+    assert "rise" in mistakes(wrong) and "turning_points" in mistakes(wrong)
+    assert "rise" in mistakes({**right, "rise": [48, 66]})
+    assert mistakes({**right, "degree": 31}) == ["degree"]
+    assert mistakes({**right, "relative_rise_at_least": "1/100"}) == ["relative_rise_at_least"]
+
+
+def generic(widths: tuple[int, ...], step: int) -> lv.Problem:
+    """Random small integers without zeros, fixed seed."""
+    draw = random.Random(sum(7**i * width for i, width in enumerate(widths)))
+    pick = [value for value in range(-9, 10) if value]
+    weights = [[[draw.choice(pick) for _ in range(a)] for _ in range(b)] for a, b in zip(widths, widths[1:])]
+    teacher = [[draw.choice(pick) for _ in range(widths[0])] for _ in range(widths[-1])]
+    return lv.Problem(weights, lv.Gaussian(teacher), "1/7", step)
+
+
+SHAPES = [
+    (widths, step)
+    for most, depths, steps in ((2, (1, 2), (0, 1, 2)), (3, (1, 2, 3), (0, 1)))
+    for depth in depths
+    for widths in product(range(1, most + 1), repeat=depth + 1)
+    for step in steps
+]
+
+
+def check_degrees(low: int, high: int) -> int:
+    """Derive every shape of so many monomials; how many there are."""
+    derived = 0
+    for widths, step in dict.fromkeys(SHAPES):
+        problem = generic(widths, step)
+        if low < predict(problem).monomials <= high:
+            variance = lv.gradient_variance(problem)
+            assert variance.degree == variance.degree_bound == problem.degree_bound, (widths, step)
+            derived += 1
+    return derived
+
+
+def test_generic_weights_reach_the_degree_bound() -> None:
+    assert check_degrees(0, 6_000) == 233
+
+
+@pytest.mark.slow
+def test_generic_weights_of_the_largest_shapes_reach_the_degree_bound() -> None:
+    assert check_degrees(6_000, 10**6) == 13
