@@ -1,6 +1,6 @@
 """How shallow can a network be whose gradient variance rises with the batch size? A table of searches.
 
-    python benchmarks/nonmonotone.py [--seconds 60] [--seeds 3] [--cases depth,step[,noise] ...]
+    python benchmarks/nonmonotone.py [--seconds 60] [--seeds 3] [--largest 400] [--cases depth,step[,noise] ...]
 
 Every rise is certified exactly; "largest slope" is the largest d log var / d log b that was seen, negative where every
 variance fell.
@@ -20,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--largest", type=int, default=400, help="batch sizes from 4 to this")
     parser.add_argument("--cases", nargs="*", default=["8,1", "7,1"])
     options = parser.parse_args()
     print(
@@ -29,7 +30,12 @@ def main() -> None:
         depth, step, *noise = case.split(",")
         for seed in range(options.seeds):
             result = lv.search_nonmonotone(
-                int(depth), step=int(step), label_noise=bool(noise), key=jax.random.key(seed), seconds=options.seconds
+                int(depth),
+                step=int(step),
+                label_noise=bool(noise),
+                batch_sizes=(4, options.largest),
+                key=jax.random.key(seed),
+                seconds=options.seconds,
             )
             rise = "none" if result.rise is None else f"{result.rise[0]}..{result.rise[1]}"
             by = "" if result.relative_rise is None else f"{float(result.relative_rise):.3%}"
