@@ -40,7 +40,7 @@ from linvar.symbolic.size import check_fits
 from linvar.symbolic.variance import gradient_variance
 
 #: Starts of a round, and how many of them are refined by how many steps.
-SCREENED, REFINED, ASCENT_STEPS = 40_000, 96, 200
+SCREENED, REFINED, ASCENT_STEPS = 10_000, 192, 150
 #: Ranges of the starts: x_k and sigma log-uniform, tau uniform.
 _X, _TAU, _SIGMA = (0.1, 6.0), (-0.2, 0.3), (0.01, 3.0)
 #: Sharpness of the soft maximum of slopes in the ascent.

@@ -49,7 +49,12 @@ class RegressionCurve:
         squared_mean: ||E G_t||^2, shape (k,); it does not depend on b.
         weight_variance: tr Cov(W_t), shape (k,).
         expected_loss: E of the population loss 1/2 E||W_t x - y||^2, shape (k,).
+        squared_distance: E ||W_t - W*||^2, shape (k,), W* the minimiser of the population loss (the one of least norm
+            where it is not unique).
+        mean_weights: E W_t, shape (d_1, d_0); it does not depend on b.
         relative_error: measured error of the interpolation, relative; 0 where every value was computed directly.
+        weight_covariance, gradient_covariance: shape (k, d_0, d_0), if asked for: the covariance of a row of W_t and
+            of G_t, summed over the d_1 rows. With d_1 = 1 the full covariance matrices.
     """
 
     batch_sizes: np.ndarray
@@ -57,7 +62,31 @@ class RegressionCurve:
     squared_mean: np.ndarray
     weight_variance: np.ndarray
     expected_loss: np.ndarray
+    squared_distance: np.ndarray
+    mean_weights: np.ndarray
     relative_error: float = 0.0
+    weight_covariance: np.ndarray | None = None
+    gradient_covariance: np.ndarray | None = None
+
+    def variance_of(self, matrix: Any, of: str = "gradient") -> np.ndarray:
+        """sum over rows of tr(A Cov A^T), shape (k,): var(A g_t) or var(A w_t) for one output.
+
+        Args:
+            matrix: A, with d_0 columns.
+            of: "gradient" or "weights".
+
+        Raises:
+            ValueError: the covariances were not kept (``covariances=True``), or A does not fit them.
+        """
+        known = {"gradient": self.gradient_covariance, "weights": self.weight_covariance}
+        if of not in known:
+            raise ValueError(f"of={of!r} is unknown: write 'gradient' or 'weights'")
+        covariance, a = known[of], np.asarray(matrix, dtype="float64")
+        if covariance is None:
+            raise ValueError("the covariances were not kept: call regression_curve with covariances=True")
+        if a.ndim != 2 or a.shape[1] != covariance.shape[1]:
+            raise ValueError(f"matrix has shape {a.shape}: give one with {covariance.shape[1]} columns")
+        return np.einsum("ai,kij,aj->k", a, covariance, a)
 
     @property
     def second_moment(self) -> np.ndarray:
@@ -133,6 +162,7 @@ def regression_curve(
     sampling: str = "iid",
     max_batch_size: int | None = None,
     relative_error: float = 1e-8,
+    covariances: bool = False,
 ) -> RegressionCurve:
     """Gradient variance, weight variance and loss of linear regression after t steps of SGD, in float64.
 
@@ -148,6 +178,7 @@ def regression_curve(
         max_batch_size: the last b if ``batch_sizes`` is None.
         relative_error: of the interpolation: the range of c is cut in pieces until every interpolant meets values
             computed directly between its nodes within this.
+        covariances: keep the covariance matrices as well (16 k d_0^2 bytes); ``batch_sizes`` must be given.
 
     Returns:
         A :class:`RegressionCurve`; its ``relative_error`` is the error measured between the nodes.
@@ -171,13 +202,15 @@ def regression_curve(
         limit = size if sampling == "without_replacement" else None
         if batch_sizes is not None:
             sizes = np.array(check_batch_sizes(batch_sizes, limit))
-            return _curve(sizes, law, start, rates, _direct(law, start, rates, _factors(sizes, limit)), 0.0)
+            return _curve(sizes, law, start, rates, *_direct(law, start, rates, _factors(sizes, limit), covariances))
+        if covariances:
+            raise ValueError("covariances=True with batch_sizes=None: give the batch sizes, a matrix is kept for each")
         if max_batch_size is None and size is None:
             raise ValueError("batch_sizes=None needs max_batch_size= where the law is no data set: give one of them")
         (last,) = check_batch_sizes([size if max_batch_size is None else max_batch_size], limit)
         sizes = np.arange(1, last + 1)
         values, error = _interpolated(law, start, rates, _factors(sizes, limit), relative_error)
-        return _curve(sizes, law, start, rates, values, error)
+        return _curve(sizes, law, start, rates, values, relative_error=error)
 
 
 def _factors(sizes: np.ndarray, limit: int | None) -> np.ndarray:
@@ -187,11 +220,31 @@ def _factors(sizes: np.ndarray, limit: int | None) -> np.ndarray:
     return (limit - sizes) / (sizes * max(1.0, limit - 1.0))
 
 
-def _curve(sizes: np.ndarray, law: Any, start: Any, rates: Any, values: np.ndarray, error: float) -> RegressionCurve:
+def _curve(
+    sizes: np.ndarray,
+    law: Any,
+    start: Any,
+    rates: Any,
+    values: np.ndarray,
+    kept: Any = (None, None),
+    *,
+    relative_error: float = 0.0,
+) -> RegressionCurve:
     """The curve from the three quantities that vanish with c, and the mean path."""
-    squared_mean, loss = (float(value) for value in _mean_end(law, start, rates))
+    mean, squared_mean, loss = (np.asarray(value) for value in _mean_end(law, start, rates))
+    hessian, crossed = np.asarray(law.second_moment()), np.asarray(law.at(jnp.zeros_like(start))[1])
+    minimiser = -np.linalg.lstsq(hessian, crossed.T, rcond=None)[0].T  # W* H = E y x^T, minus the gradient at 0
     return RegressionCurve(
-        sizes, values[:, 0], np.full(len(sizes), squared_mean), values[:, 1], loss + values[:, 2], error
+        batch_sizes=sizes,
+        gradient_variance=values[:, 0],
+        squared_mean=np.full(len(sizes), float(squared_mean)),
+        weight_variance=values[:, 1],
+        expected_loss=float(loss) + values[:, 2],
+        squared_distance=values[:, 1] + float(np.sum((mean - minimiser) ** 2)),
+        mean_weights=mean,
+        relative_error=relative_error,
+        weight_covariance=kept[0],
+        gradient_covariance=kept[1],
     )
 
 
@@ -206,13 +259,13 @@ def _interpolated(
     nodes = min(_NODES, len(rates) + 1)  # t + 1 determine the polynomial
     positive = factors[factors > 0]
     if len(factors) <= nodes + _CHECKS or len(positive) < 2:
-        return _direct(law, start, rates, factors), 0.0
+        return _direct(law, start, rates, factors)[0], 0.0
     low, high = float(factors.min()), float(factors.max())
     at = _chebyshev(nodes, low, high)
     # the quotients grow with c, so a relative error is largest at the smallest c
     between = np.concatenate([[positive.min()], _chebyshev(_CHECKS - 1, low, high)])
     points = np.concatenate([at, between])
-    quotients = _direct(law, start, rates, points) / points[:, None]
+    quotients = _direct(law, start, rates, points)[0] / points[:, None]
     known, guess = quotients[nodes:], _barycentric(at, quotients[:nodes], between)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = float(np.max(np.where(known == guess, 0.0, np.abs(guess - known) / np.abs(known))))
@@ -243,25 +296,26 @@ def _barycentric(nodes: np.ndarray, values: np.ndarray, points: np.ndarray) -> n
     return weights @ values / weights.sum(axis=1, keepdims=True)
 
 
-def _direct(law: Any, start: Any, rates: Any, factors: np.ndarray) -> np.ndarray:
-    """Gradient variance, weight variance and excess loss at each factor, shape (k, 3)."""
+def _direct(law: Any, start: Any, rates: Any, factors: np.ndarray, keep: bool = False) -> tuple[np.ndarray, Any]:
+    """Gradient variance, weight variance and excess loss at each factor, shape (k, 3); the covariances, if kept."""
     rows = len(law.inputs) if isinstance(law, DataLaw) else 1
     chunk = max(1, _CHUNK_BYTES // (16 * (rows + start.shape[1]) * start.shape[1]))
-    return np.asarray(_run(law, start, rates, jnp.asarray(factors), min(chunk, len(factors))))
+    values, kept = _run(law, start, rates, jnp.asarray(factors), min(chunk, len(factors)), keep)
+    return np.asarray(values), tuple(map(np.asarray, kept)) if keep else (None, None)
 
 
 @jax.jit
-def _mean_end(law: Any, start: Float[Array, "o d"], rates: Float[Array, " t"]) -> tuple[Any, Any]:
-    """||E G_t||^2 and the loss at the mean weights."""
+def _mean_end(law: Any, start: Float[Array, "o d"], rates: Float[Array, " t"]) -> tuple[Any, Any, Any]:
+    """The mean weights, ||E G_t||^2 and the loss at the mean weights."""
     weights, _ = jax.lax.scan(lambda w, rate: (w - rate * law.at(w)[1], None), start, rates)
     _, gradient, loss = law.at(weights)
-    return jnp.sum(gradient**2), loss
+    return weights, jnp.sum(gradient**2), loss
 
 
-@partial(jax.jit, static_argnums=4)
+@partial(jax.jit, static_argnums=(4, 5))
 def _run(
-    law: Any, start: Float[Array, "o d"], rates: Float[Array, " t"], factors: Float[Array, " k"], chunk: int
-) -> Float[Array, "k 3"]:
+    law: Any, start: Float[Array, "o d"], rates: Float[Array, " t"], factors: Float[Array, " k"], chunk: int, keep: bool
+) -> tuple[Float[Array, "k 3"], Any]:
     """The recursion of the module docstring at every factor; ``chunk`` of them at a time."""
     hessian, width = law.second_moment(), start.shape[1]
 
@@ -287,7 +341,8 @@ def _run(
     def end(pair: Any) -> Any:
         factor, covariance = pair
         spread = hessian @ covariance @ hessian + factor * noise(covariance, squares, gradient)
-        return jnp.stack([jnp.trace(spread), jnp.trace(covariance), jnp.sum(hessian * covariance) / 2])
+        values = jnp.stack([jnp.trace(spread), jnp.trace(covariance), jnp.sum(hessian * covariance) / 2])
+        return values, (covariance, spread) if keep else ()
 
     return jax.lax.map(end, (factors, covariances), batch_size=chunk)
 

@@ -82,6 +82,53 @@ def test_agrees_with_simulation(sampling: str) -> None:
         assert abs(estimate.value - 1.5 * value) > 5 * estimate.standard_error
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_covariances_images_and_distances_equal_the_exact_half(sampling: str) -> None:
+    """Full matrices for one output; sums over rows for two. 1e-12: a few steps in float64."""
+    one = lv.Problem([[[1, 2]]], lv.Dataset(DATA.inputs, [1, 0, 2, -1, 1]), "1/3", 3, sampling)
+    moments, curve = lv.RegressionMoments(one), regression_curve(one, [1, 2], covariances=True)
+    matrix = [[1, 2], [0, -3]]
+    for k, b in enumerate((1, 2)):
+        for ours, theirs in (
+            (curve.weight_covariance[k], moments.weight_covariance()),
+            (curve.gradient_covariance[k], moments.gradient_covariance()),
+        ):
+            exact_entries = np.array([[float(entry(b)) for entry in row] for row in theirs])
+            assert ours == pytest.approx(exact_entries, rel=1e-12)
+            assert ours != pytest.approx(1.5 * exact_entries, rel=1e-12)
+        assert curve.variance_of(matrix)[k] == pytest.approx(float(moments.gradient_variance(matrix)(b)), rel=1e-12)
+        assert curve.variance_of(matrix, "weights")[k] == pytest.approx(
+            float(moments.weight_variance(matrix)(b)), rel=1e-12
+        )
+    two = lv.Problem([[[1, 2], [0, "-1/2"]]], DATA, "1/3", 3, sampling)
+    moments, curve = lv.RegressionMoments(two), regression_curve(two, [1, 2], covariances=True)
+    for k, b in enumerate((1, 2)):
+        full = np.array([[float(entry(b)) for entry in row] for row in moments.gradient_covariance()])
+        assert curve.gradient_covariance[k] == pytest.approx(full[:2, :2] + full[2:, 2:], rel=1e-12)
+        assert curve.squared_distance[k] == pytest.approx(float(moments.squared_distance()(b)), rel=1e-12)
+    assert curve.mean_weights == pytest.approx(oracles.floats(moments.mean_weights), rel=1e-12)
+
+
+def test_the_distance_for_a_gaussian_law() -> None:
+    law = lv.Gaussian([[1, 0], [0, 2]], [[2, "1/2"], ["1/2", 1]], mean=[1, "-1/3"], noise_variance="1/4")
+    problem = lv.Problem([[[0, 1], [1, 1]]], law, "1/10", 4)
+    exact_distance = float(lv.RegressionMoments(problem).squared_distance()(3))
+    assert regression_curve(problem, [3]).squared_distance[0] == pytest.approx(exact_distance, rel=1e-12)
+
+
+def test_covariances_must_be_asked_for() -> None:
+    problem = lv.Problem([[[1, 2], [0, 1]]], DATA)
+    with pytest.raises(ValueError, match="were not kept"):
+        regression_curve(problem, [1]).variance_of(np.eye(2))
+    with pytest.raises(ValueError, match="covariances=True with batch_sizes=None"):
+        regression_curve(problem, covariances=True)
+    curve = regression_curve(problem, [1], covariances=True)
+    with pytest.raises(ValueError, match=r"matrix has shape \(1, 3\): give one with 2 columns"):
+        curve.variance_of([[1, 2, 3]])
+    with pytest.raises(ValueError, match="of='loss' is unknown"):
+        curve.variance_of(np.eye(2), "loss")
+
+
 def arrays(n: int = 300, d: int = 4, seed: int = 0) -> dict[str, Any]:
     """A data set of floats."""
     rng = np.random.default_rng(seed)
