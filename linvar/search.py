@@ -39,14 +39,17 @@ from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.size import check_fits
 from linvar.symbolic.variance import gradient_variance
 
-#: Starts of a round, and how many of them are refined by how many steps.
+#: Starts of a round, and how many of them are refined by how many steps; fewer where one costs more than _USUAL_COST.
 SCREENED, REFINED, ASCENT_STEPS = 10_000, 192, 150
+_USUAL_COST = 8 * 16 * 36  # layers, nodes, batch sizes
 #: Ranges of the starts: x_k and sigma log-uniform, tau uniform.
 _X, _TAU, _SIGMA = (0.1, 6.0), (-0.2, 0.3), (0.01, 3.0)
 #: Sharpness of the soft maximum of slopes in the ascent.
 _SHARPNESS = 60.0
 _CHUNK_BYTES = 2**27
 _DIGITS = (2, 3, 4, 5, 6)
+#: Points of a round that are certified even when the time is over.
+_CERTIFIED = 4
 
 
 @dataclass(frozen=True)
@@ -137,19 +140,20 @@ def search_nonmonotone(
     begin, rounds, largest = time.perf_counter(), 0, -math.inf
     with jax.enable_x64(True):
         objective = _objective(depth, step, label_noise, low, high)
+        screened = objective.scaled(SCREENED, 1_000)
         while not rounds or time.perf_counter() - begin < seconds:
             rounds += 1
             points, slopes = _round(objective, jax.random.fold_in(key, rounds))
             largest = max(largest, float(slopes[0]))
             if progress is not None:
                 progress(time.perf_counter() - begin, largest)
-            for point, slope in zip(points, slopes):
-                if slope <= 0 or time.perf_counter() - begin > 2 * seconds:
+            for i, (point, slope) in enumerate(zip(points, slopes)):
+                if slope <= 0 or (i >= _CERTIFIED and time.perf_counter() - begin > seconds):
                     break
                 found = _certify(point, depth, step)
                 if found is not None:
-                    return SearchResult(*found, largest, rounds * SCREENED, time.perf_counter() - begin)
-    return SearchResult(None, None, None, None, largest, rounds * SCREENED, time.perf_counter() - begin)
+                    return SearchResult(*found, largest, rounds * screened, time.perf_counter() - begin)
+    return SearchResult(None, None, None, None, largest, rounds * screened, time.perf_counter() - begin)
 
 
 # the objective
@@ -205,6 +209,10 @@ class Objective:
         """Minus a soft maximum of the slopes."""
         return -jax.nn.logsumexp(_SHARPNESS * self.slopes(point)) / _SHARPNESS
 
+    def scaled(self, count: int, least: int) -> int:
+        """``count``, or fewer if a point costs more than usual."""
+        return max(least, min(count, count * _USUAL_COST // (self.depth * self.probabilities.size)))
+
     @property
     def chunk(self) -> int:
         """How many points at a time."""
@@ -259,24 +267,24 @@ def _gauss(diagonal: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _round(objective: Objective, key: Any) -> tuple[np.ndarray, np.ndarray]:
     """Refined points with their largest slopes, best first."""
-    starts = _starts(key, objective.depth, objective.label_noise)
+    starts = _starts(key, objective.scaled(SCREENED, 1_000), objective.depth, objective.label_noise)
     slopes = np.asarray(_screen(objective, starts, objective.chunk))
-    best = starts[np.argsort(-slopes)[:REFINED]]
+    best = starts[np.argsort(-slopes)[: objective.scaled(REFINED, 24)]]
     refined, values = _ascend(objective, best)
     order = np.argsort(-np.asarray(values))
     return np.asarray(refined)[order], np.asarray(values)[order]
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _starts(key: Any, depth: int, label_noise: bool) -> Float[Array, "s p"]:
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _starts(key: Any, count: int, depth: int, label_noise: bool) -> Float[Array, "s p"]:
     """Random points."""
     keys = jax.random.split(key, 3)
     parts = [
-        jax.random.uniform(keys[0], (SCREENED, depth), minval=math.log(_X[0]), maxval=math.log(_X[1])),
-        jnp.log(1 - jax.random.uniform(keys[1], (SCREENED, 1), minval=_TAU[0], maxval=_TAU[1])),
+        jax.random.uniform(keys[0], (count, depth), minval=math.log(_X[0]), maxval=math.log(_X[1])),
+        jnp.log(1 - jax.random.uniform(keys[1], (count, 1), minval=_TAU[0], maxval=_TAU[1])),
     ]
     if label_noise:
-        parts.append(jax.random.uniform(keys[2], (SCREENED, 1), minval=math.log(_SIGMA[0]), maxval=math.log(_SIGMA[1])))
+        parts.append(jax.random.uniform(keys[2], (count, 1), minval=math.log(_SIGMA[0]), maxval=math.log(_SIGMA[1])))
     return jnp.concatenate(parts, axis=1)
 
 
