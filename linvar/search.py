@@ -129,9 +129,13 @@ def search_nonmonotone(
     depth, step = check_integer(depth, "depth"), check_integer(step, "step")
     if depth < 1 or step < 1:
         raise ValueError(f"depth={depth}, step={step}: give a depth and a step >= 1")
+    if not isinstance(batch_sizes, (tuple, list)) or len(batch_sizes) != 2:
+        raise TypeError(f"batch_sizes={batch_sizes!r}: give a range, (4, 400)")
     low, high = (check_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(batch_sizes))
     if not 1 <= low < high:
         raise ValueError(f"batch_sizes=({low}, {high}): give a range, 1 <= low < high")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"seconds={seconds!r} is of type {type(seconds).__name__}: give a number")
     if not seconds > 0:
         raise ValueError(f"seconds={seconds}: give a time > 0")
     key = jax.random.key(0) if key is None else check_key(key)

@@ -105,7 +105,11 @@ def test_rounding_keeps_the_digits_it_says() -> None:
         ({"depth": 0}, ValueError, "depth=0"),
         ({"step": 0}, ValueError, "step=0"),
         ({"batch_sizes": (5, 5)}, ValueError, r"batch_sizes=\(5, 5\): give a range"),
+        ({"batch_sizes": 5}, TypeError, r"batch_sizes=5: give a range"),
         ({"seconds": 0}, ValueError, "seconds=0"),
+        ({"seconds": math.nan}, ValueError, "seconds=nan"),
+        ({"seconds": "9"}, TypeError, "seconds='9' is of type str"),
+        ({"depth": "8"}, TypeError, "depth='8'"),
         ({"depth": 4, "step": 5}, lv.DerivationTooLargeError, "fewer steps"),
     ],
 )
