@@ -41,7 +41,7 @@ from linvar.symbolic.variance import gradient_variance
 
 #: Starts of a round, and how many of them are refined by how many steps; fewer where one costs more than _USUAL_COST.
 SCREENED, REFINED, ASCENT_STEPS = 10_000, 192, 150
-_USUAL_COST = 8 * 16 * 36  # layers, nodes, batch sizes
+_USUAL_COST = 8 * 64 * 36  # layers, nodes, batch sizes
 #: Ranges of the starts: x_k and sigma log-uniform, tau uniform.
 _X, _TAU, _SIGMA = (0.1, 6.0), (-0.2, 0.3), (0.01, 3.0)
 #: Sharpness of the soft maximum of slopes in the ascent.
