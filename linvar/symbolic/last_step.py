@@ -57,5 +57,7 @@ def _gram(a: Matrix) -> list[list[Any]]:
 
 
 def _inner(a: Matrix, b: Matrix, ring: Any) -> Any:
-    """tr(a^T b)."""
-    return sum((x * y for row, other in zip(a, b) for x, y in zip(row, other) if x != 0 and y != 0), ring.lift(0))
+    """tr(a b) of symmetric matrices; entries beside the diagonal are multiplied once."""
+    size = len(a)
+    pairs = [(i, j) for i in range(size) for j in range(i, size) if a[i][j] != 0 and b[i][j] != 0]
+    return sum((a[i][j] * b[i][j] * (1 + (i != j)) for i, j in pairs), ring.lift(0))
