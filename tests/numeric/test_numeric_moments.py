@@ -1,11 +1,13 @@
 """Per-example gradient moments of any JAX loss, against NumPy on gradients written out by hand."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from linvar.numeric.moments import gradient_moments, noise_scale
+from linvar.numeric.moments import gradient_moments
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(23, 4)), RNG.normal(size=23)
@@ -63,13 +65,13 @@ def test_float32_does_not_cancel_when_the_mean_is_large(chunk_size):
 def test_noise_scale_both_conventions():
     batch = jnp.asarray([1.0, 2.0, 6.0])
     population, sample = (gradient_moments(lambda w, x: w * x, jnp.float32(1), batch, ddof=ddof) for ddof in (0, 1))
-    assert float(noise_scale(population)) == pytest.approx((14 / 3) / 9, rel=1e-6)
-    assert float(noise_scale(sample)) == pytest.approx(7 / (9 - 7 / 3), rel=1e-6)
+    assert float(population.noise_scale) == pytest.approx((14 / 3) / 9, rel=1e-6)
+    assert float(sample.noise_scale) == pytest.approx(7 / (9 - 7 / 3), rel=1e-6)
 
 
 def test_noise_scale_is_infinite_where_the_mean_is_not_resolved():
     moments = gradient_moments(lambda w, x: w * x, jnp.float32(1), jnp.asarray([-1.0, 1.0]))
-    assert float(noise_scale(moments)) == np.inf
+    assert float(moments.noise_scale) == np.inf
 
 
 def test_it_runs_inside_jit():
@@ -78,11 +80,154 @@ def test_it_runs_inside_jit():
     assert float(compiled(jnp.float32(1)).trace) == pytest.approx(7, rel=1e-6)
 
 
+def linear(params, example):
+    """Squared error of a matrix with a bias."""
+    return jnp.sum((example[0] @ params["w"] + params["b"] - example[1]) ** 2) / 2
+
+
+def dominated(ratio, examples=2000):
+    """Parameters and examples whose gradients have tr Cov / ||mean||^2 near ``ratio``, in float32."""
+    rng = np.random.default_rng(3)
+    spread = np.sqrt(ratio / 2)
+    x, y = 1 + spread * rng.normal(size=(examples, 20)), 5 + 5 * spread * rng.normal(size=(examples, 7))
+    return {"w": jnp.zeros((20, 7)), "b": jnp.zeros(7)}, (jnp.asarray(x, "float32"), jnp.asarray(y, "float32"))
+
+
+def exact_trace(params, batch, leaf="w"):
+    """In float64, from the same numbers."""
+    x, y = (np.asarray(a, "float64") for a in batch)
+    return (x[:, :, None] * -y[:, None]).var(axis=0, ddof=1).sum()
+
+
+@pytest.mark.parametrize("options", [{}, {"chunk_size": 150}])
+def test_centred_is_within_a_thousandth_where_the_mean_dominates_by_1e8(options):
+    params, batch = dominated(1e-8)
+    exact = exact_trace(params, batch)
+    moments = gradient_moments(linear, params, batch, centred=True, **options)
+    assert 0.3e-8 < float(moments.trace_per_leaf["w"] / jnp.sum(moments.mean["w"] ** 2)) < 3e-8
+    assert abs(float(moments.trace_per_leaf["w"]) / exact - 1) < 1e-3
+    assert not abs(1.5 * float(moments.trace_per_leaf["w"]) / exact - 1) < 1e-3
+
+
+@pytest.mark.parametrize("ratio", [1e-2, 1e-3, 1e-4, 3e-5])
+def test_the_default_is_within_two_percent_where_it_does_not_warn(ratio):
+    params, batch = dominated(ratio)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        moments = gradient_moments(linear, params, batch)
+    assert abs(float(moments.trace_per_leaf["w"]) / exact_trace(params, batch) - 1) < 0.02
+
+
+@pytest.mark.parametrize("ratio", [1e-6, 1e-8])
+def test_the_default_warns_where_it_may_be_off_by_more(ratio):
+    params, batch = dominated(ratio)
+    with pytest.warns(RuntimeWarning, match=r"trace of \['w'\] may be off by over 2 %; give centred=True"):
+        gradient_moments(linear, params, batch)
+
+
+def test_a_convolution_and_a_table_do_not_cancel_either():
+    def loss(p, e):
+        out = jax.lax.conv_general_dilated(e[0][None], p["k"], (1,), "VALID", dimension_numbers=("NHC", "HIO", "NHC"))
+        return jnp.sum(out * e[1]) + jnp.sum(p["t"][e[2]] * e[1][0])
+
+    rng = np.random.default_rng(4)
+    x, y = 1 + 1e-4 * rng.normal(size=(500, 8, 3)), 1 + 1e-4 * rng.normal(size=(500, 6, 4))
+    params = {"k": jnp.zeros((3, 3, 4)), "t": jnp.zeros((2, 4))}
+    batch = (jnp.asarray(x, "float32"), jnp.asarray(y, "float32"), jnp.ones((500, 2), jnp.int32))
+    found = gradient_moments(loss, params, batch, centred=True, explain=True)
+    assert [route.form for route in found.explanation.leaves] == ["materialised", "lookup"]
+    x, y = (np.asarray(a, "float64") for a in batch[:2])
+    patches = np.stack([x[:, i : i + 6] for i in range(3)], axis=1)  # (n, kernel, positions, inputs)
+    exact = np.einsum("nkpi,npo->nkio", patches, y).var(axis=0, ddof=1).sum()
+    np.testing.assert_allclose(found.trace_per_leaf["k"], exact, rtol=1e-3)
+    np.testing.assert_allclose(found.trace_per_leaf["t"], (2 * y[:, 0]).var(axis=0, ddof=1).sum(), rtol=1e-3)
+
+
+def test_a_random_loss_gets_a_stated_key_for_every_example():
+    key = jax.random.key(8)
+
+    def dropout(params, example, *, key):
+        kept = jax.random.bernoulli(key, 0.5, example[0].shape)
+        return linear(params, (example[0] * kept, example[1]))
+
+    params = {"w": jnp.asarray(RNG.normal(size=(4, 2)), "float32"), "b": jnp.zeros(2)}
+    batch = (jnp.asarray(X, "float32"), jnp.asarray(RNG.normal(size=(23, 2)), "float32"))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(23))
+    gradients = jax.vmap(lambda e, k: jax.grad(dropout)(params, e, key=k))(batch, keys)
+    for chunk_size in (None, 4):
+        found = gradient_moments(dropout, params, batch, key=key, chunk_size=chunk_size, explain=True)
+        assert found.explanation.leaves[1].form == "outer"
+        for name in params:
+            np.testing.assert_allclose(
+                found.trace_per_leaf[name], np.var(gradients[name], axis=0, ddof=1).sum(), rtol=1e-5
+            )
+    other = gradient_moments(dropout, params, batch, key=jax.random.key(9))
+    assert not np.allclose(other.trace, found.trace, rtol=1e-3)
+
+
+def test_examples_that_are_not_finite_are_refused_or_dropped_and_counted():
+    params = {"w": jnp.asarray(RNG.normal(size=(4, 2)), "float32"), "b": jnp.zeros(2)}
+    x, y = X.astype("float32"), RNG.normal(size=(23, 2)).astype("float32")
+    x[0, 1], y[7, 0] = np.nan, np.inf
+    with pytest.raises(FloatingPointError, match="2 of 23 examples .* nan='drop' leaves them out"):
+        gradient_moments(linear, params, (x, y))
+    good = np.delete(np.arange(23), [0, 7])
+    kept = gradient_moments(linear, params, (x[good], y[good]), squared_norms=True)
+    for chunk_size in (None, 5):
+        found = gradient_moments(linear, params, (x, y), nan="drop", squared_norms=True, chunk_size=chunk_size)
+        assert found.examples == 21
+        np.testing.assert_allclose(found.trace, kept.trace, rtol=1e-5)
+        np.testing.assert_allclose(found.loss, kept.loss, rtol=1e-6)
+        np.testing.assert_allclose(np.asarray(found.squared_norms)[good], kept.squared_norms, rtol=1e-5)
+        assert not np.any(np.asarray(found.squared_norms)[[0, 7]])
+    with pytest.raises(FloatingPointError, match="0 examples with a finite loss"):
+        gradient_moments(linear, params, (np.full_like(x, np.nan), y), nan="drop")
+    inside = jax.jit(lambda x: gradient_moments(linear, params, (x, y)).trace)
+    assert np.isnan(inside(x))
+
+
+def test_an_overflow_is_not_called_a_bad_example():
+    with pytest.raises(FloatingPointError, match="overflow"):
+        gradient_moments(lambda w, x: w * x, jnp.float32(1), jnp.asarray([1e30, -1e30], "float32"))
+
+
+def test_a_batched_loss_gives_what_the_loss_of_one_example_gives():
+    params = {"w": jnp.asarray(RNG.normal(size=(4, 2)), "float32"), "b": jnp.zeros(2)}
+    batch = (jnp.asarray(X, "float32"), jnp.asarray(RNG.normal(size=(23, 2)), "float32"))
+    one = gradient_moments(linear, params, batch)
+    for reduce in (jnp.mean, jnp.sum):
+        whole = lambda p, b, reduce=reduce: reduce(jnp.sum((b[0] @ p["w"] + p["b"] - b[1]) ** 2, axis=1)) / 2  # noqa: E731
+        found = gradient_moments(whole, params, batch, batched=True)
+        np.testing.assert_allclose(found.trace, one.trace, rtol=1e-5)
+        np.testing.assert_allclose(found.mean["w"], one.mean["w"], rtol=1e-4, atol=1e-6)
+
+
+def test_the_result_prints_and_explains():
+    found = gradient_moments(curved_loss, PARAMS, (X, Y), explain=True)
+    assert repr(found).startswith("GradientMoments(23 examples, trace=") and "['slope']" in repr(found)
+    assert "direct" in repr(found.explanation) and gradient_moments(curved_loss, PARAMS, (X, Y)).explanation is None
+    seen = []
+    jax.jit(lambda p: seen.append(repr(gradient_moments(curved_loss, p, (X, Y)))))(PARAMS)
+    assert "traced" in seen[0]
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"ddof": 2}, "ddof=2"), ({"chunk_size": 0}, "chunk_size=0"), ({"batch": jnp.ones(1)}, "1 examples"),
-     ({"batch": (jnp.ones(2), jnp.ones(3))}, "leading axes"), ({"batch": jnp.ones(())}, "leading axes")],
-)  # fmt: skip
-def test_bad_arguments_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
+    ("options", "error", "message"),
+    [
+        ({"ddof": 2}, ValueError, "ddof=2"),
+        ({"chunk_size": 0}, ValueError, "chunk_size=0"),
+        ({"batch": jnp.ones(1)}, ValueError, "1 examples"),
+        ({"batch": (jnp.ones(2), jnp.ones(3))}, ValueError, "leading axes"),
+        ({"batch": jnp.ones(())}, ValueError, "leading axes"),
+        ({"nan": "ignore"}, ValueError, "nan='ignore' is unknown: write 'raise' or 'drop'"),
+        ({"loss": lambda w, x: jnp.stack([w, x])}, ValueError, "shape \\(2,\\) for one example: return a scalar"),
+        ({"loss": lambda w, x: w * 2}, ValueError, "does not depend on the example"),
+        ({"loss": lambda w, x: jnp.int32(x)}, TypeError, "floating-point scalar"),
+        ({"params": jnp.complex64(1)}, TypeError, "complex"),
+        ({"key": 0}, TypeError, "typed key"),
+        ({"key": jax.random.key(0), "batched": True}, ValueError, "batched=True"),
+    ],
+)
+def test_bad_arguments_are_named(options, error, message):
+    with pytest.raises(error, match=message):
         gradient_moments(**{"loss": lambda w, x: w * x, "params": jnp.float32(1), "batch": jnp.ones(3), **options})

@@ -1,0 +1,17 @@
+"""Moments of per-example gradients from ONE backward pass, read off the jaxpr of the loss.
+
+The jaxpr of the loss of one example is a list of equations. A value in it depends on the parameters alone, or on the
+example. Every parameter *enters* at the equations where a value of the first kind meets one of the second:
+
+    z_i = op(V, h_i),    V = V(params)    =>    d loss_i / d V = (d op / d V)(h_i)^T delta_i,    delta_i = d loss_i / d z_i
+
+So one pass that keeps the inputs h_i and differentiates with respect to zeros ("taps") added to the outputs z_i gives
+all that is to be known about every per-example gradient; for a matrix product it is the product h_i delta_i^T, whose
+mean, norm and deviation from the mean need no per-example matrix.
+
+    jaxprs.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
+    plan.py     where parameters enter, in which form each leaf is computed, and why
+    taps.py     the pass: h and delta of every entry
+    forms.py    from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
+    coupling.py does a loss of a whole batch couple its examples?
+"""

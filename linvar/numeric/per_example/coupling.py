@@ -1,0 +1,412 @@
+"""Does a loss of a whole batch couple its examples? Read off its jaxpr, by following the examples' axis.
+
+Every value is of one kind: FREE of the examples; PER_EXAMPLE, with one axis along which position i depends on example i
+alone; or REDUCED, a sum over that axis. A batch loss has per-example gradients if it is REDUCED, if nothing but linear
+operations with free values happen after the sum, and if nothing tells positions apart before it. What is not known to
+respect this is refused, by name: a wrong refusal costs a rewrite of the loss, a wrong answer costs more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from linvar.numeric.per_example.jaxprs import CALLS, scan_parts
+
+
+class CoupledExamplesError(ValueError):
+    """The loss of a batch has no per-example gradients."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a value is.
+
+    Attributes:
+        axis: of the examples, or None.
+        reduced: a sum over the examples.
+        even: axes along which a free value is known to be constant.
+    """
+
+    axis: int | None = None
+    reduced: bool = False
+    even: frozenset[int] = frozenset()
+
+    @property
+    def free(self) -> bool:
+        """Does no example enter?"""
+        return self.axis is None and not self.reduced
+
+
+FREE, REDUCED = State(), State(reduced=True)
+#: output position p depends on the operands' position p alone
+_NAMES = """
+    abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz conj
+    convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma
+    igammac imag integer_pow is_finite le lgamma log log1p logistic lt max min mul name ne neg nextafter not
+    optimization_barrier or polygamma population_count pow real reduce_precision regularized_incomplete_beta rem
+    round rsqrt select_n sharding_constraint shift_left shift_right_arithmetic shift_right_logical sign sin sinh
+    sqrt square stop_gradient sub tan tanh xor
+"""
+ELEMENTWISE = frozenset(_NAMES.split())
+#: linear in the operands that are sums over the examples, if the others are free
+LINEAR = {
+    "neg", "convert_element_type", "copy", "reshape", "squeeze", "transpose", "reduce_sum", "broadcast_in_dim",
+    "sharding_constraint",
+}  # fmt: skip
+#: axes are named, all other axes are kept apart
+ALONG = {
+    "cumsum": "axis",
+    "cumprod": "axis",
+    "cummax": "axis",
+    "cummin": "axis",
+    "cumlogsumexp": "axis",
+    "sort": "dimension",
+}
+REDUCTIONS = {
+    "reduce_sum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_and",
+    "reduce_or",
+    "reduce_xor",
+    "argmax",
+    "argmin",
+}
+
+
+def check_uncoupled(
+    loss: Callable[[Sequence[Any], Sequence[Any]], Any], leaves: Sequence[Any], batch: Sequence[Any]
+) -> None:
+    """Refuse a loss of a batch that is not a sum or a mean of losses of its examples.
+
+    Args:
+        loss: of lists of leaves and of arrays with the examples first.
+        leaves: arrays or shapes.
+        batch: the same.
+
+    Raises:
+        CoupledExamplesError: with the operation that couples the examples.
+    """
+    size = max(2, batch[0].shape[0])  # an axis of one example looks like any other axis of one
+    here, other = (_trace(loss, leaves, batch, count) for count in (size, size + 1))
+    states = [FREE] * len(leaves) + [State(axis=0)] * len(batch)
+    (result,) = _follow(here.jaxpr, states, other.jaxpr)
+    if not result.reduced:
+        kind = "depends on no example" if result.free else "is not summed over the examples"
+        raise CoupledExamplesError(
+            f"loss {kind}: with batched=True return the mean or the sum over the batch, a scalar"
+        )
+
+
+def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any], count: int) -> core.ClosedJaxpr:
+    """The jaxpr for a batch of ``count``."""
+    shapes = [jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype) for x in batch]
+    traced = jax.make_jaxpr(lambda a, b: loss(a, b))(list(leaves), shapes)
+    if len(traced.out_avals) != 1 or traced.out_avals[0].shape != ():
+        raise CoupledExamplesError("loss is not a scalar: with batched=True return the mean or the sum over the batch")
+    return traced
+
+
+def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any) -> list[State]:
+    """States of the outputs; ``twin`` is the same program for one more example."""
+    found: dict[Any, State] = dict(zip(jaxpr.invars, inputs))
+    found.update({v: FREE for v in jaxpr.constvars})
+
+    def state(v: Any) -> State:
+        return FREE if isinstance(v, core.Literal) else found[v]
+
+    twins = twin.eqns if twin is not None and len(twin.eqns) == len(jaxpr.eqns) else [None] * len(jaxpr.eqns)
+    for equation, other in zip(jaxpr.eqns, twins):
+        states = [state(v) for v in equation.invars]
+        if all(s.free for s in states):
+            outputs = _free(equation, states)
+        elif any(s.reduced for s in states):
+            outputs = _after_the_sum(equation, states)
+        else:
+            _check_literals(equation, other)
+            outputs = _of_examples(equation, states, other)
+        found.update(zip(equation.outvars, outputs))
+    return [state(v) for v in jaxpr.outvars]
+
+
+def _shape(v: Any) -> tuple[int, ...]:
+    return tuple(v.aval.shape)
+
+
+def _refuse(equation: Any, why: str) -> CoupledExamplesError:
+    """The operation, where it stands, and what to do."""
+    name = equation.params.get("name", "") if equation.primitive.name in CALLS else ""
+    shapes = ", ".join(str(_shape(v)) for v in equation.invars)
+    what = f"{equation.primitive.name}{f' ({name})' if name else ''} of shapes {shapes}"
+    return CoupledExamplesError(
+        f"loss couples the examples of a batch, so that it has no per-example gradient: {what} {why.rstrip(',')}. "
+        f"Give the loss of ONE example, loss(params, example), or freeze what is computed over the batch"
+    )
+
+
+def _check_literals(equation: Any, other: Any) -> None:
+    """A number that changes with the size of the batch, met before the sum."""
+    if other is None:
+        return
+    for mine, theirs in zip(equation.invars, other.invars):
+        if isinstance(mine, core.Literal) and isinstance(theirs, core.Literal) and _shape(mine) == () == _shape(theirs) \
+                and mine.val != theirs.val and not (mine.val != mine.val):  # fmt: skip
+            raise _refuse(equation, f"uses {mine.val}, which depends on the number of examples,")
+
+
+def _free(equation: Any, states: Sequence[State]) -> list[State]:
+    """Along which axes the outputs are constant: where an input's such axis goes, followed as if it were the examples'."""
+    if equation.primitive.name in CALLS:
+        return _follow(_inner(equation), states, None)
+    even = [{a for a, size in enumerate(_shape(v)) if size == 1} for v in equation.outvars]
+    if equation.primitive.name == "broadcast_in_dim":
+        even[0] |= set(range(len(_shape(equation.outvars[0])))) - set(equation.params["broadcast_dimensions"])
+    elif equation.primitive.name == "iota":
+        even[0] |= set(range(len(_shape(equation.outvars[0])))) - {equation.params["dimension"]}
+    for place, state in enumerate(states):
+        for axis in state.even:
+            if _shape(equation.invars[place])[axis] == 1:
+                continue
+            try:
+                moved = _of_examples(equation, [*states[:place], State(axis=axis), *states[place + 1 :]], None)
+            except CoupledExamplesError:
+                continue
+            for found, now in zip(even, moved):
+                found |= {now.axis} if now.axis is not None else now.even
+    return [State(even=frozenset(found)) for found in even]
+
+
+def _after_the_sum(equation: Any, states: Sequence[State]) -> list[State]:
+    """Linear in what is summed: still a sum of one term an example."""
+    name = equation.primitive.name
+    if any(s.axis is not None for s in states):
+        raise _refuse(equation, "brings a sum over the batch together with single examples")
+    reduced = [s.reduced for s in states]
+    if name in CALLS:
+        return _follow(_inner(equation), states, None)
+    fine = name in LINEAR or (name in ("add", "sub", "add_any"))
+    fine = fine or (name == "mul" and sum(reduced) == 1) or (name == "div" and reduced == [True, False])
+    fine = fine or (name == "dot_general" and sum(reduced) == 1)
+    if not fine:
+        raise _refuse(equation, "is not linear in a sum over the batch")
+    return [REDUCED for _ in equation.outvars]
+
+
+def _inner(equation: Any) -> Any:
+    inner = equation.params[CALLS[equation.primitive.name]]
+    return inner.jaxpr if isinstance(inner, core.ClosedJaxpr) else inner
+
+
+def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+    """Where the examples' axis goes."""
+    name, params = equation.primitive.name, equation.params
+    if name in CALLS:
+        return _follow(_inner(equation), states, None if other is None else _inner(other))
+    if name in ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"):
+        key = next(k for k in ("call_jaxpr", "fun_jaxpr") if k in params)
+        return _follow(params[key].jaxpr, states, None if other is None else other.params[key].jaxpr)
+    if name in ELEMENTWISE:
+        return _elementwise(equation, states)
+    if name == "dot_general":
+        return [_product(equation, states)]
+    if name == "conv_general_dilated":
+        spec = params["dimension_numbers"]
+        if states[0].axis == spec.lhs_spec[0] and states[1].free and params["batch_group_count"] == 1:
+            return [State(axis=spec.out_spec[0])]
+        raise _refuse(equation, "convolves along the examples or with a kernel made of them")
+    if name == "concatenate":
+        return _concatenated(equation, states)
+    if name == "gather":
+        return [_gathered(equation, states)]
+    if name == "scan":
+        return _scanned(equation, states)
+    if name == "cond":
+        return _branches(equation, states)
+    axis = states[0].axis
+    if axis is not None and all(s.free for s in states[1:]) or (name == "sort" and len({s.axis for s in states}) == 1):
+        moved = _one_operand(equation, axis)  # type: ignore[arg-type]
+        if moved is not None:
+            return [moved] * len(equation.outvars)
+    raise _refuse(equation, "is not known to keep the examples apart")
+
+
+def _elementwise(equation: Any, states: Sequence[State]) -> list[State]:
+    """All operands that have the examples have them on one axis, the others do not tell positions apart."""
+    (axis, *more) = {s.axis for s in states if s.axis is not None}
+    if more:
+        raise _refuse(equation, f"combines examples along axes {axis} and {more[0]}")
+    for v, s in zip(equation.invars, states):
+        if s.free and _shape(v) != () and axis not in s.even and _shape(v)[axis] != 1:
+            raise _refuse(equation, "combines the examples with values that differ between their positions (a random draw "
+                                    "for the whole batch, or weights by position),")  # fmt: skip
+    return [State(axis=axis) for _ in equation.outvars]
+
+
+def _product(equation: Any, states: Sequence[State]) -> State:
+    """The examples' axis as a free or a batch axis."""
+    (contracted, batch) = equation.params["dimension_numbers"]
+    for side in (0, 1):
+        if states[side].axis is not None and states[side].axis in contracted[side]:
+            raise _refuse(equation, "sums over the examples times something else")
+    sides = [side for side in (0, 1) if states[side].axis is not None]
+    if len(sides) == 2:
+        places = [batch[side].index(states[side].axis) if states[side].axis in batch[side] else None for side in sides]
+        if places[0] is None or places[0] != places[1]:
+            raise _refuse(equation, "multiplies every example with every other")
+        return State(axis=places[0])
+    (side,) = sides
+    axis = states[side].axis
+    assert axis is not None
+    if axis in batch[side]:
+        place = batch[side].index(axis)
+        if batch[1 - side][place] not in states[1 - side].even:
+            raise _refuse(equation, "combines the examples with values that differ between their positions,")
+        return State(axis=place)
+    shapes = [_shape(v) for v in equation.invars]
+    rest = [[a for a in range(len(shapes[i])) if a not in contracted[i] and a not in batch[i]] for i in (0, 1)]
+    return State(axis=len(batch[0]) + (len(rest[0]) if side == 1 else 0) + rest[side].index(axis))
+
+
+def _concatenated(equation: Any, states: Sequence[State]) -> list[State]:
+    """Along another axis."""
+    (axis, *more) = {s.axis for s in states if s.axis is not None}
+    uneven = [s for s in states if s.free and axis not in s.even]
+    if more or uneven or equation.params["dimension"] == axis:
+        raise _refuse(equation, "joins examples with other examples or with values that differ between positions")
+    return [State(axis=axis)]
+
+
+def _gathered(equation: Any, states: Sequence[State]) -> State:
+    """A table of parameters looked up by examples, or each example looked up by itself."""
+    numbers = equation.params["dimension_numbers"]
+    table, indices = states[0], states[1]
+    rank = len(_shape(equation.outvars[0]))
+    places = [a for a in range(rank) if a not in numbers.offset_dims]  # output axes of the indices' axes, in order
+    if table.free and indices.axis is not None and indices.axis != len(_shape(equation.invars[1])) - 1:
+        batching = list(numbers.start_indices_batching_dims)
+        if indices.axis not in batching:
+            return State(axis=places[indices.axis])
+        if numbers.operand_batching_dims[batching.index(indices.axis)] in table.even:
+            return State(axis=places[indices.axis])
+    if table.axis is not None and table.axis in numbers.operand_batching_dims:
+        own = numbers.start_indices_batching_dims[numbers.operand_batching_dims.index(table.axis)]
+        if indices.axis == own or (indices.free and own in indices.even):
+            return State(axis=places[own])
+    if table.axis is None:
+        raise _refuse(equation, "looks up parameters by what differs between positions")
+    whole = equation.params["slice_sizes"][table.axis] == _shape(equation.invars[0])[table.axis]
+    if whole and indices.free and table.axis not in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims):
+        gone = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+        kept = [a for a in range(len(_shape(equation.invars[0]))) if a not in gone]
+        return State(axis=numbers.offset_dims[kept.index(table.axis)])
+    raise _refuse(equation, "looks up one example by another")
+
+
+def _scanned(equation: Any, states: Sequence[State]) -> list[State]:
+    """A loop over another axis; what is carried is followed until it does not change."""
+    constants, carry, sequences = scan_parts(equation)
+    if any(s.axis == 0 for s in states[sequences]):
+        raise _refuse(equation, "loops over the examples")
+    slices = [
+        State(axis=s.axis - 1) if s.axis is not None else State(even=frozenset(a - 1 for a in s.even if a))
+        for s in states[sequences]
+    ]
+    carried = list(states[carry])
+    body = equation.params["jaxpr"].jaxpr
+    for _ in range(len(carried) + 2):
+        outputs = _follow(body, [*states[constants], *carried, *slices], None)
+        joined = [_join(equation, old, new) for old, new in zip(carried, outputs)]
+        if joined == carried:
+            return [
+                *carried,
+                *(State(axis=s.axis + 1) if s.axis is not None else State() for s in outputs[len(carried) :]),
+            ]
+        carried = joined
+    raise _refuse(equation, "carries something that does not settle")
+
+
+def _join(equation: Any, old: State, new: State) -> State:
+    """What is carried, before and after an iteration."""
+    if old.reduced or new.reduced:
+        raise _refuse(equation, "sums over the examples inside a loop")
+    if old.axis is not None and new.axis is not None and old.axis != new.axis:
+        raise _refuse(equation, "moves the examples' axis inside a loop")
+    if old.free and new.free:
+        return State(even=old.even & new.even)
+    axis = old.axis if old.axis is not None else new.axis
+    other = new if old.axis is not None else old
+    if other.free and axis not in other.even:
+        raise _refuse(equation, "carries values that differ between the examples' positions")
+    return State(axis=axis)
+
+
+def _branches(equation: Any, states: Sequence[State]) -> list[State]:
+    """A choice that no example makes."""
+    if not states[0].free:
+        raise _refuse(equation, "chooses for the whole batch by what the examples are")
+    results = [_follow(branch.jaxpr, states[1:], None) for branch in equation.params["branches"]]
+    if any(s.reduced for result in results for s in result):
+        raise _refuse(equation, "sums over the examples inside a branch")
+    return [_merge_all(equation, same) for same in zip(*results)]
+
+
+def _merge_all(equation: Any, states: Sequence[State]) -> State:
+    first, *rest = states
+    for s in rest:
+        first = _join(equation, first, s)
+    return first
+
+
+def _one_operand(equation: Any, axis: int) -> State | None:
+    """The examples' axis after an operation on one array; None if it does not keep them apart."""
+    name, params, shape = equation.primitive.name, equation.params, _shape(equation.invars[0])
+    if name in REDUCTIONS:
+        axes = [int(a) for a in params["axes"]]
+        if axis in axes:
+            if name != "reduce_sum":
+                raise _refuse(equation, "looks at all examples together")
+            return REDUCED
+        return State(axis=axis - sum(a < axis for a in axes))
+    if name == "broadcast_in_dim":
+        return State(axis=params["broadcast_dimensions"][axis])
+    if name == "transpose":
+        return State(axis=params["permutation"].index(axis))
+    if name == "squeeze":
+        gone = params["dimensions"]
+        return None if axis in gone else State(axis=axis - sum(a < axis for a in gone))
+    if name == "reshape":
+        return _reshaped(shape, _shape(equation.outvars[0]), axis)
+    if name in ALONG:
+        return None if params[ALONG[name]] == axis else State(axis=axis)
+    if name == "rev":
+        return None if axis in params["dimensions"] else State(axis=axis)
+    if name == "pad":
+        return State(axis=axis) if tuple(params["padding_config"][axis]) == (0, 0, 0) else None
+    if name in ("slice", "dynamic_slice", "split", "top_k"):
+        out = _shape(equation.outvars[0])
+        along = name == "top_k" and axis == params.get("axis", len(shape) - 1)
+        return State(axis=axis) if out[axis] == shape[axis] and not along else None
+    if name.startswith("reduce_window") or name.startswith("cumred") or name.startswith("select_and_"):
+        window, strides = params["window_dimensions"], params["window_strides"]
+        return (
+            State(axis=axis)
+            if window[axis] == strides[axis] == 1 and tuple(params["padding"][axis]) == (0, 0)
+            else None
+        )
+    return None
+
+
+def _reshaped(old: tuple[int, ...], new: tuple[int, ...], axis: int) -> State | None:
+    """The same axis, if as many numbers stand before it."""
+    before = math.prod(old[:axis])
+    for place, size in enumerate(new):
+        if size == old[axis] and math.prod(new[:place]) == before:
+            return State(axis=place)
+    return None

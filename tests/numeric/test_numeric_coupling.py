@@ -1,0 +1,146 @@
+"""Losses of a whole batch: what couples examples is refused by name, what does not is let through."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from linvar.numeric.moments import gradient_moments
+from linvar.numeric.per_example.coupling import CoupledExamplesError
+
+RNG = np.random.default_rng(2)
+PARAMS = {"w": jnp.asarray(RNG.normal(size=(4, 3)), "float32"), "b": jnp.asarray(RNG.normal(size=3), "float32")}
+BATCH = (jnp.asarray(RNG.normal(size=(5, 4)), "float32"), jnp.asarray([0, 1, 2, 1, 0]))
+
+
+def scores(params, batch):
+    """(n, 3)."""
+    return batch[0] @ params["w"] + params["b"]
+
+
+def gathered(p, b):
+    """Cross entropy by take_along_axis."""
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(scores(p, b)), b[1][:, None], 1))
+
+
+def by_optax(p, b):
+    """Cross entropy of a library, a penalty."""
+    return optax.softmax_cross_entropy_with_integer_labels(scores(p, b), b[1]).mean() + 1e-2 * jnp.sum(p["w"] ** 2)
+
+
+def one_hot(p, b):
+    """A sum, under jit."""
+    return jax.jit(lambda z: -jnp.sum(jax.nn.one_hot(b[1], 3) * jax.nn.log_softmax(z)))(scores(p, b))
+
+
+def transposed(p, b):
+    """Examples last, sorted and padded along other axes."""
+    z = jnp.sort((p["w"].T @ b[0].T + p["b"][:, None])[::-1], axis=0)
+    return jnp.mean(jnp.pad(jnp.concatenate([z, 2 * z]), ((1, 1), (0, 0))) ** 2)
+
+
+def recurrent(p, b):
+    """A scan over time, examples on the second axis."""
+
+    def step(h, x):
+        return jnp.tanh(h @ jnp.eye(3) + x[:, None] * p["b"]), None
+
+    return jnp.mean(jax.lax.scan(step, jnp.zeros((len(b[0]), 3)), b[0].T)[0])
+
+
+def mapped(p, b):
+    """vmap over the examples, a choice by number."""
+    return jnp.mean(jax.vmap(lambda x: jnp.where(x[0] > 0, x @ p["w"], p["b"]).sum())(b[0]))
+
+
+def attention(p, b):
+    """Within an example."""
+    z = b[0][:, :, None] * p["b"]
+    return jnp.mean(jnp.einsum("nij,njd->nid", jax.nn.softmax(jnp.einsum("nid,njd->nij", z, z)), z) ** 2)
+
+
+def convolution(p, b):
+    """Along time, pooled."""
+    z = jax.lax.conv_general_dilated(
+        b[0][:, :, None], p["w"][None, :1], (1,), "SAME", dimension_numbers=("NHC", "HIO", "NHC")
+    )
+    return jnp.mean(jax.lax.reduce_window(z, -jnp.inf, jax.lax.max, (1, 2, 1), (1, 2, 1), "VALID"))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [gathered, by_optax, one_hot, transposed, recurrent, mapped, attention, convolution],
+    ids=lambda f: f.__name__,
+)
+@pytest.mark.parametrize("size", [2, 5])
+def test_losses_that_are_sums_over_examples(loss, size):
+    batch = jax.tree.map(lambda x: x[:size], BATCH)
+    single = lambda p, e: loss(p, jax.tree.map(lambda x: x[None], e))  # noqa: E731
+    gradients = jax.vmap(jax.grad(single), in_axes=(None, 0))(PARAMS, batch)
+    found = gradient_moments(loss, PARAMS, batch, batched=True)
+    for name in PARAMS:
+        trace = np.var(np.asarray(gradients[name], "float64"), axis=0, ddof=1).sum()
+        np.testing.assert_allclose(found.trace_per_leaf[name], trace, rtol=1e-4, atol=1e-7)
+
+
+def batch_norm(p, b):
+    """Of flax, in training mode."""
+    norm = nnx.BatchNorm(3, use_running_average=False, rngs=nnx.Rngs(0))
+    return jnp.mean(norm(scores(p, b)) ** 3)
+
+
+def weights_by_position(p, b):
+    return jnp.mean(jnp.arange(float(len(b[0])))[:, None] * scores(p, b))
+
+
+def dropout_for_the_batch(p, b):
+    z = scores(p, b)
+    return jnp.mean(z * jax.random.bernoulli(jax.random.key(0), 0.5, z.shape))
+
+
+def reordered(p, b):
+    return jnp.mean(scores(p, b) * b[0][jnp.argsort(b[1])][:, :3])
+
+
+def accumulated(p, b):
+    return jnp.mean(jnp.cumsum(scores(p, b), axis=0))
+
+
+def over_examples(p, b):
+    return jax.lax.scan(lambda h, x: (jnp.tanh(h + x @ p["w"]), None), p["b"], b[0])[0].sum()
+
+
+def chosen_by_all(p, b):
+    return jnp.mean(jax.lax.cond(b[0][0, 0] > 0, jnp.sin, jnp.cos, scores(p, b)))
+
+
+REFUSED = [
+    (
+        lambda p, b: jnp.mean((scores(p, b) - jnp.mean(scores(p, b), axis=0)) ** 2),
+        "sub .* together with single examples",
+    ),
+    (batch_norm, "square .* not linear in a sum over the batch"),
+    (lambda p, b: -jnp.mean(jnp.diag(jax.nn.log_softmax(scores(p, b) @ scores(p, b).T))), "dot_general .* every other"),
+    (lambda p, b: jnp.sqrt(jnp.mean(scores(p, b) ** 2)), "sqrt .* not linear"),
+    (lambda p, b: jnp.mean(scores(p, b)) ** 2, "integer_pow|square|mul"),
+    (lambda p, b: jnp.max(scores(p, b)), "reduce_max .* all examples together"),
+    (lambda p, b: jnp.sum(b[0][:, 0] * scores(p, b)[:, 0]) / jnp.sum(b[0][:, 0]), "div .* not linear"),
+    (lambda p, b: jnp.mean((scores(p, b) / len(b[0])) ** 2), "uses 5.0, which depends on the number of examples"),
+    (weights_by_position, "differ between their positions"),
+    (dropout_for_the_batch, "a random draw"),
+    (reordered, "sort"),
+    (accumulated, "cumsum"),
+    (over_examples, "loops over the examples"),
+    (chosen_by_all, "slice|chooses|gather|dynamic_slice"),
+    (lambda p, b: jnp.mean(jnp.roll(scores(p, b), 1, 0) * scores(p, b)), "slice"),
+    (lambda p, b: jnp.mean(scores(p, b), axis=1), "not a scalar"),
+    (lambda p, b: jnp.sum(p["w"]), "depends on no example"),
+]
+
+
+@pytest.mark.parametrize(("loss", "message"), REFUSED)
+def test_losses_that_couple_examples_are_refused_with_the_operation(loss, message):
+    with pytest.raises(CoupledExamplesError, match=message):
+        gradient_moments(loss, PARAMS, BATCH, batched=True)
