@@ -24,30 +24,65 @@ Batch: TypeAlias = tuple[Float[Array, "batch input"], Float[Array, "batch output
 
 
 @partial(
-    jax.tree_util.register_dataclass, data_fields=["teacher", "mean", "factor", "noise_scale"], meta_fields=["noisy"]
+    jax.tree_util.register_dataclass,
+    data_fields=["teacher", "mean", "factor", "noise_scale"],
+    meta_fields=["noisy", "second_moments"],
 )
 @dataclass(frozen=True)
 class GaussianSampler:
-    """x = mean + factor z, y = teacher x + noise_scale e, with z and e standard normal."""
+    """x = mean + factor z, y = teacher x + noise_scale e, with z and e standard normal.
+
+    With ``second_moments``, a batch is not its b examples but at most d + 1 others (d entries of z and e) with the same
+    matrix (1/b) sum of (1, z, e) (1, z, e)^T in law: all that a quadratic loss sees of a batch, at a cost that does not grow
+    with b. For d standard normals the mean is N(0, I/b), and, independent of it, the scatter is a Wishart matrix of b - 1
+    degrees of freedom, L L^T with normals below the diagonal of L and roots of chi squares on it (Bartlett, 1933).
+    """
 
     teacher: Any
     mean: Any
     factor: Any
     noise_scale: Any
     noisy: bool
+    second_moments: bool = False
+
+    @property
+    def _normals(self) -> int:
+        """Entries of z and e."""
+        return self.factor.shape[0] + (self.teacher.shape[0] if self.noisy else 0)
+
+    def rows(self, batch_size: int) -> int:
+        """How many examples ``draw`` gives for a batch."""
+        return min(batch_size, self._normals + 1) if self.second_moments else batch_size
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
-        """A batch of independent examples."""
-        inputs, outputs = self.factor.shape[0], self.teacher.shape[0] if self.noisy else 0
-        # one call for inputs and noise: the generator is most of the compilation time
-        normal = jax.random.normal(key, (batch_size, inputs + outputs), self.factor.dtype)
-        x = self.mean + normal[:, :inputs] @ self.factor.T
+        """A batch of independent examples, or one with its second moments."""
+        inputs = self.factor.shape[0]
+        if self.second_moments:
+            ones, normal = self._bartlett(key, batch_size)
+        else:
+            # one call for inputs and noise: the generator is most of the compilation time
+            ones, normal = 1, jax.random.normal(key, (batch_size, self._normals), self.factor.dtype)
+        x = ones * self.mean + normal[:, :inputs] @ self.factor.T
         y = x @ self.teacher.T
         return x, y + self.noise_scale * normal[:, inputs:] if self.noisy else y
 
+    def _bartlett(self, key: Key[Array, ""], batch_size: int) -> tuple[Any, Any]:
+        """Rows (1, z, e) whose mean product is that of a batch: one for its mean, one a column of L."""
+        width, dtype = self._normals, self.factor.dtype
+        rows = self.rows(batch_size)
+        normal_key, diagonal_key = jax.random.split(key)
+        normal = jax.random.normal(normal_key, (rows, width), dtype)  # the mean's row, then columns of L
+        columns = jnp.arange(rows - 1)
+        diagonal = jnp.sqrt(jax.random.chisquare(diagonal_key, (batch_size - 1 - columns).astype(dtype), dtype=dtype))
+        below = jnp.arange(width)[None, :] > columns[:, None]
+        factor = jnp.where(below, normal[1:], 0).at[columns, columns].set(diagonal)
+        scale = jnp.sqrt(jnp.asarray(rows / batch_size, dtype))  # the mean over rows stands for that over the batch
+        ones = jnp.zeros((rows, 1), dtype).at[0].set(jnp.sqrt(jnp.asarray(rows, dtype)))
+        return ones, scale * jnp.concatenate([normal[:1], factor])
+
     def bytes_per_batch(self, batch_size: int) -> int:
         """Working memory of one batch, roughly: the normals, their bits, inputs and targets."""
-        return batch_size * self.factor.dtype.itemsize * (4 * len(self.mean) + 4 * len(self.teacher))
+        return self.rows(batch_size) * self.factor.dtype.itemsize * (4 * len(self.mean) + 4 * len(self.teacher))
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["inputs", "targets"], meta_fields=["replacement"])
@@ -58,6 +93,10 @@ class DatasetSampler:
     inputs: Any
     targets: Any
     replacement: bool
+
+    def rows(self, batch_size: int) -> int:
+        """How many examples ``draw`` gives for a batch."""
+        return batch_size
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
         """A batch: ``batch_size`` independent rows, or a uniformly random subset of ``batch_size`` rows."""
@@ -109,12 +148,15 @@ def random_subset(key: Key[Array, ""], size: int, count: int) -> Int[Array, " co
     return jnp.nonzero(~chosen, size=count)[0].astype(jnp.int32)
 
 
-def sampler_from_problem(problem: Problem, dtype: str = "float64") -> GaussianSampler | DatasetSampler:
+def sampler_from_problem(
+    problem: Problem, dtype: str = "float64", *, second_moments: bool = False
+) -> GaussianSampler | DatasetSampler:
     """The sampler of a problem's law and sampling, its numbers rounded to ``dtype``.
 
     Args:
         problem: a problem without symbols.
         dtype: "float64" or "float32"; float64 arrays are made inside ``jax.enable_x64(True)`` only.
+        second_moments: draw batches' second moments, not their examples; for a Gaussian law.
     """
     law = problem.law
     if isinstance(law, Dataset):
@@ -126,6 +168,7 @@ def sampler_from_problem(problem: Problem, dtype: str = "float64") -> GaussianSa
         factor=jnp.asarray(_square_root(law, dtype)),
         noise_scale=jnp.asarray(np.sqrt(to_floats(law.noise_variance, "noise_variance", dtype))),
         noisy=law.noise_variance != 0,
+        second_moments=second_moments,
     )
 
 

@@ -1,6 +1,6 @@
 """Many independent SGD runs from the same initial weights, and the moments of the gradient they end with.
 
-One run draws a fresh batch, updates every layer with ``jax.grad`` of the MEAN loss of the batch, ``step`` times
+One run draws a fresh batch, updates every layer with the gradient of the MEAN loss of the batch, ``step`` times
 (``lax.scan``), then draws one more fresh batch and returns the gradient G_t and the loss on it. Runs are mapped
 (``vmap``) in chunks that fit a byte budget. Run r at batch size b uses the key fold_in(fold_in(key, b), r), and
 its step s the key fold_in(run key, s): the draws depend neither on the chunk size nor on how many runs there are.
@@ -34,9 +34,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
+from linvar.laws import Gaussian
 from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key, check_numeric_problem
 from linvar.numeric.estimates import Estimate
-from linvar.numeric.network import batch_loss, network_from_problem, to_floats
+from linvar.numeric.moments import gradient_moments
+from linvar.numeric.network import loss, network_from_problem, to_floats
 from linvar.numeric.sampling import sampler_from_problem
 from linvar.problem import Problem
 
@@ -60,6 +62,8 @@ class TrajectoryMoments:
         second_moment: E||G_t||^2.
         squared_mean: ||E G_t||^2, estimated as ||mean||^2 - variance / R; may come out negative.
         loss: E of the population loss at the weights W_t, from the batch G_t is measured on.
+        conditional_variance: E tr Cov(G_t | W_t), the noise of the last batch alone, from the per-example gradients of that
+            batch; the variance less the variance of E[G_t | W_t]. None where the batch has one example, or none of its own.
         variance_per_layer, second_moment_per_layer, squared_mean_per_layer: the same, W_1 first.
         second_moment_terms: (runs, layers): ||G_r||^2; ``second_moment_per_layer`` is their mean over runs.
         variance_terms: (runs, layers): ||G_r - mean||^2 R / (R - 1); ``variance_per_layer`` is their mean.
@@ -74,6 +78,7 @@ class TrajectoryMoments:
     second_moment: Estimate
     squared_mean: Estimate
     loss: Estimate
+    conditional_variance: Estimate | None
     variance_per_layer: tuple[Estimate, ...]
     second_moment_per_layer: tuple[Estimate, ...]
     squared_mean_per_layer: tuple[Estimate, ...]
@@ -96,6 +101,7 @@ def simulate(
     runs: int,
     dtype: str = "float64",
     step: int | None = None,
+    batches: str = "examples",
     byte_budget: int = 2**28,
     progress: Callable[[int, int], object] | None = None,
 ) -> dict[int, TrajectoryMoments]:
@@ -112,6 +118,8 @@ def simulate(
         runs: number of independent runs for each b, >= 2.
         dtype: "float64" (for checks) or "float32", of the runs; no global flag is touched.
         step: t, instead of ``problem.step``.
+        batches: "examples" draws the examples of every batch. "second_moments", for a Gaussian law, draws what the gradient
+            sees of them, (1/b) sum of (1, x, y) (1, x, y)^T, at a cost that does not grow with b (Bartlett's decomposition).
         byte_budget: bytes a chunk of runs may take, and the gradients kept between the two passes may take. What
             grows with ``runs`` beside it is a few floats a run and layer.
         progress: called as ``progress(done, total)`` after each chunk, in runs over all batch sizes and passes.
@@ -131,6 +139,12 @@ def simulate(
     """
     check_key(key)
     check_numeric_problem(problem)
+    if batches not in ("examples", "second_moments"):
+        raise ValueError(f"batches={batches!r} is unknown: write 'examples' or 'second_moments'")
+    if batches == "second_moments" and not isinstance(problem.law, Gaussian):
+        raise ValueError(
+            "batches='second_moments' is for a Gaussian law, and this one is a data set: write batches='examples'"
+        )
     if step is not None:
         problem = problem.replace(step=step)
     if dtype not in ("float32", "float64"):
@@ -152,16 +166,29 @@ def simulate(
             progress(done, total)
 
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
-        plan = _Plan(problem, dtype, byte_budget)
-        return {size: _moments(partial(plan.run, key, size, runs, report), size, runs, problem, keep) for size in sizes}
+        plan = _Plan(problem, dtype, byte_budget, batches == "second_moments")
+        results = {}
+        for size in sizes:
+            share = None if batches == "second_moments" else _unbiased_share(problem, size)
+            chunks = partial(plan.run, key, size, runs, report)
+            results[size] = _moments(chunks, size, runs, problem, keep, share)
+        return results
+
+
+def _unbiased_share(problem: Problem, batch_size: int) -> float | None:
+    """tr Cov of a batch's mean gradient, over the trace of divisor b of its per-example gradients; None for one example."""
+    if batch_size == 1:
+        return None
+    largest = problem.largest_batch_size
+    return (1 if largest is None else 1 - batch_size / largest) / (batch_size - 1)
 
 
 class _Plan:
     """A problem in floating point, ready to run."""
 
-    def __init__(self, problem: Problem, dtype: str, byte_budget: int) -> None:
+    def __init__(self, problem: Problem, dtype: str, byte_budget: int, second_moments: bool) -> None:
         self.network = network_from_problem(problem, dtype)
-        self.sampler = sampler_from_problem(problem, dtype)
+        self.sampler = sampler_from_problem(problem, dtype, second_moments=second_moments)
         self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
         self.byte_budget = byte_budget
         self.itemsize = np.dtype(dtype).itemsize
@@ -169,23 +196,24 @@ class _Plan:
 
     def run(
         self, key: Key[Array, ""], batch_size: int, runs: int, report: Callable[[int], None]
-    ) -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
-        """Chunks of runs in order: index of the first one, gradients (runs, entries) of each layer, losses (runs,)."""
+    ) -> Iterator[tuple[int, list[np.ndarray], np.ndarray, np.ndarray]]:
+        """Chunks of runs in order: index of the first one, gradients (runs, entries) of each layer, losses, traces (runs,)."""
         size = self._chunk_size(batch_size, runs)
         graph, params = nnx.split(self.network)
-        key = jax.random.fold_in(key, batch_size)
+        key = jax.random.fold_in(key, batch_size % 2**32)
+        key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
         for start in range(0, runs, size):
             indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
-            gradients, losses = _run_chunk(graph, batch_size, key, indices, params, self.sampler, self.rates)
+            gradients, losses, traces = _run_chunk(graph, batch_size, key, indices, params, self.sampler, self.rates)
             count = min(size, runs - start)
             layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in gradients]
-            yield start, layers, np.asarray(losses, "float64")[:count]
+            yield start, layers, np.asarray(losses, "float64")[:count], np.asarray(traces, "float64")[:count]
             report(count)
 
     def _chunk_size(self, batch_size: int, runs: int) -> int:
         """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
         entries = sum(a * b for a, b in zip(self.widths, self.widths[1:]))
-        one_run = self.itemsize * (6 * entries + 3 * batch_size * sum(self.widths))
+        one_run = self.itemsize * (6 * entries + 3 * self.sampler.rows(batch_size) * sum(self.widths))
         one_run += self.sampler.bytes_per_batch(batch_size)
         if one_run > self.byte_budget:
             raise ValueError(
@@ -206,12 +234,12 @@ def _run_chunk(
     params: Any,
     sampler: Any,
     rates: Float[Array, " steps"],
-) -> tuple[tuple[Float[Array, "runs _ _"], ...], Float[Array, " runs"]]:
-    """The last gradient, layer by layer, and the last loss of each of the runs ``indices``."""
+) -> tuple[tuple[Float[Array, "runs _ _"], ...], Float[Array, " runs"], Float[Array, " runs"]]:
+    """Of each of the runs ``indices``: the last gradient, layer by layer, the last loss, the last batch's covariance trace."""
 
-    def batch_value(params: Any, key: Any) -> Any:
-        """Mean loss of the batch drawn with this key."""
-        return batch_loss(nnx.merge(graph, params), *sampler.draw(key, batch_size))
+    def example_loss(params: Any, example: Any) -> Any:
+        """Loss of one example."""
+        return loss(nnx.merge(graph, params), example)
 
     def one_run(index: Any) -> Any:
         """One SGD run."""
@@ -220,39 +248,44 @@ def _run_chunk(
         def advance(state: Any, now: Any) -> tuple[Any, None]:
             """Measure the gradient on a fresh batch, then update all layers at once."""
             step, rate = now
-            value, gradient = jax.value_and_grad(batch_value)(state[0], jax.random.fold_in(run_key, step))
-            updated = jax.tree.map(lambda weight, slope: weight - rate * slope, state[0], gradient)
-            return (updated, gradient, value), None
+            batch = sampler.draw(jax.random.fold_in(run_key, step), batch_size)
+            moments = gradient_moments(example_loss, state[0], batch, ddof=0, centred=zero.dtype == "float32")
+            updated = jax.tree.map(lambda weight, slope: weight - rate * slope, state[0], moments.mean)
+            return (updated, moments.mean, moments.loss, moments.trace), None
 
         # one more step than updates, with rate 0: its gradient is the one wanted, and the program is half as long
         steps = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
-        start = (params, params, jnp.zeros((), rates.dtype))
-        (_, gradient, value), _ = jax.lax.scan(advance, start, (steps, jnp.append(rates, 0)))
-        return nnx.merge(graph, gradient).weights, value
+        zero = jnp.zeros((), rates.dtype)
+        (_, gradient, value, trace), _ = jax.lax.scan(
+            advance, (params, params, zero, zero), (steps, jnp.append(rates, 0))
+        )
+        return nnx.merge(graph, gradient).weights, value, trace
 
     return jax.vmap(one_run)(indices)
 
 
-def _moments(chunks: Callable[[], Any], batch_size: int, runs: int, problem: Problem, keep: bool) -> TrajectoryMoments:
+def _moments(
+    chunks: Callable[[], Any], batch_size: int, runs: int, problem: Problem, keep: bool, share: float | None
+) -> TrajectoryMoments:
     """Two passes over the runs: mean, then deviations from it."""
-    depth, losses = problem.depth, np.empty(runs)
+    depth, losses, traces = problem.depth, np.empty(runs), np.empty(runs)
     norms, deviations, projections = (np.empty((runs, depth)) for _ in range(3))
     pilot: list[np.ndarray] = []
     sums: list[np.ndarray] = []
     kept = []
     with np.errstate(all="ignore"):  # runs that overflow are counted below, not warned about
-        for start, layers, values in chunks():
+        for start, layers, values, spreads in chunks():
             here = slice(start, start + len(values))
             pilot = pilot or [layer[0].copy() for layer in layers]
             shifted = [np.sum(layer - center, axis=0) for layer, center in zip(layers, pilot)]
             sums = [old + new for old, new in zip(sums, shifted)] if sums else shifted
             norms[here] = np.stack([_dot(layer, layer) for layer in layers], axis=1)
-            losses[here] = values
+            losses[here], traces[here] = values, spreads
             if keep:
-                kept.append((start, layers, values))
+                kept.append((start, layers, values, spreads))
         mean = [center + total / runs for center, total in zip(pilot, sums)]
         quadruples, held = [], [np.empty((0, center.size)) for center in pilot]
-        for start, layers, values in kept if keep else chunks():
+        for start, layers, values, _ in kept if keep else chunks():
             here = slice(start, start + len(values))
             centered = [layer - center for layer, center in zip(layers, mean)]
             deviations[here] = np.stack([_dot(layer, layer) for layer in centered], axis=1)
@@ -262,7 +295,8 @@ def _moments(chunks: Callable[[], Any], batch_size: int, runs: int, problem: Pro
             quadruples.append(np.stack([_quadruple_products(layer[:whole]) for layer in held], axis=1))
             held = [layer[whole:] for layer in held]
         finite = np.isfinite(losses) & np.isfinite(norms).all(axis=1)
-        terms = _Terms(norms, deviations * (runs / (runs - 1)), projections, np.concatenate(quadruples), losses)
+        within = traces * share if share is not None else None
+        terms = _Terms(norms, deviations * (runs / (runs - 1)), projections, np.concatenate(quadruples), losses, within)
         squared_means = np.array([_dot(center, center) for center in mean])
         return _summarize(terms, squared_means, batch_size, problem.step, int(np.sum(~finite)))
 
@@ -276,6 +310,7 @@ class _Terms:
     projections: np.ndarray  # mean . (G_r - mean)
     quadruples: np.ndarray  # (G_1 - G_2) . (G_3 - G_4) / 2 over disjoint quadruples of runs
     losses: np.ndarray
+    within: np.ndarray | None  # tr Cov of the last batch's mean gradient at W_t, without bias
 
 
 def _summarize(
@@ -321,6 +356,7 @@ def _summarize(
         second_moment=second_moment,
         squared_mean=squared_mean,
         loss=average(terms.losses),
+        conditional_variance=None if terms.within is None else average(terms.within),
         variance_per_layer=tuple(layer[0] for layer in per_layer),
         second_moment_per_layer=tuple(layer[1] for layer in per_layer),
         squared_mean_per_layer=tuple(layer[2] for layer in per_layer),

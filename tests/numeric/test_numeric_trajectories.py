@@ -17,6 +17,7 @@ import pytest
 
 from linvar.laws import Dataset, Gaussian
 from linvar.numeric import arguments, trajectories
+from linvar.numeric.sampling import sampler_from_problem
 from linvar.numeric.trajectories import simulate
 from linvar.problem import Problem
 
@@ -100,6 +101,12 @@ def test_against_every_run_of_a_tiny_data_set(sampling, batch_size, step):
     second_moments = [(layer**2).sum(axis=1).mean() for layer in layers]
     squared_means = [(layer.mean(axis=0) ** 2).sum() for layer in layers]
     check(moments.loss, losses.mean())
+    if batch_size == 1:
+        assert moments.conditional_variance is None
+    else:  # runs that share all but the last batch stand together
+        number = len(layers[0]) // len(losses)
+        groups = [layer.reshape(len(losses), number, -1) for layer in layers]
+        check(moments.conditional_variance, sum(group.var(axis=1).sum(axis=1).mean() for group in groups))
     for total, per_layer, truths in [
         (moments.variance, moments.variance_per_layer, variances),
         (moments.second_moment, moments.second_moment_per_layer, second_moments),
@@ -134,10 +141,76 @@ def test_a_learning_rate_a_step():
     check(moments.squared_mean, (3 * 0.5 * 0.75) ** 2)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_against_the_exact_reference(case):
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 9, 64])
+def test_second_moments_drawn_directly_have_the_law_of_the_batch(batch_size):
+    """Moments of S, the mean of (x, e) (x, e)^T over a batch, up to the third, by both roads."""
+    law = Gaussian([[1, 0], [0, 1]], mean=[2, -1], noise_variance=4)
+    problem = Problem([[[1, 0], [0, 1]]], law)
+    runs = 40_000
+    with jax.enable_x64(True):
+        sampler = sampler_from_problem(problem, second_moments=True)
+        assert sampler.rows(batch_size) == min(batch_size, 5)
+        x, y = jax.vmap(lambda key: sampler.draw(key, batch_size))(jax.random.split(KEY, runs))
+        plain = sampler_from_problem(problem)
+        x1, y1 = jax.vmap(lambda key: plain.draw(key, batch_size))(jax.random.split(jax.random.key(7), runs))
+    matrices = []
+    for inputs, targets in ((x, y), (x1, y1)):
+        rows = np.concatenate([np.asarray(inputs), np.asarray(targets - inputs) / 2], axis=-1)  # (c x, c e)
+        matrices.append((np.einsum("rbi,rbj->rij", rows, rows) / rows.shape[1]).reshape(runs, 16))
+    mean = (np.outer([2, -1, 0, 0], [2, -1, 0, 0]) + np.eye(4)).ravel()
+    error = matrices[0].std(axis=0) / np.sqrt(runs)
+    assert np.all(np.abs(matrices[0].mean(axis=0) - mean) < 5 * error)
+    direct, by_examples = (m - mean for m in matrices)
+    for power in (2, 3):
+        error = np.hypot((direct**power).std(axis=0), (by_examples**power).std(axis=0)) / np.sqrt(runs)
+        one, two = (direct**power).mean(axis=0), (by_examples**power).mean(axis=0)
+        assert np.all(np.abs(one - two) < 5 * error)
+        if power == 2:
+            assert np.all(np.abs(1.5 * one - two) > 5 * error)
+    mixed = [m[:, :1] * m[:, [1, 5, 2, 15]] for m in (direct, by_examples)]
+    error = np.hypot(*(m.std(axis=0) for m in mixed)) / np.sqrt(runs)
+    assert np.all(np.abs(mixed[0].mean(axis=0) - mixed[1].mean(axis=0)) < 5 * error)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 50])
+def test_both_ways_of_drawing_batches_agree(batch_size):
+    law = Gaussian([[1, 0], [0, 2]], covariance=[[2, 1], [1, 1]], mean=[1, 0], noise_variance=1)
+    problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], law, learning_rate="1/100", step=1)
+    examples, direct = (
+        simulate(KEY, problem, batch_sizes=[batch_size], runs=30_000, batches=batches)[batch_size]
+        for batches in ("examples", "second_moments")
+    )
+    assert direct.conditional_variance is None
+    for name in ("variance", "second_moment", "loss"):
+        one, two = getattr(examples, name), getattr(direct, name)
+        error = math.hypot(one.standard_error, two.standard_error)
+        assert abs(one.value - two.value) < 5 * error and abs(1.5 * one.value - two.value) > 5 * error
+        assert one.value != two.value
+
+
+def test_second_moments_at_a_batch_size_no_batch_could_have():
+    """Width one as above, at b = 10^9."""
+    problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))
+    moments = simulate(KEY, problem, batch_sizes=[10**9], runs=20_000, batches="second_moments")[10**9]
+    check(moments.variance, 18e-9)
+    assert abs(moments.squared_mean.value - 9) < 1e-5
+
+
+def test_second_moments_are_for_gaussian_laws():
+    with pytest.raises(ValueError, match="batches='second_moments' is for a Gaussian law"):
+        simulate(KEY, TINY, batch_sizes=[2], runs=10, batches="second_moments")
+    with pytest.raises(ValueError, match="batches='all' is unknown"):
+        simulate(KEY, TINY, batch_sizes=[2], runs=10, batches="all")
+
+
+@pytest.mark.parametrize(
+    ("case", "batches"),
+    [(case, "examples") for case in CASES] + [(case, "second_moments") for case in CASES[::3]],
+    ids=lambda value: value if isinstance(value, str) else value["id"],
+)
+def test_against_the_exact_reference(case, batches):
     problem = Problem(case["weights"], Gaussian(case["teacher"]), case["alpha"], case["t"])
-    results = simulate(KEY, problem, batch_sizes=[4, 16], runs=16_000)
+    results = simulate(KEY, problem, batch_sizes=[4, 16], runs=16_000, batches=batches)
     for b, moments in results.items():
         for estimate, name in [
             (moments.variance, "coefficients_in_u"),
