@@ -153,6 +153,8 @@ def gradient_moments(
     In float32 the relative error of a trace is about 1e-7 ||mean||^2 / trace in the forms "outer" and "gram": a warning says
     when that exceeds 2 %, and ``centred=True``, somewhat slower, does not have it. Half precision is summed in float32.
 
+    The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call.
+
     A batch sharded over devices by its leading axis (``jax.sharding.NamedSharding``) stays where it is: each device sums its
     own examples. The parameters are then replicated.
 
@@ -192,18 +194,6 @@ def gradient_moments(
         raise ValueError(f"ddof={ddof!r}: give 1 (divisor n - 1) or 0 (divisor n)")
     if examples <= ddof:
         raise ValueError(f"batch has {examples} examples: give at least {ddof + 1} for ddof={ddof}")
-    moments = _checked(
-        loss, params, batch, ddof=ddof, batched=batched, key=key, nan=nan, byte_budget=byte_budget, chunk_size=chunk_size,
-        wanted=Wanted(norms=squared_norms, squares=second_moment, centred=centred),
-    )  # fmt: skip
-    return moments if explain else replace(moments, explanation=None)
-
-
-def _checked(
-    loss: Callable[..., Any], params: Any, batch: Any, *, ddof: int, batched: bool, key: Any, wanted: Wanted, nan: str,
-    byte_budget: int, chunk_size: int | None,
-) -> GradientMoments:  # fmt: skip
-    """Check, compute, and look at the result where it can be looked at."""
     if not callable(loss):
         raise TypeError(f"loss={loss!r} is of type {type(loss).__name__}: give a function loss(params, example)")
     if nan not in ("raise", "drop"):
@@ -223,13 +213,14 @@ def _checked(
                 f"params{jax.tree_util.keystr(path)} is complex: give real and imaginary part as two leaves"
             )
     mesh, axes = _sharding(batch)
+    wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
     options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, mesh, axes)
     moments = _moments(loss, options, params, batch, key)
     if isinstance(moments.trace, jax.core.Tracer):
-        return moments
+        return moments if explain else replace(moments, explanation=None)
     _check_finite(moments, nan, partial(_moments, loss, replace(options, drop=True), params, batch, key))
     _check_rounding(moments)
-    return replace(moments, examples=int(moments.examples))
+    return replace(moments, examples=int(moments.examples), explanation=moments.explanation if explain else None)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -357,5 +348,5 @@ def _check_rounding(moments: GradientMoments) -> None:
             f"the mean gradient dominates: the trace of {', '.join(worst[:3])}{', ...' if len(worst) > 3 else ''} may be off by "
             f"over 2 %; give centred=True",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=3,
         )

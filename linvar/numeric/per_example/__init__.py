@@ -9,9 +9,13 @@ So one pass that keeps the inputs h_i and differentiates with respect to zeros (
 all that is to be known about every per-example gradient; for a matrix product it is the product h_i delta_i^T, whose
 mean, norm and deviation from the mean need no per-example matrix.
 
-    jaxprs.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
-    plan.py     where parameters enter, in which form each leaf is computed, and why
-    taps.py     the pass: h and delta of every entry
-    forms.py    from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
-    coupling.py does a loss of a whole batch couple its examples?
+    jaxprs.py       the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
+    entries.py      the kinds of equations at which a parameter meets the example
+    plan.py         where parameters enter, in which form each leaf is computed, and why
+    explanation.py  the plan in words
+    taps.py         the pass: h and delta of every entry
+    forms.py        from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
+    sums.py         all leaves of one batch
+    batches.py      many batches and many devices
+    coupling.py     does a loss of a whole batch couple its examples?
 """

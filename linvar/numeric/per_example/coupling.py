@@ -204,14 +204,18 @@ def _inner(equation: Any) -> Any:
     return inner.jaxpr if isinstance(inner, core.ClosedJaxpr) else inner
 
 
+def _primal(equation: Any) -> Any:
+    """What a function with a derivative of its own computes."""
+    return next(value for value in equation.params.values() if isinstance(value, core.ClosedJaxpr)).jaxpr
+
+
 def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Where the examples' axis goes."""
     name, params = equation.primitive.name, equation.params
     if name in CALLS:
         return _follow(_inner(equation), states, None if other is None else _inner(other))
-    if name in ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"):
-        key = next(k for k in ("call_jaxpr", "fun_jaxpr") if k in params)
-        return _follow(params[key].jaxpr, states, None if other is None else other.params[key].jaxpr)
+    if name.startswith(("custom_jvp_call", "custom_vjp_call")):
+        return _follow(_primal(equation), states, None if other is None else _primal(other))
     if name in ELEMENTWISE:
         return _elementwise(equation, states)
     if name == "dot_general":

@@ -25,7 +25,7 @@ class Level(IntEnum):
 #: operations that are another jaxpr applied, and the name of that parameter
 CALLS = {
     "jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
+    "remat": "jaxpr", "checkpoint": "jaxpr",
 }  # fmt: skip
 
 
