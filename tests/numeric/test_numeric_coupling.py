@@ -116,7 +116,38 @@ def chosen_by_all(p, b):
     return jnp.mean(jax.lax.cond(b[0][0, 0] > 0, jnp.sin, jnp.cos, scores(p, b)))
 
 
+def count(b):
+    """How many examples, as an array."""
+    return jnp.ones(len(b[0])).sum()
+
+
+def stacked_sums(p, b):
+    """Sums over the batch come out of a loop."""
+    return jnp.mean(b[0] * jax.lax.scan(lambda h, w: (h, jnp.sum(b[0] @ w)), 0.0, jnp.stack([p["w"]] * 4))[1])
+
+
+def by_square(p, b):
+    """At four examples the reshape is no operation at all."""
+    return jnp.mean((b[0].reshape(4, -1) @ jnp.ones((b[0].size // 4, 1))) * p["b"])
+
+
 REFUSED = [
+    (lambda p, b: jnp.mean((scores(p, b) / count(b)) ** 2), "number that depends on the number of examples"),
+    (
+        lambda p, b: jnp.mean((scores(p, b) / jnp.sqrt(jnp.float32(len(b[0])))) ** 2),
+        "number that depends on the number",
+    ),
+    (lambda p, b: jnp.mean(scores(p, b) ** len(b[0])), "number that depends on the number|another program"),
+    (
+        lambda p, b: jnp.mean(jax.lax.fori_loop(0, len(b[0]), lambda _, h: jnp.tanh(h), scores(p, b))),
+        "as often as",
+    ),
+    (
+        lambda p, b: jnp.mean(jax.lax.sort((scores(p, b), jnp.arange(3.0 * len(b[0])).reshape(-1, 3)), dimension=1)[1]),
+        "sort",
+    ),
+    (lambda p, b: jnp.float32(jnp.int32(jnp.mean(10 * scores(p, b)))) * jnp.sum(p["b"]), "convert_element_type"),
+    (stacked_sums, "together with single examples"),
     (
         lambda p, b: jnp.mean((scores(p, b) - jnp.mean(scores(p, b), axis=0)) ** 2),
         "sub .* together with single examples",
@@ -127,7 +158,7 @@ REFUSED = [
     (lambda p, b: jnp.mean(scores(p, b)) ** 2, "integer_pow|square|mul"),
     (lambda p, b: jnp.max(scores(p, b)), "reduce_max .* all examples together"),
     (lambda p, b: jnp.sum(b[0][:, 0] * scores(p, b)[:, 0]) / jnp.sum(b[0][:, 0]), "div .* not linear"),
-    (lambda p, b: jnp.mean((scores(p, b) / len(b[0])) ** 2), "uses 5.0, which depends on the number of examples"),
+    (lambda p, b: jnp.mean((scores(p, b) / len(b[0])) ** 2), "uses a number that depends on the number of examples"),
     (weights_by_position, "differ between their positions"),
     (dropout_for_the_batch, "a random draw"),
     (reordered, "sort"),
@@ -138,6 +169,12 @@ REFUSED = [
     (lambda p, b: jnp.mean(scores(p, b), axis=1), "not a scalar"),
     (lambda p, b: jnp.sum(p["w"]), "depends on no example"),
 ]
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_a_program_that_changes_with_the_number_of_examples_is_refused_at_every_number(size):
+    with pytest.raises(CoupledExamplesError):
+        gradient_moments(by_square, PARAMS, jax.tree.map(lambda x: x[:size], BATCH), batched=True)
 
 
 @pytest.mark.parametrize(("loss", "message"), REFUSED)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 
 from linvar.numeric.per_example.jaxprs import CALLS, scan_parts
@@ -31,11 +33,13 @@ class State:
         axis: of the examples, or None.
         reduced: a sum over the examples.
         even: axes along which a free value is known to be constant.
+        sized: a free value that may change with the number of examples.
     """
 
     axis: int | None = None
     reduced: bool = False
     even: frozenset[int] = frozenset()
+    sized: bool = False
 
     @property
     def free(self) -> bool:
@@ -49,7 +53,7 @@ _NAMES = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz conj
     convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma
     igammac imag integer_pow is_finite le lgamma log log1p logistic lt max min mul name ne neg nextafter not
-    optimization_barrier or polygamma population_count pow real reduce_precision regularized_incomplete_beta rem
+    or polygamma population_count pow real reduce_precision regularized_incomplete_beta rem
     round rsqrt select_n sharding_constraint shift_left shift_right_arithmetic shift_right_logical sign sin sinh
     sqrt square stop_gradient sub tan tanh xor
 """
@@ -115,25 +119,32 @@ def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any]
 
 
 def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any) -> list[State]:
-    """States of the outputs; ``twin`` is the same program for one more example."""
+    """States of the outputs; ``twin`` is the same program for another number of examples."""
     found: dict[Any, State] = dict(zip(jaxpr.invars, inputs))
     found.update({v: FREE for v in jaxpr.constvars})
+    if [e.primitive.name for e in jaxpr.eqns] != [e.primitive.name for e in twin.eqns]:
+        raise CoupledExamplesError(
+            "loss is another program for another number of examples: give the loss of ONE example, loss(params, example)"
+        )
 
-    def state(v: Any) -> State:
-        return FREE if isinstance(v, core.Literal) else found[v]
+    def state(mine: Any, theirs: Any) -> State:
+        if isinstance(mine, core.Literal) or isinstance(theirs, core.Literal):
+            values = [getattr(v, "val", None) for v in (mine, theirs)]
+            return State(sized=bool(np.any(values[0] != values[1]) and values[0] == values[0]))
+        return found[mine]
 
-    twins = twin.eqns if twin is not None and len(twin.eqns) == len(jaxpr.eqns) else [None] * len(jaxpr.eqns)
-    for equation, other in zip(jaxpr.eqns, twins):
-        states = [state(v) for v in equation.invars]
+    for equation, other in zip(jaxpr.eqns, twin.eqns):
+        states = [state(*both) for both in zip(equation.invars, other.invars)]
         if all(s.free for s in states):
-            outputs = _free(equation, states)
+            outputs = _free(equation, states, other)
         elif any(s.reduced for s in states):
-            outputs = _after_the_sum(equation, states)
+            outputs = _after_the_sum(equation, states, other)
+        elif any(s.sized for s in states) or equation.params.get("y") != other.params.get("y"):
+            raise _refuse(equation, "uses a number that depends on the number of examples")
         else:
-            _check_literals(equation, other)
             outputs = _of_examples(equation, states, other)
         found.update(zip(equation.outvars, outputs))
-    return [state(v) for v in jaxpr.outvars]
+    return [state(*both) for both in zip(jaxpr.outvars, twin.outvars)]
 
 
 def _shape(v: Any) -> tuple[int, ...]:
@@ -151,20 +162,10 @@ def _refuse(equation: Any, why: str) -> CoupledExamplesError:
     )
 
 
-def _check_literals(equation: Any, other: Any) -> None:
-    """A number that changes with the size of the batch, met before the sum."""
-    if other is None:
-        return
-    for mine, theirs in zip(equation.invars, other.invars):
-        if isinstance(mine, core.Literal) and isinstance(theirs, core.Literal) and _shape(mine) == () == _shape(theirs) \
-                and mine.val != theirs.val and not (mine.val != mine.val):  # fmt: skip
-            raise _refuse(equation, f"uses {mine.val}, which depends on the number of examples,")
-
-
-def _free(equation: Any, states: Sequence[State]) -> list[State]:
+def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Along which axes the outputs are constant: where an input's such axis goes, followed as if it were the examples'."""
     if equation.primitive.name in CALLS:
-        return _follow(_inner(equation), states, None)
+        return _follow(_inner(equation), states, _inner(other))
     even = [{a for a, size in enumerate(_shape(v)) if size == 1} for v in equation.outvars]
     if equation.primitive.name == "broadcast_in_dim":
         even[0] |= set(range(len(_shape(equation.outvars[0])))) - set(equation.params["broadcast_dimensions"])
@@ -175,26 +176,31 @@ def _free(equation: Any, states: Sequence[State]) -> list[State]:
             if _shape(equation.invars[place])[axis] == 1:
                 continue
             try:
-                moved = _of_examples(equation, [*states[:place], State(axis=axis), *states[place + 1 :]], None)
+                moved = _of_examples(equation, [*states[:place], State(axis=axis), *states[place + 1 :]], other)
             except CoupledExamplesError:
                 continue
             for found, now in zip(even, moved):
                 found |= {now.axis} if now.axis is not None else now.even
-    return [State(even=frozenset(found)) for found in even]
+    grew = any(_shape(a) != _shape(b) for a, b in zip(equation.invars, other.invars))
+    outgrew = any(_shape(a) != _shape(b) for a, b in zip(equation.outvars, other.outvars))
+    # what is summed over as many entries as there are examples, or counted, changes with their number
+    sized = any(s.sized for s in states) or (grew and not outgrew) or equation.params.get("y") != other.params.get("y")
+    sized = sized or equation.params.get("length") != other.params.get("length")
+    return [State(even=frozenset(found), sized=sized) for found in even]
 
 
-def _after_the_sum(equation: Any, states: Sequence[State]) -> list[State]:
+def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Linear in what is summed: still a sum of one term an example."""
     name = equation.primitive.name
     if any(s.axis is not None for s in states):
         raise _refuse(equation, "brings a sum over the batch together with single examples")
     reduced = [s.reduced for s in states]
     if name in CALLS:
-        return _follow(_inner(equation), states, None)
-    fine = name in LINEAR or (name in ("add", "sub", "add_any"))
+        return _follow(_inner(equation), states, _inner(other))
+    fine = name in LINEAR or name in ("add", "sub", "add_any")
     fine = fine or (name == "mul" and sum(reduced) == 1) or (name == "div" and reduced == [True, False])
     fine = fine or (name == "dot_general" and sum(reduced) == 1)
-    if not fine:
+    if not fine or not all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars):
         raise _refuse(equation, "is not linear in a sum over the batch")
     return [REDUCED for _ in equation.outvars]
 
@@ -213,9 +219,9 @@ def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[Sta
     """Where the examples' axis goes."""
     name, params = equation.primitive.name, equation.params
     if name in CALLS:
-        return _follow(_inner(equation), states, None if other is None else _inner(other))
+        return _follow(_inner(equation), states, _inner(other))
     if name.startswith(("custom_jvp_call", "custom_vjp_call")):
-        return _follow(_primal(equation), states, None if other is None else _primal(other))
+        return _follow(_primal(equation), states, _primal(other))
     if name in ELEMENTWISE:
         return _elementwise(equation, states)
     if name == "dot_general":
@@ -230,12 +236,13 @@ def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[Sta
     if name == "gather":
         return [_gathered(equation, states)]
     if name == "scan":
-        return _scanned(equation, states)
+        return _scanned(equation, states, other)
     if name == "cond":
-        return _branches(equation, states)
+        return _branches(equation, states, other)
     axis = states[0].axis
-    if axis is not None and all(s.free for s in states[1:]) or (name == "sort" and len({s.axis for s in states}) == 1):
-        moved = _one_operand(equation, axis)  # type: ignore[arg-type]
+    alone = all(s.free and (_shape(v) == () or axis in s.even) for s, v in zip(states[1:], equation.invars[1:]))
+    if axis is not None and (alone or (name == "sort" and len({s.axis for s in states}) == 1)):
+        moved = _one_operand(equation, axis)
         if moved is not None:
             return [moved] * len(equation.outvars)
     raise _refuse(equation, "is not known to keep the examples apart")
@@ -313,24 +320,27 @@ def _gathered(equation: Any, states: Sequence[State]) -> State:
     raise _refuse(equation, "looks up one example by another")
 
 
-def _scanned(equation: Any, states: Sequence[State]) -> list[State]:
+def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A loop over another axis; what is carried is followed until it does not change."""
     constants, carry, sequences = scan_parts(equation)
     if any(s.axis == 0 for s in states[sequences]):
         raise _refuse(equation, "loops over the examples")
+    if equation.params["length"] != other.params["length"]:
+        raise _refuse(equation, "loops as often as there are examples")
     slices = [
         State(axis=s.axis - 1) if s.axis is not None else State(even=frozenset(a - 1 for a in s.even if a))
         for s in states[sequences]
     ]
     carried = list(states[carry])
-    body = equation.params["jaxpr"].jaxpr
+    body, twin = equation.params["jaxpr"].jaxpr, other.params["jaxpr"].jaxpr
     for _ in range(len(carried) + 2):
-        outputs = _follow(body, [*states[constants], *carried, *slices], None)
+        outputs = _follow(body, [*states[constants], *carried, *slices], twin)
         joined = [_join(equation, old, new) for old, new in zip(carried, outputs)]
         if joined == carried:
+            stacked = outputs[len(carried) :]
             return [
                 *carried,
-                *(State(axis=s.axis + 1) if s.axis is not None else State() for s in outputs[len(carried) :]),
+                *(State(axis=s.axis + 1) if s.axis is not None else replace(s, even=frozenset()) for s in stacked),
             ]
         carried = joined
     raise _refuse(equation, "carries something that does not settle")
@@ -343,7 +353,9 @@ def _join(equation: Any, old: State, new: State) -> State:
     if old.axis is not None and new.axis is not None and old.axis != new.axis:
         raise _refuse(equation, "moves the examples' axis inside a loop")
     if old.free and new.free:
-        return State(even=old.even & new.even)
+        return State(even=old.even & new.even, sized=old.sized or new.sized)
+    if old.sized or new.sized:
+        raise _refuse(equation, "uses a number that depends on the number of examples")
     axis = old.axis if old.axis is not None else new.axis
     other = new if old.axis is not None else old
     if other.free and axis not in other.even:
@@ -351,11 +363,12 @@ def _join(equation: Any, old: State, new: State) -> State:
     return State(axis=axis)
 
 
-def _branches(equation: Any, states: Sequence[State]) -> list[State]:
+def _branches(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A choice that no example makes."""
     if not states[0].free:
         raise _refuse(equation, "chooses for the whole batch by what the examples are")
-    results = [_follow(branch.jaxpr, states[1:], None) for branch in equation.params["branches"]]
+    both = zip(equation.params["branches"], other.params["branches"])
+    results = [_follow(mine.jaxpr, states[1:], theirs.jaxpr) for mine, theirs in both]
     if any(s.reduced for result in results for s in result):
         raise _refuse(equation, "sums over the examples inside a branch")
     return [_merge_all(equation, same) for same in zip(*results)]
