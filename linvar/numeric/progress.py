@@ -1,4 +1,4 @@
-"""Progress of a long loop: a bar on the terminal, or whatever the caller does with the counts."""
+"""Progress of a long loop: a bar on standard error, or whatever the caller does with the counts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def reporting(progress: bool | Report | None, what: str) -> Iterator[Report]:
     elif progress is not True:
         yield progress
     else:
+        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -32,6 +33,6 @@ def reporting(progress: bool | Report | None, what: str) -> Iterator[Report]:
         )
 
         columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, transient=True) as bar:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)

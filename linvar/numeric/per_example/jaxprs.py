@@ -74,14 +74,19 @@ def read(values: dict[Any, Any], atom: Any) -> Any:
     return atom.val if isinstance(atom, core.Literal) else values[atom]
 
 
+def _dropped(variable: Any) -> bool:
+    """Is this output used nowhere? (Its class has no public name in every version of JAX.)"""
+    return type(variable).__name__ == "DropVar"
+
+
 def bind(jaxpr: core.Jaxpr, equation: Any, arguments: Sequence[Any]) -> list[Any]:
     """The outputs of one equation, whatever its primitive, on these inputs."""
     inputs = list(dict.fromkeys(variables(equation.invars)))
-    outputs = [v for v in equation.outvars if not isinstance(v, core.DropVar)]
+    outputs = [v for v in equation.outvars if not _dropped(v)]
     one = jaxpr.replace(constvars=[], invars=inputs, outvars=outputs, eqns=[equation], effects=equation.effects)
     by_variable = {v: a for v, a in zip(equation.invars, arguments) if not isinstance(v, core.Literal)}
     results = iter(core.jaxpr_as_fun(core.ClosedJaxpr(one, ()))(*(by_variable[v] for v in inputs)))
-    return [None if isinstance(v, core.DropVar) else next(results) for v in equation.outvars]
+    return [None if _dropped(v) else next(results) for v in equation.outvars]
 
 
 def evaluate(jaxpr: core.Jaxpr, values: dict[Any, Any], chosen: Callable[[Any], bool]) -> None:
