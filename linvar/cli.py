@@ -1,4 +1,4 @@
-"""The command line: ``linvar derive | verify | plot | search | demo``.
+"""The command line: ``linvar derive | verify | plot | search | experiment | demo``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
 Whatever the user gets wrong ends in one line on standard error and exit status 2: commands raise, ``main`` prints.
@@ -261,6 +261,60 @@ def search(
         if output is not None:
             print_text(f"Saved: {output}" if result.found else "Nothing to save")
     raise typer.Exit(OK if result.found else UNRESOLVED)
+
+
+@app.command()
+def experiment(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of linvar experiment --list.")] = None,
+    list_experiments: Annotated[
+        bool, typer.Option("--list", help="List the experiments, a line each, and exit.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="The real size, not the two-minute one.")] = False,
+    directory: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Where parts, result and picture go: linvar-NAME."),
+    ] = None,
+    table: Annotated[str | None, typer.Option("--table", metavar="CSV", help="diabetes: a table of your own.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Its column to predict, by name or number.")] = None,
+    images: Annotated[str | None, typer.Option("--images", help="digits-*: digits or mnist.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", help="Networks: sgd, momentum, weight-decay, adam, adamw.")
+    ] = None,
+    schedule: Annotated[str | None, typer.Option("--schedule", help="Networks: constant, cosine, exponential.")] = None,
+    learning_rate: Annotated[str | None, typer.Option("--learning-rate", help="A number, or p/q where exact.")] = None,
+    as_json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """Run an experiment, variance and loss against b; an interrupted one goes on where it stopped."""
+    from linvar import experiments
+
+    if list_experiments or name is None:
+        lines = {known: experiments.LINES[known] for known in experiments.NAMES}
+        if as_json:
+            print_json(lines)
+        else:
+            width = max(map(len, lines))
+            print_text("\n".join(f"{known:{width}}  {line}" for known, line in lines.items()))
+        return
+    _check_seed(seed)
+    given = {
+        "table": table, "target": target, "images": images, "optimizer": optimizer, "schedule": schedule,
+        "learning_rate": learning_rate,
+    }  # fmt: skip
+    options = {key: value for key, value in given.items() if value is not None}
+    result = experiments.run_experiment(
+        name,
+        size="full" if full else "default",
+        seed=seed,
+        directory=directory,
+        progress=sys.stderr.isatty(),
+        **options,
+    )
+    if as_json:
+        print_json({"experiment": result.name, "summary": result.summary, "results": result.results,
+                    "file": str(result.file), "picture": str(result.picture), "seed": seed})  # fmt: skip
+    else:
+        print_text(repr(result))
 
 
 def main(arguments: list[str] | None = None) -> int:

