@@ -46,9 +46,11 @@ def build(kind: str, request: Request) -> Study:
     rate = float(request.option("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.01))
     pixels, labels = load_images(images)
     small = kind == "mlp"
-    runs = request.pick(8, 256 if small else 64, 2048)
-    batch_sizes = request.pick((4, 16), (4, 16, 64, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
-    steps = request.pick((0, 1), (0, 1, 4, 16, 64), (0, 1, 4, 16, 64, 256))
+    runs = request.pick(8, 512 if small else 96, 1024 if small else 128)
+    batch_sizes = request.pick((4, 16), (4, 16, 64, 256), (1, 4, 16, 64, 256))
+    steps = request.pick(
+        (0, 1), (0, 1, 4, 16, 64) if small else (0, 1, 4, 16), (0, 1, 4, 16, 64, 256) if small else (0, 1, 4, 16, 64)
+    )
     task = partial(_task, kind, pixels, labels, optimizer, schedule, rate, steps[-1], request.seed)
     curves = Curves(
         title=f"{'An MLP' if small else 'A convolutional network'} on {images}, {optimizer}, rate {rate:g} ({schedule})",
@@ -97,13 +99,7 @@ def _task(
         return optax.softmax_cross_entropy_with_integer_labels(scores, label)
 
     return Task(
-        loss,
-        params,
-        rows_of(train, replacement=False),
-        train,
-        test,
-        make_optimizer(optimizer, rate, schedule, steps),
-        cut,
+        loss, params, rows_of(train, replacement=False), train, test, make_optimizer(optimizer, rate, schedule, steps)
     )
 
 

@@ -106,7 +106,7 @@ class Powers:
     def __str__(self) -> str:
         if self.degree is None:
             return "no polynomial in 1/b with fewer coefficients than batch sizes fits"
-        terms = " ".join(
+        terms = " + ".join(
             f"({value:.4g} +- {error:.2g})/b^{k + self.lowest}" for k, (value, error) in enumerate(self.coefficients)
         )
         rejected = f"; lower degrees do not (p = {', '.join(f'{p:.1g}' for _, p in self.tried)})" if self.tried else ""

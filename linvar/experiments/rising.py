@@ -28,11 +28,11 @@ def problem() -> Any:
 
 def build(request: Request) -> Study:
     """A cell a batch size, from 39 on: below, the exact variance lives on batches too rare to be drawn (1,760 at b = 25)."""
-    runs = request.pick(2000, 1_000_000, 8_000_000)
+    runs = request.pick(2000, 1_000_000, 4_000_000)
     sizes = request.pick(
-        (39, 61), (25, 39, 50, 61, 100, 200), (20, 25, 30, 35, 39, 44, 50, 55, 61, 70, 85, 100, 150, 200)
+        (39, 61), (39, 44, 50, 61, 80, 120, 200), (39, 42, 45, 48, 51, 55, 61, 67, 75, 85, 100, 150, 200)
     )
-    parts = request.pick(1, 2, 16)
+    parts = request.pick(1, 2, 8)
 
     def cell(batch_size: int) -> dict[str, Any]:
         import jax

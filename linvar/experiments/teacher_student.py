@@ -21,12 +21,12 @@ def build(name: str, weights: Any, teacher: Any, largest_step: int, request: Req
         raise ValueError(
             "optimizer and schedule: this experiment has exact curves, which are for plain SGD at a constant rate"
         )
-    rate = str(request.option("learning_rate", "1/50"))
+    rate = str(request.option("learning_rate", "1/20"))
     problem = Problem(weights, Gaussian(teacher), rate, 0)
     curves = Curves(
         title=f"{problem.depth} linear layers, widths {'-'.join(map(str, problem.widths))}, Gaussian inputs",
-        task=partial(_task, problem), batch_sizes=request.pick((4, 16), (4, 8, 16, 32, 64, 128), (2, 4, 8, 16, 32, 64, 128, 256)),
-        steps=request.pick((0, 1), (0, 1, 2, 4, 8), (0, 1, 2, 4, 8, 16, 32)), runs=request.pick(64, 20_000, 200_000),
+        task=partial(_task, problem), batch_sizes=request.pick((4, 16), (4, 8, 16, 32, 64, 128), (4, 8, 16, 32, 64, 128, 256)),
+        steps=request.pick((0, 1), (0, 1, 2, 4, 8), (0, 1, 2, 4, 8, 16, 32)), runs=request.pick(64, 20_000, 100_000),
         dtype="float64", exact=partial(_exact, problem, largest_step), lanes=1024,
         settings={"weights": weights, "teacher": teacher, "learning_rate": rate, "sampling": "iid"},
     )  # fmt: skip
@@ -56,6 +56,7 @@ def _task(problem: Any) -> Any:
     from linvar.numeric.sampling import sampler_from_problem
 
     sampler: Any = sampler_from_problem(problem)
+    moments = sampler_from_problem(problem, second_moments=True)
     width = problem.widths[0]
     # rows with the second moments of the law: the mean loss over them is the population loss
     rows = jnp.sqrt(float(width)) * sampler.factor.T
@@ -69,7 +70,7 @@ def _task(problem: Any) -> Any:
             x = weight @ x
         return 0.5 * jnp.sum((x - y) ** 2)
 
-    return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate))
+    return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate), moments.draw)
 
 
 TWO_LAYERS = Experiment("two-layers", partial(build, "two-layers", *TWO, 2))

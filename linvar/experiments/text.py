@@ -74,14 +74,14 @@ def build(request: Request) -> Study:
     """Settings and curves."""
     optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
     rate = float(request.option("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.003))
-    count, width = request.pick(200, 1000, 10_000), request.pick(8, 16, 64)
-    batch_sizes = request.pick((4, 16), (4, 16, 64), (1, 4, 16, 64, 256, 1024))
-    steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64, 256))
+    count, width = request.pick(200, 1000, 4000), request.pick(8, 16, 32)
+    batch_sizes = request.pick((4, 16), (4, 16, 64), (1, 4, 16, 64, 256))
+    steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))
     texts, subjects = sentences(count, request.seed)
     task = partial(_task, texts, subjects, width, optimizer, schedule, rate, steps[-1], request.seed)
     curves = Curves(
         title=f"A transformer encoder of width {width} on {count:,} generated sentences, {optimizer}, rate {rate:g} ({schedule})",
-        task=task, batch_sizes=batch_sizes, steps=steps, runs=request.pick(8, 96, 1024), dtype="float32", lanes=8,
+        task=task, batch_sizes=batch_sizes, steps=steps, runs=request.pick(8, 96, 128), dtype="float32", lanes=8,
         finite=count * 4 // 5,
         settings={"text": "generated", "sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(), "sentences": count,
                   "words": len(WORDS), "length": LENGTH, "width": width, "optimizer": optimizer, "schedule": schedule,
@@ -138,13 +138,7 @@ def _task(
     cut = len(texts) * 4 // 5
     train, test = (x[:cut], y[:cut]), (x[cut:], y[cut:])
     return Task(
-        loss,
-        params,
-        rows_of(train, replacement=False),
-        train,
-        test,
-        make_optimizer(optimizer, rate, schedule, steps),
-        cut,
+        loss, params, rows_of(train, replacement=False), train, test, make_optimizer(optimizer, rate, schedule, steps)
     )
 
 

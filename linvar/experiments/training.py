@@ -31,7 +31,7 @@ class Task:
         train: examples whose mean loss is the train loss.
         test: the same for the test loss.
         optimizer: of optax.
-        finite: n without replacement, or None.
+        update_draw: a cheaper ``draw`` of batches that a gradient cannot tell from the others, for the updates; or None.
     """
 
     loss: Callable[[Any, Any], Any]
@@ -40,7 +40,7 @@ class Task:
     train: Any
     test: Any
     optimizer: optax.GradientTransformation
-    finite: int | None = None
+    update_draw: Callable[[Any, int], Any] | None = None
 
 
 def make_optimizer(
@@ -119,8 +119,9 @@ def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: 
     for start in range(0, runs, 16 * lanes):
         indices = jnp.arange(start, min(runs, start + 16 * lanes), dtype=jnp.uint32)
         keys = jax.vmap(partial(jax.random.fold_in, own))(indices)
+        draws = (task.draw, task.update_draw or task.draw)
         found = _runs(
-            task.loss, task.draw, task.optimizer, batch_size, lanes, task.params, task.train, task.test, keys, bounds
+            task.loss, draws, task.optimizer, batch_size, lanes, task.params, task.train, task.test, keys, bounds
         )
         parts.append(jax.tree.map(np.asarray, found))
     gradients, traces, train, test = (np.concatenate(same) for same in zip(*parts))  # (runs, steps, ...)
@@ -141,7 +142,7 @@ def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _runs(
     loss: Any,
-    draw: Any,
+    draws: tuple[Any, Any],
     optimizer: Any,
     batch_size: int,
     lanes: int,
@@ -152,6 +153,7 @@ def _runs(
     bounds: Any,
 ) -> Any:
     """Of every run and step: the gradient, the trace of divisor b of its per-example gradients, train and test loss."""
+    draw, update_draw = draws
 
     def mean_loss(params: Any, batch: Any) -> Any:
         return jnp.mean(jax.vmap(loss, in_axes=(None, 0))(params, batch))
@@ -159,7 +161,7 @@ def _runs(
     def one_run(key: Any) -> Any:
         def advance(step: Any, state: Any) -> Any:
             current, memory = state
-            gradient = jax.grad(mean_loss)(current, draw(jax.random.fold_in(key, step), batch_size))
+            gradient = jax.grad(mean_loss)(current, update_draw(jax.random.fold_in(key, step), batch_size))
             updates, memory = optimizer.update(gradient, memory, current)
             return optax.apply_updates(current, updates), memory
 

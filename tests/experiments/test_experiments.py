@@ -134,7 +134,7 @@ def regression(n=8, batch_size=3, optimizer=None):
     x, y = rng.normal(size=(n, 2)), rng.normal(size=n)
     data = (jnp.asarray(x), jnp.asarray(y))
     loss = lambda w, e: 0.5 * (e[0] @ w - e[1]) ** 2  # noqa: E731
-    return x, y, Task(loss, jnp.ones(2), rows_of(data, replacement=False), data, data, optimizer or optax.sgd(0.1), n)
+    return x, y, Task(loss, jnp.ones(2), rows_of(data, replacement=False), data, data, optimizer or optax.sgd(0.1))
 
 
 def test_the_runs_have_the_moments_of_every_run_enumerated():
