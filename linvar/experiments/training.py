@@ -106,7 +106,7 @@ def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: 
         steps: increasing values of t: updates made before the measurement.
         runs: at least 2.
         key: a typed key.
-        lanes: runs at a time.
+        lanes: runs at a time on each device; all devices share the runs.
 
     Returns:
         For each t (a string): [value, standard error] of "variance" (tr Cov(g_t) given the initial point), "second_moment",
@@ -115,15 +115,19 @@ def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: 
     """
     own = jax.random.fold_in(key, batch_size)
     bounds = (jnp.asarray([0, *steps[:-1]], jnp.int32), jnp.asarray(steps, jnp.int32))
+    draws = (task.draw, task.update_draw or task.draw)
+    devices = jax.device_count()
+    lanes = min(lanes, -(-runs // devices))
+    unit = lanes * devices
+    chunks = -(-runs // (16 * unit))
+    size = -(-runs // (chunks * unit)) * unit  # equal chunks, some runs past the end: one compilation
     parts = []
-    for start in range(0, runs, 16 * lanes):
-        indices = jnp.arange(start, min(runs, start + 16 * lanes), dtype=jnp.uint32)
-        keys = jax.vmap(partial(jax.random.fold_in, own))(indices)
-        draws = (task.draw, task.update_draw or task.draw)
+    for start in range(0, runs, size):
+        keys = jax.vmap(partial(jax.random.fold_in, own))(jnp.arange(start, start + size, dtype=jnp.uint32))
         found = _runs(
             task.loss, draws, task.optimizer, batch_size, lanes, task.params, task.train, task.test, keys, bounds
         )
-        parts.append(jax.tree.map(np.asarray, found))
+        parts.append(jax.tree.map(lambda x, start=start: np.asarray(x)[: runs - start], found))
     gradients, traces, train, test = (np.concatenate(same) for same in zip(*parts))  # (runs, steps, ...)
     results: dict[str, Any] = {}
     for place, t in enumerate(steps):
@@ -174,4 +178,11 @@ def _runs(
 
         return jax.lax.scan(until_next, (params, optimizer.init(params)), bounds)[1]
 
-    return jax.lax.map(one_run, keys, batch_size=lanes)
+    def some_runs(keys: Any) -> Any:
+        return jax.lax.map(one_run, keys, batch_size=lanes)
+
+    if jax.device_count() == 1:
+        return some_runs(keys)
+    mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("runs")
+    return jax.shard_map(some_runs, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False)(keys)

@@ -1,6 +1,7 @@
 """Every experiment end to end at a tiny size; interruption, damage, foreign parts; what the runs measure."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -221,3 +222,30 @@ def test_the_command_line_runs_a_table(tmp_path, capsys):
     assert "is no experiment" in capsys.readouterr().err
     assert main(["experiment", "--list"]) == 0
     assert capsys.readouterr().out.count("\n") == len(LINES) == len(NAMES)
+
+
+DEVICES = """
+import json, jax, jax.numpy as jnp, numpy as np, optax
+from linvar.experiments.training import Task, rows_of, run_many
+rng = np.random.default_rng(0)
+data = (jnp.asarray(rng.normal(size=(40, 3)), "float32"), jnp.asarray(rng.normal(size=40), "float32"))
+loss = lambda w, e: jnp.tanh(e[0] @ w - e[1]) ** 2
+task = Task(loss, jnp.ones(3), rows_of(data, replacement=False), data, data, optax.adam(0.1))
+print(json.dumps([jax.device_count(), run_many(task, 5, (0, 3), 45, jax.random.key(2), lanes=4)]))
+"""
+
+
+def test_several_devices_share_the_runs_and_give_the_same_numbers():
+    found = []
+    for flags in ("", "--xla_force_host_platform_device_count=4"):
+        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(
+            [sys.executable, "-c", DEVICES], capture_output=True, text=True, env=environment, timeout=200
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(json.loads(done.stdout))
+    assert [devices for devices, _ in found] == [1, 4]
+    one, four = (numbers for _, numbers in found)
+    for t in one:
+        for name in one[t]:
+            np.testing.assert_allclose(four[t][name], one[t][name], rtol=1e-4, atol=1e-6)
