@@ -52,7 +52,9 @@ def test_a_float_value_of_a_polynomial_may_load_numpy_but_no_jax():
     assert "numpy" in loaded and not loaded & {"jax", "sympy"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["derive", "--help"], ["verify", "-h"], ["demo", "--list"], ["experiment", "--list"], []])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["derive", "--help"], ["verify", "-h"], ["demo", "--list"], ["experiment", "--list"], []]
+)
 def test_help_loads_the_terminal_libraries_only(arguments):
     loaded = loaded_after(f"from linvar.cli import main; assert main({arguments!r}) == 0")
     assert "typer" in loaded and not loaded & (HEAVY - {"typer", "rich"})

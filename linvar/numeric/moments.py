@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from linvar.numeric.arguments import check_integer, check_key
 from linvar.numeric.per_example.batches import in_chunks, merge_over
-from linvar.numeric.per_example.coupling import check_uncoupled
+from linvar.numeric.per_example.coupling import CoupledExamplesError, check_uncoupled
 from linvar.numeric.per_example.explanation import Explanation, explain_plan
 from linvar.numeric.per_example.forms import Wanted, sum_of_squares
 from linvar.numeric.per_example.plan import make_plan
@@ -104,6 +104,10 @@ class GradientMoments:
             f"noise_scale={float(self.noise_scale):.4g}, ddof={self.ddof})"
         )
         return text if self.explanation is None else f"{text}\n{self.explanation}"
+
+
+class NoFiniteExamplesError(FloatingPointError):
+    """Too few examples of a batch are finite."""
 
 
 def ratio(trace: Any, squared_mean: Any) -> Any:
@@ -215,17 +219,20 @@ def gradient_moments(
     mesh, axes = _sharding(batch)
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
     options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, mesh, axes)
-    moments = _moments(loss, options, params, batch, key)
+    moments, whole = _moments(loss, options, params, batch, key)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
-    _check_finite(moments, nan, partial(_moments, loss, replace(options, drop=True), params, batch, key))
+    _check_finite(moments, nan, lambda: _moments(loss, replace(options, drop=True), params, batch, key)[0])
+    _check_whole(moments, whole, examples)
     _check_rounding(moments)
     return replace(moments, examples=int(moments.examples), explanation=moments.explanation if explain else None)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _moments(loss: Callable[..., Any], options: _Options, params: Any, batch: Any, key: Any) -> GradientMoments:
-    """One device or many."""
+def _moments(
+    loss: Callable[..., Any], options: _Options, params: Any, batch: Any, key: Any
+) -> tuple[GradientMoments, Any]:
+    """One device or many; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
     structure: Any = jax.tree.structure(params)
     batch_structure: Any = jax.tree.structure(batch)
     leaves, arrays = jax.tree.leaves(params), jax.tree.leaves(batch)
@@ -267,7 +274,8 @@ def _moments(loss: Callable[..., Any], options: _Options, params: Any, batch: An
     share = options.ddof / jnp.maximum(sums.count, 1)
     squared = [sum_of_squares(m) - share * t for m, t in zip(sums.mean, traces)]
     mean = [m.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else m for m, x in zip(sums.mean, leaves)]
-    return GradientMoments(
+    whole = loss(params, batch) if options.batched else None
+    moments = GradientMoments(
         mean=structure.unflatten(mean),
         trace_per_leaf=structure.unflatten(traces),
         trace=sum(traces),
@@ -280,6 +288,7 @@ def _moments(loss: Callable[..., Any], options: _Options, params: Any, batch: An
         ddof=options.ddof,
         explanation=explain_plan(plan, params),
     )
+    return moments, whole
 
 
 def _check_batch(batch: Any) -> int:
@@ -318,7 +327,7 @@ def _check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], Gra
     left = int(moments.examples if nan == "drop" else dropping().examples)
     if nan == "drop":
         if left <= moments.ddof:
-            raise FloatingPointError(
+            raise NoFiniteExamplesError(
                 f"batch has {left} examples with a finite loss and gradient: nothing can be estimated"
             )
         raise FloatingPointError(
@@ -332,6 +341,18 @@ def _check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], Gra
     raise FloatingPointError(
         f"{given - left:,} of {given:,} examples have a loss or a gradient that is not finite: nan='drop' leaves them out"
     )
+
+
+def _check_whole(moments: GradientMoments, whole: Any, given: int) -> None:
+    """The loss of the batch is the mean or the sum of the losses of batches of one."""
+    if whole is None or int(moments.examples) != given:
+        return
+    value, mean = float(whole), float(moments.loss)
+    if not any(math.isclose(value, expected, rel_tol=1e-2, abs_tol=1e-6) for expected in (mean, given * mean)):
+        raise CoupledExamplesError(
+            f"loss is {value:.6g} for the batch, but for batches of one it is {mean:.6g} on average and {given * mean:.6g} in "
+            f"sum: it depends on how many examples there are; give the loss of ONE example, loss(params, example)"
+        )
 
 
 def _check_rounding(moments: GradientMoments) -> None:

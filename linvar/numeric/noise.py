@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key
-from linvar.numeric.moments import GradientMoments, gradient_moments
+from linvar.numeric.moments import GradientMoments, NoFiniteExamplesError, gradient_moments
 from linvar.numeric.per_example.forms import sum_of_squares
 from linvar.numeric.progress import Report, reporting
 
@@ -158,24 +158,30 @@ def noise_scale(
         key = jax.random.fold_in(key, jax.process_index()) if jax.process_index() else key
     together = jax.process_count() > 1
     found: list[_Block] = []
+    lost = 0  # examples of batches without any finite one
     failure: Exception | None = None
     try:
         with reporting(progress, "examples") as report:
             done = 0
             for j, (batch, total) in enumerate(_batches(data, blocks, byte_budget)):
                 own = None if key is None else jax.random.fold_in(key, j)
-                moments = gradient_moments(
-                    loss,
-                    params,
-                    batch,
-                    ddof=0,
-                    batched=batched,
-                    key=own,
-                    centred=centred,
-                    nan=nan,
-                    byte_budget=byte_budget,
-                )
                 size = int(jnp.shape(jax.tree.leaves(batch)[0])[0])
+                try:
+                    moments = gradient_moments(
+                        loss,
+                        params,
+                        batch,
+                        ddof=0,
+                        batched=batched,
+                        key=own,
+                        centred=centred,
+                        nan=nan,
+                        byte_budget=byte_budget,
+                    )
+                except NoFiniteExamplesError:
+                    lost, done = lost + size, done + size
+                    report(done, total)
+                    continue
                 if len(found) < blocks:
                     found.append(_Block.of(moments, size))
                 else:
@@ -189,6 +195,8 @@ def noise_scale(
     if together:
         _check_all(failure, sum(block.count for block in found))
     count = sum(block.count for block in found)
+    if found:
+        found[0].given += lost
     if not together and count <= ddof:
         raise ValueError(f"data has {count} examples: give at least {ddof + 1} for ddof={ddof}")
     return _summarize(found, jax.tree.structure(params), ddof, together)

@@ -19,13 +19,13 @@ class NoiseRecord(NamedTuple):
 
     Attributes:
         count: steps recorded.
-        decay: weight of the past in the averages.
+        weight: sum of the weights of the averages, 1 - decay^count.
         trace, squared_mean: of the last step, per leaf: tr Cov(g_i) and ||E g||^2 (without bias, may be negative).
         trace_average, squared_mean_average: sums of decay^age times these.
     """
 
     count: Any
-    decay: Any
+    weight: Any
     trace: Any
     squared_mean: Any
     trace_average: Any
@@ -69,7 +69,7 @@ class NoiseRecord(NamedTuple):
     @property
     def _unbiased(self) -> Any:
         """One over the sum of the weights."""
-        return 1 / jnp.maximum(1 - self.decay**self.count, 1e-30)
+        return 1 / jnp.maximum(self.weight, 1e-30)
 
 
 def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
@@ -93,7 +93,7 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
 
     def init(params: Any) -> NoiseRecord:
         zeros = jax.tree.map(lambda _: jnp.zeros((), jnp.float32), params)
-        return NoiseRecord(jnp.zeros((), jnp.int32), jnp.float32(decay), zeros, zeros, zeros, zeros)
+        return NoiseRecord(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32), zeros, zeros, zeros, zeros)
 
     def update(
         updates: Any, state: NoiseRecord, params: Any = None, *, moments: GradientMoments | None = None, **rest: Any
@@ -110,7 +110,7 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
             return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, old, new)
 
         record = NoiseRecord(
-            state.count + 1, state.decay, trace, squared_mean, average(state.trace_average, trace),
+            state.count + 1, decay * state.weight + (1 - decay), trace, squared_mean, average(state.trace_average, trace),
             average(state.squared_mean_average, squared_mean),
         )  # fmt: skip
         return updates, record

@@ -131,7 +131,54 @@ def by_square(p, b):
     return jnp.mean((b[0].reshape(4, -1) @ jnp.ones((b[0].size // 4, 1))) * p["b"])
 
 
+@jax.custom_vjp
+def clipped(z):
+    """Its backward pass divides by the norm over the whole batch."""
+    return z
+
+
+clipped.defvjp(lambda z: (z, None), lambda _, g: (g / jnp.linalg.norm(g),))
+
+
+@jax.custom_jvp
+def centred(z):
+    """Its derivative uses the mean over the whole batch."""
+    return z
+
+
+centred.defjvp(lambda p, t: (p[0], t[0] * jnp.mean(p[0])))
+
+
+def scaled(factor):
+    """A loss in which a factor meets every example before the sum."""
+    return lambda p, b: jnp.mean(jnp.tanh(scores(p, b) * factor(p, b)))
+
+
+n = lambda b: b[0].shape[0]  # noqa: E731
 REFUSED = [
+    (lambda p, b: jnp.mean(jnp.sin(clipped(scores(p, b)))), "custom_vjp"),
+    (lambda p, b: jnp.mean(jnp.sin(b[0] @ clipped(p["w"]))), "custom_vjp"),
+    (lambda p, b: jnp.mean(jnp.sin(centred(scores(p, b)))), "sum over the batch|custom_jvp"),
+    (scaled(lambda p, b: np.full(3, float(n(b)))), "depends on the number"),
+    (scaled(lambda p, b: jax.lax.fori_loop(0, 2, lambda i, c: c * n(b) / 3, 1.0)), "depends on the number"),
+    (scaled(lambda p, b: jax.lax.cond(p["b"][0] > -9, lambda: n(b) * 1.0, lambda: 0.0)), "depends on the number"),
+    (scaled(lambda p, b: jnp.ones((n(b), n(b))).sum(1)[:, None]), "depends on the number"),
+    (scaled(lambda p, b: (jnp.ones((n(b), n(b))) @ jnp.ones(n(b)))[:, None]), "depends on the number"),
+    (scaled(lambda p, b: p["w"][n(b) - 2, 0]), "depends on the number|another program|is out of bounds|batch of"),
+    (
+        lambda p, b: jnp.mean(jnp.tanh(jnp.broadcast_to(scores(p, b)[:, None], (n(b), n(b), 3)).sum(1))),
+        "as long as there are",
+    ),
+    (lambda p, b: jnp.mean(jnp.roll(b[0] * jnp.tile(p["b"], 2)[:4], n(b), 1) * b[0]), "."),
+    (lambda p, b: jnp.sum(jnp.mean(jnp.squeeze(scores(p, b)) ** 2, axis=0)), "for batches of one it is"),
+    (scaled(lambda p, b: 1.0 if n(b) == 1 else 2.0), "for batches of one it is"),
+    (lambda p, b: jnp.mean((scores(p, b)[:, 0] - BATCH[1]) ** 2), "does not take a batch of"),
+    (
+        lambda p, b: jnp.mean(
+            jax.lax.reduce_window(scores(p, b), 0.0, jax.lax.add, (1, 2), (1, 1), "VALID", (2, 1)) ** 2
+        ),
+        "reduce_window",
+    ),
     (lambda p, b: jnp.mean((scores(p, b) / count(b)) ** 2), "number that depends on the number of examples"),
     (
         lambda p, b: jnp.mean((scores(p, b) / jnp.sqrt(jnp.float32(len(b[0])))) ** 2),

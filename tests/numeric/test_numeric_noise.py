@@ -111,6 +111,26 @@ def test_the_variance_at_every_batch_size_by_enumeration():
         found.variance(1, "x")
 
 
+@pytest.mark.parametrize("n", [16, 100])
+def test_whole_batches_without_a_finite_example_are_dropped_too(n):
+    x = sample(n).astype("float32")
+    x[: n // 8] = np.nan
+    found = noise_scale(loss, jnp.ones(3), x, nan="drop")
+    assert (found.examples, found.dropped) == (n - n // 8, n // 8)
+    np.testing.assert_allclose(found.trace, x[n // 8 :].var(axis=0, ddof=1).sum(), rtol=1e-4)
+    with pytest.raises(ValueError, match="0 examples"):
+        noise_scale(loss, jnp.ones(3), np.full((20, 3), np.nan), nan="drop")
+
+
+def test_the_recorder_forgets_slowly_without_bias():
+    recorder, moments = (
+        record_noise(decay=0.9999999),
+        gradient_moments(loss, jnp.ones(3), jnp.asarray(sample(50), "float32")),
+    )
+    _, state = recorder.update(moments.mean, recorder.init(jnp.ones(3)), moments=moments)
+    np.testing.assert_allclose(state.smoothed_variance, moments.trace, rtol=1e-5)
+
+
 def test_dropped_examples_random_losses_and_progress():
     x = sample(100).astype("float32")
     x[3], x[55] = np.nan, np.inf

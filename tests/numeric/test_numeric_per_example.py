@@ -196,6 +196,26 @@ def test_weight_sharing_in_every_way():
     assert_same(loss, {"w": array(4, 4)}, array(9, 4))
 
 
+def test_a_square_weight_used_both_ways_round():
+    def loss(p, x):
+        inner = lambda z: jnp.sum(jnp.tanh(z @ p["w"]) ** 2)  # noqa: E731
+        return jnp.sum(jax.grad(inner)(x) ** 2)  # once w, once its transpose, without a transpose in the jaxpr
+
+    assert_same(loss, {"w": array(5, 5)}, array(6, 5), ["materialised"])
+    both = lambda p, x: jnp.sum(jnp.sin(x @ p["w"])) + jnp.sum(jnp.cos(p["w"] @ x))  # noqa: E731
+    assert_same(both, {"w": array(5, 5)}, array(6, 5), ["materialised"])
+
+
+def test_a_square_kernel_used_both_ways_round():
+    def loss(p, x):
+        for layout in ("HIO", "HOI"):
+            out = lax.conv_general_dilated(x[None], p["k"], (1,), "SAME", dimension_numbers=("NHC", layout, "NHC"))
+            x = jnp.tanh(out[0])
+        return jnp.sum(x)
+
+    assert_same(loss, {"k": array(3, 2, 2)}, array(5, 6, 2), ["materialised"])
+
+
 def test_custom_derivatives():
     @jax.custom_vjp
     def strange(w, x):
@@ -224,6 +244,27 @@ def test_what_is_not_recognised_falls_back_and_says_so():
             mean, traces, *_ = reference(loss, params, batch)
             np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=1e-9)
             np.testing.assert_allclose(found.mean["table"], mean[0], rtol=1e-9, atol=1e-12)
+
+
+def test_a_penalty_is_counted_once_where_a_leaf_falls_back():
+    def loss(p, i):  # columns by index, and weight decay
+        return jnp.sum(jnp.sin(lax.dynamic_slice(p, (jnp.int32(0), i), (150, 1)))) + jnp.sum(p**2)
+
+    with jax.enable_x64(True):
+        params, batch = jnp.asarray(array(150, 90)), jnp.arange(5, dtype=jnp.int32)
+        found = gradient_moments(loss, params, batch, explain=True)
+        assert found.explanation.leaves[0].form == "fallback"
+        mean, traces, *_ = reference(loss, params, batch)
+        np.testing.assert_allclose(found.mean, mean[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.trace, traces[0], rtol=1e-9)
+
+
+def test_parameters_that_become_complex():
+    assert_same(lambda p, x: jnp.sum(jnp.abs(jnp.fft.fft(x) @ p) ** 2), array(5, 3), array(6, 5))
+    assert_same(lambda p, x: jnp.sum(jnp.abs(jnp.fft.fft(x) * p) ** 2), array(5), array(6, 5))
+    assert_same(
+        lambda p, i: jnp.sum(jnp.abs(p.astype(complex)[i] * (1 + 2j)) ** 4), array(7, 2), RNG.integers(0, 7, (6, 3))
+    )
 
 
 def test_flax_nnx():

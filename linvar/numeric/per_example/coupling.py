@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from jax.extend import core
 
 from linvar.numeric.per_example.jaxprs import CALLS, scan_parts
+from linvar.numeric.per_example.twins import differs, grown, primal_of, programs, same_constant, tangent_of
 
 
 class CoupledExamplesError(ValueError):
@@ -48,6 +50,8 @@ class State:
 
 
 FREE, REDUCED = State(), State(reduced=True)
+#: functions with a derivative of their own whose derivative is being followed
+_followed: ContextVar[frozenset[str]] = ContextVar("followed", default=frozenset())
 #: output position p depends on the operands' position p alone
 _NAMES = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz conj
@@ -72,6 +76,10 @@ ALONG = {
     "cumlogsumexp": "axis",
     "sort": "dimension",
 }
+#: values made for every example, longer for more of them
+_MAKERS = frozenset(
+    ("broadcast_in_dim", "iota", "random_bits", "random_wrap", "random_unwrap", "random_split", "random_seed")
+)
 REDUCTIONS = {
     "reduce_sum",
     "reduce_max",
@@ -99,29 +107,45 @@ def check_uncoupled(
         CoupledExamplesError: with the operation that couples the examples.
     """
     size = max(2, batch[0].shape[0])  # an axis of one example looks like any other axis of one
-    here, other = (_trace(loss, leaves, batch, count) for count in (size, size + 1))
+    here, more = (_trace(loss, leaves, batch, count) for count in (size, size + 1))
     states = [FREE] * len(leaves) + [State(axis=0)] * len(batch)
-    (result,) = _follow(here.jaxpr, states, other.jaxpr)
-    if not result.reduced:
-        kind = "depends on no example" if result.free else "is not summed over the examples"
-        raise CoupledExamplesError(
-            f"loss {kind}: with batched=True return the mean or the sum over the batch, a scalar"
-        )
+    for mine, twin in ((here, more), (more, here)):
+        (result,) = _enter(mine, states, twin)
+        if not result.reduced:
+            kind = "depends on no example" if result.free else "is not summed over the examples"
+            raise CoupledExamplesError(
+                f"loss {kind}: with batched=True return the mean or the sum over the batch, a scalar"
+            )
 
 
 def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any], count: int) -> core.ClosedJaxpr:
     """The jaxpr for a batch of ``count``."""
     shapes = [jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype) for x in batch]
-    traced = jax.make_jaxpr(lambda a, b: loss(a, b))(list(leaves), shapes)
+    try:
+        traced = jax.make_jaxpr(lambda a, b: loss(a, b))(list(leaves), shapes)
+    except (TypeError, ValueError) as error:
+        given = batch[0].shape[0]
+        if count == given:
+            raise
+        raise CoupledExamplesError(
+            f"loss does not take a batch of {count} examples instead of {given}, so that its examples cannot be told apart "
+            f"({str(error).splitlines()[0]}): give the loss of ONE example, loss(params, example)"
+        ) from error
     if len(traced.out_avals) != 1 or traced.out_avals[0].shape != ():
         raise CoupledExamplesError("loss is not a scalar: with batched=True return the mean or the sum over the batch")
     return traced
 
 
-def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any) -> list[State]:
+def _enter(closed: Any, inputs: Sequence[State], twin: Any) -> list[State]:
+    """A jaxpr with its captured constants, which must be the same for every number of examples to be just constants."""
+    constants = [State(sized=not same_constant(*both)) for both in zip(closed.consts, twin.consts)]
+    return _follow(closed.jaxpr, inputs, twin.jaxpr, constants)
+
+
+def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[State]) -> list[State]:
     """States of the outputs; ``twin`` is the same program for another number of examples."""
     found: dict[Any, State] = dict(zip(jaxpr.invars, inputs))
-    found.update({v: FREE for v in jaxpr.constvars})
+    found.update(zip(jaxpr.constvars, constants))
     if [e.primitive.name for e in jaxpr.eqns] != [e.primitive.name for e in twin.eqns]:
         raise CoupledExamplesError(
             "loss is another program for another number of examples: give the loss of ONE example, loss(params, example)"
@@ -139,10 +163,11 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any) -> list[State]:
             outputs = _free(equation, states, other)
         elif any(s.reduced for s in states):
             outputs = _after_the_sum(equation, states, other)
-        elif any(s.sized for s in states) or equation.params.get("y") != other.params.get("y"):
+        elif any(s.sized for s in states) or differs(equation, other):
             raise _refuse(equation, "uses a number that depends on the number of examples")
         else:
             outputs = _of_examples(equation, states, other)
+            _check_growth(equation, states, other, outputs)
         found.update(zip(equation.outvars, outputs))
     return [state(*both) for both in zip(jaxpr.outvars, twin.outvars)]
 
@@ -165,7 +190,7 @@ def _refuse(equation: Any, why: str) -> CoupledExamplesError:
 def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Along which axes the outputs are constant: where an input's such axis goes, followed as if it were the examples'."""
     if equation.primitive.name in CALLS:
-        return _follow(_inner(equation), states, _inner(other))
+        return _enter(_inner(equation), states, _inner(other))
     even = [{a for a, size in enumerate(_shape(v)) if size == 1} for v in equation.outvars]
     if equation.primitive.name == "broadcast_in_dim":
         even[0] |= set(range(len(_shape(equation.outvars[0])))) - set(equation.params["broadcast_dimensions"])
@@ -181,11 +206,18 @@ def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
                 continue
             for found, now in zip(even, moved):
                 found |= {now.axis} if now.axis is not None else now.even
-    grew = any(_shape(a) != _shape(b) for a, b in zip(equation.invars, other.invars))
-    outgrew = any(_shape(a) != _shape(b) for a, b in zip(equation.outvars, other.outvars))
-    # what is summed over as many entries as there are examples, or counted, changes with their number
-    sized = any(s.sized for s in states) or (grew and not outgrew) or equation.params.get("y") != other.params.get("y")
-    sized = sized or equation.params.get("length") != other.params.get("length")
+    name = equation.primitive.name
+    if name.startswith("custom_vjp"):
+        raise _refuse(equation, "has a backward pass of its own (custom_vjp), which is not followed")
+    # what is summed over as many entries as there are examples, cut out by their number, or counted, changes with it
+    lengths = [len(grown(a, b)) for a, b in zip(equation.invars, other.invars)]
+    inside = sum(lengths) if name == "dot_general" else max(lengths, default=0)
+    outside = max((len(grown(a, b)) for a, b in zip(equation.outvars, other.outvars)), default=0)
+    sized = any(s.sized for s in states) or inside > outside or differs(equation, other)
+    sized = sized or (outside > inside and name not in _MAKERS)
+    sized = (
+        sized or equation.params.get("length") != other.params.get("length") or programs(equation) != programs(other)
+    )
     return [State(even=frozenset(found), sized=sized) for found in even]
 
 
@@ -196,7 +228,7 @@ def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[S
         raise _refuse(equation, "brings a sum over the batch together with single examples")
     reduced = [s.reduced for s in states]
     if name in CALLS:
-        return _follow(_inner(equation), states, _inner(other))
+        return _enter(_inner(equation), states, _inner(other))
     fine = name in LINEAR or name in ("add", "sub", "add_any")
     fine = fine or (name == "mul" and sum(reduced) == 1) or (name == "div" and reduced == [True, False])
     fine = fine or (name == "dot_general" and sum(reduced) == 1)
@@ -207,21 +239,54 @@ def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[S
 
 def _inner(equation: Any) -> Any:
     inner = equation.params[CALLS[equation.primitive.name]]
-    return inner.jaxpr if isinstance(inner, core.ClosedJaxpr) else inner
+    return inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
 
 
-def _primal(equation: Any) -> Any:
-    """What a function with a derivative of its own computes."""
-    return next(value for value in equation.params.values() if isinstance(value, core.ClosedJaxpr)).jaxpr
+def _own_derivative(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+    """A function with a derivative of its own: neither what it computes nor that derivative may couple the examples."""
+    if equation.primitive.name.startswith("custom_vjp"):
+        raise _refuse(equation, "has a backward pass of its own (custom_vjp), which is not followed")
+    primal = _enter(primal_of(equation), states, primal_of(other))
+    program = str(primal_of(equation))
+    if program in _followed.get():  # a derivative that calls the function itself
+        return primal
+    token = _followed.set(_followed.get() | {program})
+    try:
+        tangent = _derivative(equation, states, other)
+    finally:
+        _followed.reset(token)
+    if any(a.axis != b.axis or b.reduced or b.sized for a, b in zip(primal, tangent) if not b.free or b.sized):
+        raise _refuse(equation, "has a derivative of its own (custom_jvp) that couples them")
+    return primal
+
+
+def _derivative(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+    """States of the tangents of a function with a derivative of its own."""
+    moving = [place for place, v in enumerate(equation.invars) if jnp.issubdtype(v.aval.dtype, jnp.inexact)]
+    inputs = [*states, *(states[place] for place in moving)]
+    return _enter(tangent_of(equation, moving), inputs, tangent_of(other, moving))
+
+
+def _check_growth(equation: Any, states: Sequence[State], other: Any, outputs: Sequence[State]) -> None:
+    """No axis but the examples' own may change with their number."""
+    pairs = zip(equation.outvars, other.outvars, outputs)
+    wrong = any(set(grown(mine, theirs)) - {state.axis} for mine, theirs, state in pairs if state.axis is not None)
+    name = equation.primitive.name
+    if name not in ELEMENTWISE and name not in ("concatenate", "sort", "scan", "cond") and name not in CALLS:
+        for place, (mine, theirs, state) in enumerate(zip(equation.invars, other.invars, states)):
+            batch = equation.params["dimension_numbers"][1][place] if name == "dot_general" else ()
+            wrong = wrong or bool(state.free and set(grown(mine, theirs)) - set(batch))
+    if wrong:
+        raise _refuse(equation, "has another axis that is as long as there are examples")
 
 
 def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Where the examples' axis goes."""
     name, params = equation.primitive.name, equation.params
     if name in CALLS:
-        return _follow(_inner(equation), states, _inner(other))
+        return _enter(_inner(equation), states, _inner(other))
     if name.startswith(("custom_jvp_call", "custom_vjp_call")):
-        return _follow(_primal(equation), states, _primal(other))
+        return _own_derivative(equation, states, other)
     if name in ELEMENTWISE:
         return _elementwise(equation, states)
     if name == "dot_general":
@@ -332,9 +397,9 @@ def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
         for s in states[sequences]
     ]
     carried = list(states[carry])
-    body, twin = equation.params["jaxpr"].jaxpr, other.params["jaxpr"].jaxpr
+    body, twin = equation.params["jaxpr"], other.params["jaxpr"]
     for _ in range(len(carried) + 2):
-        outputs = _follow(body, [*states[constants], *carried, *slices], twin)
+        outputs = _enter(body, [*states[constants], *carried, *slices], twin)
         joined = [_join(equation, old, new) for old, new in zip(carried, outputs)]
         if joined == carried:
             stacked = outputs[len(carried) :]
@@ -368,7 +433,7 @@ def _branches(equation: Any, states: Sequence[State], other: Any) -> list[State]
     if not states[0].free:
         raise _refuse(equation, "chooses for the whole batch by what the examples are")
     both = zip(equation.params["branches"], other.params["branches"])
-    results = [_follow(mine.jaxpr, states[1:], theirs.jaxpr) for mine, theirs in both]
+    results = [_enter(mine, states[1:], theirs) for mine, theirs in both]
     if any(s.reduced for result in results for s in result):
         raise _refuse(equation, "sums over the examples inside a branch")
     return [_merge_all(equation, same) for same in zip(*results)]
@@ -412,6 +477,8 @@ def _one_operand(equation: Any, axis: int) -> State | None:
         return State(axis=axis) if out[axis] == shape[axis] and not along else None
     if name.startswith("reduce_window") or name.startswith("cumred") or name.startswith("select_and_"):
         window, strides = params["window_dimensions"], params["window_strides"]
+        if "base_dilation" in params and params["base_dilation"][axis] != 1:
+            return None
         return (
             State(axis=axis)
             if window[axis] == strides[axis] == 1 and tuple(params["padding"][axis]) == (0, 0)

@@ -108,6 +108,11 @@ class Entry:
         """Length of delta[row]."""
         raise NotImplementedError
 
+    @property
+    def layout(self) -> Any:
+        """Which axes of V are which: products of entries add up row by row only if they agree in this."""
+        raise NotImplementedError
+
     def inputs(self, kept: Any) -> Any:
         """h of some examples, from the equation's own input."""
         raise NotImplementedError
@@ -166,6 +171,11 @@ class Dense(Entry):
     def free(self) -> int:
         _, v = self._shapes()
         return math.prod(v[a] for a in self._free()[1])
+
+    @property
+    def layout(self) -> Any:
+        _, _, contracted, batch = self._dimensions()
+        return tuple(contracted), tuple(batch), tuple(self._free()[1])
 
     def inputs(self, kept: Any) -> Any:
         """h, its free axes as rows."""
@@ -231,6 +241,10 @@ class Convolution(Entry):
     @property
     def free(self) -> int:
         return self._kernel[2] // self._groups
+
+    @property
+    def layout(self) -> Any:
+        return tuple(self.equation.params["dimension_numbers"].rhs_spec), self._groups
 
     def inputs(self, kept: Any) -> Any:
         """Patches, one a kernel offset and a position: strided slices of the padded input."""
@@ -323,6 +337,10 @@ class Lookup(Entry):
     def _clamps(self) -> bool:
         """Does an index outside the table mean its last row?"""
         return bool(self.equation.params["mode"] == jax.lax.GatherScatterMode.CLIP)
+
+    @property
+    def layout(self) -> Any:
+        return ()
 
     def inputs(self, kept: Any) -> Any:
         """The indices: (examples, groups, rows)."""

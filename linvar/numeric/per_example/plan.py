@@ -96,6 +96,10 @@ def make_plan(
     )
     jaxpr = flatten(traced, inputs)
     levels = levels_of(jaxpr, inputs)
+    if len(jaxpr.jaxpr.outvars) != 1:
+        raise ValueError(
+            f"loss gives {len(jaxpr.jaxpr.outvars)} arrays for one example: return one scalar, and nothing beside it"
+        )
     (output,) = jaxpr.jaxpr.outvars
     if output.aval.shape != ():
         raise ValueError(f"loss gives an array of shape {output.aval.shape} for one example: return a scalar")
@@ -167,8 +171,12 @@ def _entries_at(
     value: Any, path: tuple[int, ...], loops: tuple[Loop, ...], position: int, equation: Any, depends: Sequence[Level]
 ) -> list[Entry] | None:
     """The entries through which V acts in an equation; None if autodiff must take it as it is."""
+    mixed = any(  # a real parameter and a complex example: autodiff knows how to take the real part
+        jnp.issubdtype(v.aval.dtype, jnp.complexfloating) != jnp.issubdtype(value.aval.dtype, jnp.complexfloating)
+        for v in equation.outvars
+    )
     for kind in KINDS:
-        if kind.accepts(equation, position, depends):
+        if not mixed and kind.accepts(equation, position, depends):
             return [kind(value, path, position, loops, equation)]
     if equation.primitive.name != "scan":
         return None
@@ -282,9 +290,7 @@ def _form(
     if not entries:
         return "direct", "elementwise or small"
     first = entries[0]
-    same = len(values) == 1 and not direct and all(
-        (type(e), e.groups, e.contracted, e.free) == (type(first), first.groups, first.contracted, first.free) for e in entries
-    )  # fmt: skip
+    same = len(values) == 1 and not direct and all(_kind(entry) == _kind(first) for entry in entries)
     if not (alias and same):
         return "materialised", f"{names}; " + ("several values of it" if alias else "through a function of it")
     rows = sum(entry.rows for entry in entries)
@@ -301,6 +307,12 @@ def _form(
     return "materialised", f"{names}, {rows} rows"
 
 
+def _kind(entry: Entry) -> Any:
+    """Entries that agree in this have products that add up row by row."""
+    mapped = tuple(loop.length for loop in entry.loops if loop.mapped)
+    return entry.kind, entry.layout, mapped, entry.groups, entry.contracted, entry.free
+
+
 def _describe(entry: Entry) -> str:
     scans = "".join(f", {'stacked' if loop.mapped else 'repeated'} {loop.length} times" for loop in entry.loops)
     return entry.kind + scans
@@ -315,6 +327,7 @@ def _aliases(jaxpr: core.ClosedJaxpr, count: int) -> set[Any]:
             name == "broadcast_in_dim"
             and math.prod(equation.outvars[0].aval.shape) == math.prod(equation.invars[0].aval.shape)
         )
+        moves = moves and all(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in equation.outvars)
         if moves and any(v in found for v in equation.invars if not isinstance(v, core.Literal)):
             found.update(equation.outvars)
     return found

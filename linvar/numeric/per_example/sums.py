@@ -82,7 +82,10 @@ def batch_sums(
     if plan.constants:
         wide = [c / found.losses.shape[0] for c in found.constants]
         pulled = _pull(plan, leaves, [plan.constant_value(i) for i in range(len(wide))])(wide)
-        mean = [m if p is None else m + p for m, p in zip(mean, pulled)]
+        whole = {
+            leaf for group in plan.groups if group.form == "fallback" for leaf in group.leaves
+        }  # has its penalty already
+        mean = [m if p is None or leaf in whole else m + p for leaf, (m, p) in enumerate(zip(mean, pulled))]
     return BatchSums(
         count, jnp.where(live, found.losses, 0), live, mean, [results[i][1] for i in range(len(leaves))],
         [results[i][2] for i in range(len(leaves))] if wanted.norms else None,
@@ -204,7 +207,8 @@ def _converted_leaves(plan: Plan) -> dict[Any, int]:
     """Values that are a leaf itself, at most in another floating-point type."""
     found = {v: i for i, v in enumerate(plan.parameters)}
     for equation in plan.jaxpr.jaxpr.eqns:
-        if equation.primitive.name == "convert_element_type" and equation.invars[0] in found:
+        real = all(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in equation.outvars)
+        if real and equation.primitive.name == "convert_element_type" and equation.invars[0] in found:
             found[equation.outvars[0]] = found[equation.invars[0]]
     return found
 
