@@ -17,5 +17,5 @@ mean, norm and deviation from the mean need no per-example matrix.
     forms.py        from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
     sums.py         all leaves of one batch
     batches.py      many batches and many devices
-    coupling.py     does a loss of a whole batch couple its examples?
+    coupling.py     does a loss of a whole batch couple its examples? axes.py: where their axis goes; twins.py: does n enter?
 """

@@ -8,10 +8,9 @@ respect this is refused, by name: a wrong refusal costs a rewrite of the loss, a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,78 +18,34 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from linvar.numeric.per_example.axes import (
+    ELEMENTWISE,
+    FREE,
+    REDUCED,
+    CoupledExamplesError,
+    State,
+    concatenated,
+    elementwise,
+    gathered,
+    one_operand,
+    product,
+    refusal,
+    shape_of,
+)  # fmt: skip
 from linvar.numeric.per_example.jaxprs import CALLS, scan_parts
 from linvar.numeric.per_example.twins import differs, grown, primal_of, programs, same_constant, tangent_of
 
-
-class CoupledExamplesError(ValueError):
-    """The loss of a batch has no per-example gradients."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What a value is.
-
-    Attributes:
-        axis: of the examples, or None.
-        reduced: a sum over the examples.
-        even: axes along which a free value is known to be constant.
-        sized: a free value that may change with the number of examples.
-    """
-
-    axis: int | None = None
-    reduced: bool = False
-    even: frozenset[int] = frozenset()
-    sized: bool = False
-
-    @property
-    def free(self) -> bool:
-        """Does no example enter?"""
-        return self.axis is None and not self.reduced
-
-
-FREE, REDUCED = State(), State(reduced=True)
 #: functions with a derivative of their own whose derivative is being followed
 _followed: ContextVar[frozenset[str]] = ContextVar("followed", default=frozenset())
-#: output position p depends on the operands' position p alone
-_NAMES = """
-    abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz conj
-    convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma
-    igammac imag integer_pow is_finite le lgamma log log1p logistic lt max min mul name ne neg nextafter not
-    or polygamma population_count pow real reduce_precision regularized_incomplete_beta rem
-    round rsqrt select_n sharding_constraint shift_left shift_right_arithmetic shift_right_logical sign sin sinh
-    sqrt square stop_gradient sub tan tanh xor
-"""
-ELEMENTWISE = frozenset(_NAMES.split())
 #: linear in the operands that are sums over the examples, if the others are free
 LINEAR = {
     "neg", "convert_element_type", "copy", "reshape", "squeeze", "transpose", "reduce_sum", "broadcast_in_dim",
     "sharding_constraint",
 }  # fmt: skip
-#: axes are named, all other axes are kept apart
-ALONG = {
-    "cumsum": "axis",
-    "cumprod": "axis",
-    "cummax": "axis",
-    "cummin": "axis",
-    "cumlogsumexp": "axis",
-    "sort": "dimension",
-}
 #: values made for every example, longer for more of them
 _MAKERS = frozenset(
     ("broadcast_in_dim", "iota", "random_bits", "random_wrap", "random_unwrap", "random_split", "random_seed")
 )
-REDUCTIONS = {
-    "reduce_sum",
-    "reduce_max",
-    "reduce_min",
-    "reduce_prod",
-    "reduce_and",
-    "reduce_or",
-    "reduce_xor",
-    "argmax",
-    "argmin",
-}
 
 
 def check_uncoupled(
@@ -164,7 +119,7 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[
         elif any(s.reduced for s in states):
             outputs = _after_the_sum(equation, states, other)
         elif any(s.sized for s in states) or differs(equation, other):
-            raise _refuse(equation, "uses a number that depends on the number of examples")
+            raise refusal(equation, "uses a number that depends on the number of examples")
         else:
             outputs = _of_examples(equation, states, other)
             _check_growth(equation, states, other, outputs)
@@ -172,33 +127,18 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[
     return [state(*both) for both in zip(jaxpr.outvars, twin.outvars)]
 
 
-def _shape(v: Any) -> tuple[int, ...]:
-    return tuple(v.aval.shape)
-
-
-def _refuse(equation: Any, why: str) -> CoupledExamplesError:
-    """The operation, where it stands, and what to do."""
-    name = equation.params.get("name", "") if equation.primitive.name in CALLS else ""
-    shapes = ", ".join(str(_shape(v)) for v in equation.invars)
-    what = f"{equation.primitive.name}{f' ({name})' if name else ''} of shapes {shapes}"
-    return CoupledExamplesError(
-        f"loss couples the examples of a batch, so that it has no per-example gradient: {what} {why.rstrip(',')}. "
-        f"Give the loss of ONE example, loss(params, example), or freeze what is computed over the batch"
-    )
-
-
 def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Along which axes the outputs are constant: where an input's such axis goes, followed as if it were the examples'."""
     if equation.primitive.name in CALLS:
         return _enter(_inner(equation), states, _inner(other))
-    even = [{a for a, size in enumerate(_shape(v)) if size == 1} for v in equation.outvars]
+    even = [{a for a, size in enumerate(shape_of(v)) if size == 1} for v in equation.outvars]
     if equation.primitive.name == "broadcast_in_dim":
-        even[0] |= set(range(len(_shape(equation.outvars[0])))) - set(equation.params["broadcast_dimensions"])
+        even[0] |= set(range(len(shape_of(equation.outvars[0])))) - set(equation.params["broadcast_dimensions"])
     elif equation.primitive.name == "iota":
-        even[0] |= set(range(len(_shape(equation.outvars[0])))) - {equation.params["dimension"]}
+        even[0] |= set(range(len(shape_of(equation.outvars[0])))) - {equation.params["dimension"]}
     for place, state in enumerate(states):
         for axis in state.even:
-            if _shape(equation.invars[place])[axis] == 1:
+            if shape_of(equation.invars[place])[axis] == 1:
                 continue
             try:
                 moved = _of_examples(equation, [*states[:place], State(axis=axis), *states[place + 1 :]], other)
@@ -208,7 +148,7 @@ def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
                 found |= {now.axis} if now.axis is not None else now.even
     name = equation.primitive.name
     if name.startswith("custom_vjp"):
-        raise _refuse(equation, "has a backward pass of its own (custom_vjp), which is not followed")
+        raise refusal(equation, "has a backward pass of its own (custom_vjp), which is not followed")
     # what is summed over as many entries as there are examples, cut out by their number, or counted, changes with it
     lengths = [len(grown(a, b)) for a, b in zip(equation.invars, other.invars)]
     inside = sum(lengths) if name == "dot_general" else max(lengths, default=0)
@@ -225,7 +165,7 @@ def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[S
     """Linear in what is summed: still a sum of one term an example."""
     name = equation.primitive.name
     if any(s.axis is not None for s in states):
-        raise _refuse(equation, "brings a sum over the batch together with single examples")
+        raise refusal(equation, "brings a sum over the batch together with single examples")
     reduced = [s.reduced for s in states]
     if name in CALLS:
         return _enter(_inner(equation), states, _inner(other))
@@ -233,7 +173,7 @@ def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[S
     fine = fine or (name == "mul" and sum(reduced) == 1) or (name == "div" and reduced == [True, False])
     fine = fine or (name == "dot_general" and sum(reduced) == 1)
     if not fine or not all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars):
-        raise _refuse(equation, "is not linear in a sum over the batch")
+        raise refusal(equation, "is not linear in a sum over the batch")
     return [REDUCED for _ in equation.outvars]
 
 
@@ -245,7 +185,7 @@ def _inner(equation: Any) -> Any:
 def _own_derivative(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A function with a derivative of its own: neither what it computes nor that derivative may couple the examples."""
     if equation.primitive.name.startswith("custom_vjp"):
-        raise _refuse(equation, "has a backward pass of its own (custom_vjp), which is not followed")
+        raise refusal(equation, "has a backward pass of its own (custom_vjp), which is not followed")
     primal = _enter(primal_of(equation), states, primal_of(other))
     program = str(primal_of(equation))
     if program in _followed.get():  # a derivative that calls the function itself
@@ -256,7 +196,7 @@ def _own_derivative(equation: Any, states: Sequence[State], other: Any) -> list[
     finally:
         _followed.reset(token)
     if any(a.axis != b.axis or b.reduced or b.sized for a, b in zip(primal, tangent) if not b.free or b.sized):
-        raise _refuse(equation, "has a derivative of its own (custom_jvp) that couples them")
+        raise refusal(equation, "has a derivative of its own (custom_jvp) that couples them")
     return primal
 
 
@@ -277,7 +217,7 @@ def _check_growth(equation: Any, states: Sequence[State], other: Any, outputs: S
             batch = equation.params["dimension_numbers"][1][place] if name == "dot_general" else ()
             wrong = wrong or bool(state.free and set(grown(mine, theirs)) - set(batch))
     if wrong:
-        raise _refuse(equation, "has another axis that is as long as there are examples")
+        raise refusal(equation, "has another axis that is as long as there are examples")
 
 
 def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[State]:
@@ -288,110 +228,38 @@ def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[Sta
     if name.startswith(("custom_jvp_call", "custom_vjp_call")):
         return _own_derivative(equation, states, other)
     if name in ELEMENTWISE:
-        return _elementwise(equation, states)
+        return elementwise(equation, states)
     if name == "dot_general":
-        return [_product(equation, states)]
+        return [product(equation, states)]
     if name == "conv_general_dilated":
         spec = params["dimension_numbers"]
         if states[0].axis == spec.lhs_spec[0] and states[1].free and params["batch_group_count"] == 1:
             return [State(axis=spec.out_spec[0])]
-        raise _refuse(equation, "convolves along the examples or with a kernel made of them")
+        raise refusal(equation, "convolves along the examples or with a kernel made of them")
     if name == "concatenate":
-        return _concatenated(equation, states)
+        return concatenated(equation, states)
     if name == "gather":
-        return [_gathered(equation, states)]
+        return [gathered(equation, states)]
     if name == "scan":
         return _scanned(equation, states, other)
     if name == "cond":
         return _branches(equation, states, other)
     axis = states[0].axis
-    alone = all(s.free and (_shape(v) == () or axis in s.even) for s, v in zip(states[1:], equation.invars[1:]))
+    alone = all(s.free and (shape_of(v) == () or axis in s.even) for s, v in zip(states[1:], equation.invars[1:]))
     if axis is not None and (alone or (name == "sort" and len({s.axis for s in states}) == 1)):
-        moved = _one_operand(equation, axis)
+        moved = one_operand(equation, axis)
         if moved is not None:
             return [moved] * len(equation.outvars)
-    raise _refuse(equation, "is not known to keep the examples apart")
-
-
-def _elementwise(equation: Any, states: Sequence[State]) -> list[State]:
-    """All operands that have the examples have them on one axis, the others do not tell positions apart."""
-    (axis, *more) = {s.axis for s in states if s.axis is not None}
-    if more:
-        raise _refuse(equation, f"combines examples along axes {axis} and {more[0]}")
-    for v, s in zip(equation.invars, states):
-        if s.free and _shape(v) != () and axis not in s.even and _shape(v)[axis] != 1:
-            raise _refuse(equation, "combines the examples with values that differ between their positions (a random draw "
-                                    "for the whole batch, or weights by position),")  # fmt: skip
-    return [State(axis=axis) for _ in equation.outvars]
-
-
-def _product(equation: Any, states: Sequence[State]) -> State:
-    """The examples' axis as a free or a batch axis."""
-    (contracted, batch) = equation.params["dimension_numbers"]
-    for side in (0, 1):
-        if states[side].axis is not None and states[side].axis in contracted[side]:
-            raise _refuse(equation, "sums over the examples times something else")
-    sides = [side for side in (0, 1) if states[side].axis is not None]
-    if len(sides) == 2:
-        places = [batch[side].index(states[side].axis) if states[side].axis in batch[side] else None for side in sides]
-        if places[0] is None or places[0] != places[1]:
-            raise _refuse(equation, "multiplies every example with every other")
-        return State(axis=places[0])
-    (side,) = sides
-    axis = states[side].axis
-    assert axis is not None
-    if axis in batch[side]:
-        place = batch[side].index(axis)
-        if batch[1 - side][place] not in states[1 - side].even:
-            raise _refuse(equation, "combines the examples with values that differ between their positions,")
-        return State(axis=place)
-    shapes = [_shape(v) for v in equation.invars]
-    rest = [[a for a in range(len(shapes[i])) if a not in contracted[i] and a not in batch[i]] for i in (0, 1)]
-    return State(axis=len(batch[0]) + (len(rest[0]) if side == 1 else 0) + rest[side].index(axis))
-
-
-def _concatenated(equation: Any, states: Sequence[State]) -> list[State]:
-    """Along another axis."""
-    (axis, *more) = {s.axis for s in states if s.axis is not None}
-    uneven = [s for s in states if s.free and axis not in s.even]
-    if more or uneven or equation.params["dimension"] == axis:
-        raise _refuse(equation, "joins examples with other examples or with values that differ between positions")
-    return [State(axis=axis)]
-
-
-def _gathered(equation: Any, states: Sequence[State]) -> State:
-    """A table of parameters looked up by examples, or each example looked up by itself."""
-    numbers = equation.params["dimension_numbers"]
-    table, indices = states[0], states[1]
-    rank = len(_shape(equation.outvars[0]))
-    places = [a for a in range(rank) if a not in numbers.offset_dims]  # output axes of the indices' axes, in order
-    if table.free and indices.axis is not None and indices.axis != len(_shape(equation.invars[1])) - 1:
-        batching = list(numbers.start_indices_batching_dims)
-        if indices.axis not in batching:
-            return State(axis=places[indices.axis])
-        if numbers.operand_batching_dims[batching.index(indices.axis)] in table.even:
-            return State(axis=places[indices.axis])
-    if table.axis is not None and table.axis in numbers.operand_batching_dims:
-        own = numbers.start_indices_batching_dims[numbers.operand_batching_dims.index(table.axis)]
-        if indices.axis == own or (indices.free and own in indices.even):
-            return State(axis=places[own])
-    if table.axis is None:
-        raise _refuse(equation, "looks up parameters by what differs between positions")
-    whole = equation.params["slice_sizes"][table.axis] == _shape(equation.invars[0])[table.axis]
-    if whole and indices.free and table.axis not in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims):
-        gone = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
-        kept = [a for a in range(len(_shape(equation.invars[0]))) if a not in gone]
-        return State(axis=numbers.offset_dims[kept.index(table.axis)])
-    raise _refuse(equation, "looks up one example by another")
+    raise refusal(equation, "is not known to keep the examples apart")
 
 
 def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A loop over another axis; what is carried is followed until it does not change."""
     constants, carry, sequences = scan_parts(equation)
     if any(s.axis == 0 for s in states[sequences]):
-        raise _refuse(equation, "loops over the examples")
+        raise refusal(equation, "loops over the examples")
     if equation.params["length"] != other.params["length"]:
-        raise _refuse(equation, "loops as often as there are examples")
+        raise refusal(equation, "loops as often as there are examples")
     slices = [
         State(axis=s.axis - 1) if s.axis is not None else State(even=frozenset(a - 1 for a in s.even if a))
         for s in states[sequences]
@@ -408,34 +276,34 @@ def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
                 *(State(axis=s.axis + 1) if s.axis is not None else replace(s, even=frozenset()) for s in stacked),
             ]
         carried = joined
-    raise _refuse(equation, "carries something that does not settle")
+    raise refusal(equation, "carries something that does not settle")
 
 
 def _join(equation: Any, old: State, new: State) -> State:
     """What is carried, before and after an iteration."""
     if old.reduced or new.reduced:
-        raise _refuse(equation, "sums over the examples inside a loop")
+        raise refusal(equation, "sums over the examples inside a loop")
     if old.axis is not None and new.axis is not None and old.axis != new.axis:
-        raise _refuse(equation, "moves the examples' axis inside a loop")
+        raise refusal(equation, "moves the examples' axis inside a loop")
     if old.free and new.free:
         return State(even=old.even & new.even, sized=old.sized or new.sized)
     if old.sized or new.sized:
-        raise _refuse(equation, "uses a number that depends on the number of examples")
+        raise refusal(equation, "uses a number that depends on the number of examples")
     axis = old.axis if old.axis is not None else new.axis
     other = new if old.axis is not None else old
     if other.free and axis not in other.even:
-        raise _refuse(equation, "carries values that differ between the examples' positions")
+        raise refusal(equation, "carries values that differ between the examples' positions")
     return State(axis=axis)
 
 
 def _branches(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A choice that no example makes."""
     if not states[0].free:
-        raise _refuse(equation, "chooses for the whole batch by what the examples are")
+        raise refusal(equation, "chooses for the whole batch by what the examples are")
     both = zip(equation.params["branches"], other.params["branches"])
     results = [_enter(mine, states[1:], theirs) for mine, theirs in both]
     if any(s.reduced for result in results for s in result):
-        raise _refuse(equation, "sums over the examples inside a branch")
+        raise refusal(equation, "sums over the examples inside a branch")
     return [_merge_all(equation, same) for same in zip(*results)]
 
 
@@ -444,53 +312,3 @@ def _merge_all(equation: Any, states: Sequence[State]) -> State:
     for s in rest:
         first = _join(equation, first, s)
     return first
-
-
-def _one_operand(equation: Any, axis: int) -> State | None:
-    """The examples' axis after an operation on one array; None if it does not keep them apart."""
-    name, params, shape = equation.primitive.name, equation.params, _shape(equation.invars[0])
-    if name in REDUCTIONS:
-        axes = [int(a) for a in params["axes"]]
-        if axis in axes:
-            if name != "reduce_sum":
-                raise _refuse(equation, "looks at all examples together")
-            return REDUCED
-        return State(axis=axis - sum(a < axis for a in axes))
-    if name == "broadcast_in_dim":
-        return State(axis=params["broadcast_dimensions"][axis])
-    if name == "transpose":
-        return State(axis=params["permutation"].index(axis))
-    if name == "squeeze":
-        gone = params["dimensions"]
-        return None if axis in gone else State(axis=axis - sum(a < axis for a in gone))
-    if name == "reshape":
-        return _reshaped(shape, _shape(equation.outvars[0]), axis)
-    if name in ALONG:
-        return None if params[ALONG[name]] == axis else State(axis=axis)
-    if name == "rev":
-        return None if axis in params["dimensions"] else State(axis=axis)
-    if name == "pad":
-        return State(axis=axis) if tuple(params["padding_config"][axis]) == (0, 0, 0) else None
-    if name in ("slice", "dynamic_slice", "split", "top_k"):
-        out = _shape(equation.outvars[0])
-        along = name == "top_k" and axis == params.get("axis", len(shape) - 1)
-        return State(axis=axis) if out[axis] == shape[axis] and not along else None
-    if name.startswith("reduce_window") or name.startswith("cumred") or name.startswith("select_and_"):
-        window, strides = params["window_dimensions"], params["window_strides"]
-        if "base_dilation" in params and params["base_dilation"][axis] != 1:
-            return None
-        return (
-            State(axis=axis)
-            if window[axis] == strides[axis] == 1 and tuple(params["padding"][axis]) == (0, 0)
-            else None
-        )
-    return None
-
-
-def _reshaped(old: tuple[int, ...], new: tuple[int, ...], axis: int) -> State | None:
-    """The same axis, if as many numbers stand before it."""
-    before = math.prod(old[:axis])
-    for place, size in enumerate(new):
-        if size == old[axis] and math.prod(new[:place]) == before:
-            return State(axis=place)
-    return None
