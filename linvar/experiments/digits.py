@@ -43,7 +43,7 @@ def build(kind: str, request: Request) -> Study:
     """Settings and curves; the network and the images are made when a cell needs them."""
     images = request.option("images", "digits")
     optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
-    rate = float(request.option("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.01))
+    rate = request.number("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.01)
     pixels, labels = load_images(images)
     small = kind == "mlp"
     runs = request.pick(8, 512 if small else 96, 1024 if small else 128)
@@ -79,14 +79,13 @@ def _task(
     rngs = nnx.Rngs(seed)
     side = pixels.shape[1]
     network: Any
+    flatten = partial(jnp.reshape, shape=(-1,))
     if kind == "mlp":
-        flatten = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
         network = nnx.Sequential(
             flatten, nnx.Linear(side * side, 32, rngs=rngs), nnx.relu, nnx.Linear(32, 10, rngs=rngs)
         )
     else:
         pool = partial(nnx.avg_pool, window_shape=(2, 2), strides=(2, 2))
-        flatten = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
         network = nnx.Sequential(
             nnx.Conv(1, 8, (3, 3), rngs=rngs), nnx.relu, pool, nnx.Conv(8, 16, (3, 3), rngs=rngs), nnx.relu, pool, flatten,
             nnx.Linear(16 * (side // 4) ** 2, 10, rngs=rngs),
@@ -103,8 +102,5 @@ def _task(
     )
 
 
-MLP = Experiment(
-    "digits-mlp",
-    partial(build, "mlp"),
-)
+MLP = Experiment("digits-mlp", partial(build, "mlp"))
 CONVOLUTION = Experiment("digits-conv", partial(build, "convolution"))

@@ -47,6 +47,17 @@ class Request:
         value = self.options.get(name)
         return default if value is None else value
 
+    def number(self, name: str, default: float) -> float:
+        """An option that is a number > 0."""
+        value = self.option(name, default)
+        try:
+            found = float(value)
+        except ValueError:
+            found = 0.0
+        if not 0 < found < float("inf"):
+            raise ValueError(f"{name}={value!r} is no number > 0: write one like 0.1")
+        return found
+
 
 @dataclass(frozen=True)
 class Conclusion:

@@ -12,7 +12,7 @@ TWO = ([[["1", "0"], ["1/2", "1"]], [["1", "1/2"], ["0", "1"]]], [["1", "0"], ["
 THREE = ([[["1"], ["1/2"]], [["1", "0"], ["1/2", "1"]], [["1", "1/2"]]], [["2"]])
 
 
-def build(name: str, weights: Any, teacher: Any, largest_step: int, request: Request) -> Study:
+def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> Study:
     """Exact curves up to the largest t whose derivation takes seconds; the runs go further."""
     from linvar.laws import Gaussian
     from linvar.problem import Problem
@@ -73,8 +73,8 @@ def _task(problem: Any) -> Any:
     return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate), moments.draw)
 
 
-TWO_LAYERS = Experiment("two-layers", partial(build, "two-layers", *TWO, 2))
+TWO_LAYERS = Experiment("two-layers", partial(build, *TWO, 2))
 THREE_LAYERS = Experiment(
     "three-layers",
-    partial(build, "three-layers", *THREE, 1),
+    partial(build, *THREE, 1),
 )

@@ -73,7 +73,7 @@ def tokens(texts: list[str]) -> Any:
 def build(request: Request) -> Study:
     """Settings and curves."""
     optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
-    rate = float(request.option("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.003))
+    rate = request.number("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.003)
     count, width = request.pick(200, 1000, 4000), request.pick(8, 16, 32)
     batch_sizes = request.pick((4, 16), (4, 16, 64), (1, 4, 16, 64, 256))
     steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))

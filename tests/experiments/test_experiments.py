@@ -122,6 +122,8 @@ def test_what_is_wrong_is_named(tmp_path):
         run_experiment("digits-mlp", size="tiny", optimizer="best", directory=tmp_path / "a")
     with pytest.raises(ValueError, match="images='cats' is unknown"):
         run_experiment("digits-mlp", size="tiny", images="cats", directory=tmp_path / "b")
+    with pytest.raises(ValueError, match="learning_rate='x' is no number > 0"):
+        run_experiment("digits-mlp", size="tiny", learning_rate="x", directory=tmp_path / "d")
     with pytest.raises(ValueError, match="which are for plain SGD"):
         run_experiment("diabetes", size="tiny", optimizer="adam", directory=tmp_path / "c")
     (tmp_path / "file").write_text("")
