@@ -35,6 +35,7 @@ class Curves:
         settings: JSON: what the task depends on.
         exact: t -> {quantity: BatchPolynomial} where exact curves exist ("variance", "second_moment", "train_loss").
         lanes: runs at a time.
+        constant: batches without replacement from a data set, whose variance has a constant term in 1/b.
     """
 
     title: str
@@ -46,7 +47,7 @@ class Curves:
     settings: dict[str, Any]
     exact: Callable[[int], dict[str, Any]] | None = None
     lanes: int = 16
-    finite: int | None = None
+    constant: bool = False
 
 
 def study(curves: Curves, request: Request) -> Study:
@@ -115,7 +116,7 @@ def _powers(curves: Curves, curve: Reader, exact: Mapping[int, Any]) -> Lines:
     """Which powers of 1/b?"""
     lines, results = [], {}
     for t in curves.steps:
-        fit = powers(curve(t, "variance"), constant=curves.finite is not None)
+        fit = powers(curve(t, "variance"), constant=curves.constant)
         results[str(t)] = fit.to_dict()
         text = f"Powers of 1/b at t = {t}: {fit}"
         polynomial = exact.get(t, {}).get("variance")

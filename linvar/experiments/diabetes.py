@@ -17,19 +17,15 @@ def build(request: Request) -> Study:
 
     path = request.option("table", None)
     table: Table = diabetes_table() if path is None else read_table(path, request.option("target", None))
-    if request.option("optimizer", "sgd") != "sgd" or request.option("schedule", "constant") != "constant":
-        raise ValueError(
-            "optimizer and schedule: this experiment has exact curves, which are for plain SGD at a constant rate"
-        )
     train, test = table.split(request.seed)
     n = len(train[1])
     sizes = [b for b in request.pick((2, 16), (1, 4, 16, 64, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256)) if b < n]
     steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))
-    rate = Rational(str(request.option("learning_rate", "1/20")))
+    rate = request.fraction("learning_rate", "1/20")
     curves = Curves(
         title=f"Linear regression on {table.name}, {n} training rows, without replacement",
         task=lambda: _task(train, test, float(rate)), batch_sizes=sizes, steps=steps,
-        runs=request.pick(64, 4096, 16_384), dtype="float64", lanes=256, finite=n, exact=_Exact(train, rate),
+        runs=request.pick(64, 4096, 16_384), dtype="float64", lanes=256, constant=True, exact=_Exact(train, rate),
         settings={"table": table.name, "sha256": table.checksum, "rows": n, "test_rows": len(test[1]), "inputs": table.columns,
                   "target": table.target, "decimals": DECIMALS, "learning_rate": str(rate), "sampling": "without_replacement"},
     )  # fmt: skip
@@ -68,4 +64,4 @@ def _task(train: Any, test: Any, rate: float) -> Any:
     return Task(loss, weights, rows_of(data, replacement=False), data, held, make_optimizer("sgd", rate))
 
 
-EXPERIMENT = Experiment("diabetes", build)
+EXPERIMENT = Experiment("diabetes", build, ("table", "target", "learning_rate"))

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from linvar.atomic import write_atomically
+from linvar.exact import Rational
 from linvar.numeric.progress import Report, reporting
 
 SIZES = ("tiny", "default", "full")
@@ -58,6 +60,13 @@ class Request:
             raise ValueError(f"{name}={value!r} is no number > 0: write one like 0.1")
         return found
 
+    def fraction(self, name: str, default: str) -> Rational:
+        """An option that is a fraction > 0, where exact curves depend on it; a decimal is the fraction it writes."""
+        value = str(self.option(name, default))
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,9}|/[1-9]\d{0,8})?", value) or Rational(value) == 0:
+            raise ValueError(f"{name}={value!r} is no fraction > 0: write one like 1/20 or 0.05")
+        return Rational(value)
+
 
 @dataclass(frozen=True)
 class Conclusion:
@@ -91,10 +100,11 @@ class Study:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A name, and how to fill in the sizes."""
+    """A name, how to fill in the sizes, and the options that mean something to it."""
 
     name: str
     build: Callable[[Request], Study]
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,10 @@ def run_study(
     """
     if request.size not in SIZES:
         raise ValueError(f"size={request.size!r} is unknown: write 'tiny', 'default' or 'full'")
+    for option, value in request.options.items():
+        if option not in experiment.options:
+            takes = f"it takes {', '.join(experiment.options)}" if experiment.options else "it takes none"
+            raise ValueError(f"{option}={value!r} is no option of {experiment.name}: {takes}")
     study = experiment.build(request)
     settings = {
         **_machine(),

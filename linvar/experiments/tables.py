@@ -71,7 +71,12 @@ def read_table(path: str | Path, target: str | None = None) -> Table:
         ValueError: a field is not a number, a row has another length, too few rows, a column that does not vary, an unknown
             target; the message has the line and the column.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise type(error)(
+            f"cannot read the table {str(path)!r}: {error.strerror}: give the path of a CSV file"
+        ) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -17,18 +17,14 @@ def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> St
     from linvar.laws import Gaussian
     from linvar.problem import Problem
 
-    if request.option("optimizer", "sgd") != "sgd" or request.option("schedule", "constant") != "constant":
-        raise ValueError(
-            "optimizer and schedule: this experiment has exact curves, which are for plain SGD at a constant rate"
-        )
-    rate = str(request.option("learning_rate", "1/20"))
+    rate = request.fraction("learning_rate", "1/20")
     problem = Problem(weights, Gaussian(teacher), rate, 0)
     curves = Curves(
         title=f"{problem.depth} linear layers, widths {'-'.join(map(str, problem.widths))}, Gaussian inputs",
         task=partial(_task, problem), batch_sizes=request.pick((4, 16), (4, 8, 16, 32, 64, 128), (4, 8, 16, 32, 64, 128, 256)),
         steps=request.pick((0, 1), (0, 1, 2, 4, 8), (0, 1, 2, 4, 8, 16, 32)), runs=request.pick(64, 20_000, 100_000),
         dtype="float64", exact=partial(_exact, problem, largest_step), lanes=1024,
-        settings={"weights": weights, "teacher": teacher, "learning_rate": rate, "sampling": "iid"},
+        settings={"weights": weights, "teacher": teacher, "learning_rate": str(rate), "sampling": "iid"},
     )  # fmt: skip
     return study(curves, request)
 
@@ -73,8 +69,5 @@ def _task(problem: Any) -> Any:
     return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate), moments.draw)
 
 
-TWO_LAYERS = Experiment("two-layers", partial(build, *TWO, 2))
-THREE_LAYERS = Experiment(
-    "three-layers",
-    partial(build, *THREE, 1),
-)
+TWO_LAYERS = Experiment("two-layers", partial(build, *TWO, 2), ("learning_rate",))
+THREE_LAYERS = Experiment("three-layers", partial(build, *THREE, 1), ("learning_rate",))

@@ -73,7 +73,7 @@ def tokens(texts: list[str]) -> Any:
 def build(request: Request) -> Study:
     """Settings and curves."""
     optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
-    rate = request.number("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.003)
+    rate = request.number("learning_rate", 0.03 if optimizer in ("sgd", "weight-decay") else 0.003)
     count, width = request.pick(200, 1000, 4000), request.pick(8, 16, 32)
     batch_sizes = request.pick((4, 16), (4, 16, 64), (1, 4, 16, 64, 256))
     steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))
@@ -82,7 +82,7 @@ def build(request: Request) -> Study:
     curves = Curves(
         title=f"A transformer encoder of width {width} on {count:,} generated sentences, {optimizer}, rate {rate:g} ({schedule})",
         task=task, batch_sizes=batch_sizes, steps=steps, runs=request.pick(8, 96, 128), dtype="float32", lanes=8,
-        finite=count * 4 // 5,
+        constant=True,
         settings={"text": "generated", "sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(), "sentences": count,
                   "words": len(WORDS), "length": LENGTH, "width": width, "optimizer": optimizer, "schedule": schedule,
                   "learning_rate": rate, "sampling": "without_replacement"},
@@ -142,4 +142,4 @@ def _task(
     )
 
 
-EXPERIMENT = Experiment("text", build)
+EXPERIMENT = Experiment("text", build, ("optimizer", "schedule", "learning_rate"))

@@ -19,12 +19,14 @@ from linvar.experiments.runner import Conclusion, Experiment, Request, Study, ru
 from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "digits-conv" else n for n in NAMES])
-def test_an_experiment_end_to_end(name, tmp_path):
+CASES = [pytest.param(n, {}, marks=pytest.mark.slow) if n == "digits-conv" else (n, {}) for n in NAMES]
+
+
+@pytest.mark.parametrize(("name", "options"), [*CASES, ("digits-mlp", {"images": "mnist"})])
+def test_an_experiment_end_to_end(name, options, tmp_path):
     seen = []
-    result = run_experiment(
-        name, size="tiny", directory=tmp_path, progress=lambda done, total: seen.append((done, total))
-    )
+    progress = lambda done, total: seen.append((done, total))  # noqa: E731
+    result = run_experiment(name, size="tiny", directory=tmp_path, progress=progress, **options)
     assert seen[0] == (0, 2) and seen[-1] == (2, 2) and result.cells_found == 0
     kept = json.loads(result.file.read_text())
     assert kept["summary"] == result.summary and kept["results"] == result.results
@@ -36,7 +38,7 @@ def test_an_experiment_end_to_end(name, tmp_path):
             assert np.isfinite(value) and error >= 0
     agreement = kept["results"].get("exact", {"agree": kept["results"].get("agree", True)})
     assert agreement["agree"]
-    again = run_experiment(name, size="tiny", directory=tmp_path)
+    again = run_experiment(name, size="tiny", directory=tmp_path, **options)
     assert again.cells_found == 2 and again.summary == result.summary and json.loads(result.file.read_text()) == kept
 
 
@@ -114,8 +116,16 @@ def test_a_part_of_another_run_is_refused(tmp_path, request_):
 def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(ValueError, match="name='nothing' is no experiment: write one of diabetes"):
         get_experiment("nothing")
-    with pytest.raises(ValueError, match="option 'colour' is unknown"):
+    with pytest.raises(ValueError, match="colour='red' is no option of rising: it takes none"):
         run_experiment("rising", colour="red")
+    with pytest.raises(
+        ValueError, match="optimizer='adam' is no option of diabetes: it takes table, target, learning_rate"
+    ):
+        run_experiment("diabetes", optimizer="adam", directory=tmp_path / "c")
+    for name in ("two-layers", "diabetes"):
+        for rate in ("fast", "-1/2", "0", "1/0", "inf", "1e-2"):
+            with pytest.raises(ValueError, match=f"learning_rate='{rate}' is no fraction > 0: write one like 1/20"):
+                run_experiment(name, learning_rate=rate, directory=tmp_path / "c")
     with pytest.raises(ValueError, match="size='big' is unknown"):
         run_experiment("rising", size="big")
     with pytest.raises(ValueError, match="optimizer='best' is unknown: write one of sgd, momentum"):
@@ -124,8 +134,6 @@ def test_what_is_wrong_is_named(tmp_path):
         run_experiment("digits-mlp", size="tiny", images="cats", directory=tmp_path / "b")
     with pytest.raises(ValueError, match="learning_rate='x' is no number > 0"):
         run_experiment("digits-mlp", size="tiny", learning_rate="x", directory=tmp_path / "d")
-    with pytest.raises(ValueError, match="which are for plain SGD"):
-        run_experiment("diabetes", size="tiny", optimizer="adam", directory=tmp_path / "c")
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot make the directory"):
         run_study(quick()[0], Request(), tmp_path / "file" / "below")

@@ -61,7 +61,9 @@ def test_wrong_targets_and_files(tmp_path):
         read_table(path, "z")
     with pytest.raises(ValueError, match="target='a' is more than one column"):
         read_table(path, "a")
-    with pytest.raises(OSError):
+    with pytest.raises(
+        FileNotFoundError, match="cannot read the table .*missing.csv': No such file or directory: give the"
+    ):
         read_table(tmp_path / "missing.csv")
     path.write_bytes(b"\xff\xfe1,2")
     with pytest.raises(ValueError, match="not UTF-8"):
