@@ -138,8 +138,8 @@ def flint_peer() -> Callable[[], Any]:
 
     def run() -> int:
         road = Expansion(problem)
-        last = LastStep(road.weights, problem.law, road.ring)
-        return len(sum((squared_norm(gradient) for gradient in last.mean_gradients()), road.ring.zero))
+        last = LastStep(road.state, problem, road.ring)
+        return len(sum((squared_norm(gradient) for gradient in last.means()), road.ring.zero))
 
     return run
 

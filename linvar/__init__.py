@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from linvar.symbolic.regression_moments import RegressionMoments as RegressionMoments
     from linvar.symbolic.size import DerivationTooLargeError as DerivationTooLargeError
     from linvar.symbolic.variance import expected_loss as expected_loss
+    from linvar.symbolic.variance import expected_weights as expected_weights
     from linvar.symbolic.variance import gradient_variance as gradient_variance
     from linvar.symbolic.variance import second_moment as second_moment
     from linvar.symbolic.variance import squared_mean as squared_mean
+    from linvar.symbolic.variance import weight_covariance as weight_covariance
     from linvar.symbolic.words import wishart_moment as wishart_moment
     from linvar.verification import Report as Report
     from linvar.verification import verify as verify
@@ -55,9 +57,11 @@ _HOMES = {
     "RegressionMoments": "linvar.symbolic.regression_moments",
     "DerivationTooLargeError": "linvar.symbolic.size",
     "expected_loss": "linvar.symbolic.variance",
+    "expected_weights": "linvar.symbolic.variance",
     "gradient_variance": "linvar.symbolic.variance",
     "second_moment": "linvar.symbolic.variance",
     "squared_mean": "linvar.symbolic.variance",
+    "weight_covariance": "linvar.symbolic.variance",
     "wishart_moment": "linvar.symbolic.words",
     "Report": "linvar.verification",
     "verify": "linvar.verification",

@@ -30,6 +30,10 @@ class Problem:
         step: t >= 0, the number of updates made before the gradient is measured.
         sampling: "iid" (batches drawn with replacement), or "without_replacement" (a Dataset: each batch is a
             uniformly random subset of b of the n examples).
+        momentum: of every step, in the conventions of optax: M' = G + momentum M with M = 0 at the start, and
+            W' = W - learning_rate * M'. 0 is plain SGD.
+        nesterov: W' = W - learning_rate * (G + momentum M') in its place.
+        weight_decay: adds weight_decay * W to each batch gradient, before the momentum.
 
     Raises:
         TypeError: a float or something that is no number; a law of the wrong type.
@@ -44,6 +48,9 @@ class Problem:
     learning_rate: Exact | Vector
     step: int
     sampling: str
+    momentum: Exact
+    nesterov: bool
+    weight_decay: Exact
 
     def __init__(
         self,
@@ -52,6 +59,10 @@ class Problem:
         learning_rate: Any = 0,
         step: int = 0,
         sampling: str = "iid",
+        *,
+        momentum: Any = 0,
+        nesterov: bool = False,
+        weight_decay: Any = 0,
     ) -> None:
         matrices = _layers(weights)
         if not isinstance(law, (Gaussian, Dataset)):
@@ -72,17 +83,39 @@ class Problem:
                 f"sampling='without_replacement' needs a finite data set, and law is of type {type(law).__name__}: "
                 f"use law=linvar.Dataset(inputs, targets) or sampling='iid'"
             )
-        rate = _learning_rate(learning_rate, step)
-        for name, value in zip(
-            ("weights", "law", "learning_rate", "step", "sampling"), (matrices, law, rate, step, sampling)
-        ):
+        if not isinstance(nesterov, bool):
+            raise TypeError(f"nesterov={nesterov!r} is of type {type(nesterov).__name__}: write True or False")
+        velocity = exact(momentum, "momentum")
+        if nesterov and velocity == 0:
+            raise ValueError("nesterov=True needs momentum=, a number other than 0: give one, or leave nesterov out")
+        values = {
+            "weights": matrices, "law": law, "learning_rate": _learning_rate(learning_rate, step), "step": step,
+            "sampling": sampling, "momentum": velocity, "nesterov": nesterov,
+            "weight_decay": exact(weight_decay, "weight_decay"),
+        }  # fmt: skip
+        for name, value in values.items():
             object.__setattr__(self, name, value)
         self.symbols  # noqa: B018  two symbols of one name are refused here, not in a derivation
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.widths))
         rate = show(self.learning_rate).strip('"')
-        return f"Problem(widths {widths}, {self.law!r}, learning_rate={rate}, step={self.step}, sampling={self.sampling!r})"
+        further = "".join(
+            f", {name}={show(value)}"
+            for name, value in (
+                ("momentum", self.momentum),
+                ("nesterov", self.nesterov),
+                ("weight_decay", self.weight_decay),
+            )
+            if value
+        )
+        start = f"Problem(widths {widths}, {self.law!r}, learning_rate={rate}, step={self.step}"
+        return f"{start}, sampling={self.sampling!r}{further})"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the update is plain SGD: no momentum, no weight decay."""
+        return self.momentum == 0 and self.weight_decay == 0
 
     @property
     def depth(self) -> int:
@@ -108,7 +141,8 @@ class Problem:
     def symbols(self) -> tuple[Any, ...]:
         """The SymPy symbols that occur anywhere, sorted by name; empty for a numeric problem."""
         entries = [entry for matrix in self.weights for row in matrix for entry in row]
-        return free_symbols([*entries, *self.distinct_learning_rates, *self.law.symbols])
+        further = (*self.distinct_learning_rates, self.momentum, self.weight_decay)
+        return free_symbols([*entries, *further, *self.law.symbols])
 
     @property
     def dataset_size(self) -> int | None:
@@ -151,6 +185,9 @@ class Problem:
         targets: Any = None,
         teacher: Any = None,
         decimals: int = 4,
+        momentum: Any = 0,
+        nesterov: bool = False,
+        weight_decay: Any = 0,
     ) -> Problem:
         """A Problem from floating-point arrays, every float rounded to ``decimals`` digits (``linvar.rationalize``).
 
@@ -171,8 +208,12 @@ class Problem:
         elif teacher is not None:
             law = Gaussian(rationalize(teacher, decimals))
         assert law is not None
-        rate = learning_rate if isinstance(learning_rate, str) else rationalize(learning_rate, decimals)
-        return cls([rationalize(matrix, decimals) for matrix in weights], law, rate, step, sampling)
+        rate, velocity, decay = (
+            value if isinstance(value, str) else rationalize(value, decimals)
+            for value in (learning_rate, momentum, weight_decay)
+        )
+        matrices = [rationalize(matrix, decimals) for matrix in weights]
+        return cls(matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay)
 
     def save(self, path: Any) -> None:
         """Write the problem as a JSON problem file (atomically: the old file stays if writing fails)."""

@@ -122,23 +122,43 @@ def batch_gradient(weights: Network, batch: Sequence[Example], known: dict[Examp
     return combine([(Fraction(1, len(batch)), known[example]) for example in batch])
 
 
-def sum_over_batches(problem: Any, batches: Callable[[int], list[Batch]], population: list[Batch]) -> Moments:
+def optax_step(
+    problem: Any, weights: Network, momenta: Network, gradient: Network, rate: Fraction
+) -> tuple[Network, Network]:
+    """Weights and momenta after one step of optax.chain(add_decayed_weights, sgd(rate, momentum, nesterov))."""
+    mu, decay = Fraction(problem.momentum), Fraction(problem.weight_decay)
+    decayed = combine([(Fraction(1), gradient), (decay, weights)])
+    trace = combine([(Fraction(1), decayed), (mu, momenta)])
+    direction = combine([(Fraction(1), decayed), (mu, trace)]) if problem.nesterov else trace
+    return combine([(Fraction(1), weights), (-rate, direction)]), trace
+
+
+def sum_over_batches(
+    problem: Any, batches: Callable[[int], list[Batch]], population: list[Batch], of: str = "gradient"
+) -> Moments:
     """Sum over every sequence of batches: ``batches(s)`` are those of step s, ``population`` the single examples."""
-    state: dict[Network, Fraction] = {tuple(map(fractions, problem.weights)): Fraction(1)}
+    start = tuple(map(fractions, problem.weights))
+    rest = combine([(Fraction(0), start)])
+    state: dict[tuple[Network, Network], Fraction] = {(start, rest): Fraction(1)}
     for s in range(problem.step):
         rate = Fraction(problem.learning_rates[s])
-        after: dict[Network, Fraction] = defaultdict(Fraction)
-        for weights, probability in state.items():
+        after: dict[tuple[Network, Network], Fraction] = defaultdict(Fraction)
+        for (weights, momenta), probability in state.items():
             known: dict[Example, Network] = {}
             for batch, chance in batches(s):
                 gradient = batch_gradient(weights, batch, known)
-                after[combine([(Fraction(1), weights), (-rate, gradient)])] += probability * chance
+                moved, trace = optax_step(problem, weights, momenta, gradient, rate)
+                after[moved, trace if problem.momentum else rest] += probability * chance
         state = after
     last, depth = batches(problem.step), len(problem.weights)
     second, means, loss = [Fraction(0)] * depth, [], Fraction(0)
-    for weights, probability in state.items():
+    for (weights, momenta), probability in state.items():
         known = {}
         gradients = [(probability * chance, batch_gradient(weights, batch, known)) for batch, chance in last]
+        if of == "update":
+            rate, back = Fraction(problem.learning_rate), (Fraction(-1), weights)
+            moved_by = [(c, optax_step(problem, weights, momenta, gradient, rate)[0]) for c, gradient in gradients]
+            gradients = [(c, combine([(Fraction(1), moved), back])) for c, moved in moved_by]
         means.append((Fraction(1), combine(gradients)))
         second = [second[l] + sum(c * squared_norm(gradient[l]) for c, gradient in gradients) for l in range(depth)]
         loss += probability * sum(chance * example_loss(weights, batch[0]) for batch, chance in population)
@@ -150,11 +170,11 @@ def squared_norm(rows: Rows) -> Fraction:
     return sum((entry**2 for row in rows for entry in row), Fraction(0))
 
 
-def enumerate_batches(problem: Any, batch_size: int) -> Moments:
+def enumerate_batches(problem: Any, batch_size: int, of: str = "gradient") -> Moments:
     """Exact moments over every sequence of t + 1 batches of a tiny data set, in Fractions."""
     examples = list(zip(fractions(problem.law.inputs), fractions(problem.law.targets)))
     batches = all_batches(examples, batch_size, problem.sampling)
-    return sum_over_batches(problem, lambda step: batches, all_batches(examples, 1, "iid"))
+    return sum_over_batches(problem, lambda step: batches, all_batches(examples, 1, "iid"), of)
 
 
 def exact_quadrature(problem: Any, batch_size: int) -> Moments:
@@ -274,6 +294,8 @@ def gauss_quadrature(problem: Any, batch_size: int, max_nodes: int = 1_000_000) 
     counts = [2 * (2 * depth - 1) ** (problem.step - s) + 1 for s in range(problem.step + 1)]
     if prod(count ** (batch_size * width) for count in counts) > max_nodes:
         raise ValueError(f"quadrature of {problem!r} at batch_size={batch_size} takes more than {max_nodes} nodes")
+    if problem.momentum or problem.weight_decay:
+        raise ValueError("the quadrature is for plain SGD")
     weights, probability = [floats(matrix)[None] for matrix in problem.weights], np.ones(1)
     for count, rate in zip(counts, (*problem.learning_rates, None)):
         grid, chances = gauss_grid(count, batch_size * width)
@@ -317,9 +339,19 @@ def simulate_numpy(problem: Any, batch_size: int, runs: int = 100_000, seed: int
     """Run SGD ``runs`` times with fresh batches; any law, any sampling."""
     rng = np.random.default_rng(seed)
     weights = [np.repeat(floats(matrix)[None], runs, axis=0) for matrix in problem.weights]
+    momenta, mu, decay = (
+        [np.zeros_like(matrix) for matrix in weights],
+        float(problem.momentum),
+        float(problem.weight_decay),
+    )
     for rate in problem.learning_rates:
         gradients = batch_gradients(weights, *draw(problem, rng, runs, batch_size))
-        weights = [matrix - float(rate) * gradient for matrix, gradient in zip(weights, gradients)]
+        gradients = [gradient + decay * matrix for gradient, matrix in zip(gradients, weights)]
+        momenta = [gradient + mu * momentum for gradient, momentum in zip(gradients, momenta)]
+        if problem.nesterov:
+            gradients = [gradient + mu * momentum for gradient, momentum in zip(gradients, momenta)]
+        directions = gradients if problem.nesterov else momenta
+        weights = [matrix - float(rate) * direction for matrix, direction in zip(weights, directions)]
     gradients = batch_gradients(weights, *draw(problem, rng, runs, batch_size))
     flat = np.concatenate([gradient.reshape(runs, -1) for gradient in gradients], axis=1)
     mean = flat.mean(0)

@@ -72,12 +72,21 @@ def datasets(draw: st.DrawFn, inputs: int, outputs: int, max_size: int = 3) -> D
 
 
 @st.composite
+def rules(draw: st.DrawFn) -> dict[str, Any]:
+    """Momentum, Nesterov and weight decay, as arguments of a Problem."""
+    momentum = draw(st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(-1, 3)]))
+    nesterov = draw(st.booleans()) if momentum else False
+    return {"momentum": momentum, "nesterov": nesterov, "weight_decay": draw(rationals())}
+
+
+@st.composite
 def problems(draw: st.DrawFn, kind: str = "dataset", sampling: str = "iid") -> Problem:
     """A problem of one of the shapes above; one learning rate or a schedule. ``kind`` is "dataset" or "gaussian"."""
     widths, most = draw(st.sampled_from(DATASET_SHAPES if kind == "dataset" else GAUSSIAN_SHAPES))
     step = draw(st.integers(0, most))
     rate = st.fractions(min_value=0, max_value=1, max_denominator=5)
     rates: Any = draw(st.one_of(rate, st.lists(rate, min_size=step, max_size=step)))
+    rule = draw(st.one_of(st.just({}), rules())) if step else {}
     law = datasets if kind == "dataset" else gaussian_laws
     return Problem(
         weights=[draw(matrices(rows, columns)) for columns, rows in zip(widths, widths[1:])],
@@ -85,4 +94,5 @@ def problems(draw: st.DrawFn, kind: str = "dataset", sampling: str = "iid") -> P
         learning_rate=rates,
         step=step,
         sampling=sampling,
+        **rule,
     )

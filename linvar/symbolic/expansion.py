@@ -22,6 +22,7 @@ from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.batch_moments import Moments, answer_ring, batch_moments, unit_form
 from linvar.symbolic.ring import Element, Exponents, Ring, sum_elements, to_fmpq, to_rational
+from linvar.symbolic.road import Forms
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,17 @@ class Step:
 def step_kinds(problem: Problem) -> tuple[Step, Step]:
     """The variables of step 0, and of every later step.
 
-    Where the gradient vanishes whatever the batch (a perfect fit, or zero weights above and below every layer), the
-    weights never move and no step has variables.
+    Where the gradient vanishes whatever the batch and stays so (a perfect fit without weight decay, or zero weights above
+    and below every layer), no step has variables.
     """
     general = Step(tuple(unit_form(_size(problem), *pair) for pair in _needed_pairs(problem)))
     first = _first_step(problem, general)
     still = Step((), ((((),) * problem.widths[0]),) * problem.widths[-1])
-    if not first.forms or not any(problem.distinct_learning_rates) or _vanishes(problem):
+    fitted = not first.forms and problem.weight_decay == 0
+    unmoved = not any(problem.distinct_learning_rates) and problem.momentum == 0
+    if fitted or unmoved or _vanishes(problem):
         return still, still
-    return first, general
+    return first if first.forms else still, general
 
 
 def steps_of(problem: Problem) -> list[Step]:
@@ -116,7 +119,6 @@ class Expansion:
         law = problem.law
         self.input_map = self._lift(law.input_map)
         self.target_map = self._lift(law.target_map)
-        self.second_moment = law.second_moment(self.ring)
         self._moments: dict[tuple[int, int], Moments] = {}
 
     def _lift(self, matrix: Matrix) -> list[list[Element]]:
@@ -124,12 +126,17 @@ class Expansion:
         return [[self.ring.lift(entry) for entry in row] for row in matrix]
 
     @cached_property
-    def weights(self) -> list[network.Matrix]:
-        """W_t, expanded."""
-        weights: list[network.Matrix] = [self._lift(matrix) for matrix in self.problem.weights]
-        for s, rate in enumerate(self.problem.learning_rates):
-            weights = network.sgd_step(weights, self._gradient(s, weights), self.ring.lift(rate))
-        return weights
+    def state(self) -> network.State:
+        """W_t and the momenta, expanded."""
+        update = network.Update(self.problem, self.ring)
+        state = update.start()
+        for s in range(self.problem.step):
+            state = update.advance(state, self._gradient(s, state.weights), s)
+        return state
+
+    def expectations(self, forms: Forms, degree: int) -> list[Element]:
+        """E of forms in the state: polynomials in u (and the symbols), exact."""
+        return [self.expectation(form) for form in forms(self.state, self.ring)]
 
     def _gradient(self, s: int, weights: Sequence[network.Matrix]) -> network.Matrix:
         """The end-to-end gradient R_s = Q S_z X^T in the variables of step s."""

@@ -1,4 +1,4 @@
-"""The last step in closed form: what is asked of the gradient at step t, as forms in the weights W_t.
+"""The last step in closed form: what is asked of the gradient at step t, as forms in the state (W_t and the momenta).
 
 Given W_t the batch gradient of layer l is a mean of b independent g_l = A_l^T r B_l^T with r = (P x - y) x^T, so
 
@@ -6,40 +6,76 @@ Given W_t the batch gradient of layer l is a mean of b independent g_l = A_l^T r
 
 with c = 1/b (iid) or (n-b)/(b(n-1)). With Q = P X - Y (the residual is Q z) both are expectations of quadratic
 forms in z: ||g_l||^2 = z^T Theta_1 z * z^T Theta_2 z, Theta_1 = (A_l^T Q)^T (A_l^T Q), Theta_2 = (B_l X)^T (B_l X).
-The weights may live in any ring: every road shares these lines.
+The update W_{t+1} - W_t is affine in the gradient: another mean, and the same spread times a square. The state may live
+in any ring: every road shares these lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from linvar.laws import Law
+from linvar.problem import Problem
 from linvar.symbolic import network
-from linvar.symbolic.network import Matrix
+from linvar.symbolic.network import Matrix, State, Update
+
+OF = ("gradient", "update")
 
 
 class LastStep:
-    """Forms in the weights W_t, over the ring the weights live in (see the module docstring)."""
+    """Forms in the state, over the ring it lives in (see the module docstring).
 
-    def __init__(self, weights: Sequence[Matrix], law: Law, ring: Any) -> None:
-        self.weights = weights
-        self.law = law
+    Args:
+        state: W_t and the momenta.
+        problem: its law, and its update.
+        ring: where the entries live: it lifts exact numbers.
+        of: "gradient", or "update" for W_{t+1} - W_t.
+    """
+
+    def __init__(self, state: State, problem: Problem, ring: Any, of: str = "gradient") -> None:
+        self.state = state
+        self.law = law = problem.law
         self.ring = ring
+        self._update = Update(problem, ring) if of == "update" else None
         self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
         targets = [[ring.lift(entry) for entry in row] for row in law.target_map]
-        self._residual = network.residual_map(weights, self._inputs, targets)
+        self._residual = network.residual_map(state.weights, self._inputs, targets)
         self._moment = law.second_moment(ring)
 
-    def mean_gradients(self) -> list[Matrix]:
+    @cached_property
+    def _mean_gradients(self) -> list[Matrix]:
         """gbar_l for l = 1..L: the population gradient of each layer."""
         mean = network.product(network.product(self._residual, self._moment), network.transpose(self._inputs))
-        return network.layer_gradients(self.weights, mean)
+        return network.layer_gradients(self.state.weights, mean)
+
+    def means(self) -> list[Matrix]:
+        """Given the state, the mean gradient of each layer, or the mean update."""
+        if self._update is None:
+            return self._mean_gradients
+        directions, _ = self._update.directions(self.state, self._mean_gradients)
+        return [[[-self._rate * entry for entry in row] for row in matrix] for matrix in directions]
+
+    def spreads(self) -> list[Any]:
+        """Given the state, tr Cov of one example's gradient in each layer (of a batch: times c), or of its update."""
+        spreads = [
+            second - network.squared_norm(mean)
+            for second, mean in zip(self.example_second_moments(), self._mean_gradients)
+        ]
+        if self._update is None:
+            return spreads
+        factor = self._rate * self._update.gain()
+        return [factor * factor * spread for spread in spreads]
+
+    @property
+    def _rate(self) -> Any:
+        """The learning rate of the update."""
+        assert self._update is not None
+        return self.ring.lift(self._update.problem.learning_rate)
 
     def example_second_moments(self) -> list[Any]:
         """E ||g_l||^2 of one example for l = 1..L."""
         result = []
-        for above, below in zip(*network.surroundings(self.weights)):
+        for above, below in zip(*network.surroundings(self.state.weights)):
             residual = self._residual if above is None else network.product(network.transpose(above), self._residual)
             inputs = self._inputs if below is None else network.product(below, self._inputs)
             weighted = self.law.weighted_second_moment(_gram(residual), self.ring)

@@ -1,15 +1,14 @@
 """The entry points: choose the road, integrate, return the polynomial.
 
-Linear regression (L = 1) takes the closed recursion of ``regression``, deeper networks are expanded (``expansion``). A
-road is built from a problem and offers ``weights`` (W_t over its ring), ``ring``, ``answers`` (the ring of polynomials
-in u = 1/b) and ``expectation`` (of a form in those weights); what is asked of W_t is said once, in ``last_step``, for
-every road. A further road is a file beside them and a line in ``choose_road``.
+Linear regression (L = 1) takes the closed recursion of ``regression``, deeper networks are expanded (``expansion``). What is
+asked of W_t is said once, as forms in the state (``last_step``), for every road (``road``): a further one is a file beside
+them and a line in ``choose_road``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from itertools import combinations_with_replacement
 from typing import Any
 
 from flint import fmpq
@@ -17,16 +16,24 @@ from flint import fmpq
 from linvar.problem import Problem
 from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
-from linvar.symbolic.network import squared_norm
+from linvar.symbolic.last_step import OF, LastStep
+from linvar.symbolic.network import State, squared_norm
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
+from linvar.symbolic.road import Road
 from linvar.symbolic.size import check_fits
+
+Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
 
 def gradient_variance(
-    problem: Problem, *, per_layer: bool = False, steps: Iterable[int] | None = None, memory_limit: int | None = None
+    problem: Problem,
+    *,
+    of: str = "gradient",
+    per_layer: bool = False,
+    steps: Iterable[int] | None = None,
+    memory_limit: int | None = None,
 ) -> Any:
     """Exact variance of the stochastic gradient after t steps, as a polynomial in 1/b.
 
@@ -37,6 +44,8 @@ def gradient_variance(
 
     Args:
         problem: the statement of the problem; numeric, or with SymPy symbols.
+        of: "gradient", the gradient of the loss, whatever the momentum and weight decay of the steps before; or "update",
+            the change W_{t+1} - W_t that the next step makes of it (learning rate, momentum and decay included).
         per_layer: a tuple with the variance of each layer, W_1 first, in place of their sum.
         steps: several t at once, each in place of ``problem.step``: a tuple with one result each. A schedule of
             learning rates is cut to the first t entries.
@@ -46,6 +55,7 @@ def gradient_variance(
         A ``BatchPolynomial`` (a tuple of them with ``per_layer`` or ``steps``, a tuple of tuples with both).
 
     Raises:
+        ValueError: ``of`` is unknown, or "update" with a schedule of learning rates (which has none for that update).
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
 
     >>> from linvar import Gaussian, Problem
@@ -55,11 +65,16 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.variance(per_layer))
+    return _each(problem, steps, memory_limit, lambda parts: parts.variance(per_layer), of)
 
 
 def second_moment(
-    problem: Problem, *, per_layer: bool = False, steps: Iterable[int] | None = None, memory_limit: int | None = None
+    problem: Problem,
+    *,
+    of: str = "gradient",
+    per_layer: bool = False,
+    steps: Iterable[int] | None = None,
+    memory_limit: int | None = None,
 ) -> Any:
     """Exact second moment E ||G_t||_F^2 of the stochastic gradient, as a polynomial in 1/b.
 
@@ -70,11 +85,16 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.second_moment(per_layer))
+    return _each(problem, steps, memory_limit, lambda parts: parts.second_moment(per_layer), of)
 
 
 def squared_mean(
-    problem: Problem, *, per_layer: bool = False, steps: Iterable[int] | None = None, memory_limit: int | None = None
+    problem: Problem,
+    *,
+    of: str = "gradient",
+    per_layer: bool = False,
+    steps: Iterable[int] | None = None,
+    memory_limit: int | None = None,
 ) -> Any:
     """Exact squared norm ||E G_t||_F^2 of the mean gradient, as a polynomial in 1/b.
 
@@ -85,7 +105,7 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.squared_mean(per_layer))
+    return _each(problem, steps, memory_limit, lambda parts: parts.squared_mean(per_layer), of)
 
 
 def expected_loss(problem: Problem, *, steps: Iterable[int] | None = None, memory_limit: int | None = None) -> Any:
@@ -102,14 +122,64 @@ def expected_loss(problem: Problem, *, steps: Iterable[int] | None = None, memor
     return _each(problem, steps, memory_limit, lambda parts: parts.loss())
 
 
+def expected_weights(problem: Problem, *, memory_limit: int | None = None) -> tuple[Polynomials, ...]:
+    """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
+
+    Given the initial weights. Free of b for linear regression (L = 1).
+
+    Returns:
+        A matrix of ``BatchPolynomial`` for each layer, W_1 first, in the shape of the weights: ``[l][row][column]``.
+
+    Raises:
+        DerivationTooLargeError: as in ``gradient_variance``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
+    ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
+    """
+    entries = iter(_each(problem, None, memory_limit, lambda parts: parts.weights()))
+    return tuple(tuple(tuple(next(entries) for _ in row) for row in matrix) for matrix in problem.weights)
+
+
+def weight_covariance(problem: Problem, *, memory_limit: int | None = None) -> Polynomials:
+    """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
+
+    Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them.
+
+    Returns:
+        A (P, P) matrix of ``BatchPolynomial``; its trace is the variance of the weights.
+
+    Raises:
+        DerivationTooLargeError: as in ``gradient_variance``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
+    ((9/50 u    (u = 1/b, degree 1),),)
+    """
+    pairs = _each(problem, None, memory_limit, lambda parts: parts.covariances())
+    count = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    return tuple(tuple(pairs[min(i, j), max(i, j)] for j in range(count)) for i in range(count))
+
+
 def _each(
-    problem: Problem, steps: Iterable[int] | None, memory_limit: int | None, quantity: Callable[[_Parts], Any]
+    problem: Problem,
+    steps: Iterable[int] | None,
+    memory_limit: int | None,
+    quantity: Callable[[_Parts], Any],
+    of: str = "gradient",
 ) -> Any:
     """The quantity at ``problem.step``, or a tuple of it at each of ``steps``; every size is checked first."""
+    if of not in OF:
+        raise ValueError(f"of={of!r} is unknown: write 'gradient' or 'update'")
     problems = [problem] if steps is None else [_at_step(problem, step) for step in steps]
     for one in problems:
+        if of == "update" and isinstance(one.learning_rate, tuple):
+            raise ValueError(
+                f"of='update' with a schedule of {one.step} learning rates, none of which is for the update measured: give "
+                f"one learning_rate"
+            )
         check_fits(one, memory_limit)
-    results = tuple(quantity(_Parts(one)) for one in problems)
+    results = tuple(quantity(_Parts(one, of)) for one in problems)
     return results[0] if steps is None else results
 
 
@@ -125,44 +195,50 @@ def _at_step(problem: Problem, step: int) -> Problem:
     return problem.replace(step=step, learning_rate=rate)
 
 
-def choose_road(problem: Problem) -> Expansion | Regression:
+def choose_road(problem: Problem) -> Road:
     """The road that reaches this problem."""
     return Regression(problem) if problem.depth == 1 else Expansion(problem)
 
 
 class _Parts:
-    """The two moments of each layer and the loss, integrated when first asked for."""
+    """What is asked of a problem, integrated by its road."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, of: str = "gradient") -> None:
         self.problem = problem
+        self.of = of
         self.road = choose_road(problem)
+        self._lasts: dict[int, LastStep] = {}
 
-    @cached_property
-    def _last(self) -> LastStep:
-        return LastStep(self.road.weights, self.problem.law, self.road.ring)
+    def _last(self, state: State, ring: Any) -> LastStep:
+        """The last step over a road's ring; a road that keeps its state computes it once."""
+        if id(state) not in self._lasts:
+            self._lasts[id(state)] = LastStep(state, self.problem, ring, self.of)
+        return self._lasts[id(state)]
 
     def second_moment(self, per_layer: bool) -> Any:
-        """E ||G_l||^2 = (1 - c) E ||gbar_l||^2 + c E ||g_l||^2."""
-        means = [squared_norm(gradient) for gradient in self._last.mean_gradients()]
-        examples = self._last.example_second_moments()
-        if not per_layer:
-            means, examples = [sum(means[1:], means[0])], [sum(examples[1:], examples[0])]
+        """E ||G_l||^2 = E ||gbar_l||^2 + c E (spread of one example's g_l)."""
+
+        def forms(state: State, ring: Any) -> list[Any]:
+            last = self._last(state, ring)
+            means, spreads = [squared_norm(mean) for mean in last.means()], last.spreads()
+            return [*means, *spreads] if per_layer else [sum(means[1:], means[0]), sum(spreads[1:], spreads[0])]
+
+        values = self.road.expectations(forms, 4 * self.problem.depth - 2)
         factor = sampling_factor(self.road.answers, self.problem.sampling, self.problem.dataset_size)
-        results = []
-        for mean, example in zip(means, examples):
-            expected = self.road.expectation(mean)
-            results.append(expected + factor * (self.road.expectation(example) - expected))
+        half = len(values) // 2
+        results = [mean + factor * spread for mean, spread in zip(values[:half], values[half:])]
         return self._wrap(results, self.problem.degree_bound, per_layer)
 
     def squared_mean(self, per_layer: bool) -> Any:
         """||E G_l||^2, entry by entry."""
-        expectation, zero = self.road.expectation, self.road.answers.zero
-        results = [
-            sum((expectation(entry) ** 2 for row in gradient for entry in row), zero)
-            for gradient in self._last.mean_gradients()
-        ]
-        odd = 2 * self.problem.depth - 1
-        bound = 2 * sum(odd**j - 1 for j in range(1, self.problem.step + 1))
+
+        def forms(state: State, ring: Any) -> list[Any]:
+            return [entry for matrix in self._last(state, ring).means() for row in matrix for entry in row]
+
+        entries = iter(self.road.expectations(forms, 2 * self.problem.depth - 1))
+        zero = self.road.answers.zero
+        results = [sum((next(entries) ** 2 for row in matrix for _ in row), zero) for matrix in self.problem.weights]
+        bound = 2 * self._bound(2 * self.problem.depth - 1)
         return self._wrap(results if per_layer else [sum(results, zero)], bound, per_layer)
 
     def variance(self, per_layer: bool) -> Any:
@@ -172,12 +248,35 @@ class _Parts:
 
     def loss(self) -> BatchPolynomial:
         """Half of E ||P x - y||^2 at W_t."""
-        odd, depth, step = 2 * self.problem.depth - 1, self.problem.depth, self.problem.step
-        bound = sum(2 * depth * odd**j - 1 for j in range(step))
-        loss: BatchPolynomial = self._wrap(
-            [self.road.expectation(self._last.doubled_loss()) * fmpq(1, 2)], bound, False
+        (doubled,) = self.road.expectations(
+            lambda state, ring: [self._last(state, ring).doubled_loss()], 2 * self.problem.depth
         )
+        loss: BatchPolynomial = self._wrap([doubled * fmpq(1, 2)], self._bound(2 * self.problem.depth), False)
         return loss
+
+    def weights(self) -> list[BatchPolynomial]:
+        """E of every entry of W_t."""
+        means = self.road.expectations(lambda state, ring: _entries(state), 1)
+        return list(self._wrap(means, self._bound(1), True))
+
+    def covariances(self) -> dict[tuple[int, int], BatchPolynomial]:
+        """Cov of the entries i <= j of W_t."""
+        count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.weights)
+        pairs = list(combinations_with_replacement(range(count), 2))
+
+        def forms(state: State, ring: Any) -> list[Any]:
+            entries = _entries(state)
+            return [entries[i] * entries[j] for i, j in pairs]
+
+        means = self.road.expectations(lambda state, ring: _entries(state), 1)
+        products = self.road.expectations(forms, 2)
+        values = [value - means[i] * means[j] for value, (i, j) in zip(products, pairs)]
+        return dict(zip(pairs, self._wrap(values, self._bound(2), True)))
+
+    def _bound(self, degree: int) -> int:
+        """Degree in 1/b of the expectation of a form of this degree in the state."""
+        odd = 2 * self.problem.depth - 1
+        return sum(degree * odd**j - 1 for j in range(self.problem.step))
 
     def _wrap(self, results: list[Element], degree_bound: int, per_layer: bool) -> Any:
         """Elements of the ring of answers as BatchPolynomials."""
@@ -193,3 +292,8 @@ class _Parts:
             for result in results
         )
         return polynomials if per_layer else polynomials[0]
+
+
+def _entries(state: State) -> list[Any]:
+    """The entries of the weights, layer by layer, row by row."""
+    return [entry for matrix in state.weights for row in matrix for entry in row]

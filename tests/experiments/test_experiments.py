@@ -18,7 +18,6 @@ from linvar.experiments import LINES, NAMES, get_experiment, run_experiment
 from linvar.experiments.runner import Conclusion, Experiment, Request, Study, run_study
 from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
 
-
 CASES = [pytest.param(n, {}, marks=pytest.mark.slow) if n == "digits-conv" else (n, {}) for n in NAMES]
 
 

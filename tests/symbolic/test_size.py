@@ -16,7 +16,7 @@ from linvar.symbolic.last_step import LastStep
 def expanded(problem: Problem) -> int:
     """Monomials of the largest form really expanded."""
     road = Expansion(problem)
-    last = LastStep(road.weights, problem.law, road.ring)
+    last = LastStep(road.state, problem, road.ring)
     return len(sum(last.example_second_moments(), road.ring.zero))
 
 

@@ -306,6 +306,7 @@ def test_scaling_inputs_and_targets(problem: lv.Problem, scale: Fraction) -> Non
             scale**2 * law.noise_variance,
         ),
         learning_rate=[rate / scale**2 for rate in problem.learning_rates],
+        weight_decay=problem.weight_decay * scale**2,
     )
     assert lv.gradient_variance(scaled) == lv.gradient_variance(problem) * scale**4
 
