@@ -29,7 +29,7 @@ MAX_STEP = 10_000
 #: Integers up to this size are written as JSON integers, longer ones as strings (other readers would round them).
 _MAX_PLAIN_INTEGER = 2**53
 
-_PROBLEM_KEYS = ("weights", "law", "learning_rate", "step", "sampling")
+_PROBLEM_KEYS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay")
 _LAW_KEYS = {"gaussian": ("teacher", "covariance", "mean", "noise_variance"), "dataset": ("inputs", "targets")}
 
 
@@ -55,8 +55,9 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
 
     The keys are those of ``Problem``: ``weights`` (a list of matrices, W_1 first; a matrix is a list of rows),
     ``law`` (``{"kind": "gaussian", "teacher": ...}``, optional ``covariance``, ``mean``, ``noise_variance``; or
-    ``{"kind": "dataset", "inputs": ..., "targets": ...}``), and the optional ``learning_rate``, ``step`` and
-    ``sampling``. Numbers are integers or strings "p/q"; nothing in the file is evaluated.
+    ``{"kind": "dataset", "inputs": ..., "targets": ...}``), and the optional ``learning_rate``, ``step``, ``sampling``,
+    ``momentum``, ``nesterov`` (true or false) and ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the
+    file is evaluated.
 
     Args:
         path: a file of at most 32 MiB, UTF-8.
@@ -109,7 +110,7 @@ def save_problem(problem: Problem, path: str | os.PathLike[str]) -> None:
 def problem_to_dict(problem: Problem) -> dict[str, Any]:
     """The content of a problem file: plain dictionaries, lists, integers and strings "p/q".
 
-    Optional parts of a Gaussian law are left out where they have their default value.
+    Optional parts of a Gaussian law, momentum and weight decay are left out where they have their default value.
 
     Raises:
         ProblemFileError: the problem has symbols, which a problem file cannot hold.
@@ -134,12 +135,14 @@ def problem_to_dict(problem: Problem) -> dict[str, Any]:
             law["noise_variance"] = _plain(problem.law.noise_variance)
     else:
         law = {"kind": "dataset", "inputs": _plain(problem.law.inputs), "targets": _plain(problem.law.targets)}
+    further = {"momentum": problem.momentum, "nesterov": problem.nesterov, "weight_decay": problem.weight_decay}
     return {
         "weights": _plain(problem.weights),
         "law": law,
         "learning_rate": _plain(problem.learning_rate),
         "step": problem.step,
         "sampling": problem.sampling,
+        **{key: value if isinstance(value, bool) else _plain(value) for key, value in further.items() if value},
     }
 
 
@@ -187,7 +190,11 @@ def problem_from_dict(data: Any) -> Problem:
     learning_rate = read_rate(rate, "learning_rate")
     step = _step(data.get("step", 0))
     sampling = data.get("sampling", "iid")
-    return _build(lambda: Problem(weights, law, learning_rate, step, sampling), "")
+    further = {key: _number(data[key], key) for key in ("momentum", "weight_decay") if key in data}
+    nesterov = data.get("nesterov", False)
+    if not isinstance(nesterov, bool):
+        _refuse("nesterov", nesterov, "write true or false")
+    return _build(lambda: Problem(weights, law, learning_rate, step, sampling, nesterov=nesterov, **further), "")
 
 
 def _law(data: Any) -> Gaussian | Dataset:

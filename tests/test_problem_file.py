@@ -41,7 +41,10 @@ def problems(draw: st.DrawFn) -> Problem:
     step = draw(st.integers(0, 3))
     rate = draw(st.one_of(NUMBERS, st.lists(NUMBERS, min_size=step, max_size=step)))
     weights = [matrix(widths[k + 1], widths[k]) for k in range(len(widths) - 1)]
-    return Problem(weights, law, rate, step, sampling)
+    momentum = draw(st.sampled_from([Fraction(0), Fraction(9, 10)]))
+    nesterov = draw(st.booleans()) if momentum else False
+    decay = draw(st.sampled_from([Fraction(0), Fraction(1, 10**4)]))
+    return Problem(weights, law, rate, step, sampling, momentum=momentum, nesterov=nesterov, weight_decay=decay)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +152,10 @@ BAD = {
     "noise": (statement(law={**GAUSSIAN, "noise_variance": -1}), "law.noise_variance=-1 is negative"),
     "mean": (statement(law={**GAUSSIAN, "mean": [1]}), "law.mean has length 1"),
     "rows": (statement(law={"kind": "dataset", "inputs": [[1, 2]], "targets": [1, 2]}), "law.inputs has 1 rows"),
+    "momentum": (statement(momentum=0.9), "momentum=0.9"),
+    "nesterov": (statement(nesterov=1, momentum=1), "nesterov=1 is not accepted: write true or false"),
+    "nesterov without momentum": (statement(nesterov=True), "nesterov=True needs momentum="),
+    "weight decay": (statement(weight_decay=[1]), "weight_decay=[...]"),
     "not an object": ([1, 2], "the problem=[...]"),
 }
 

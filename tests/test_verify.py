@@ -127,6 +127,22 @@ def test_swapped_samplings_are_rejected():
         assert verdicts == {"variance": "REJECT", "second_moment": "AGREE", "squared_mean": "AGREE", "loss": "AGREE"}
 
 
+RULES = [{"momentum": "1/2"}, {"momentum": "1/2", "nesterov": True, "weight_decay": "1/5"}]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("law", [lv.Gaussian([[1, 0]]), DATA])
+def test_momentum_and_decay_follow_optax(rule, law):
+    """The runs are made by optax; the polynomials of plain SGD, and of another rule, are rejected."""
+    problem = lv.Problem(WEIGHTS, law, "1/20", 2, **rule)
+    options = {"runs": 20_000, "batch_sizes": [8], "key": jax.random.key(2)}
+    assert lv.verify(problem, **options).verdict == "AGREE"
+    others = [{"momentum": 0, "nesterov": False, "weight_decay": 0}, {**rule, "weight_decay": "1/2"}]
+    for other in others:
+        wrong = {"loss": lv.expected_loss(problem.replace(**other))}
+        assert lv.verify(problem, polynomials=wrong, quantities=["loss"], **options).verdict == "REJECT"
+
+
 def test_values_that_do_not_vary():
     whole = lv.Problem(WEIGHTS, DATA, "1/10", 1, "without_replacement")  # b = n: every run is the same
     report = lv.verify(whole, runs=64, batch_sizes=[6])

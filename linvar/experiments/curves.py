@@ -188,6 +188,13 @@ def _noise(curves: Curves, curve: Reader) -> Lines:
     return lines, {"noise_scale": scale, "disparity": disparity}
 
 
+def mark_batch_sizes(axes: Any, batch_sizes: Sequence[int]) -> None:
+    """Batch sizes as plain numbers on the axis, at most seven of them."""
+    shown = list(batch_sizes)[:: -(-len(batch_sizes) // 7)]
+    axes.set_xticks(shown, [str(b) for b in shown])
+    axes.xaxis.minorticks_off()
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
@@ -217,5 +224,6 @@ def _draw(curves: Curves, curve: Reader, exact: Mapping[int, Any], figure: Any) 
         axes.set(
             xscale="log", yscale="log" if name == "variance" else "linear", xlabel="batch size b", title=_words(name)
         )
+        mark_batch_sizes(axes, curves.batch_sizes)
     left.legend(fontsize=7)
     figure.suptitle(curves.title + (" (lines: exact)" if exact else ""), fontsize=10)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from linvar.experiments.curves import mark_batch_sizes
 from linvar.experiments.findings import FALSE_ALARM_RATE, limit
 from linvar.experiments.runner import Conclusion, Experiment, Request, Study
 
@@ -94,6 +95,7 @@ def conclude(sizes: tuple[int, ...], runs: int, cells: Mapping[str, Any]) -> Con
             ylabel="variance",
             title="Ten layers of one weight: the variance rises from 39 to 61",
         )
+        mark_batch_sizes(axes, sizes)
         axes.legend()
 
     return Conclusion(results, summary, draw)

@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Float64, Key, UInt
 
 from linvar.numeric.network import batch_loss, network_from_problem, to_floats
 from linvar.numeric.sampling import GaussianSampler, random_subset, sampler_from_problem
+from linvar.numeric.update import update_from_problem
 from linvar.problem import Problem
 
 _MOST_LEVELS = 12
@@ -69,11 +70,12 @@ def rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int, runs
         source = _source(problem)
         graph, params = nnx.split(network_from_problem(problem))
         rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
+        update = update_from_problem(problem)
         chunk = _chunk(problem, batch_size, runs)
         parts = []
         for start in range(0, runs, chunk):
             indices = jnp.arange(start, start + chunk, dtype=jnp.uint32)
-            part = _run_chunk(graph, batch_size, key, indices, params, source, rates)
+            part = _run_chunk(graph, update, batch_size, key, indices, params, source, rates)
             parts.append([np.asarray(column)[: runs - start] for column in part])
     log_weights, norms, losses = map(np.concatenate, zip(*parts))
     return RareBatches(np.exp(log_weights), norms, losses)
@@ -81,7 +83,7 @@ def rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int, runs
 
 def _chunk(problem: Problem, batch_size: int, runs: int) -> int:
     """How many runs at a time."""
-    size = 200 + 8 * (6 * sum(a * b for a, b in zip(problem.widths, problem.widths[1:])))
+    size = 200 + 8 * (7 * sum(a * b for a, b in zip(problem.widths, problem.widths[1:])))
     size += 8 * batch_size * (4 * sum(problem.widths) + 2 * _MOST_LEVELS) + 24 * (problem.dataset_size or 0)
     chunks = -(-runs // max(1, _CHUNK_BYTES // size))
     return -(-runs // chunks)
@@ -199,9 +201,10 @@ def _source(problem: Problem) -> _Gaussian | _Dataset:
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _run_chunk(
     graph: Any,
+    update: Any,
     batch_size: int,
     key: Key[Array, ""],
     indices: UInt[Array, " runs"],
@@ -221,17 +224,17 @@ def _run_chunk(
 
         def advance(state: Any, now: Any) -> tuple[Any, None]:
             """Measure the gradient on a fresh batch, then update all layers at once."""
-            step, rate = now
+            (params, memory, _, _, log_weight), (step, rate) = state, now
             inputs, targets, log_ratio = source.draw(jax.random.fold_in(run_key, step), batch_size)
-            value, gradient = jax.value_and_grad(batch_value)(state[0], inputs, targets)
-            updated = jax.tree.map(lambda weight, slope: weight - rate * slope, state[0], gradient)
-            return (updated, gradient, value, state[3] - log_ratio), None
+            value, gradient = jax.value_and_grad(batch_value)(params, inputs, targets)
+            directions, memory = update.update(gradient, memory, params)
+            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, params, directions)
+            return (updated, memory, gradient, value, log_weight - log_ratio), None
 
         steps = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
         zero = jnp.zeros((), rates.dtype)
-        (_, gradient, value, log_weight), _ = jax.lax.scan(
-            advance, (params, params, zero, zero), (steps, jnp.append(rates, 0))
-        )
+        start = params, update.init(params), params, zero, zero
+        (*_, gradient, value, log_weight), _ = jax.lax.scan(advance, start, (steps, jnp.append(rates, 0)))
         return log_weight, sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)), value
 
     return jax.vmap(one_run)(indices)

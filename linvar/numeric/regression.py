@@ -354,6 +354,11 @@ def _from_problem(problem: Problem) -> tuple[Any, Any, Any, str]:
         raise ValueError(
             f"problem has {problem.depth} layers: linear regression has one; use linvar.numeric simulation"
         )
+    if not problem.plain:
+        raise ValueError(
+            f"momentum={problem.momentum}, weight_decay={problem.weight_decay}: the curve is for plain SGD; use "
+            f"linvar.RegressionMoments (exact) or linvar.numeric.simulate"
+        )
     given = problem.law
     law: Any
     if isinstance(given, Dataset):

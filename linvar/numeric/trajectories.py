@@ -34,6 +34,7 @@ from linvar.numeric.moments import gradient_moments
 from linvar.numeric.network import loss, network_from_problem, to_floats
 from linvar.numeric.run_moments import RunTerms, average, dot, quadruple_products
 from linvar.numeric.sampling import sampler_from_problem
+from linvar.numeric.update import update_from_problem
 from linvar.problem import Problem
 
 #: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
@@ -184,6 +185,7 @@ class _Plan:
         self.network = network_from_problem(problem, dtype)
         self.sampler = sampler_from_problem(problem, dtype, second_moments=second_moments)
         self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
+        self.update = update_from_problem(problem)
         self.byte_budget = byte_budget
         self.itemsize = np.dtype(dtype).itemsize
         self.widths = problem.widths
@@ -198,7 +200,9 @@ class _Plan:
         key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
         for start in range(0, runs, size):
             indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
-            gradients, losses, traces = _run_chunk(graph, batch_size, key, indices, params, self.sampler, self.rates)
+            gradients, losses, traces = _run_chunk(
+                graph, self.update, batch_size, key, indices, params, self.sampler, self.rates
+            )
             count = min(size, runs - start)
             layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in gradients]
             yield start, layers, np.asarray(losses, "float64")[:count], np.asarray(traces, "float64")[:count]
@@ -207,7 +211,7 @@ class _Plan:
     def _chunk_size(self, batch_size: int, runs: int) -> int:
         """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
         entries = sum(a * b for a, b in zip(self.widths, self.widths[1:]))
-        one_run = self.itemsize * (6 * entries + 3 * self.sampler.rows(batch_size) * sum(self.widths))
+        one_run = self.itemsize * (7 * entries + 3 * self.sampler.rows(batch_size) * sum(self.widths))
         one_run += self.sampler.bytes_per_batch(batch_size)
         if one_run > self.byte_budget:
             raise ValueError(
@@ -219,9 +223,10 @@ class _Plan:
         return -(-runs // chunks)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _run_chunk(
     graph: Any,
+    update: Any,
     batch_size: int,
     key: Key[Array, ""],
     indices: UInt[Array, " runs"],
@@ -241,18 +246,18 @@ def _run_chunk(
 
         def advance(state: Any, now: Any) -> tuple[Any, None]:
             """Measure the gradient on a fresh batch, then update all layers at once."""
-            step, rate = now
+            (params, memory, *_), (step, rate) = state, now
             batch = sampler.draw(jax.random.fold_in(run_key, step), batch_size)
-            moments = gradient_moments(example_loss, state[0], batch, ddof=0, centred=zero.dtype == "float32")
-            updated = jax.tree.map(lambda weight, slope: weight - rate * slope, state[0], moments.mean)
-            return (updated, moments.mean, moments.loss, moments.trace), None
+            moments = gradient_moments(example_loss, params, batch, ddof=0, centred=zero.dtype == "float32")
+            directions, memory = update.update(moments.mean, memory, params)
+            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, params, directions)
+            return (updated, memory, moments.mean, moments.loss, moments.trace), None
 
         # one more step than updates, with rate 0: its gradient is the one wanted, and the program is half as long
         steps = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
         zero = jnp.zeros((), rates.dtype)
-        (_, gradient, value, trace), _ = jax.lax.scan(
-            advance, (params, params, zero, zero), (steps, jnp.append(rates, 0))
-        )
+        start = params, update.init(params), params, zero, zero
+        (*_, gradient, value, trace), _ = jax.lax.scan(advance, start, (steps, jnp.append(rates, 0)))
         return nnx.merge(graph, gradient).weights, value, trace
 
     return jax.vmap(one_run)(indices)

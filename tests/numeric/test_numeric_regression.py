@@ -51,7 +51,7 @@ def test_a_data_set_with_two_outputs_equals_the_exact_half(sampling: str) -> Non
     assert_close(regression_curve(problem, range(1, 6)), problem)
 
 
-@given(strategies.problems("gaussian").filter(lambda problem: problem.depth == 1))
+@given(strategies.problems("gaussian").filter(lambda problem: problem.depth == 1 and problem.plain))
 def test_gaussian_laws_equal_the_exact_half(problem: lv.Problem) -> None:
     assert_close(regression_curve(problem, [1, 3, 50]), problem)
 
@@ -204,6 +204,8 @@ def test_bad_arguments(changes: dict[str, Any], error: type[Exception], message:
 
 
 def test_bad_problems() -> None:
+    with pytest.raises(ValueError, match="momentum=1/2, weight_decay=0: the curve is for plain SGD"):
+        regression_curve(lv.Problem([[[1]]], lv.Gaussian([[1]]), momentum="1/2"), [1])
     with pytest.raises(ValueError, match="has 2 layers"):
         regression_curve(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]])), [1])
     with pytest.raises(ValueError, match="needs max_batch_size="):
