@@ -54,25 +54,28 @@ def test_the_oracle_follows_optax(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize("sampling", ["iid", "without_replacement"])
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
-    ("weights", "step"), [([[[1, 2]]], 3), ([[[1, "1/2"]], [[-1]]], 2), ([[[1, 0]], [[2]], [[1]]], 1)]
+    ("weights", "step", "batch_size"),
+    [([[[1, 2]]], 2, 2), ([[[1, "1/2"]], [[-1]]], 2, 1), ([[[1, 0]], [[2]], [[1]]], 1, 2)],
 )
-def test_every_rule_equals_enumeration(weights: Any, step: int, rule: dict[str, Any], sampling: str, of: str) -> None:
+def test_every_rule_equals_enumeration(
+    weights: Any, step: int, batch_size: int, rule: dict[str, Any], sampling: str, of: str
+) -> None:
     problem = lv.Problem(weights, DATA, "1/5", step, sampling, **rule)
-    truth = oracles.enumerate_batches(problem, 2, of)
+    truth = oracles.enumerate_batches(problem, batch_size, of)
     for quantity, expected in (
         (lv.gradient_variance, truth.variances),
         (lv.second_moment, truth.second_moments),
         (lv.squared_mean, truth.squared_means),
     ):
         found = quantity(problem, of=of, per_layer=True)
-        assert tuple(polynomial(2) for polynomial in found) == expected
+        assert tuple(polynomial(batch_size) for polynomial in found) == expected
         assert quantity(problem, of=of) == sum(found[1:], found[0])
-    assert lv.expected_loss(problem)(2) == truth.expected_loss
+    assert lv.expected_loss(problem)(batch_size) == truth.expected_loss
     plain = problem.replace(momentum=0, nesterov=False, weight_decay=0)
     if of == "gradient":  # a momentum at rest does not show after one step
-        assert step == 1 or oracles.enumerate_batches(plain, 2).variances != truth.variances
+        assert step == 1 or oracles.enumerate_batches(plain, batch_size).variances != truth.variances
     else:
-        assert lv.gradient_variance(problem)(2) != truth.variance
+        assert lv.gradient_variance(problem)(batch_size) != truth.variance
 
 
 def test_the_update_of_plain_sgd_is_the_gradient_times_the_rate() -> None:
