@@ -17,6 +17,7 @@ from hypothesis import given
 import linvar as lv
 
 DATA = lv.Dataset([[1, 2], [0, 1], [-1, 1]], [1, 0, "1/2"])
+NARROW = lv.Dataset([[1], [-2], [1]], [1, "1/2", 0])
 RULES: list[dict[str, Any]] = [
     {"momentum": "1/2"},
     {"momentum": "1/2", "nesterov": True},
@@ -55,12 +56,13 @@ def test_the_oracle_follows_optax(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     ("weights", "step", "batch_size"),
-    [([[[1, 2]]], 2, 2), ([[[1, "1/2"]], [[-1]]], 2, 1), ([[[1, 0]], [[2]], [[1]]], 1, 2)],
+    [([[[1, 2]]], 2, 2), ([[["1/2"]], [[-1]]], 2, 2), ([[[1, 0]], [[2]], [[1]]], 1, 2)],
 )
 def test_every_rule_equals_enumeration(
     weights: Any, step: int, batch_size: int, rule: dict[str, Any], sampling: str, of: str
 ) -> None:
-    problem = lv.Problem(weights, DATA, "1/5", step, sampling, **rule)
+    law = DATA if len(weights[0][0]) == 2 else NARROW
+    problem = lv.Problem(weights, law, "1/5", step, sampling, **rule)
     truth = oracles.enumerate_batches(problem, batch_size, of)
     for quantity, expected in (
         (lv.gradient_variance, truth.variances),
