@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from linvar.search import search_nonmonotone as search_nonmonotone
     from linvar.symbolic.names import symbolic_matrix as symbolic_matrix
     from linvar.symbolic.names import symbolic_weights as symbolic_weights
+    from linvar.symbolic.plan import Plan as Plan
+    from linvar.symbolic.plan import plan as plan
     from linvar.symbolic.polynomial import BatchPolynomial as BatchPolynomial
     from linvar.symbolic.polynomial import load_polynomial as load_polynomial
     from linvar.symbolic.regression_moments import RegressionMoments as RegressionMoments
@@ -54,6 +56,8 @@ _HOMES = {
     "symbolic_weights": "linvar.symbolic.names",
     "BatchPolynomial": "linvar.symbolic.polynomial",
     "load_polynomial": "linvar.symbolic.polynomial",
+    "Plan": "linvar.symbolic.plan",
+    "plan": "linvar.symbolic.plan",
     "RegressionMoments": "linvar.symbolic.regression_moments",
     "DerivationTooLargeError": "linvar.symbolic.size",
     "expected_loss": "linvar.symbolic.variance",

@@ -35,8 +35,8 @@ from linvar.laws import Gaussian
 from linvar.numeric.arguments import check_integer, check_key
 from linvar.problem import Problem
 from linvar.symbolic.monotone import TurningPoint
+from linvar.symbolic.plan import choose
 from linvar.symbolic.polynomial import BatchPolynomial
-from linvar.symbolic.size import check_fits
 from linvar.symbolic.variance import gradient_variance
 
 #: Starts of a round, and how many of them are refined by how many steps; fewer where one costs more than _USUAL_COST.
@@ -140,7 +140,7 @@ def search_nonmonotone(
         raise ValueError(f"seconds={seconds}: give a time > 0")
     key = jax.random.key(0) if key is None else check_key(key)
     law = Gaussian([["1/2"]], noise_variance="1/2" if label_noise else 0)
-    check_fits(Problem([[["3/2"]]] * depth, law, "1/7", step), None)
+    choose(Problem([[["3/2"]]] * depth, law, "1/7", step))
     begin, rounds, largest = time.perf_counter(), 0, -math.inf
     with jax.enable_x64(True):
         objective = _objective(depth, step, label_noise, low, high)

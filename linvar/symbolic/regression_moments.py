@@ -9,10 +9,10 @@ from flint import fmpq, fmpq_mat
 from linvar.exact import Matrix, Rational, exact_matrix, shape
 from linvar.problem import Problem
 from linvar.symbolic import network
+from linvar.symbolic.plan import choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Form, Regression
 from linvar.symbolic.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
-from linvar.symbolic.size import check_fits
 
 Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
@@ -52,7 +52,7 @@ class RegressionMoments:
                 f"problem has {problem.depth} layers: linear regression has one, use linvar.gradient_variance and "
                 f"its companions for deeper networks"
             )
-        check_fits(problem, memory_limit)
+        choose(problem, "regression", memory_limit)
         self.problem = problem
         self._road = Regression(problem)
 

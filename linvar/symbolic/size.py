@@ -14,6 +14,7 @@ answer unchanged; it is an estimate from above.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,8 @@ _COPIES_OF_A_COEFFICIENT = 24
 _PER_MOMENT = 1_500
 _PER_MOMENT_AND_POWER = 500
 _PER_VALUE = 60
+_SECONDS_PER_BYTE = 7e-9
+_SECONDS_PER_PRODUCT = 2.5e-6
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
 
@@ -42,16 +45,26 @@ class DerivationTooLargeError(RuntimeError):
 
 @dataclass(frozen=True)
 class Size:
-    """The predicted size of an expansion: monomials of the largest polynomial, and bytes at the peak."""
+    """What a derivation will need.
+
+    Attributes:
+        monomials: of the largest polynomial.
+        bytes: at the peak.
+        seconds: on one core, fitted to measurements (``benchmarks/plan_accuracy.py``).
+        complete: False where counting stopped early, for more steps than could ever fit: then all are lower bounds, and
+            ``bytes`` is more than any machine has.
+    """
 
     monomials: int
     bytes: int
-    #: False where counting stopped early, for more steps than could ever fit: then both are lower bounds
+    seconds: float
     complete: bool = True
 
-    def __str__(self) -> str:
-        monomials = f"{self.monomials:,}" if self.monomials < 10**15 else "10^15 and more"
-        return f"{'' if self.complete else 'far over '}{monomials} monomials, {format_bytes(self.bytes)}"
+    @property
+    def count(self) -> str:
+        """The monomials in words."""
+        many = f"{self.monomials:,}" if self.monomials < 10**15 else "10^15 and more"
+        return f"{'' if self.complete else 'far over '}{many}"
 
 
 def predict(problem: Problem) -> Size:
@@ -66,12 +79,16 @@ def predict(problem: Problem) -> Size:
     variables = [len((general if s else first).forms) for s in range(counted)]
     monomials = _count_monomials(problem, variables)
     total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * _coefficient_bits(problem, counted) // 8)
-    examples = problem.dataset_size or 0
+    examples, products = problem.dataset_size or 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
         total += comb(order + width, width) * (_PER_MOMENT + _PER_MOMENT_AND_POWER * order)
         total += comb((order + 1) // 2 + width, width) * examples * _PER_VALUE
-    return Size(monomials, total, counted == problem.step or not any(variables))
+        if examples:  # the logarithm and the exponential of a series in this many variables
+            products += comb(order + 2 * width, 2 * width)
+    complete = counted == problem.step or not any(variables)
+    seconds = 0.002 + total * _SECONDS_PER_BYTE + products * _SECONDS_PER_PRODUCT
+    return Size(monomials, total if complete else max(total, 10**24), seconds if complete else math.inf, complete)
 
 
 def _predict_regression(problem: Problem) -> Size:
@@ -96,26 +113,17 @@ def _predict_regression(problem: Problem) -> Size:
     data = [entry for row in problem.law.inputs for entry in row] if isinstance(problem.law, Dataset) else targets
     bits = 4 * max(map(_bits, data)) + 2 * max(map(_bits, rates), default=0) + examples.bit_length()
     total = monomials * (_PER_MONOMIAL + (problem.step + 1) * bits // 8)
-    return Size(monomials, total + comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE)
+    total += comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE
+    # a step of a pair of outputs: a form times all fourth moments (data), or products of matrices (Gaussian)
+    products = size**4 if problem.dataset_size else 2 * size**3
+    products *= problem.step * (outputs * (outputs + 1) // 2) * (1 if problem.momentum == 0 else 2)
+    seconds = 0.002 + products * (1e-6 + 1.5e-7 * problem.step) + total * _SECONDS_PER_BYTE * bool(problem.symbols)
+    return Size(monomials, total, seconds)
 
 
 def _order(problem: Problem, later: int) -> int:
     """Degree of the second moment in the batch of a step with this many later updates."""
     return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
-
-
-def check_fits(problem: Problem, memory_limit: int | None) -> Size:
-    """Predict the size, and refuse a derivation beyond the limit (bytes; half of the machine's memory if None)."""
-    size = predict(problem)
-    limit = default_memory_limit() if memory_limit is None else memory_limit
-    if size.bytes > limit or not size.complete:
-        fewer = f"fewer steps (step={problem.step}), " if problem.step else ""
-        symbols = "numbers in place of some of the symbols, " if problem.symbols else ""
-        raise DerivationTooLargeError(
-            f"expanding {problem!r} needs about {size}, more than the limit of {format_bytes(limit)}: "
-            f"use {fewer}{symbols}smaller widths, or raise memory_limit= (in bytes) if the machine has more"
-        )
-    return size
 
 
 def default_memory_limit() -> int:
@@ -134,6 +142,18 @@ def format_bytes(count: int) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} PB"
+
+
+def format_seconds(seconds: float) -> str:
+    """Seconds in the unit that reads best: 2 minutes."""
+    if seconds < 1:
+        return "1 second" if seconds > 0.5 else f"{seconds:.1g} seconds"
+    units = (("seconds", 60.0), ("minutes", 60.0), ("hours", 24.0), ("days", 365.0))
+    for unit, factor in units:
+        if seconds < 1.5 * factor:
+            return f"{seconds:.2g} {unit}"
+        seconds /= factor
+    return f"{seconds:,.0f} years" if seconds < 1e6 else "over a million years"
 
 
 def _count_monomials(problem: Problem, variables: list[int]) -> int:

@@ -8,6 +8,7 @@ them and a line in ``choose_road``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -18,11 +19,11 @@ from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import OF, LastStep
 from linvar.symbolic.network import State, squared_norm
+from linvar.symbolic.plan import choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
 from linvar.symbolic.road import Road
-from linvar.symbolic.size import check_fits
 
 Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
@@ -33,6 +34,7 @@ def gradient_variance(
     of: str = "gradient",
     per_layer: bool = False,
     steps: Iterable[int] | None = None,
+    method: str = "auto",
     memory_limit: int | None = None,
 ) -> Any:
     """Exact variance of the stochastic gradient after t steps, as a polynomial in 1/b.
@@ -49,6 +51,8 @@ def gradient_variance(
         per_layer: a tuple with the variance of each layer, W_1 first, in place of their sum.
         steps: several t at once, each in place of ``problem.step``: a tuple with one result each. A schedule of
             learning rates is cut to the first t entries.
+        method: "auto" takes the road of the lowest predicted cost (``linvar.plan``); or its name: "regression", "expansion",
+            "lattice".
         memory_limit: bytes the derivation may take; half of the machine's memory if None.
 
     Returns:
@@ -65,7 +69,7 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.variance(per_layer), of)
+    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.variance(per_layer), of)
 
 
 def second_moment(
@@ -74,6 +78,7 @@ def second_moment(
     of: str = "gradient",
     per_layer: bool = False,
     steps: Iterable[int] | None = None,
+    method: str = "auto",
     memory_limit: int | None = None,
 ) -> Any:
     """Exact second moment E ||G_t||_F^2 of the stochastic gradient, as a polynomial in 1/b.
@@ -85,7 +90,7 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.second_moment(per_layer), of)
+    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.second_moment(per_layer), of)
 
 
 def squared_mean(
@@ -94,6 +99,7 @@ def squared_mean(
     of: str = "gradient",
     per_layer: bool = False,
     steps: Iterable[int] | None = None,
+    method: str = "auto",
     memory_limit: int | None = None,
 ) -> Any:
     """Exact squared norm ||E G_t||_F^2 of the mean gradient, as a polynomial in 1/b.
@@ -105,10 +111,12 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.squared_mean(per_layer), of)
+    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.squared_mean(per_layer), of)
 
 
-def expected_loss(problem: Problem, *, steps: Iterable[int] | None = None, memory_limit: int | None = None) -> Any:
+def expected_loss(
+    problem: Problem, *, steps: Iterable[int] | None = None, method: str = "auto", memory_limit: int | None = None
+) -> Any:
     """Exact expected population loss E[ 1/2 E||P_t x - y||^2 ] after t steps, as a polynomial in 1/b.
 
     The inner expectation is over a new example (for a data set: the mean over its n rows), the outer one over the
@@ -119,10 +127,12 @@ def expected_loss(problem: Problem, *, steps: Iterable[int] | None = None, memor
     >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
     (729/200, 9/100)
     """
-    return _each(problem, steps, memory_limit, lambda parts: parts.loss())
+    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.loss())
 
 
-def expected_weights(problem: Problem, *, memory_limit: int | None = None) -> tuple[Polynomials, ...]:
+def expected_weights(
+    problem: Problem, *, method: str = "auto", memory_limit: int | None = None
+) -> tuple[Polynomials, ...]:
     """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
 
     Given the initial weights. Free of b for linear regression (L = 1).
@@ -137,11 +147,11 @@ def expected_weights(problem: Problem, *, memory_limit: int | None = None) -> tu
     >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
     ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
     """
-    entries = iter(_each(problem, None, memory_limit, lambda parts: parts.weights()))
+    entries = iter(_each(problem, None, How(method, memory_limit), lambda parts: parts.weights()))
     return tuple(tuple(tuple(next(entries) for _ in row) for row in matrix) for matrix in problem.weights)
 
 
-def weight_covariance(problem: Problem, *, memory_limit: int | None = None) -> Polynomials:
+def weight_covariance(problem: Problem, *, method: str = "auto", memory_limit: int | None = None) -> Polynomials:
     """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
 
     Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them.
@@ -156,15 +166,23 @@ def weight_covariance(problem: Problem, *, memory_limit: int | None = None) -> P
     >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
     ((9/50 u    (u = 1/b, degree 1),),)
     """
-    pairs = _each(problem, None, memory_limit, lambda parts: parts.covariances())
+    pairs = _each(problem, None, How(method, memory_limit), lambda parts: parts.covariances())
     count = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
     return tuple(tuple(pairs[min(i, j), max(i, j)] for j in range(count)) for i in range(count))
+
+
+@dataclass(frozen=True)
+class How:
+    """The ways of a derivation, as the entry points take them."""
+
+    method: str
+    memory_limit: int | None
 
 
 def _each(
     problem: Problem,
     steps: Iterable[int] | None,
-    memory_limit: int | None,
+    how: How,
     quantity: Callable[[_Parts], Any],
     of: str = "gradient",
 ) -> Any:
@@ -178,8 +196,8 @@ def _each(
                 f"of='update' with a schedule of {one.step} learning rates, none of which is for the update measured: give "
                 f"one learning_rate"
             )
-        check_fits(one, memory_limit)
-    results = tuple(quantity(_Parts(one, of)) for one in problems)
+    roads = [choose(one, how.method, how.memory_limit).road for one in problems]
+    results = tuple(quantity(_Parts(one, road, of)) for one, road in zip(problems, roads))
     return results[0] if steps is None else results
 
 
@@ -195,18 +213,18 @@ def _at_step(problem: Problem, step: int) -> Problem:
     return problem.replace(step=step, learning_rate=rate)
 
 
-def choose_road(problem: Problem) -> Road:
-    """The road that reaches this problem."""
-    return Regression(problem) if problem.depth == 1 else Expansion(problem)
+def _build_road(problem: Problem, road: str) -> Road:
+    """A road by its name."""
+    return Regression(problem) if road == "regression" else Expansion(problem)
 
 
 class _Parts:
     """What is asked of a problem, integrated by its road."""
 
-    def __init__(self, problem: Problem, of: str = "gradient") -> None:
+    def __init__(self, problem: Problem, road: str, of: str = "gradient") -> None:
         self.problem = problem
         self.of = of
-        self.road = choose_road(problem)
+        self.road = _build_road(problem, road)
         self._lasts: dict[int, LastStep] = {}
 
     def _last(self, state: State, ring: Any) -> LastStep:

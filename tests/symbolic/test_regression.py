@@ -18,9 +18,9 @@ import linvar as lv
 from linvar.symbolic.batch_moments import answer_ring
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.plan import choose
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import coefficients_of, to_exact
-from linvar.symbolic.variance import choose_road
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1]], [[1, 0], [0, 2], [-1, 1]])
 SAMPLINGS = ["iid", "without_replacement"]
@@ -128,8 +128,8 @@ def assert_equals_expansion(problem: lv.Problem) -> None:
 
 
 def test_linear_regression_takes_the_closed_road_and_deeper_networks_do_not() -> None:
-    assert isinstance(choose_road(lv.Problem([[[1]]], lv.Gaussian([[1]]))), Regression)
-    assert isinstance(choose_road(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]]))), Expansion)
+    assert choose(lv.Problem([[[1]]], lv.Gaussian([[1]]))).road == "regression"
+    assert choose(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]]))).road == "expansion"
 
 
 def test_everything_symbolic_equals_the_expansion() -> None:

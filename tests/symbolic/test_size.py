@@ -11,6 +11,7 @@ from linvar.problem import Problem
 from linvar.symbolic import size, variance
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.plan import choose
 
 
 def expanded(problem: Problem) -> int:
@@ -61,15 +62,15 @@ def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
 def test_absurd_steps_are_refused_not_counted(step: int, depth: int) -> None:
     problem = Problem([[[2]]] * depth, Gaussian([[1]]), "1/10", step)
     with pytest.raises(size.DerivationTooLargeError):
-        size.check_fits(problem, None)
+        choose(problem)
 
 
 def test_memory_limit_is_respected() -> None:
     problem = GENERIC["2-2-2, t=1"]
     need = size.predict(problem).bytes
-    assert size.check_fits(problem, need).bytes == need
+    assert choose(problem, "expansion", need).bytes == need
     with pytest.raises(size.DerivationTooLargeError, match="memory_limit"):
-        size.check_fits(problem, need - 1)
+        choose(problem, "expansion", need - 1)
 
 
 def test_weights_that_never_move_cost_nothing() -> None:

@@ -1,0 +1,145 @@
+"""What each road would cost on a problem, before any starts, and which one is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from linvar.problem import Problem
+from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes, format_seconds, predict
+
+METHODS = ("auto", "regression", "expansion", "lattice")
+
+#: A road that would take longer is taken only if it is asked for by name.
+MOST_SECONDS = 7_200.0
+
+
+@dataclass(frozen=True)
+class RoadPlan:
+    """One road on one problem.
+
+    Attributes:
+        road: its name, as in ``method=``.
+        size: what it works through, in words.
+        seconds: predicted time on two cores, compilation included.
+        bytes: predicted memory at the peak.
+        obstacle: why it cannot be taken; None if it can.
+    """
+
+    road: str
+    size: str = ""
+    seconds: float = float("nan")
+    bytes: int = 0
+    obstacle: str | None = None
+
+    def __str__(self) -> str:
+        if not self.size:
+            return f"{self.road}: {self.obstacle}"
+        cost = f"{self.road}: {self.size}, about {format_seconds(self.seconds)}, {format_bytes(self.bytes)}"
+        if self.obstacle:
+            return f"{cost} ({self.obstacle})"
+        return cost if self.seconds <= MOST_SECONDS else f"{cost} (too long unless asked for: method={self.road!r})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The roads to an answer, and the one that ``method="auto"`` takes.
+
+    Attributes:
+        problem: what is planned.
+        roads: a ``RoadPlan`` for each.
+        choice: the fastest of those without an obstacle, if it takes two hours at most; or None.
+    """
+
+    problem: Problem
+    roads: tuple[RoadPlan, ...]
+
+    @property
+    def choice(self) -> RoadPlan | None:
+        open_roads = [road for road in self.roads if road.obstacle is None and road.seconds <= MOST_SECONDS]
+        return min(open_roads, key=lambda road: road.seconds) if open_roads else None
+
+    def __repr__(self) -> str:
+        chosen = self.choice
+        lines = [f"{'->' if road is chosen else '  '} {road}" for road in self.roads]
+        return "\n".join([f"Plan for {self.problem!r}:", *lines])
+
+    def __getitem__(self, road: str) -> RoadPlan:
+        """The plan of a road by its name."""
+        return next(one for one in self.roads if one.road == road)
+
+
+def plan(problem: Problem, *, memory_limit: int | None = None) -> Plan:
+    """What each road to ``gradient_variance`` would cost, without starting any.
+
+    Predictions: the size of an expansion is counted, seconds and bytes are fitted to measurements on two cores
+    (``benchmarks/plan_accuracy.py``): right within a factor of three on ordinary problems.
+
+    Args:
+        problem: the statement of the problem.
+        memory_limit: bytes a derivation may take; half of the machine's memory if None.
+
+    Returns:
+        A ``Plan``; it prints as a list of the roads with an arrow at the one taken.
+
+    Raises:
+        TypeError: ``problem`` is no Problem.
+
+    >>> from linvar import Gaussian, Problem
+    >>> plan(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 1)).choice.road
+    'expansion'
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    makers: tuple[Callable[[Problem], RoadPlan], ...] = (_regression, _expansion, _lattice)
+    return Plan(problem, tuple(_limited(make(problem), limit) for make in makers))
+
+
+def choose(problem: Problem, method: str = "auto", memory_limit: int | None = None) -> RoadPlan:
+    """The road to take, or the reason why none can be.
+
+    Raises:
+        ValueError: an unknown method, or one that does not apply to the problem.
+        DerivationTooLargeError: it would not fit; the message has the whole plan.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown: write one of {', '.join(map(repr, METHODS))}")
+    found = plan(problem, memory_limit=memory_limit)
+    chosen = found.choice if method == "auto" else found[method]
+    if chosen is not None and not chosen.size:
+        raise ValueError(f"method={method!r} does not apply: {chosen.obstacle}; write method='auto'")
+    if chosen is None or chosen.obstacle is not None:
+        fewer = f"fewer steps (step={problem.step}), " if problem.step else ""
+        symbols = "numbers in place of some of the symbols, " if problem.symbols else ""
+        roads = "; ".join(str(road) for road in found.roads if road.size)
+        raise DerivationTooLargeError(
+            f"{problem!r} does not fit. {roads}. Use {fewer}{symbols}smaller widths, or raise memory_limit= (in bytes) if "
+            f"the machine has more"
+        )
+    return chosen
+
+
+def _limited(road: RoadPlan, limit: int) -> RoadPlan:
+    """The road with the obstacle of its size, if it has none yet."""
+    if road.obstacle is not None or road.bytes <= limit:
+        return road
+    return replace(road, obstacle=f"more than the limit of {format_bytes(limit)}")
+
+
+def _regression(problem: Problem) -> RoadPlan:
+    if problem.depth != 1:
+        return RoadPlan("regression", obstacle="it is for one layer")
+    size = predict(problem)
+    return RoadPlan("regression", f"{size.count} coefficients", size.seconds, size.bytes)
+
+
+def _expansion(problem: Problem) -> RoadPlan:
+    if problem.depth == 1:
+        return RoadPlan("expansion", obstacle="one layer has a road of its own")
+    size = predict(problem)
+    return RoadPlan("expansion", f"{size.count} monomials", size.seconds, size.bytes)
+
+
+def _lattice(problem: Problem) -> RoadPlan:
+    return RoadPlan("lattice", obstacle="not built")
