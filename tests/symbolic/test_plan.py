@@ -1,0 +1,69 @@
+"""The plan: which road is taken, what it is said to cost, what is refused."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import sympy
+
+import linvar as lv
+from linvar.symbolic.plan import choose
+from linvar.symbolic.size import format_seconds
+
+SMALL = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
+LARGE = SMALL.replace(step=4)
+
+
+def test_the_plan_shows_every_road_and_the_one_taken() -> None:
+    plan = lv.plan(SMALL)
+    assert plan.choice is not None and plan.choice.road == "expansion"
+    assert plan["regression"].obstacle == "it is for one layer" and not plan["regression"].size
+    assert "-> expansion: 28 monomials, about 0.0" in repr(plan) and "   regression: it is for one layer" in repr(plan)
+    assert lv.plan(lv.Problem([[[1]]], lv.Gaussian([[1]]), "1/2", 3)).choice.road == "regression"
+    with pytest.raises(TypeError, match="problem=3 is of type int"):
+        lv.plan(3)  # type: ignore[arg-type]
+
+
+def test_what_does_not_fit_has_no_choice_and_the_error_quotes_the_plan() -> None:
+    plan = lv.plan(LARGE)
+    assert plan["expansion"].obstacle is not None and "more than the limit of" in plan["expansion"].obstacle
+    start = time.perf_counter()
+    with pytest.raises(
+        lv.DerivationTooLargeError, match=r"expansion: .* monomials, about .*limit.*fewer steps \(step=4\)"
+    ):
+        lv.gradient_variance(LARGE)
+    assert time.perf_counter() - start < 5
+    assert lv.plan(SMALL, memory_limit=1).choice is None
+    with pytest.raises(lv.DerivationTooLargeError, match="limit of 1 bytes"):
+        choose(SMALL, "expansion", 1)
+
+
+def test_a_method_is_taken_or_refused_by_name() -> None:
+    assert lv.gradient_variance(SMALL, method="expansion") == lv.gradient_variance(SMALL)
+    with pytest.raises(ValueError, match="method='fast' is unknown: write one of 'auto', 'regression'"):
+        lv.gradient_variance(SMALL, method="fast")
+    for quantity in (lv.second_moment, lv.squared_mean, lv.expected_loss, lv.expected_weights, lv.weight_covariance):
+        with pytest.raises(ValueError, match="method='regression' does not apply: it is for one layer"):
+            quantity(SMALL, method="regression")
+
+
+def test_larger_problems_cost_more() -> None:
+    costs = [lv.plan(SMALL.replace(step=t))["expansion"] for t in range(4)]
+    assert all(a.seconds < b.seconds and a.bytes < b.bytes for a, b in zip(costs, costs[1:]))
+    symbolic = lv.plan(SMALL.replace(weights=lv.symbolic_weights([2, 2, 1]), learning_rate=sympy.Symbol("a")))[
+        "expansion"
+    ]
+    assert symbolic.bytes > costs[1].bytes and symbolic.seconds > costs[1].seconds
+    rows = lv.Dataset([[i, i * i] for i in range(40)], [[i] for i in range(40)])
+    data = [lv.plan(lv.Problem([[[1, 1]]], rows, "1/10", t))["regression"].seconds for t in (1, 5, 50)]
+    assert data == sorted(data) and data[0] < data[-1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.004, "0.004 seconds"), (0.7, "1 second"), (45, "45 seconds"), (600, "10 minutes"), (7200, "2 hours"),
+     (86400 * 10, "10 days"), (86400 * 365 * 50, "50 years"), (float("inf"), "over a million years")],
+)  # fmt: skip
+def test_seconds_in_words(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
