@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import comb
 from typing import Any
 
 import jax.numpy as jnp
@@ -152,9 +153,39 @@ class BatchLaw:
         """The number of nodes."""
         return len(self.nodes.nodes)
 
+    @property
+    def table_size(self) -> int:
+        """Numbers in the largest array of the moments of one prime, about."""
+        directions = comb(self.degree + len(self.forms) - 1, max(0, len(self.forms) - 1))
+        return max((self.degree + 1) ** 2 * directions, self.count * self.powers)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether there is one node, of weight 1: no variables, or nothing asked of them."""
+        return not self.forms or not self.degree
+
+    def geometry(self) -> Tables:
+        """Index arrays that ``weights`` takes, the same for every prime."""
+        if self.trivial:
+            return {}
+        lines, nodes = simplex(len(self.forms) - 1, self.degree), self.nodes.nodes
+        count, size = len(lines.nodes), self.degree + 1
+        order = nodes.sum(axis=1)[:, None]
+        places = {tuple(node): place for place, node in enumerate(lines.nodes.tolist())}
+        direction = np.array([places[tuple(node[1:])] for node in nodes.tolist()])[:, None]
+        left = order - np.arange(self.powers)[None, :]  # the power of b that belongs to u^k
+        there = left >= np.minimum(order, 1)
+        return {
+            "theta": np.concatenate([np.ones((count, 1)), lines.nodes], axis=1),
+            "directions": (lines.lines, lines.slots),
+            "lattice": (self.nodes.lines, self.nodes.slots),
+            "nodes": nodes,
+            "index": np.where(there, (order * count + direction) * size + left, -1),
+        }
+
     def arguments(self, primes: Sequence[int]) -> Tables:
         """What ``weights`` takes, stacked over the primes."""
-        if not self.forms or not self.degree:
+        if self.trivial:
             return {}
         law = {
             f"law_{name}": residues_of(values, primes).reshape(len(primes), *self.shapes[name])
@@ -162,19 +193,19 @@ class BatchLaw:
         }
         return tables(self.degree, self.sampling, self.dataset_size, primes) | law
 
-    def weights(self, prime: Any, table: Tables) -> Any:
+    def weights(self, prime: Any, table: Tables, geometry: Tables) -> Any:
         """omega_x as coefficients of u^0, ..., u^{D-1}, shape (nodes, D), modulo a (traced) prime."""
-        if not self.forms or not self.degree:
-            return jnp.ones((self.count, 1))
-        return self._dual(self._moments(prime, table), prime, table)
+        if self.trivial:
+            return jnp.ones((self.count, 1)) * (prime * 0 + 1)
+        result = self.moments(prime, table, geometry)
+        for matrix in ("binomials", "differences"):
+            for lines, slots in zip(*geometry["lattice"]):
+                result = _along(result, lines, slots, table[matrix].T, prime)
+        return result
 
-    def _moments(self, prime: Any, table: Tables) -> Any:
-        """The moments m_e(u), |e| <= D, at the nodes e."""
-        degree, size = self.degree, self.degree + 1
-        lines = simplex(len(self.forms) - 1, degree)
-        count = len(lines.nodes)
-        theta = np.concatenate([np.ones((count, 1)), lines.nodes], axis=1)
-        logs = self._logs(jnp.asarray(theta), prime, table)  # (D + 1, directions)
+    def moments(self, prime: Any, table: Tables, geometry: Tables) -> Any:
+        """The moments m_e(u), |e| <= D, at the nodes e, as coefficients of u^0, ..., u^{D-1}."""
+        logs = self._logs(geometry["theta"], prime, table)  # (D + 1, directions)
         terms = multiply(table["growth"][:, None, :], logs[:, :, None], prime)
 
         def interpolated(values: Any) -> Any:
@@ -184,28 +215,14 @@ class BatchLaw:
                 rows = matmul(table["binomials"], multiply(rows, table["scale"][:, None], prime), prime)
             rows = rows.T
             for matrix in ("differences", "binomials"):
-                for axis in range(len(lines.lines)):
-                    rows = _along(rows, lines, axis, table[matrix], prime)
+                for lines, slots in zip(*geometry["directions"]):
+                    rows = _along(rows, lines, slots, table[matrix], prime)
             return rows
 
         parts = lax.map(interpolated, _exponential(terms, table["inverses"], prime)).reshape(-1)
-        nodes = self.nodes.nodes
-        order = nodes.sum(axis=1)[:, None]
-        places = {tuple(node): place for place, node in enumerate(lines.nodes.tolist())}
-        direction = np.array([places[tuple(node[1:])] for node in nodes.tolist()])[:, None]
-        left = order - np.arange(self.powers)[None, :]  # the power of b that belongs to u^k
-        there = left >= np.minimum(order, 1)
-        index = (order * count + direction) * size + np.where(there, left, 0)
-        moments = jnp.where(there, parts[index], 0.0)
+        moments = jnp.where(geometry["index"] >= 0, parts[jnp.maximum(geometry["index"], 0)], 0.0)
         for axis in range(len(self.forms)):
-            moments = multiply(moments, table["factorials"][nodes[:, axis]][:, None], prime)
-        return moments
-
-    def _dual(self, moments: Any, prime: Any, table: Tables) -> Any:
-        """From moments to weights of the nodes: transposed interpolation along each axis."""
-        for matrix in ("binomials", "differences"):
-            for axis in range(len(self.forms)):
-                moments = _along(moments, self.nodes, axis, table[matrix].T, prime)
+            moments = multiply(moments, table["factorials"][geometry["nodes"][:, axis]][:, None], prime)
         return moments
 
     def _logs(self, theta: Any, prime: Any, table: Tables) -> Any:
@@ -254,12 +271,11 @@ class BatchLaw:
         return multiply(values, table["doubled"][:, None], prime)
 
 
-def _along(values: Any, lattice: Simplex, axis: int, matrix: Any, prime: Any) -> Any:
+def _along(values: Any, lines: Any, slots: Any, matrix: Any, prime: Any) -> Any:
     """A (triangular) matrix applied to every line along an axis; values at the nodes in rows."""
-    lines, columns = lattice.lines[axis], values.shape[1]
     padded = jnp.concatenate([values, jnp.zeros_like(values[:1])])
     gathered = padded[lines].reshape(len(lines), -1)
-    return matmul(matrix, gathered, prime).reshape(-1, columns)[lattice.slots[axis]]
+    return matmul(matrix, gathered, prime).reshape(-1, values.shape[1])[slots]
 
 
 def _window(terms: Any) -> Any:
