@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from linvar.experiments.runner import Experiment, Result
-    from linvar.numeric.progress import Report
+    from linvar.progress import Report
 
 _HOMES = {
     "diabetes": ("diabetes", "EXPERIMENT"),

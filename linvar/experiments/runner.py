@@ -20,7 +20,7 @@ from typing import Any
 
 from linvar.atomic import write_atomically
 from linvar.exact import Rational
-from linvar.numeric.progress import Report, reporting
+from linvar.progress import Report, reporting
 
 SIZES = ("tiny", "default", "full")
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy")

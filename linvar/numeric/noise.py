@@ -18,7 +18,7 @@ import numpy as np
 from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key
 from linvar.numeric.moments import GradientMoments, NoFiniteExamplesError, gradient_moments
 from linvar.numeric.per_example.forms import sum_of_squares
-from linvar.numeric.progress import Report, reporting
+from linvar.progress import Report, reporting
 
 
 @dataclass(frozen=True, eq=False)

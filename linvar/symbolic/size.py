@@ -23,7 +23,7 @@ from math import comb
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
-from linvar.symbolic.expansion import step_kinds
+from linvar.symbolic.steps import step_kinds
 
 #: Bytes at the peak, fitted to measurements (benchmarks/size_prediction.py): for each monomial of the expansion a
 #: constant and a number of copies of its coefficient; for each moment of a batch a constant and a part for each

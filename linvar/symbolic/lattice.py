@@ -1,0 +1,317 @@
+"""Road (b): run SGD itself on a lattice of integer batch moments, modulo many primes.
+
+A polynomial F of degree <= D is fixed by its values at the lattice points x >= 0, |x| <= D of its variables, so
+
+    E F = sum_x F(x) omega_x(u),
+
+with weights that depend on the law alone (``modular_moments``). Nothing is expanded: the steps of SGD are executed, as they
+stand in ``network``, on arrays of nodes modulo a prime (``modular``), the last step is contracted with its weights
+first, then the one before. Residues modulo enough primes give the exact fractions (``reconstruction``); one further prime
+checks them. Numeric problems only. Blocks of nodes keep memory bounded; several devices share the nodes of step 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+
+from linvar.exact import Rational
+from linvar.problem import Problem
+from linvar.progress import Report, reporting
+from linvar.symbolic import network
+from linvar.symbolic.batch_moments import answer_ring
+from linvar.symbolic.checkpoint import Checkpoint, digest
+from linvar.symbolic.lattice_size import predict, step_degrees
+from linvar.symbolic.modular import PRIME_LIMIT, REDUCED, Modulus, Residue, matmul, reduce, residues_of
+from linvar.symbolic.modular_moments import BatchLaw
+from linvar.symbolic.reconstruction import primes_below, reconstruct
+from linvar.symbolic.ring import Element, to_fmpq
+from linvar.symbolic.road import Forms
+from linvar.symbolic.steps import end_to_end_gradient, steps_of
+
+#: Nodes times primes in one call, where the grid is that small; so many arrays of a block are alive, about.
+_BATCH = 2**17
+_LIVE_ARRAYS = 64
+_MOST_PRIMES_AT_ONCE = 16
+_SUMMANDS = 2**14
+_COMPILED: OrderedDict[Any, Callable[..., Any]] = OrderedDict()
+
+
+class Lattice:
+    """Expectations of forms in the state of SGD, exact, by running it on a lattice modulo primes.
+
+    Args:
+        problem: a numeric problem.
+        block_bytes: about how much memory the arrays of one block of nodes may take.
+        checkpoint: a file in which the residues of finished primes are kept; an interrupted derivation resumes from it.
+        progress: True for a bar, or a function called with (done, total): nodes times primes.
+        devices: the devices that share the nodes; all of JAX's if None.
+
+    Raises:
+        ValueError: the problem has symbols; or the checkpoint is damaged or foreign.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        block_bytes: int = 2**25,
+        checkpoint: str | os.PathLike[str] | None = None,
+        progress: bool | Report | None = None,
+        devices: Sequence[Any] | None = None,
+    ) -> None:
+        if problem.symbols:
+            names = ", ".join(map(str, problem.symbols))
+            raise ValueError(f"method='lattice' takes numbers only, and the problem has the symbols {names}: give them values")
+        self.problem = problem
+        self.answers = answer_ring(())
+        self._block_bytes = block_bytes
+        self._progress = progress
+        self._checkpoint = Checkpoint(checkpoint, problem)
+        self._devices = list(jax.devices() if devices is None else devices)
+        self._steps = steps_of(problem)
+
+    def expectations(self, forms: Forms, degree: int) -> list[Element]:
+        """E of forms of at most this degree in the state: polynomials in u, exact.
+
+        Raises:
+            ArithmeticError: residues of many more primes than expected do not fit together (one of them is wrong).
+        """
+        with jax.enable_x64(True):
+            return _Question(self, forms, degree).answer()
+
+
+class _Question:
+    """Some forms, asked of a problem: its grid, and its residues modulo primes."""
+
+    def __init__(self, road: Lattice, forms: Forms, degree: int) -> None:
+        self.road, self.problem, self.forms, self.degree = road, road.problem, forms, degree
+        self.steps = road._steps
+        degrees = step_degrees(self.problem, degree)
+        self.laws: list[BatchLaw] = []
+        for step, order in zip(self.steps, degrees):
+            law = BatchLaw(self.problem.law, step.forms, order, self.problem.sampling)
+            self.laws.append(law)
+        self.nodes = int(np.prod([law.count for law in self.laws], dtype=object))
+
+    # the whole answer
+
+    def answer(self) -> list[Element]:
+        """Residues for prime after prime, until they determine fractions that a further prime confirms."""
+        results = self._collect()
+        if all(result.exact is not None for result in results):
+            return [self.road.answers.lift(result.exact) for result in results]
+        self.count = len(results)
+        self.powers = sum(law.powers - 1 for law in self.laws) + 1
+        estimate = predict(self.problem, self.degree).primes
+        question, width = self._fingerprint(), self.count * self.powers
+        known = self.road._checkpoint.of(question, width)
+        primes = (p for p in self._primes() if p not in known)
+        attempt, most = 2, 8 * estimate + 64
+        with reporting(self.road._progress, "nodes") as report:
+            while True:
+                if len(known) >= attempt:
+                    numbers = reconstruct(known)
+                    if numbers is not None:
+                        report(len(known) * self.nodes, len(known) * self.nodes)
+                        return self._elements(numbers)
+                    attempt = len(known) + 1 + len(known) // 16
+                if len(known) > most:
+                    raise ArithmeticError(
+                        f"the residues of {len(known)} primes do not fit together, where about {estimate} were expected: one of "
+                        f"them is wrong (a fault of the machine, or a bug); run it again without the checkpoint file"
+                    )
+                report(len(known) * self.nodes, max(estimate, len(known) + 1) * self.nodes)
+                new = self.residues(list(islice(primes, self._primes_at_once)))
+                self.road._checkpoint.add(question, new)
+                known |= new
+
+    def _elements(self, numbers: list[Rational]) -> list[Element]:
+        """The polynomials with these coefficients."""
+        rows = [numbers[i * self.powers : (i + 1) * self.powers] for i in range(self.count)]
+        return [
+            self.road.answers.from_terms({(k,): to_fmpq(value) for k, value in enumerate(row) if value}) for row in rows
+        ]
+
+    def _fingerprint(self) -> str:
+        """A name for the forms: their values at a fixed state modulo a prime."""
+        draws = np.random.default_rng(20200414)
+        prime = 2**25 - 39
+        ring = Modulus(float(prime), constants={})
+
+        def draw(matrices: Any) -> list[Any]:
+            return [[[ring.lift(int(draws.integers(1, 50))) for _ in row] for row in matrix] for matrix in matrices]
+
+        momenta = draw(self.problem.weights) if self.problem.momentum != 0 else ()
+        values = self.forms(network.State(draw(self.problem.weights), momenta), ring)
+        return digest([self.degree, [str(value.exact) for value in values]])
+
+    def _primes(self) -> Iterator[int]:
+        """Primes that divide no denominator of the input."""
+        numbers = [*self.constants, *(number for law in self.laws for part in law.numbers.values() for number in part)]
+        return primes_below(PRIME_LIMIT, sorted({number.denominator for number in numbers}))
+
+    # residues
+
+    @cached_property
+    def _primes_at_once(self) -> int:
+        """Primes in one call: several where the grid and its moments are small."""
+        largest = max(law.table_size for law in self.laws)
+        return max(1, min(_MOST_PRIMES_AT_ONCE, _BATCH // self.nodes, 2**24 // max(1, largest)))
+
+    def residues(self, primes: Sequence[int]) -> dict[int, list[int]]:
+        """Every coefficient of every form modulo each prime."""
+        scalars = np.array(primes, np.float64)
+        table = residues_of(list(self.constants), primes)
+        weights: list[Any] = []
+        for law in self.laws:
+            arguments = (scalars, law.arguments(primes), law.geometry())
+            weights.append(_compiled(jax.vmap(law.weights, in_axes=(0, 0, None)), *arguments)(*arguments))
+        nodes = [np.asarray(law.nodes.nodes.T, np.float64) for law in self.laws]
+        arguments = (scalars, table, nodes, weights)
+        parts = _compiled(self._run, *arguments, key=tuple(self.road._devices))(*arguments)
+        totals = np.asarray(parts).astype(np.int64).sum(axis=0)
+        return {p: [int(x) % p for x in row.reshape(-1)] for p, row in zip(primes, totals)}
+
+    @cached_property
+    def _chunks(self) -> list[int]:
+        """Nodes of each step in a block: step 0 gets at least 64, the last steps come next."""
+        room = max(1, self.road._block_bytes // (8 * _LIVE_ARRAYS * self._primes_at_once))
+        counts = [law.count for law in self.laws]
+        sizes = [min(counts[0], 64, room)] + [1] * (len(counts) - 1)
+        for s in [*reversed(range(1, len(counts))), 0]:
+            others = int(np.prod(sizes, dtype=object)) // sizes[s]
+            size = max(1, min(counts[s], _SUMMANDS, room // others))
+            sizes[s] = -(-counts[s] // -(-counts[s] // size))
+        return sizes
+
+    def _run(self, primes: Any, table: Any, nodes: list[Any], weights: list[Any]) -> Any:
+        """The residues of every device's share, shape (devices, primes, forms, powers of u)."""
+        devices = self.road._devices
+        blocks = [
+            _cut(array, size, len(devices) if s == 0 else 1)
+            for s, (array, size) in enumerate(zip(nodes, self._chunks))
+        ]
+        shares = [
+            _cut(array.swapaxes(1, 2), size, len(devices) if s == 0 else 1)
+            for s, (array, size) in enumerate(zip(weights, self._chunks))
+        ]
+
+        def every_prime(blocks: Any, shares: Any) -> Any:
+            def one(prime: Any, table: Any, shares: Any) -> Any:
+                return self._integrate(Modulus(prime, table, self.constants), blocks, shares)
+
+            return jax.vmap(one)(primes, table, shares)[None]
+
+        if len(devices) == 1:
+            return every_prime(blocks, shares)
+        mesh = Mesh(np.array(devices), ("nodes",))
+        here, there = PartitionSpec("nodes"), PartitionSpec(None, "nodes")
+        rest = len(blocks) - 1
+        specs = ([here] + [PartitionSpec()] * rest, [there] + [PartitionSpec()] * rest)
+        return jax.shard_map(every_prime, mesh=mesh, in_specs=specs, out_specs=here, check_vma=False)(blocks, shares)
+
+    def _collect(self) -> list[Residue]:
+        """One abstract pass: collects the constants that have to be residues; the forms at the end."""
+        self.constants: dict[Rational, int] = {}
+        found: list[Residue] = []
+
+        def trace(prime: Any) -> Any:
+            ring = Modulus(prime, constants=self.constants)
+            state = network.Update(self.problem, ring).start()
+            for s, step in enumerate(self.steps):
+                entries = [ring.residue(prime * 0, max(1, self.laws[s].degree)) for _ in step.forms]
+                state = self._advance(ring, state, s, entries)
+            found.extend(self.forms(state, ring))
+            return sum((form.values() for form in found), prime)
+
+        jax.eval_shape(trace, jax.ShapeDtypeStruct((), np.float64))
+        return found
+
+    def _advance(self, ring: Modulus, state: network.State, s: int, variables: list[Residue]) -> network.State:
+        """One step of SGD."""
+        gradient = end_to_end_gradient(self.problem, self.steps[s], state.weights, variables, ring)
+        return network.Update(self.problem, ring).advance(state, gradient, s)
+
+    def _integrate(self, ring: Modulus, blocks: list[Any], shares: list[Any]) -> Any:
+        """Coefficients of the forms' expectations, shape (forms, powers of u).
+
+        Axis -(s+1) of every array belongs to the nodes of step s, so that those of step 0 are side by side in memory.
+        """
+        last = len(self.steps)
+
+        def from_step(s: int, state: network.State) -> Any:
+            """(nodes of step s-1, forms, powers, nodes of step s-2, ..., nodes of step 0)."""
+            if s == last:
+                shape = tuple(reversed(self._chunks))
+                values = [jnp.broadcast_to(form.values(), shape) for form in self.forms(state, ring)]
+                return jnp.stack(values, axis=1)[:, :, None]
+            for matrix in (*state.weights, *state.momenta):
+                for entry in (entry for row in matrix for entry in row):
+                    entry.reduced()
+
+            def block(nodes: Any, share: Any) -> Any:
+                bound = max(1, self.laws[s].degree)
+                variables = [ring.residue(row.reshape(row.shape + (1,) * s), bound) for row in nodes]
+                inner = from_step(s + 1, self._advance(ring, state, s, variables))
+                summed = matmul(share, inner.reshape(len(inner), -1), ring.prime)
+                summed = summed.reshape(len(share), *inner.shape[1:])
+                return _multiply_powers(summed, ring.prime)
+
+            def add(total: Any, part: Any) -> Any:
+                return reduce(total + block(*part), ring.prime), None
+
+            if len(blocks[s]) == 1:
+                result = block(blocks[s][0], shares[s][0])
+            else:
+                start = jax.eval_shape(block, blocks[s][0], shares[s][0])
+                result, _ = lax.scan(add, jnp.zeros(start.shape), (blocks[s], shares[s]))
+            return jnp.moveaxis(result, 2, 0) if s else result
+
+        return from_step(0, network.Update(self.problem, ring).start())
+
+
+def _multiply_powers(terms: Any, prime: Any) -> Any:
+    """(q, forms, k, ...) -> (forms, q + k, ...): the products of powers of u of a step and of the steps after it."""
+    outer, inner = terms.shape[0], terms.shape[2]
+    terms = jnp.moveaxis(terms, 0, 1)
+    if outer == 1 or inner == 1:
+        return terms.reshape(terms.shape[0], outer * inner, *terms.shape[3:])
+    width = outer + inner
+    terms = jnp.pad(terms, [(0, 0), (0, 0), (0, outer)] + [(0, 0)] * (terms.ndim - 3))
+    terms = terms.reshape(terms.shape[0], outer * width, *terms.shape[3:])[:, : outer * (width - 1)]
+    return reduce(terms.reshape(terms.shape[0], outer, width - 1, *terms.shape[2:]).sum(axis=1), prime)
+
+
+def _cut(array: Any, size: int, devices: int) -> Any:
+    """The last axis cut in blocks, which become an axis before the last two; padded with zeros to fill them."""
+    count = array.shape[-1]
+    blocks = -(-count // size)
+    blocks = -(-blocks // devices) * devices
+    padded = jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, blocks * size - count)])
+    return jnp.moveaxis(padded.reshape(*array.shape[:-1], blocks, size), -2, -3)
+
+
+def _compiled(function: Callable[..., Any], *arguments: Any, key: Any = ()) -> Callable[..., Any]:
+    """The function compiled for arguments of these shapes; problems with the same program share it."""
+    closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    assert not closed.consts and isinstance(shape, jax.ShapeDtypeStruct)
+    name = (str(closed.jaxpr), key)
+    if name not in _COMPILED:
+        program = jax.jit(jax.extend.core.jaxpr_as_fun(closed))
+        _COMPILED[name] = lambda *values: program(*jax.tree.leaves(values))[0]
+        while len(_COMPILED) > 64:
+            _COMPILED.popitem(last=False)
+    _COMPILED.move_to_end(name)
+    return _COMPILED[name]

@@ -1,0 +1,163 @@
+"""What the lattice road will need, known before it starts (and without JAX).
+
+The grid is known: step s has degree D_s = d (2L-1)^(t-1-s) in its m_s variables, hence C(D_s + m_s, m_s) nodes. The steps of
+SGD are run once on numbers that only count products and carry two sizes, log2 of the value and of its denominator:
+what comes out says how many operations a node takes and how many primes the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb, log2, prod
+from typing import Any
+
+from linvar.exact import Rational
+from linvar.laws import Dataset
+from linvar.problem import Problem
+from linvar.symbolic import network
+from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.steps import end_to_end_gradient, steps_of
+
+#: Seconds, fitted on two cores (benchmarks/lattice_speed.py): a product at one node modulo one prime, the same in the
+#: moments of a step, a call, and what a first call takes to compile.
+_PER_PRODUCT = 2.0e-10
+_PER_MOMENT = 1.0e-9
+_PER_PRIME = 0.004
+_PRIME_BITS = 25.9
+
+
+@dataclass(frozen=True)
+class LatticeSize:
+    """The predicted cost of the expectations of a few forms on a lattice."""
+
+    nodes: int
+    #: products modulo a prime, of all nodes and one prime
+    operations: int
+    primes: int
+    bytes: int
+    seconds: float
+
+
+def step_degrees(problem: Problem, degree: int) -> list[int]:
+    """D_s: the degree of forms of this degree in the variables of each step s."""
+    odd = 2 * problem.depth - 1
+    return [degree * odd ** (problem.step - 1 - s) for s in range(problem.step)]
+
+
+def predict(problem: Problem, degree: int) -> LatticeSize:
+    """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
+    steps, degrees = steps_of(problem), step_degrees(problem, degree)
+    counts = [comb(order + len(step.forms), len(step.forms)) for step, order in zip(steps, degrees)]
+    nodes = prod(counts)
+    counter = _Counter()
+    state = network.Update(problem, counter).start()
+    for step, order in zip(steps, degrees):
+        counter.products = 0
+        variables = [counter.variable(problem, form, order) for form in step.forms]
+        state = network.Update(problem, counter).advance(
+            state, end_to_end_gradient(problem, step, state.weights, variables, counter), steps.index(step)
+        )
+    last = LastStep(state, problem, counter)
+    for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
+        network.squared_norm([value]) if not isinstance(value[0], list) else network.squared_norm(value)
+    sizes = [entry for matrix in last.means() for row in matrix for entry in row]
+    per_degree = degree / max(1, 2 * problem.depth - 1)
+    size = max((entry.size + entry.denominator for entry in sizes), default=0.0) * per_degree
+    denominator = max((entry.denominator for entry in sizes), default=0.0) * per_degree
+    primes = 3 + int((size + denominator) / _PRIME_BITS)
+    tables = [
+        (order + 1) ** 2 * comb(order + len(step.forms) - 1, max(0, len(step.forms) - 1)) if step.forms else 1
+        for step, order in zip(steps, degrees)
+    ]
+    weights = [count * max(1, order) for count, order in zip(counts, degrees)]
+    moments = sum(t * (order + 1) for t, order in zip(tables, degrees)) + sum(
+        w * (order + 1) * len(step.forms) for w, order, step in zip(weights, degrees, steps)
+    )
+    operations = nodes * max(1, counter.products)
+    seconds = primes * (operations * _PER_PRODUCT + moments * _PER_MOMENT + _PER_PRIME)
+    memory = 2**28 + 8 * (4 * sum(weights) + 6 * sum(tables))
+    return LatticeSize(nodes, operations, primes, memory, seconds)
+
+
+class _Counter:
+    """A ring that counts products and carries sizes."""
+
+    def __init__(self) -> None:
+        self.products = 0
+
+    def lift(self, value: Any) -> _Number:
+        """An exact number."""
+        number = Rational(value)
+        if not number:
+            return _Number(self, 0.0, 0.0, number)
+        return _Number(self, _log2(abs(number)), log2(number.denominator), number)
+
+    def variable(self, problem: Problem, form: Any, order: int) -> _Number:
+        """A batch moment: the D-th root of its moment of order D, which grows like 2 D / e times the law's size."""
+        law = problem.law
+        entries = [entry for row in form for entry in row if entry]
+        if isinstance(law, Dataset):
+            numbers = [number for row in (*law.inputs, *law.targets) for number in row]
+            extra = log2(law.size) * (2 if problem.sampling != "iid" else 1)
+        else:
+            numbers = [*law.mean, law.noise_variance, *(number for row in law.covariance for number in row)]
+            extra = 0.0
+        twice = 1 if not isinstance(law, Dataset) and not any(law.mean) else 2
+        denominator = max(log2(number.denominator) for number in entries)
+        denominator += twice * max(log2(Rational(number).denominator) for number in numbers) + extra
+        largest = max((_log2(abs(Rational(number))) for number in numbers if number), default=0.0)
+        size = max(_log2(abs(entry)) for entry in entries) + twice * largest + max(0.0, log2(2 * order / 2.7))
+        return _Number(self, size, denominator, None)
+
+
+class _Number:
+    """log2 of a number's size and of its denominator; exact where it is a constant."""
+
+    __slots__ = ("ring", "size", "denominator", "exact")
+
+    def __init__(self, ring: _Counter, size: float, denominator: float, exact: Rational | None) -> None:
+        self.ring, self.size, self.denominator, self.exact = ring, size, denominator, exact
+
+    def _other(self, other: Any) -> _Number:
+        return other if isinstance(other, _Number) else self.ring.lift(other)
+
+    def __add__(self, other: Any) -> _Number:
+        other = self._other(other)
+        if self.exact is not None and other.exact is not None:
+            return self.ring.lift(self.exact + other.exact)
+        if self.exact == 0:
+            return other
+        if other.exact == 0:
+            return self
+        small, large = sorted((self.size, other.size))
+        total = large + log2(1 + 2 ** max(-60.0, (small - large)))
+        return _Number(self.ring, total, max(self.denominator, other.denominator), None)
+
+    __radd__ = __sub__ = __rsub__ = __add__
+
+    def __neg__(self) -> _Number:
+        return self
+
+    def __mul__(self, other: Any) -> _Number:
+        other = self._other(other)
+        if self.exact is not None and other.exact is not None:
+            return self.ring.lift(self.exact * other.exact)
+        for one, second in ((self, other), (other, self)):
+            if one.exact == 0:
+                return one
+            if one.exact == 1 or one.exact == -1:
+                return second
+        self.ring.products += 1
+        return _Number(self.ring, self.size + other.size, self.denominator + other.denominator, None)
+
+    __rmul__ = __mul__
+
+    def __eq__(self, other: object) -> bool:
+        return self.exact is not None and self.exact == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _log2(value: Rational) -> float:
+    """log2 of a positive number of any size."""
+    return log2(value.numerator) - log2(value.denominator)
