@@ -42,16 +42,16 @@ class Checkpoint:
 
     Args:
         path: the file; None keeps nothing on disk. A file that is there is read and checked.
-        problem: whose residues they are.
+        problem: the key of the problem whose residues they are.
 
     Raises:
         ValueError: the file is damaged, or belongs to another problem or version.
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, problem: Problem) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, problem: str) -> None:
         self.path = path
-        self._key = problem_key(problem)
+        self._key = problem
         self._residues: dict[str, Residues] = {}
         if path is not None:
             check_writable(path)

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
+from math import prod
 from typing import Any
 
 import jax
@@ -31,7 +32,7 @@ from linvar.problem import Problem
 from linvar.progress import Report, reporting
 from linvar.symbolic import network
 from linvar.symbolic.batch_moments import answer_ring
-from linvar.symbolic.checkpoint import Checkpoint, digest
+from linvar.symbolic.checkpoint import Checkpoint, digest, problem_key
 from linvar.symbolic.lattice_size import predict, step_degrees
 from linvar.symbolic.modular import PRIME_LIMIT, REDUCED, Modulus, Residue, matmul, reduce, residues_of
 from linvar.symbolic.modular_moments import BatchLaw
@@ -45,7 +46,8 @@ _BATCH = 2**17
 _LIVE_ARRAYS = 64
 _MOST_PRIMES_AT_ONCE = 16
 _SUMMANDS = 2**14
-_COMPILED: OrderedDict[Any, Callable[..., Any]] = OrderedDict()
+_KEPT = 128
+_COMPILED: OrderedDict[Any, Any] = OrderedDict()
 
 
 class Lattice:
@@ -78,7 +80,8 @@ class Lattice:
         self.answers = answer_ring(())
         self._block_bytes = block_bytes
         self._progress = progress
-        self._checkpoint = Checkpoint(checkpoint, problem)
+        self._key = problem_key(problem)
+        self._checkpoint = Checkpoint(checkpoint, self._key)
         self._devices = list(jax.devices() if devices is None else devices)
         self._steps = steps_of(problem)
 
@@ -103,20 +106,21 @@ class _Question:
         for step, order in zip(self.steps, degrees):
             law = BatchLaw(self.problem.law, step.forms, order, self.problem.sampling)
             self.laws.append(law)
-        self.nodes = int(np.prod([law.count for law in self.laws], dtype=object))
+        self.nodes = prod(law.count for law in self.laws)
+        self.key = (road._key, self._fingerprint())
 
     # the whole answer
 
     def answer(self) -> list[Element]:
         """Residues for prime after prime, until they determine fractions that a further prime confirms."""
         results = self._collect()
-        if all(result.exact is not None for result in results):
-            return [self.road.answers.lift(result.exact) for result in results]
+        if all(result is not None for result in results):
+            return [self.road.answers.lift(result) for result in results if result is not None]
         self.count = len(results)
         self.powers = sum(law.powers - 1 for law in self.laws) + 1
         estimate = predict(self.problem, self.degree).primes
-        question, width = self._fingerprint(), self.count * self.powers
-        known = self.road._checkpoint.of(question, width)
+        question = self.key[1]
+        known = self.road._checkpoint.of(question, self.count * self.powers)
         primes = (p for p in self._primes() if p not in known)
         attempt, most = 2, 8 * estimate + 64
         with reporting(self.road._progress, "nodes") as report:
@@ -172,17 +176,24 @@ class _Question:
 
     def residues(self, primes: Sequence[int]) -> dict[int, list[int]]:
         """Every coefficient of every form modulo each prime."""
-        scalars = np.array(primes, np.float64)
+        scalars, several = np.array(primes, np.float64), len(primes) > 1
         table = residues_of(list(self.constants), primes)
         weights: list[Any] = []
-        for law in self.laws:
-            arguments = (scalars, law.arguments(primes), law.geometry())
-            weights.append(_compiled(jax.vmap(law.weights, in_axes=(0, 0, None)), *arguments)(*arguments))
+        for law, geometry in zip(self.laws, self._geometries):
+            given = (scalars, law.arguments(primes), geometry)
+            one = _for_each(law.weights, several)
+            weights.append(_compiled((None, "weights", law.kind, len(primes)), one, given)(*given))
         nodes = [np.asarray(law.nodes.nodes.T, np.float64) for law in self.laws]
         arguments = (scalars, table, nodes, weights)
-        parts = _compiled(self._run, *arguments, key=tuple(self.road._devices))(*arguments)
+        key = (tuple(self.road._devices), self.key, tuple(self._chunks), len(primes))
+        parts = _compiled(key, self._run, arguments)(*arguments)
         totals = np.asarray(parts).astype(np.int64).sum(axis=0)
         return {p: [int(x) % p for x in row.reshape(-1)] for p, row in zip(primes, totals)}
+
+    @cached_property
+    def _geometries(self) -> list[Any]:
+        """The index arrays of each step, on the device."""
+        return [jax.device_put(law.geometry()) for law in self.laws]
 
     @cached_property
     def _chunks(self) -> list[int]:
@@ -191,7 +202,7 @@ class _Question:
         counts = [law.count for law in self.laws]
         sizes = [min(counts[0], 64, room)] + [1] * (len(counts) - 1)
         for s in [*reversed(range(1, len(counts))), 0]:
-            others = int(np.prod(sizes, dtype=object)) // sizes[s]
+            others = prod(sizes) // sizes[s]
             size = max(1, min(counts[s], _SUMMANDS, room // others))
             sizes[s] = -(-counts[s] // -(-counts[s] // size))
         return sizes
@@ -212,6 +223,8 @@ class _Question:
             def one(prime: Any, table: Any, shares: Any) -> Any:
                 return self._integrate(Modulus(prime, table, self.constants), blocks, shares)
 
+            if len(primes) == 1:
+                return one(primes[0], table[0], [share[0] for share in shares])[None, None]
             return jax.vmap(one)(primes, table, shares)[None]
 
         if len(devices) == 1:
@@ -222,10 +235,13 @@ class _Question:
         specs = ([here] + [PartitionSpec()] * rest, [there] + [PartitionSpec()] * rest)
         return jax.shard_map(every_prime, mesh=mesh, in_specs=specs, out_specs=here, check_vma=False)(blocks, shares)
 
-    def _collect(self) -> list[Residue]:
-        """One abstract pass: collects the constants that have to be residues; the forms at the end."""
-        self.constants: dict[Rational, int] = {}
-        found: list[Residue] = []
+    def _collect(self) -> list[Rational | None]:
+        """One abstract pass: the constants that have to be residues, in order, and the forms that are constant."""
+        if self.key in _COMPILED:
+            self.constants, values = _COMPILED[self.key]
+            return list(values)
+        self.constants = {}
+        values = []
 
         def trace(prime: Any) -> Any:
             ring = Modulus(prime, constants=self.constants)
@@ -233,11 +249,13 @@ class _Question:
             for s, step in enumerate(self.steps):
                 entries = [ring.residue(prime * 0, max(1, self.laws[s].degree)) for _ in step.forms]
                 state = self._advance(ring, state, s, entries)
-            found.extend(self.forms(state, ring))
-            return sum((form.values() for form in found), prime)
+            forms = self.forms(state, ring)
+            values.extend(form.exact for form in forms)
+            return sum((form.values() for form in forms), prime)
 
         jax.eval_shape(trace, jax.ShapeDtypeStruct((), np.float64))
-        return found
+        _remember(self.key, (self.constants, tuple(values)))
+        return values
 
     def _advance(self, ring: Modulus, state: network.State, s: int, variables: list[Residue]) -> network.State:
         """One step of SGD."""
@@ -282,6 +300,15 @@ class _Question:
         return from_step(0, network.Update(self.problem, ring).start())
 
 
+def _for_each(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
+    """The function of (prime, table, geometry) for a stack of primes and tables; one of them needs no batching."""
+    if several:
+        return jax.vmap(function, in_axes=(0, 0, None))
+    return lambda primes, tables, geometry: function(
+        primes[0], {name: table[0] for name, table in tables.items()}, geometry
+    )[None]
+
+
 def _multiply_powers(terms: Any, prime: Any) -> Any:
     """(q, forms, k, ...) -> (forms, q + k, ...): the products of powers of u of a step and of the steps after it."""
     outer, inner = terms.shape[0], terms.shape[2]
@@ -303,15 +330,22 @@ def _cut(array: Any, size: int, devices: int) -> Any:
     return jnp.moveaxis(padded.reshape(*array.shape[:-1], blocks, size), -2, -3)
 
 
-def _compiled(function: Callable[..., Any], *arguments: Any, key: Any = ()) -> Callable[..., Any]:
-    """The function compiled for arguments of these shapes; problems with the same program share it."""
-    closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    assert not closed.consts and isinstance(shape, jax.ShapeDtypeStruct)
-    name = (str(closed.jaxpr), key)
-    if name not in _COMPILED:
-        program = jax.jit(jax.extend.core.jaxpr_as_fun(closed))
-        _COMPILED[name] = lambda *values: program(*jax.tree.leaves(values))[0]
-        while len(_COMPILED) > 64:
-            _COMPILED.popitem(last=False)
-    _COMPILED.move_to_end(name)
-    return _COMPILED[name]
+def _compiled(key: Any, function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[..., Any]:
+    """The compiled function of this key; functions that turn out to be the same program share it."""
+    if key not in _COMPILED:
+        closed = jax.make_jaxpr(function)(*arguments)
+        assert not closed.consts
+        program_key = (str(closed.jaxpr), key[0])
+        if program_key not in _COMPILED:
+            program = jax.jit(jax.extend.core.jaxpr_as_fun(closed))
+            _remember(program_key, lambda *values: program(*jax.tree.leaves(values))[0])
+        _remember(key, _COMPILED[program_key])
+    _COMPILED.move_to_end(key)
+    return _COMPILED[key]
+
+
+def _remember(key: Any, value: Any) -> None:
+    """Keep what was compiled or traced, the most recent of it."""
+    _COMPILED[key] = value
+    while len(_COMPILED) > _KEPT:
+        _COMPILED.popitem(last=False)

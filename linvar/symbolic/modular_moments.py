@@ -160,6 +160,11 @@ class BatchLaw:
         return max((self.degree + 1) ** 2 * directions, self.count * self.powers)
 
     @property
+    def kind(self) -> tuple[Any, ...]:
+        """What the program of ``weights`` depends on, beside its arguments' values."""
+        return len(self.forms), self.degree, self.sampling == "iid", tuple(sorted(self.shapes.items()))
+
+    @property
     def trivial(self) -> bool:
         """Whether there is one node, of weight 1: no variables, or nothing asked of them."""
         return not self.forms or not self.degree
