@@ -34,7 +34,7 @@ from linvar.symbolic import network
 from linvar.symbolic.batch_moments import answer_ring
 from linvar.symbolic.checkpoint import Checkpoint, digest, problem_key
 from linvar.symbolic.lattice_size import predict, step_degrees
-from linvar.symbolic.modular import PRIME_LIMIT, REDUCED, Modulus, Residue, matmul, reduce, residues_of
+from linvar.symbolic.modular import PRIME_LIMIT, Modulus, Residue, matmul, reduce, residues_of
 from linvar.symbolic.modular_moments import BatchLaw
 from linvar.symbolic.reconstruction import primes_below, reconstruct
 from linvar.symbolic.ring import Element, to_fmpq
@@ -75,7 +75,9 @@ class Lattice:
     ) -> None:
         if problem.symbols:
             names = ", ".join(map(str, problem.symbols))
-            raise ValueError(f"method='lattice' takes numbers only, and the problem has the symbols {names}: give them values")
+            raise ValueError(
+                f"method='lattice' takes numbers only, and the problem has the symbols {names}: give them values"
+            )
         self.problem = problem
         self.answers = answer_ring(())
         self._block_bytes = block_bytes
@@ -211,8 +213,7 @@ class _Question:
         """The residues of every device's share, shape (devices, primes, forms, powers of u)."""
         devices = self.road._devices
         blocks = [
-            _cut(array, size, len(devices) if s == 0 else 1)
-            for s, (array, size) in enumerate(zip(nodes, self._chunks))
+            _cut(array, size, len(devices) if s == 0 else 1) for s, (array, size) in enumerate(zip(nodes, self._chunks))
         ]
         shares = [
             _cut(array.swapaxes(1, 2), size, len(devices) if s == 0 else 1)

@@ -8,6 +8,7 @@ what comes out says how many operations a node takes and how many primes the ans
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import comb, log2, prod
 from typing import Any
 
@@ -51,11 +52,11 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     nodes = prod(counts)
     counter = _Counter()
     state = network.Update(problem, counter).start()
-    for step, order in zip(steps, degrees):
+    for s, (step, order) in enumerate(zip(steps, degrees)):
         counter.products = 0
         variables = [counter.variable(problem, form, order) for form in step.forms]
         state = network.Update(problem, counter).advance(
-            state, end_to_end_gradient(problem, step, state.weights, variables, counter), steps.index(step)
+            state, end_to_end_gradient(problem, step, state.weights, variables, counter), s
         )
     last = LastStep(state, problem, counter)
     for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
@@ -158,6 +159,6 @@ class _Number:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _log2(value: Rational) -> float:
+def _log2(value: Fraction) -> float:
     """log2 of a positive number of any size."""
     return log2(value.numerator) - log2(value.denominator)

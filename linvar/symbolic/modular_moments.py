@@ -259,9 +259,7 @@ class BatchLaw:
 
         def times(rows: Any) -> Any:
             """rows (.., z, directions) times the matrix of each direction."""
-            return reduce(
-                sum(reduce(rows[..., l, None, :] * step[l], prime) for l in range(size)), prime
-            )
+            return reduce(sum(reduce(rows[..., l, None, :] * step[l], prime) for l in range(size)), prime)
 
         def power(carry: Any, k: Any) -> Any:
             matrix, vector = carry
@@ -343,9 +341,6 @@ def _dataset_numbers(law: Dataset, forms: Sequence[Matrix]) -> dict[str, Any]:
         [(i, j, entry) for i, row in enumerate(form) for j, entry in enumerate(row) if entry != 0] for form in forms
     ]
     values = [
-        [sum((entry * row[i] * row[j] for i, j, entry in support), Rational(0)) for row in rows]
-        for support in supports
+        [sum((entry * row[i] * row[j] for i, j, entry in support), Rational(0)) for row in rows] for support in supports
     ]
     return {"values": values, "inverse_size": Rational(1, law.size)}
-
-

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from linvar.problem import Problem
+from linvar.symbolic import lattice_size
 from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes, format_seconds, predict
 
 METHODS = ("auto", "regression", "expansion", "lattice")
 
 #: A road that would take longer is taken only if it is asked for by name.
 MOST_SECONDS = 7_200.0
+_MOST_LATTICE_STEPS = 12
+#: seconds: of compiling the lattice road; what takes less by another road is not compared
+_COMPILATION = 5.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,7 @@ def plan(problem: Problem, *, memory_limit: int | None = None) -> Plan:
     if not isinstance(problem, Problem):
         raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
     limit = default_memory_limit() if memory_limit is None else memory_limit
-    makers: tuple[Callable[[Problem], RoadPlan], ...] = (_regression, _expansion, _lattice)
-    return Plan(problem, tuple(_limited(make(problem), limit) for make in makers))
+    return Plan(problem, tuple(_limited(make(problem), limit) for make in _MAKERS))
 
 
 def choose(problem: Problem, method: str = "auto", memory_limit: int | None = None) -> RoadPlan:
@@ -105,6 +109,12 @@ def choose(problem: Problem, method: str = "auto", memory_limit: int | None = No
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: write one of {', '.join(map(repr, METHODS))}")
+    if method == "auto":  # what is fast needs no comparison
+        limit = default_memory_limit() if memory_limit is None else memory_limit
+        for make in _MAKERS[:2]:
+            road = _limited(make(problem), limit)
+            if road.obstacle is None and road.seconds < _COMPILATION:
+                return road
     found = plan(problem, memory_limit=memory_limit)
     chosen = found.choice if method == "auto" else found[method]
     if chosen is not None and not chosen.size:
@@ -142,4 +152,13 @@ def _expansion(problem: Problem) -> RoadPlan:
 
 
 def _lattice(problem: Problem) -> RoadPlan:
-    return RoadPlan("lattice", obstacle="not built")
+    if problem.symbols:
+        return RoadPlan("lattice", obstacle="it takes numbers, no symbols")
+    if problem.step > _MOST_LATTICE_STEPS:
+        return RoadPlan("lattice", "far too many nodes", math.inf, 0)
+    size = lattice_size.predict(problem, 4 * problem.depth - 2)
+    seconds = size.seconds + _COMPILATION
+    return RoadPlan("lattice", f"{size.nodes:,} nodes, about {size.primes} primes", seconds, size.bytes)
+
+
+_MAKERS: tuple[Callable[[Problem], RoadPlan], ...] = (_regression, _expansion, _lattice)

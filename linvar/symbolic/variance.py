@@ -15,6 +15,7 @@ from typing import Any
 from flint import fmpq
 
 from linvar.problem import Problem
+from linvar.progress import Report
 from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import OF, LastStep
@@ -36,6 +37,8 @@ def gradient_variance(
     steps: Iterable[int] | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
+    progress: bool | Report | None = None,
+    checkpoint: str | None = None,
 ) -> Any:
     """Exact variance of the stochastic gradient after t steps, as a polynomial in 1/b.
 
@@ -54,6 +57,8 @@ def gradient_variance(
         method: "auto" takes the road of the lowest predicted cost (``linvar.plan``); or its name: "regression", "expansion",
             "lattice".
         memory_limit: bytes the derivation may take; half of the machine's memory if None.
+        progress: of the lattice road: True for a bar, or a function called with (done, total).
+        checkpoint: of the lattice road: a file that keeps what is finished; an interrupted derivation goes on from it.
 
     Returns:
         A ``BatchPolynomial`` (a tuple of them with ``per_layer`` or ``steps``, a tuple of tuples with both).
@@ -69,7 +74,9 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
-    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.variance(per_layer), of)
+    return _each(
+        problem, steps, How(method, memory_limit, progress, checkpoint), lambda parts: parts.variance(per_layer), of
+    )
 
 
 def second_moment(
@@ -80,6 +87,8 @@ def second_moment(
     steps: Iterable[int] | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
+    progress: bool | Report | None = None,
+    checkpoint: str | None = None,
 ) -> Any:
     """Exact second moment E ||G_t||_F^2 of the stochastic gradient, as a polynomial in 1/b.
 
@@ -90,7 +99,13 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
-    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.second_moment(per_layer), of)
+    return _each(
+        problem,
+        steps,
+        How(method, memory_limit, progress, checkpoint),
+        lambda parts: parts.second_moment(per_layer),
+        of,
+    )
 
 
 def squared_mean(
@@ -101,6 +116,8 @@ def squared_mean(
     steps: Iterable[int] | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
+    progress: bool | Report | None = None,
+    checkpoint: str | None = None,
 ) -> Any:
     """Exact squared norm ||E G_t||_F^2 of the mean gradient, as a polynomial in 1/b.
 
@@ -111,11 +128,19 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.squared_mean(per_layer), of)
+    return _each(
+        problem, steps, How(method, memory_limit, progress, checkpoint), lambda parts: parts.squared_mean(per_layer), of
+    )
 
 
 def expected_loss(
-    problem: Problem, *, steps: Iterable[int] | None = None, method: str = "auto", memory_limit: int | None = None
+    problem: Problem,
+    *,
+    steps: Iterable[int] | None = None,
+    method: str = "auto",
+    memory_limit: int | None = None,
+    progress: bool | Report | None = None,
+    checkpoint: str | None = None,
 ) -> Any:
     """Exact expected population loss E[ 1/2 E||P_t x - y||^2 ] after t steps, as a polynomial in 1/b.
 
@@ -127,7 +152,8 @@ def expected_loss(
     >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
     (729/200, 9/100)
     """
-    return _each(problem, steps, How(method, memory_limit), lambda parts: parts.loss())
+    how = How(method, memory_limit, progress, checkpoint)
+    return _each(problem, steps, how, lambda parts: parts.loss())
 
 
 def expected_weights(
@@ -177,6 +203,8 @@ class How:
 
     method: str
     memory_limit: int | None
+    progress: bool | Report | None = None
+    checkpoint: str | None = None
 
 
 def _each(
@@ -189,6 +217,10 @@ def _each(
     """The quantity at ``problem.step``, or a tuple of it at each of ``steps``; every size is checked first."""
     if of not in OF:
         raise ValueError(f"of={of!r} is unknown: write 'gradient' or 'update'")
+    if how.checkpoint is not None and steps is not None:
+        raise ValueError(
+            f"checkpoint={how.checkpoint!r} with several steps: a file holds one problem; ask for one step"
+        )
     problems = [problem] if steps is None else [_at_step(problem, step) for step in steps]
     for one in problems:
         if of == "update" and isinstance(one.learning_rate, tuple):
@@ -197,7 +229,7 @@ def _each(
                 f"one learning_rate"
             )
     roads = [choose(one, how.method, how.memory_limit).road for one in problems]
-    results = tuple(quantity(_Parts(one, road, of)) for one, road in zip(problems, roads))
+    results = tuple(quantity(_Parts(one, road, how, of)) for one, road in zip(problems, roads))
     return results[0] if steps is None else results
 
 
@@ -213,18 +245,22 @@ def _at_step(problem: Problem, step: int) -> Problem:
     return problem.replace(step=step, learning_rate=rate)
 
 
-def _build_road(problem: Problem, road: str) -> Road:
+def _build_road(problem: Problem, road: str, how: How) -> Road:
     """A road by its name."""
+    if road == "lattice":  # the only road that loads JAX
+        from linvar.symbolic.lattice import Lattice
+
+        return Lattice(problem, checkpoint=how.checkpoint, progress=how.progress)
     return Regression(problem) if road == "regression" else Expansion(problem)
 
 
 class _Parts:
     """What is asked of a problem, integrated by its road."""
 
-    def __init__(self, problem: Problem, road: str, of: str = "gradient") -> None:
+    def __init__(self, problem: Problem, road: str, how: How, of: str = "gradient") -> None:
         self.problem = problem
         self.of = of
-        self.road = _build_road(problem, road)
+        self.road = _build_road(problem, road, how)
         self._lasts: dict[int, LastStep] = {}
 
     def _last(self, state: State, ring: Any) -> LastStep:
