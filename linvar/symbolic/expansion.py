@@ -40,7 +40,7 @@ def step_kinds(problem: Problem) -> tuple[Step, Step]:
     Where the gradient vanishes whatever the batch and stays so (a perfect fit without weight decay, or zero weights above
     and below every layer), no step has variables.
     """
-    general = Step(tuple(unit_form(_size(problem), *pair) for pair in _needed_pairs(problem)))
+    general = Step(tuple(unit_form(_size(problem), *pair) for pair in needed_pairs(problem)))
     first = _first_step(problem, general)
     still = Step((), ((((),) * problem.widths[0]),) * problem.widths[-1])
     fitted = not first.forms and problem.weight_decay == 0
@@ -70,7 +70,7 @@ def _size(problem: Problem) -> int:
     return len(problem.law.input_map[0])
 
 
-def _needed_pairs(problem: Problem) -> list[tuple[int, int]]:
+def needed_pairs(problem: Problem) -> list[tuple[int, int]]:
     """Entries (row <= column) of S_z that occur in S_z X^T."""
     columns = {c for row in problem.law.input_map for c, entry in enumerate(row) if entry != 0}
     size = _size(problem)
@@ -85,7 +85,7 @@ def _first_step(problem: Problem, general: Step) -> Step:
     residual = network.residual_map(problem.weights, problem.law.input_map, problem.law.target_map)
     inputs = problem.law.input_map
     size = _size(problem)
-    pairs = _needed_pairs(problem)
+    pairs = needed_pairs(problem)
     forms = [
         tuple(
             tuple((row[a] * column[c] + row[c] * column[a]) / 2 for c in range(size)) for a in range(size)
@@ -149,7 +149,7 @@ class Expansion:
             ]
         size = _size(self.problem)
         moment = [[self.ring.zero] * size for _ in range(size)]
-        for (a, c), variable in zip(_needed_pairs(self.problem), variables):
+        for (a, c), variable in zip(needed_pairs(self.problem), variables):
             moment[a][c] = moment[c][a] = variable
         residual = network.residual_map(weights, self.input_map, self.target_map)
         return network.product(network.product(residual, moment), network.transpose(self.input_map))
