@@ -62,7 +62,8 @@ def batch_moments(
     log E exp(sum_j theta_j xi_j) = sum_{k>=2} u^{k-1} kappa_k / k!, exponentiated degree by degree as in ``batch_moments``.
     """
     ring = Ring(len(forms), symbols)
-    result: list[dict[Monomial, Element]] = [{(): ring.scalars.one}] + [{} for _ in range(order)]
+    result: list[dict[Monomial, Element]] = [{} for _ in range(order + 1)]
+    result[0][()] = ring.scalars.one
     if not forms or not order:
         return result
     cumulants = law.cumulants(forms, order + 1, ring)
@@ -174,7 +175,7 @@ class Columns:
     def moments(self, functional: list[Scalar], degree: int) -> list[Scalar]:
         """L(p^a) for every monomial a of degree <= degree in the polynomials."""
         values = [functional[0]]
-        level = {(): functional}
+        level: dict[Monomial, list[Scalar]] = {(): functional}
         for taken in range(degree):
             following: dict[Monomial, list[Scalar]] = {}
             for first in range(self.count):

@@ -21,11 +21,12 @@ from flint import arb, fmpz
 from linvar.problem import Problem
 from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
 from linvar.symbolic.large_batch_path import Path, Polynomials, Series
+from linvar.symbolic.large_batch_size import check_fits
 from linvar.symbolic.scalars import Balls, Integers, Symbolic
 
 #: the first guess of the bits that enclosures lose
 _SPARE_BITS = 64
-_BITS_A_STEP = 8
+_BITS_A_STEP = 2
 #: an enclosure that contains zero is taken to be one of zero after this many times the bits asked for
 _PATIENCE = 16
 
@@ -38,13 +39,26 @@ class LargeBatch:
         order: K >= 0, the highest power of u = 1/b.
         digits: certified significant digits of every coefficient; None for exact coefficients.
         of: "gradient", or "update" (see ``last_step``).
+        memory_limit: bytes the expansion may take; half of the machine's memory if None.
+
+    Raises:
+        ValueError: sampling without replacement, an order or digits that are no such numbers, digits with symbols.
+        DerivationTooLargeError: it would not fit (``large_batch_size``); raised before anything is computed.
 
     A coefficient that is zero by a coincidence of numbers (not by its form) cannot be told from a tiny one: it is enclosed
     in a tiny interval around zero.
     """
 
-    def __init__(self, problem: Problem, order: int, digits: int | None = None, of: str = "gradient") -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        order: int,
+        digits: int | None = None,
+        of: str = "gradient",
+        memory_limit: int | None = None,
+    ) -> None:
         check_arguments(problem, order, digits)
+        check_fits(problem, order, digits, memory_limit)
         self.problem, self.order, self.digits = problem, order, digits
         self._polynomials = Polynomials(problem, of)
         self._path: Path | None = None

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, NoReturn, Self
 
-from flint import arb, ctx, fmpq
+from flint import arb, ctx
 
 from linvar.exact import Rational, exact, free_symbols
 from linvar.symbolic import display
 from linvar.symbolic.polynomial import BatchPolynomial
-from linvar.symbolic.ring import Element, Ring, to_exact, to_rational
+from linvar.symbolic.ring import Ring, to_exact, to_rational
 
 
 class LargeBatchExpansion:

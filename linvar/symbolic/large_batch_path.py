@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from flint import fmpz
-
 from linvar.exact import Exact
 from linvar.problem import Problem
 from linvar.symbolic import network

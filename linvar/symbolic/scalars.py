@@ -25,6 +25,8 @@ class Scalars(Protocol):
 
     zero: Scalar
     one: Scalar
+    #: the working precision; 0 where nothing is rounded
+    bits: int
 
     def working(self) -> AbstractContextManager[Any]:
         """The context every computation runs in."""
@@ -51,7 +53,7 @@ def rational(element: Element) -> fmpq:
 class Integers:
     """Rationals, as integers over denominators that the caller carries along."""
 
-    zero, one = fmpz(0), fmpz(1)
+    zero, one, bits = fmpz(0), fmpz(1), 0
 
     def working(self) -> AbstractContextManager[Any]:
         """Nothing to set."""
@@ -100,7 +102,7 @@ class Symbolic:
     """Polynomials in the user's symbols, over the rationals."""
 
     def __init__(self, ring: Ring) -> None:
-        self.zero, self.one = ring.zero, ring.one
+        self.zero, self.one, self.bits = ring.zero, ring.one, 0
 
     def working(self) -> AbstractContextManager[Any]:
         """Nothing to set."""
