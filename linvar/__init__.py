@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from linvar.problem_file import load_problem as load_problem
     from linvar.search import SearchResult as SearchResult
     from linvar.search import search_nonmonotone as search_nonmonotone
+    from linvar.symbolic.large_batch_expansion import LargeBatchExpansion as LargeBatchExpansion
     from linvar.symbolic.names import symbolic_matrix as symbolic_matrix
     from linvar.symbolic.names import symbolic_weights as symbolic_weights
     from linvar.symbolic.plan import Plan as Plan
@@ -56,6 +57,7 @@ _HOMES = {
     "symbolic_weights": "linvar.symbolic.names",
     "BatchPolynomial": "linvar.symbolic.polynomial",
     "load_polynomial": "linvar.symbolic.polynomial",
+    "LargeBatchExpansion": "linvar.symbolic.large_batch_expansion",
     "Plan": "linvar.symbolic.plan",
     "plan": "linvar.symbolic.plan",
     "RegressionMoments": "linvar.symbolic.regression_moments",

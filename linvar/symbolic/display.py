@@ -66,6 +66,55 @@ def latex(polynomial: BatchPolynomial, limit: int | None) -> str:
     return _join(_pieces(polynomial, piece, limit, r"\cdots"))
 
 
+def expansion_text(elements: Sequence[Any], symbols: Sequence[Any], digits: int | None) -> str:
+    """One line of a large-batch expansion; with ``digits`` its elements are enclosures, shown with that many."""
+    u = generator_name(symbols)
+    powers = ["" if k == 0 else u if k == 1 else f"{u}^{k}" for k in range(len(elements) + 1)]
+    names = [symbol.name for symbol in symbols]
+
+    def piece(element: Any, k: int) -> str:
+        if digits is not None:
+            return f"{enclosure(element, digits)} {powers[k]}".strip()
+        if len(element) > _SYMBOLIC_TERMS:
+            return f"({len(element):,} terms) {powers[k]}".strip()
+        return _coefficient(element, powers[k], lambda key: _monomial(key, names, "{}^{}", "*"), _plain, "({}) {}")
+
+    shown = [piece(element, k) for k, element in enumerate(elements) if element != 0]
+    return f"{_join([*shown, f'O({powers[-1]})'])}    ({u} = 1/b)"
+
+
+def expansion_latex(elements: Sequence[Any], symbols: Sequence[Any], digits: int | None, elide: bool) -> str:
+    """A large-batch expansion in powers of 1/b."""
+    names: list[str] = []
+    if symbols:
+        import sympy
+
+        names = [sympy.latex(symbol) for symbol in symbols]
+    powers = [
+        "" if k == 0 else r"\frac{1}{b}" if k == 1 else rf"\frac{{1}}{{b^{{{k}}}}}" for k in range(len(elements) + 1)
+    ]
+
+    def number(value: Rational, monomial: str) -> str:
+        return _latex_number(value, monomial, elide)
+
+    def piece(element: Any, k: int) -> str:
+        if digits is not None:
+            return f"{enclosure(element, digits)} {powers[k]}".replace("+/-", r"\pm").strip()
+        if elide and len(element) > 4 * _SYMBOLIC_TERMS:
+            return rf"\left(\text{{{len(element):,} terms}}\right) {powers[k]}".strip()
+        brackets = r"\left({}\right) {}"
+        return _coefficient(element, powers[k], lambda key: _monomial(key, names, "{}^{{{}}}", " "), number, brackets)
+
+    shown = [piece(element, k) for k, element in enumerate(elements) if element != 0]
+    return _join([*shown, rf"O\left({powers[-1]}\right)"])
+
+
+def enclosure(ball: Any, digits: int) -> str:
+    """[middle +/- radius]: so many digits of a python-flint ``arb``, and a radius that certifies them."""
+    text: str = ball.str(digits)
+    return text if text.startswith("[") else f"[{text}]"
+
+
 def sampling(polynomial: BatchPolynomial) -> str:
     """The sampling in words."""
     size = "" if polynomial.dataset_size is None else f" from {polynomial.dataset_size} examples"

@@ -122,9 +122,10 @@ def choose(problem: Problem, method: str = "auto", memory_limit: int | None = No
     if chosen is None or chosen.obstacle is not None:
         fewer = f"fewer steps (step={problem.step}), " if problem.step else ""
         symbols = "numbers in place of some of the symbols, " if problem.symbols else ""
+        first = "order= for the first coefficients, " if problem.sampling == "iid" and problem.depth > 1 else ""
         roads = "; ".join(str(road) for road in found.roads if road.size)
         raise DerivationTooLargeError(
-            f"{problem!r} does not fit. {roads}. Use {fewer}{symbols}smaller widths, or raise memory_limit= (in bytes) if "
+            f"{problem!r} does not fit. {roads}. Use {first}{fewer}{symbols}smaller widths, or raise memory_limit= (in bytes) if "
             f"the machine has more"
         )
     return chosen

@@ -202,6 +202,16 @@ def _count_symbol_monomials(problem: Problem, degree: int, gradients: int) -> in
     return total
 
 
+def count_in_symbols(problem: Problem, degree: int) -> int:
+    """Monomials in the symbols of a form of this degree in W_t at one batch moment, estimated from above."""
+    odd, steps = 2 * problem.depth - 1, problem.step
+    if steps * (odd > 1) > _COUNTED_STEPS or odd**steps > _COUNTED_ORDER:
+        return 10**18
+    gradients = degree * (steps if odd == 1 else (odd**steps - 1) // (odd - 1))
+    total = sum(_count_symbol_monomials(problem, degree + (odd - 1) * g, g) for g in range(gradients + 1))
+    return max(1, total >> _sign_flips(problem))
+
+
 def _sign_flips(problem: Problem) -> int:
     """Independent sign flips of units and coordinates under which a fully symbolic answer does not change."""
     weights, targets = _entries(problem)

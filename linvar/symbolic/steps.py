@@ -34,7 +34,7 @@ def step_kinds(problem: Problem) -> tuple[Step, Step]:
     Where the gradient vanishes whatever the batch and stays so (a perfect fit without weight decay, or zero weights above
     and below every layer), no step has variables.
     """
-    general = Step(tuple(unit_form(_size(problem), *pair) for pair in _needed_pairs(problem)))
+    general = Step(tuple(unit_form(_size(problem), *pair) for pair in needed_pairs(problem)))
     first = _first_step(problem, general)
     still = Step((), ((((),) * problem.widths[0]),) * problem.widths[-1])
     fitted = not first.forms and problem.weight_decay == 0
@@ -64,7 +64,7 @@ def _size(problem: Problem) -> int:
     return len(problem.law.input_map[0])
 
 
-def _needed_pairs(problem: Problem) -> list[tuple[int, int]]:
+def needed_pairs(problem: Problem) -> list[tuple[int, int]]:
     """Entries (row <= column) of S_z that occur in S_z X^T."""
     columns = {c for row in problem.law.input_map for c, entry in enumerate(row) if entry != 0}
     size = _size(problem)
@@ -79,7 +79,7 @@ def _first_step(problem: Problem, general: Step) -> Step:
     residual = network.residual_map(problem.weights, problem.law.input_map, problem.law.target_map)
     inputs = problem.law.input_map
     size = _size(problem)
-    pairs = _needed_pairs(problem)
+    pairs = needed_pairs(problem)
     forms = [
         tuple(
             tuple((row[a] * column[c] + row[c] * column[a]) / 2 for c in range(size)) for a in range(size)
@@ -112,7 +112,7 @@ def end_to_end_gradient(
         ]
     size = _size(problem)
     moment = [[zero] * size for _ in range(size)]
-    for (a, c), variable in zip(_needed_pairs(problem), variables):
+    for (a, c), variable in zip(needed_pairs(problem), variables):
         moment[a][c] = moment[c][a] = variable
     inputs, targets = (
         [[ring.lift(entry) for entry in row] for row in matrix]

@@ -18,6 +18,7 @@ from linvar.problem import Problem
 from linvar.progress import Report
 from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
+from linvar.symbolic.large_batch import LargeBatch
 from linvar.symbolic.last_step import OF, LastStep
 from linvar.symbolic.network import State, squared_norm
 from linvar.symbolic.plan import choose
@@ -35,6 +36,8 @@ def gradient_variance(
     of: str = "gradient",
     per_layer: bool = False,
     steps: Iterable[int] | None = None,
+    order: int | None = None,
+    digits: int | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
     progress: bool | Report | None = None,
@@ -54,6 +57,10 @@ def gradient_variance(
         per_layer: a tuple with the variance of each layer, W_1 first, in place of their sum.
         steps: several t at once, each in place of ``problem.step``: a tuple with one result each. A schedule of
             learning rates is cut to the first t entries.
+        order: K, for the coefficients of 1, ..., (1/b)^K only, which any number of steps allows: a ``LargeBatchExpansion``
+            (iid sampling).
+        digits: with ``order``: enclosures with this many certified digits in place of exact fractions, whose digits grow
+            (2L-1)-fold with every step.
         method: "auto" takes the road of the lowest predicted cost (``linvar.plan``); or its name: "regression", "expansion",
             "lattice".
         memory_limit: bytes the derivation may take; half of the machine's memory if None.
@@ -74,9 +81,8 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
-    return _each(
-        problem, steps, How(method, memory_limit, progress, checkpoint), lambda parts: parts.variance(per_layer), of
-    )
+    how = How(order, digits, method, memory_limit, progress, checkpoint)
+    return _each(problem, steps, how, lambda parts: parts.variance(per_layer), of)
 
 
 def second_moment(
@@ -85,6 +91,8 @@ def second_moment(
     of: str = "gradient",
     per_layer: bool = False,
     steps: Iterable[int] | None = None,
+    order: int | None = None,
+    digits: int | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
     progress: bool | Report | None = None,
@@ -99,13 +107,8 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
-    return _each(
-        problem,
-        steps,
-        How(method, memory_limit, progress, checkpoint),
-        lambda parts: parts.second_moment(per_layer),
-        of,
-    )
+    how = How(order, digits, method, memory_limit, progress, checkpoint)
+    return _each(problem, steps, how, lambda parts: parts.second_moment(per_layer), of)
 
 
 def squared_mean(
@@ -114,6 +117,8 @@ def squared_mean(
     of: str = "gradient",
     per_layer: bool = False,
     steps: Iterable[int] | None = None,
+    order: int | None = None,
+    digits: int | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
     progress: bool | Report | None = None,
@@ -128,15 +133,16 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    return _each(
-        problem, steps, How(method, memory_limit, progress, checkpoint), lambda parts: parts.squared_mean(per_layer), of
-    )
+    how = How(order, digits, method, memory_limit, progress, checkpoint)
+    return _each(problem, steps, how, lambda parts: parts.squared_mean(per_layer), of)
 
 
 def expected_loss(
     problem: Problem,
     *,
     steps: Iterable[int] | None = None,
+    order: int | None = None,
+    digits: int | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
     progress: bool | Report | None = None,
@@ -152,12 +158,17 @@ def expected_loss(
     >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
     (729/200, 9/100)
     """
-    how = How(method, memory_limit, progress, checkpoint)
+    how = How(order, digits, method, memory_limit, progress, checkpoint)
     return _each(problem, steps, how, lambda parts: parts.loss())
 
 
 def expected_weights(
-    problem: Problem, *, method: str = "auto", memory_limit: int | None = None
+    problem: Problem,
+    *,
+    order: int | None = None,
+    digits: int | None = None,
+    method: str = "auto",
+    memory_limit: int | None = None,
 ) -> tuple[Polynomials, ...]:
     """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
 
@@ -173,11 +184,18 @@ def expected_weights(
     >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
     ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
     """
-    entries = iter(_each(problem, None, How(method, memory_limit), lambda parts: parts.weights()))
+    entries = iter(_each(problem, None, How(order, digits, method, memory_limit), lambda parts: parts.weights()))
     return tuple(tuple(tuple(next(entries) for _ in row) for row in matrix) for matrix in problem.weights)
 
 
-def weight_covariance(problem: Problem, *, method: str = "auto", memory_limit: int | None = None) -> Polynomials:
+def weight_covariance(
+    problem: Problem,
+    *,
+    order: int | None = None,
+    digits: int | None = None,
+    method: str = "auto",
+    memory_limit: int | None = None,
+) -> Polynomials:
     """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
 
     Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them.
@@ -192,7 +210,7 @@ def weight_covariance(problem: Problem, *, method: str = "auto", memory_limit: i
     >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
     ((9/50 u    (u = 1/b, degree 1),),)
     """
-    pairs = _each(problem, None, How(method, memory_limit), lambda parts: parts.covariances())
+    pairs = _each(problem, None, How(order, digits, method, memory_limit), lambda parts: parts.covariances())
     count = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
     return tuple(tuple(pairs[min(i, j), max(i, j)] for j in range(count)) for i in range(count))
 
@@ -201,6 +219,8 @@ def weight_covariance(problem: Problem, *, method: str = "auto", memory_limit: i
 class How:
     """The ways of a derivation, as the entry points take them."""
 
+    order: int | None
+    digits: int | None
     method: str
     memory_limit: int | None
     progress: bool | Report | None = None
@@ -211,7 +231,7 @@ def _each(
     problem: Problem,
     steps: Iterable[int] | None,
     how: How,
-    quantity: Callable[[_Parts], Any],
+    quantity: Callable[[_Parts | LargeBatch], Any],
     of: str = "gradient",
 ) -> Any:
     """The quantity at ``problem.step``, or a tuple of it at each of ``steps``; every size is checked first."""
@@ -222,12 +242,22 @@ def _each(
             f"checkpoint={how.checkpoint!r} with several steps: a file holds one problem; ask for one step"
         )
     problems = [problem] if steps is None else [_at_step(problem, step) for step in steps]
+    if how.order is None and how.digits is not None:
+        raise ValueError(f"digits={how.digits} goes with order=K: the whole polynomial is exact; give both, or none")
+    if how.order is not None and how.method not in ("auto", "large_batch"):
+        raise ValueError(
+            f"method={how.method!r} with order={how.order}: the first coefficients have a road of their own"
+        )
     for one in problems:
         if of == "update" and isinstance(one.learning_rate, tuple):
             raise ValueError(
                 f"of='update' with a schedule of {one.step} learning rates, none of which is for the update measured: give "
                 f"one learning_rate"
             )
+    if how.order is not None:
+        asked = [LargeBatch(one, how.order, how.digits, of, how.memory_limit) for one in problems]
+        expansions = tuple(quantity(one) for one in asked)
+        return expansions[0] if steps is None else expansions
     roads = [choose(one, how.method, how.memory_limit).road for one in problems]
     results = tuple(quantity(_Parts(one, road, how, of)) for one, road in zip(problems, roads))
     return results[0] if steps is None else results

@@ -44,7 +44,9 @@ def test_random_problems_equal_the_other_roads(kind: str, data: st.DataObject) -
     small = strategies.problems("gaussian" if kind == "gaussian" else "dataset", sampling)
     problem = data.draw(small.filter(lambda p: p.depth > 1 and (p.widths, p.step) in (*NARROW, ((1, 1, 1), 0))))
     degree = 4 * problem.depth - 2
-    expected = _build_road(problem, choose(problem).road, How("auto", None)).expectations(forms(problem), degree)
+    expected = _build_road(problem, choose(problem).road, How(None, None, "auto", None)).expectations(
+        forms(problem), degree
+    )
     assert Lattice(problem).expectations(forms(problem), degree) == expected
 
 

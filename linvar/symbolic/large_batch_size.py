@@ -1,0 +1,171 @@
+"""What a large-batch expansion will need, known before it starts.
+
+Exact rationals: where W_s has a common denominator q_s, that of W_{s+1} is k q_s^{2L-1}, with k from the learning rate and the
+law, so the bits follow b_{s+1} = (2L-1) b_s + log2 k, and a coefficient, of degree 4L-2 in W_t, has about (4L-2) b_t of them.
+The work is the same at every step: with n entries of the state, m variables of a batch and R(d) monomials of degree <= d
+in an update, level l of the products of ``fluctuations`` multiplies C(n+l, l+1) sum_d C(n+m+d-1, d) R(2K-l-d) numbers.
+Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py compares them with measurements).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb, lcm, log2, log10, prod
+
+from linvar.exact import Rational
+from linvar.laws import Gaussian
+from linvar.problem import Problem
+from linvar.symbolic.size import DerivationTooLargeError, count_in_symbols, default_memory_limit, format_bytes
+from linvar.symbolic.steps import step_kinds
+
+#: seconds of a Python object moved, bytes of one kept; bytes and seconds of a monomial in symbols; bytes of any run
+_SECONDS_AN_OBJECT = 2e-7
+_BYTES_AN_OBJECT = 120
+_BYTES_A_TERM = 200
+_SECONDS_A_TERM = 1e-5
+_BYTES_AT_LEAST = 5_000_000
+#: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
+MOST_DIGITS = 10_000_000
+_ENDLESS = 10**18
+
+
+@dataclass(frozen=True)
+class LargeBatchSize:
+    """What is predicted.
+
+    Attributes:
+        digits: of a coefficient's numerator; of an enclosure those it is computed with.
+        terms: monomials in the symbols of a coefficient; 1 for numbers.
+        seconds, bytes: time on one core, and memory at the peak.
+    """
+
+    digits: int
+    terms: int
+    seconds: float
+    bytes: int
+
+    def __str__(self) -> str:
+        count, noun = (self.terms, "terms in the symbols") if self.terms > 1 else (self.digits, "digits")
+        shown = f"{count:,}" if count < _ENDLESS else "10^18 and more"
+        return f"{shown} {noun} each, {format_bytes(self.bytes)}"
+
+
+def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBatchSize:
+    """The size of an expansion up to u^order, without starting it."""
+    n = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * (2 if problem.momentum != 0 else 1)
+    steps = problem.step
+    if digits is not None:
+        bits = digits * log2(10) + 64 + 2 * steps
+        found, before, after = int(bits / log2(10)), bits, bits
+    else:
+        after, before = _state_bits(problem, steps), _state_bits(problem, max(steps - 1, 0))
+        found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
+    objects, products, batch = 0, 0, 0
+    for kind, entries, times in zip(step_kinds(problem), (0, n), (min(steps, 1), steps - 1)):
+        if times > 0:
+            moved, multiplied = _work(problem, order, n, entries, len(kind.forms))
+            objects, products = max(objects, moved), products + multiplied * times
+            batch = max(batch, comb(len(kind.forms) + 2 * order, 2 * order))
+    average = before if digits is not None else order * before
+    at_end = 75 * n * _multiplication(after if digits is not None else 3 * after)
+    latest = products / max(steps, 1) if digits is None and problem.depth > 1 else products
+    seconds = latest * _multiplication(average) + objects * max(steps, 1) * _SECONDS_AN_OBJECT + at_end
+    terms = 1
+    size = (
+        _BYTES_AT_LEAST
+        + (objects + _terms(problem, n, order) + 5 * batch) * _BYTES_AN_OBJECT
+        + objects * average / 8
+        + 200 * after
+    )
+    if problem.symbols:
+        terms = count_in_symbols(problem, 4 * problem.depth - 2)
+        size += _BYTES_A_TERM * 3 * terms
+        seconds += _SECONDS_A_TERM * terms
+        size += _BYTES_A_TERM * sum(
+            comb(n + degree - 1, degree) * count_in_symbols(problem, degree) for degree in range(1, 2 * order + 1)
+        )
+    return LargeBatchSize(found, terms, seconds + 2e-6 * batch + 0.005, int(min(size, 1e300)))
+
+
+def check_fits(problem: Problem, order: int, digits: int | None, memory_limit: int | None = None) -> LargeBatchSize:
+    """Predict the size, and refuse what is beyond the limit (bytes; half of the machine's memory if None)."""
+    size = predict(problem, order, digits)
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    long = digits is None and not problem.symbols and size.digits > MOST_DIGITS
+    if size.bytes <= limit and not long:
+        return size
+    fewer = f"fewer steps (step={problem.step})" if problem.step else "smaller widths"
+    if problem.symbols:
+        cure = f"use {fewer} or numbers in place of some of the symbols"
+    elif digits is None:
+        cure = f"use digits=30 for certified enclosures in place of exact fractions, or {fewer}"
+    else:
+        cure = f"use a smaller order (order={order}) or {fewer}"
+    against = f"of {MOST_DIGITS:,} digits" if size.bytes <= limit else f"of {format_bytes(limit)}"
+    raise DerivationTooLargeError(
+        f"the coefficients of {problem!r} up to u^{order} need about {size}, more than the limit {against}: {cure}"
+    )
+
+
+def _work(problem: Problem, order: int, n: int, entries: int, batch: int) -> tuple[int, int]:
+    """Numbers held by the largest level, and products of all levels, of a step from a state with these entries."""
+    degree, variables = 2 * order, entries + batch
+    inside = 2 * problem.depth - 1
+    width = [
+        sum(_exactly(entries, i) for i in range(min(d, inside) + 1))
+        + batch * sum(_exactly(entries, i) for i in range(min(d - 1, inside) + 1))
+        for d in range(degree + 1)
+    ]
+    objects = products = 0
+    for level in range(degree):
+        one = sum(_exactly(variables, d) * width[degree - level - d] for d in range(degree - level))
+        kept = comb(variables + degree - level, variables)
+        objects = max(objects, comb(n + level - 1, level) * (one // max(1, n) + kept) if level else one + kept)
+        products += comb(n + level, level + 1) * one
+    return objects, products
+
+
+def _exactly(variables: int, degree: int) -> int:
+    """Monomials of this very degree."""
+    return comb(variables + degree - 1, degree) if degree else 1
+
+
+def _multiplication(bits: float) -> float:
+    """Seconds of a product of two integers of so many bits, on one core of 2024."""
+    return 5e-8 + 2.5e-9 * bits * min(1.0, 0.05 + bits / 60_000)
+
+
+def _terms(problem: Problem, n: int, order: int) -> int:
+    """Taylor coefficients of an update, counted by the paths through the network."""
+    inner = prod(problem.widths[1:-1])
+    taken = sum(comb(2 * problem.depth, i) for i in range(min(2 * order, 2 * problem.depth) + 1))
+    return n * problem.widths[0] * problem.widths[-1] * inner**2 // min(problem.widths) * taken
+
+
+def _state_bits(problem: Problem, steps: int) -> float:
+    """b_t of the module docstring; infinite where it is beyond use."""
+    if problem.symbols:
+        return 0.0
+    law = problem.law
+    weights = [entry for matrix in problem.weights for row in matrix for entry in row]
+    start = log2(_denominator(weights))
+    largest = max((abs(entry) for entry in weights if isinstance(entry, Rational)), default=0)
+    start = max(start, start + log2(largest)) if largest else start
+    if isinstance(law, Gaussian):
+        inside = [*(e for row in (*law.teacher, *law.covariance) for e in row), law.noise_variance, *law.mean * 2]
+        law_bits = log2(_denominator(inside))
+    else:
+        entries = [entry for row in (*law.inputs, *law.targets) for entry in row]
+        law_bits = 2 * log2(_denominator(entries)) + log2(law.size)
+    rule = [problem.momentum, problem.weight_decay]
+    growth = log2(_denominator(problem.distinct_learning_rates)) + law_bits + log2(_denominator(rule))
+    odd = 2 * problem.depth - 1
+    if steps * log2(odd + 1e-9) > 60:
+        return 2.0**60
+    power = odd**steps
+    return start * power + growth * (steps if odd == 1 else (power - 1) // (odd - 1))
+
+
+def _denominator(entries: object) -> int:
+    """The common denominator of exact numbers."""
+    return lcm(1, *(entry.denominator for entry in entries if isinstance(entry, Rational)))  # type: ignore[attr-defined]
