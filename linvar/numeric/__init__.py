@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from linvar.numeric.first_order import FirstOrder as FirstOrder
+    from linvar.numeric.first_order import first_order_variance as first_order_variance
     from linvar.numeric.moments import GradientMoments as GradientMoments
     from linvar.numeric.moments import gradient_moments as gradient_moments
     from linvar.numeric.noise import NoiseScale as NoiseScale
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from linvar.numeric.trajectories import simulate as simulate
 
 _HOMES = {
+    "FirstOrder": "first_order",
+    "first_order_variance": "first_order",
     "GradientMoments": "moments",
     "gradient_moments": "moments",
     "NoiseScale": "noise",

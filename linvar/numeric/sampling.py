@@ -165,14 +165,14 @@ def sampler_from_problem(
     return GaussianSampler(
         teacher=jnp.asarray(to_floats(law.teacher, "teacher", dtype)),
         mean=jnp.asarray(to_floats(law.mean, "mean", dtype)),
-        factor=jnp.asarray(_square_root(law, dtype)),
+        factor=jnp.asarray(square_root(law, dtype)),
         noise_scale=jnp.asarray(np.sqrt(to_floats(law.noise_variance, "noise_variance", dtype))),
         noisy=law.noise_variance != 0,
         second_moments=second_moments,
     )
 
 
-def _square_root(law: Gaussian, dtype: str) -> np.ndarray:
+def square_root(law: Gaussian, dtype: str) -> np.ndarray:
     """F with F F^T = covariance: elimination L D L^T in exact numbers, then one square root a column.
 
     Exact, so that a direction without variance (a bias) has exactly none; singular covariances are welcome.
