@@ -22,10 +22,10 @@ from linvar.laws import Dataset, Gaussian
 from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.linearized import Program, Rates, Seen, differentiated, example_bytes, full_step, probe_step
-from linvar.numeric.progress import Report, reporting
 from linvar.numeric.quadrature import check_quadratic, law_examples
 from linvar.numeric.run_moments import average
 from linvar.problem import SAMPLINGS
+from linvar.progress import Report, reporting
 
 #: Parameters up to which method="auto" carries their covariance.
 FULL_PARAMETERS = 512
@@ -67,7 +67,7 @@ class FirstOrder:
     def at(self, batch_size: int, sampling: str = "iid") -> np.ndarray:
         """The variance predicted for batches of b examples, (steps + 1,): beta_1 times 1/b or (n - b)/(b (n - 1)).
 
-        First order only: the error is of the order of 1/b^2 for t >= 1; for t = 0 there is none.
+        First order only: the relative error is of the order of 1/b for t >= 1; for t = 0 there is none.
 
         Args:
             batch_size: b.
@@ -98,7 +98,7 @@ def first_order_variance(
     loss: Callable[..., Any],
     params: Any,
     data: Any,
-    learning_rate: float | Sequence[float] | Callable[[int], Any],
+    learning_rate: Any,
     steps: int,
     *,
     weights: Any = None,
@@ -116,15 +116,16 @@ def first_order_variance(
 
     beta_1 = tr Sigma_t + tr(H_t C_t H_t) (see the module), G_t the MEAN gradient of a batch of b examples after t updates
     from ``params``, batches independent, examples iid. Without replacement from n examples the covariance of a batch mean is
-    (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order in that factor the same number multiplies it.
-    The gradient is that of the loss, whatever momentum and weight decay the updates have.
+    (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same number multiplies that factor; what is left out
+    is of the order of 1/b times it. The gradient is that of the loss, whatever momentum and weight decay the updates have.
 
     Method "full" is exact up to rounding. Method "probes" is exact for tr Sigma_t, and unbiased for tr(H C H), with one
     Hessian-vector product a step and probe; its memory is that of a few copies of the parameters a probe.
 
-    The loss has to be twice differentiable along the path. A ReLU counts with second derivative 0, formally: its kinks also
-    bend the mean loss of a continuous law, and a sample shows nothing of that. Parameters are float32 or float64, as given;
-    half precision is computed in float32, other leaves stay as they are. float64 needs ``jax.enable_x64(True)``.
+    The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call. It has to be twice
+    differentiable along the path. A ReLU counts with second derivative 0, formally: its kinks also bend the mean loss of a
+    continuous law, and a sample shows nothing of that. Parameters are float32 or float64, as given; half precision is
+    computed in float32, other leaves stay as they are. float64 needs ``jax.enable_x64(True)``.
 
     Args:
         loss: of ONE example, ``loss(params, example)``, a scalar.
@@ -159,7 +160,7 @@ def first_order_variance(
     >>> path.variance  # 1, then 1 + 1/4, 1 + 1/16 + 1/4
     array([1.    , 1.25  , 1.3125])
     >>> path.loss
-    array([5.   , 1.625, 0.78125])
+    array([5.     , 1.625  , 0.78125])
 
     After Qian & Klabjan (2020), arXiv:2004.13146, for the problem.
     """
@@ -202,7 +203,7 @@ def first_order_variance(
         if key is None:
             raise ValueError(f"key is None: method 'probes' ({count:,} parameters) needs one, jax.random.key(seed)")
         check_key(key)
-    together = max(1, min(_TOGETHER, count if full else probes, byte_budget // (8 * count * dtype.itemsize)))
+    together = _group(count if full else probes, min(_TOGETHER, byte_budget // (8 * count * dtype.itemsize)))
     if chunk_size is None:
         one = example_bytes(loss, params, data) * 2 * (1 + 2 * together) + (full * count * dtype.itemsize)
         chunk_size = max(1, min(examples, byte_budget // one))
@@ -240,6 +241,13 @@ def _result(seen: Sequence[Seen], full: bool, examples: int | None) -> FirstOrde
     return FirstOrder(
         trace + propagated, errors, trace, propagated, value, norm, method, 0 if full else terms[0].runs, examples
     )
+
+
+def _group(vectors: int, limit: int) -> int:
+    """Vectors at a time, at most ``limit``: without a rest, which would be compiled apart, if that costs less than half."""
+    limit = max(1, min(limit, vectors))
+    divisor = next(size for size in range(limit, 0, -1) if vectors % size == 0)
+    return divisor if 2 * divisor > limit else limit
 
 
 def _zeros(own: Sequence[Any], probes: int, momentum: bool) -> Any:

@@ -1,0 +1,92 @@
+"""First-order gradient variance: what is refused, and how it is named."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import linvar as lv
+from linvar.numeric import first_order_variance
+from linvar.numeric.quadrature import gaussian_rule
+
+
+def square(w: Any, x: Any) -> Any:
+    return 0.5 * jnp.sum((w - x) ** 2)
+
+
+DATA = jnp.asarray([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "changes, error, message",
+    [
+        ({"loss": 3}, TypeError, "loss"),
+        ({"loss": lambda w, x: jnp.stack([w, x])}, ValueError, "loss returns .* for one example"),
+        ({"steps": -1}, ValueError, "steps=-1 is negative"),
+        ({"steps": 1.0}, TypeError, "steps"),
+        ({"learning_rate": "fast"}, TypeError, "learning_rate='fast' is of type str"),
+        ({"learning_rate": math.nan}, ValueError, "learning_rate=nan is not finite"),
+        ({"learning_rate": [0.1]}, ValueError, r"learning_rate has shape \(1,\), but steps=2"),
+        ({"learning_rate": [0.1, math.inf]}, ValueError, r"learning_rate\[1\]=inf is not finite"),
+        ({"nesterov": True}, ValueError, "nesterov=True needs momentum="),
+        ({"params": jnp.asarray(1)}, ValueError, "params has no floating-point numbers"),
+        ({"params": {"a": 1j}}, TypeError, r"params\['a'\] is complex"),
+        ({"data": (DATA, jnp.ones(3))}, ValueError, r"data has leaves with leading axes \[\(2,\), \(3,\)\]"),
+        ({"data": jnp.zeros((0, 1))}, ValueError, r"data has leaves with leading axes \[\(0,\)\]"),
+        ({"data": jax.random.normal}, TypeError, "is a function: give a large sample"),
+        ({"data": lv.Dataset([[1]], [[1]]), "weights": [1.0]}, ValueError, "a law has its own; leave weights out"),
+        ({"data": lv.Gaussian(lv.symbolic_matrix("T", 1, 1))}, ValueError, "contains the symbols"),
+        ({"weights": [1.0]}, ValueError, r"weights has shape \(1,\), but data has 2 examples"),
+        ({"weights": [1.5, -0.5]}, ValueError, "weights are no probabilities: smallest -0.5"),
+        ({"weights": [1.0, 1.0]}, ValueError, "weights are no probabilities: .* sum 2"),
+        ({"method": "exact"}, ValueError, "method='exact' is unknown"),
+        ({"method": "probes"}, ValueError, "key is None: method 'probes'"),
+        ({"method": "probes", "key": 0}, TypeError, "key=0 is not a typed key"),
+        ({"method": "probes", "probes": 1}, ValueError, "probes=1: a standard error"),
+        ({"method": "full", "params": jnp.ones(10_000)}, ValueError, "needs about 2,400,000,000 bytes"),
+        ({"chunk_size": 0}, ValueError, "chunk_size=0"),
+        (
+            {"data": jnp.asarray([1.0, math.nan])},
+            FloatingPointError,
+            "after 0 of the steps .*: look at params and data",
+        ),
+        ({"learning_rate": 1e30}, FloatingPointError, "after 1 of the steps .* is not finite"),
+    ],
+)
+def test_refusals_name_the_argument(changes: dict[str, Any], error: Any, message: str) -> None:
+    arguments: dict[str, Any] = {"loss": square, "params": 3.0, "data": DATA, "learning_rate": 0.1, "steps": 2}
+    with pytest.raises(error, match=message):
+        first_order_variance(**(arguments | changes))
+
+
+def linear(weight: Any, example: Any) -> Any:
+    return 0.5 * jnp.sum((weight @ example[0] - example[1]) ** 2)
+
+
+def test_a_gaussian_law_needs_a_quadratic_loss() -> None:
+    """Also where the degree is hidden at the start: tanh at weights 0, and a ReLU, quadratic almost everywhere."""
+    law = lv.Gaussian([[1, 2]])
+    for activation, start in ((jnp.tanh, 0.0), (jax.nn.relu, 1.0)):
+
+        def loss(weight: Any, example: Any, activation: Any = activation) -> Any:
+            return 0.5 * jnp.sum((activation(weight @ example[0]) - example[1]) ** 2)
+
+        with pytest.raises(ValueError, match="not a polynomial of degree 2 in the example"):
+            first_order_variance(loss, jnp.full((1, 2), start), law, 0.1, 1)
+    assert first_order_variance(linear, jnp.ones((1, 2)), law, 0.1, 1).variance[0] > 0
+    with pytest.raises(ValueError, match="beyond 255 give a large sample"):
+        gaussian_rule(256)
+
+
+def test_negative_rates_climb() -> None:
+    up = first_order_variance(square, 3.0, DATA, -0.1, 1)
+    assert up.loss[1] > up.loss[0]
+
+
+def test_under_jit_it_says_what_to_do() -> None:
+    with pytest.raises(TypeError, match="params is traced: .* call it outside jax.jit"):
+        jax.jit(lambda w: first_order_variance(square, w, DATA, 0.1, 1).variance)(1.0)
