@@ -13,7 +13,7 @@ from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, 
 METHODS = ("auto", "regression", "expansion", "lattice")
 
 #: A road that would take longer is taken only if it is asked for by name.
-MOST_SECONDS = 7_200.0
+MOST_SECONDS = 1_800.0
 _MOST_LATTICE_STEPS = 12
 #: seconds: of compiling the lattice road; what takes less by another road is not compared
 _COMPILATION = 5.0
@@ -53,7 +53,7 @@ class Plan:
     Attributes:
         problem: what is planned.
         roads: a ``RoadPlan`` for each.
-        choice: the fastest of those without an obstacle, if it takes two hours at most; or None.
+        choice: the fastest of those without an obstacle, if it takes half an hour at most; or None.
     """
 
     problem: Problem
