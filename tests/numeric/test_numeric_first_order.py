@@ -276,7 +276,7 @@ def shapes_in(jaxpr: Any) -> list[tuple[int, ...]]:
 
 
 def large_problem() -> tuple[Any, Any, int]:
-    """50,305 parameters, float32."""
+    """50,960 parameters, float32."""
     rng = np.random.default_rng(0)
     params = {"first": rng.normal(size=(784, 63)) / 28, "bias": np.zeros(784), "last": rng.normal(size=(1, 784)) / 28}
     params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
