@@ -79,7 +79,7 @@ def expansion_text(elements: Sequence[Any], symbols: Sequence[Any], digits: int 
             return f"({len(element):,} terms) {powers[k]}".strip()
         return _coefficient(element, powers[k], lambda key: _monomial(key, names, "{}^{}", "*"), _plain, "({}) {}")
 
-    shown = [piece(element, k) for k, element in enumerate(elements) if element != 0]
+    shown = [piece(element, k) for k, element in enumerate(elements) if not element.is_zero()]
     return f"{_join([*shown, f'O({powers[-1]})'])}    ({u} = 1/b)"
 
 
@@ -105,7 +105,7 @@ def expansion_latex(elements: Sequence[Any], symbols: Sequence[Any], digits: int
         brackets = r"\left({}\right) {}"
         return _coefficient(element, powers[k], lambda key: _monomial(key, names, "{}^{{{}}}", " "), number, brackets)
 
-    shown = [piece(element, k) for k, element in enumerate(elements) if element != 0]
+    shown = [piece(element, k) for k, element in enumerate(elements) if not element.is_zero()]
     return _join([*shown, rf"O\left({powers[-1]}\right)"])
 
 

@@ -146,7 +146,7 @@ def _bits_that_do(series: list[Series], digits: int, bits: int, step: int) -> in
     for value in (value for values in series for value in values):
         if value.is_zero() or (value.is_finite() and value.rel_accuracy_bits() >= wanted):
             continue
-        if bits > patience and value.contains(0) and value.abs_upper() < tiny:
+        if value.contains(0) and ((bits > patience and value.abs_upper() < tiny) or bits > _PATIENCE * patience):
             continue
         accuracy = value.rel_accuracy_bits() if value.is_finite() else 0
         missing = max(missing, wanted - accuracy + 16 if accuracy > 0 else bits)

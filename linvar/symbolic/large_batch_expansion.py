@@ -13,6 +13,9 @@ from linvar.symbolic import display
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Ring, to_exact, to_rational
 
+#: bits of a fraction that is still written out
+_LONGEST = 10**8
+
 
 class LargeBatchExpansion:
     """The coefficients of 1, u, ..., u^K of a polynomial in u = 1/b (iid sampling): its expansion for large batches.
@@ -81,7 +84,7 @@ class LargeBatchExpansion:
         ((0, 0), (1/2, 1/2))
 
         Raises:
-            ValueError: symbols occur.
+            ValueError: symbols occur. OverflowError: a coefficient is so large or small that no fraction holds it.
         """
         if self.symbols:
             raise ValueError("an expansion in symbols has no intervals: its coefficients are exact")
@@ -187,6 +190,7 @@ class LargeBatchExpansion:
 
 
 def _kind(expansion: LargeBatchExpansion) -> str:
+    """Exact or enclosed, in a word."""
     return "exact" if expansion.exact else "enclosed"
 
 
@@ -198,6 +202,8 @@ def _bits(ball: Any) -> int:
 def _dyadic(ball: Any) -> Rational:
     """An exact ball as a Rational."""
     mantissa, exponent = map(int, ball.man_exp())
+    if abs(exponent) > _LONGEST:
+        raise OverflowError(f"a coefficient of about 2^{exponent} fits no fraction: use coefficients, the arb balls")
     return Rational(mantissa << exponent) if exponent >= 0 else Rational(mantissa, 1 << -exponent)
 
 

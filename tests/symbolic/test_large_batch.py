@@ -109,6 +109,13 @@ def test_a_schedule_and_many_steps_of_linear_regression() -> None:
     agree(Problem([[[1, 2]]], DATA, "1/5", 40), 2, None)
 
 
+def test_three_steps_of_two_layers() -> None:
+    problem = Problem([[["3/2"]], [["-1/2"]]], lv.Gaussian([[2]]), ["1/10", "1/5", "1/7"], 3)
+    whole = lv.gradient_variance(problem)
+    for order, digits in ((1, None), (4, None), (4, 30)):
+        assert LargeBatch(problem, order, digits).variance().agrees_with(whole)
+
+
 def test_symbolic_weights() -> None:
     alpha = sympy.Symbol("alpha")
     problem = Problem(lv.symbolic_weights([1, 1, 1]), lv.Gaussian(lv.symbolic_matrix("T", 1, 1)), alpha, 1)
@@ -236,6 +243,14 @@ def test_a_hundred_steps() -> None:
     (low, high), (inner_low, inner_high) = expansion.intervals[1], twice.intervals[1]
     assert low <= inner_low <= inner_high <= high
     assert repr(expansion).startswith("[1.40020378318308442918293887427e-19 +/- ")
+
+
+def test_a_path_that_diverges() -> None:
+    """Doubly exponential growth: the balls hold it, fractions do not."""
+    expansion = LargeBatch(TWO_LAYERS.replace(step=20, learning_rate=3), 1, 10).variance()
+    assert repr(expansion).startswith("[3.143131872e+6717896181 +/- ")
+    with pytest.raises(OverflowError, match="use coefficients"):
+        expansion.intervals  # noqa: B018
 
 
 # refusals
