@@ -132,7 +132,7 @@ class _Question:
                     if numbers is not None:
                         report(len(known) * self.nodes, len(known) * self.nodes)
                         return self._elements(numbers)
-                    attempt = len(known) + 1 + len(known) // 16
+                    attempt = len(known) + 1 + len(known) // 32
                 if len(known) > most:
                     raise ArithmeticError(
                         f"the residues of {len(known)} primes do not fit together, where about {estimate} were expected: one of "
@@ -275,18 +275,22 @@ class _Question:
             if s == last:
                 shape = tuple(reversed(self._chunks))
                 values = [jnp.broadcast_to(form.values(), shape) for form in self.forms(state, ring)]
-                return jnp.stack(values, axis=1)[:, :, None]
+                return [value[:, None, None] for value in values]
             for matrix in (*state.weights, *state.momenta):
                 for entry in (entry for row in matrix for entry in row):
                     entry.reduced()
+
+            def contract(share: Any, inner: Any) -> Any:
+                if isinstance(inner, list):  # the forms one by one: joined first, they are not vectorised
+                    return jnp.concatenate([contract(share, form) for form in inner], axis=1)
+                product = matmul(share, inner.reshape(len(inner), -1), ring.prime)
+                return product.reshape(len(share), *inner.shape[1:])
 
             def block(nodes: Any, share: Any) -> Any:
                 bound = max(1, self.laws[s].degree)
                 variables = [ring.residue(row.reshape(row.shape + (1,) * s), bound) for row in nodes]
                 inner = from_step(s + 1, self._advance(ring, state, s, variables))
-                summed = matmul(share, inner.reshape(len(inner), -1), ring.prime)
-                summed = summed.reshape(len(share), *inner.shape[1:])
-                return _multiply_powers(summed, ring.prime)
+                return _multiply_powers(contract(share, inner), ring.prime)
 
             def add(total: Any, part: Any) -> Any:
                 return reduce(total + block(*part), ring.prime), None

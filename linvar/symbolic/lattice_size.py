@@ -19,12 +19,14 @@ from linvar.symbolic import network
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.steps import end_to_end_gradient, steps_of
 
-#: Seconds, fitted on two cores (benchmarks/lattice_speed.py): a product at one node modulo one prime, the same in the
-#: moments of a step, a call, and what a first call takes to compile.
-_PER_PRODUCT = 2.0e-10
-_PER_MOMENT = 1.0e-9
+#: Seconds of a warm process, fitted on two cores (benchmarks/plan_accuracy.py): a product of the steps of SGD at one node
+#: modulo one prime; a product of the sums over nodes, and of the moments of a step; what each prime takes beside.
+_PER_PRODUCT = 0.8e-10
+_PER_SUMMAND = 3.0e-10
 _PER_PRIME = 0.004
 _PRIME_BITS = 25.9
+_MOST_BLOCKS = 4
+_LEAST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,15 @@ class LatticeSize:
     primes: int
     bytes: int
     seconds: float
+
+
+def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
+    """Rows of a block, and how many of the lines along an axis of the lattice simplex reach into each block."""
+    rows = degree + 1
+    height = -(-rows // min(_MOST_BLOCKS, -(-rows // _LEAST_ROWS)))
+    if not dimension:
+        return height, ()
+    return height, tuple(comb(degree - start + dimension - 1, dimension - 1) for start in range(0, rows, height))
 
 
 def step_degrees(problem: Problem, degree: int) -> list[int]:
@@ -66,18 +77,32 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     size = max((entry.size + entry.denominator for entry in sizes), default=0.0) * per_degree
     denominator = max((entry.denominator for entry in sizes), default=0.0) * per_degree
     primes = 3 + int((size + denominator) / _PRIME_BITS)
-    tables = [
-        (order + 1) ** 2 * comb(order + len(step.forms) - 1, max(0, len(step.forms) - 1)) if step.forms else 1
-        for step, order in zip(steps, degrees)
-    ]
-    weights = [count * max(1, order) for count, order in zip(counts, degrees)]
-    moments = sum(t * (order + 1) for t, order in zip(tables, degrees)) + sum(
-        w * (order + 1) * len(step.forms) for w, order, step in zip(weights, degrees, steps)
-    )
     operations = nodes * max(1, counter.products)
-    seconds = primes * (operations * _PER_PRODUCT + moments * _PER_MOMENT + _PER_PRIME)
-    memory = 2**28 + 8 * (4 * sum(weights) + 6 * sum(tables))
+    summands, memory = 0, 2**28
+    inner = 1  # powers of u of the later steps
+    for s in reversed(range(len(steps))):
+        powers = max(1, degrees[s])
+        summands += 4 * prod(counts[: s + 1]) * powers * inner
+        inner += powers - 1
+    for step, order, count in zip(steps, degrees, counts):
+        summands += _moment_products(len(step.forms), order, count)
+        memory += 8 * 4 * count * max(1, order) + 8 * 3 * _directions(len(step.forms), order) * (order + 1) ** 2
+    seconds = primes * (operations * _PER_PRODUCT + summands * _PER_SUMMAND + _PER_PRIME)
     return LatticeSize(nodes, operations, primes, memory, seconds)
+
+
+def _directions(variables: int, order: int) -> int:
+    """Directions (1, y), |y| <= D."""
+    return comb(order + variables - 1, variables - 1) if variables else 1
+
+
+def _moment_products(variables: int, order: int, count: int) -> int:
+    """Products modulo one prime of ``modular_moments`` for one step."""
+    if not variables or not order:
+        return 1
+    height, lines = stair_counts(variables, order)
+    sweeps = 4 * (2 * variables - 1) * order * height**2 * sum((i + 1) * many for i, many in enumerate(lines))
+    return _directions(variables, order) * (order + 1) ** 3 + 4 * count * (order + 1) ** 2 + sweeps
 
 
 class _Counter:

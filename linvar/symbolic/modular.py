@@ -37,15 +37,22 @@ def multiply(a: Any, b: Any, prime: Any) -> Any:
 
 
 def matmul(a: Any, b: Any, prime: Any) -> Any:
-    """The matrix product of reduced residues, reduced: (p, n) by (n, q), n <= 2^14.
+    """The matrix product of reduced residues, reduced: (p, n) by (n, q), n <= 2^14."""
+    return join_halves(matmul_halves(a, b), prime)
 
-    The first factor is cut in two halves of 13 bits, so that sums of 2^14 products stay exact.
+
+def matmul_halves(a: Any, b: Any) -> Any:
+    """The products of the two halves of a, of 13 bits, with b, above each other: exact sums of up to 2^14 products.
+
+    Products of as many terms in all may be added before ``join_halves``.
     """
     high = lax.round(a * (1.0 / _HALF), lax.RoundingMethod.TO_NEAREST_EVEN)
-    low = a - high * _HALF
-    precision = lax.Precision.HIGHEST
-    rows = a.shape[0]
-    both = jnp.matmul(jnp.concatenate([high, low], axis=0), b, precision=precision)
+    return jnp.matmul(jnp.concatenate([high, a - high * _HALF], axis=0), b, precision=lax.Precision.HIGHEST)
+
+
+def join_halves(both: Any, prime: Any) -> Any:
+    """The reduced product of which ``matmul_halves`` are the halves."""
+    rows = both.shape[0] // 2
     return reduce(reduce(both[:rows], prime) * _HALF + reduce(both[rows:], prime), prime)
 
 

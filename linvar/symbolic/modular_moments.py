@@ -14,9 +14,7 @@ are omega = N^T S^T m along each axis: S expands binomials C(x, a) in powers of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from math import comb
 from typing import Any
 
@@ -27,46 +25,15 @@ from jax import lax
 from linvar.exact import Matrix, Rational
 from linvar.laws import Dataset, Gaussian, Law
 from linvar.symbolic.modular import matmul, multiply, reduce, residues_of
+from linvar.symbolic.simplex import simplex, simplex_nodes, sweep
 
 Tables = dict[str, Any]
 
-
-@dataclass(frozen=True, eq=False)
-class Simplex:
-    """The lattice points x >= 0 with |x| <= degree, and their lines along each axis.
-
-    Attributes:
-        nodes: shape (N, m).
-        lines: for each axis, the nodes of each line, shape (degree + 1, lines); N where a line has ended.
-        slots: for each axis, where a node stands in its ``lines``, flat, shape (N,).
-    """
-
-    nodes: Any
-    lines: tuple[Any, ...]
-    slots: tuple[Any, ...]
-
-
-@lru_cache(maxsize=16)
-def simplex(dimension: int, degree: int) -> Simplex:
-    """The lattice simplex of this dimension and degree."""
-    nodes = np.zeros((1, 0), np.int64)
-    for _ in range(dimension):
-        room = degree - nodes.sum(axis=1)
-        repeated = np.repeat(nodes, room + 1, axis=0)
-        starts = np.repeat(np.cumsum(room + 1) - room - 1, room + 1)
-        nodes = np.concatenate([repeated, (np.arange(len(repeated)) - starts)[:, None]], axis=1)
-    lines, slots = [], []
-    for axis in range(dimension):
-        if dimension == 1:
-            line, count = np.zeros(len(nodes), np.int64), 1
-        else:
-            others, line = np.unique(np.delete(nodes, axis, axis=1), axis=0, return_inverse=True)
-            line, count = line.reshape(-1), len(others)
-        members = np.full((degree + 1, count), len(nodes))
-        members[nodes[:, axis], line] = np.arange(len(nodes))
-        lines.append(members)
-        slots.append(nodes[:, axis] * count + line)
-    return Simplex(nodes, tuple(lines), tuple(slots))
+#: products of reduced residues that may be added before their sum is reduced
+_SUMMANDS = 8
+#: numbers in an array that should stay in the cache; columns of the nodes' moments at a time
+_BLOCK = 2**16
+_COLUMNS = 8
 
 
 def tables(degree: int, sampling: str, dataset_size: int | None, primes: Sequence[int]) -> Tables:
@@ -156,8 +123,12 @@ class BatchLaw:
     @property
     def table_size(self) -> int:
         """Numbers in the largest array of the moments of one prime, about."""
-        directions = comb(self.degree + len(self.forms) - 1, max(0, len(self.forms) - 1))
-        return max((self.degree + 1) ** 2 * directions, self.count * self.powers)
+        return max((self.degree + 1) ** 2 * self._directions, self.count * self.powers)
+
+    @property
+    def _directions(self) -> int:
+        """Directions (1, y), |y| <= D."""
+        return comb(self.degree + len(self.forms) - 1, max(0, len(self.forms) - 1))
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -173,20 +144,27 @@ class BatchLaw:
         """Index arrays that ``weights`` takes, the same for every prime."""
         if self.trivial:
             return {}
-        lines, nodes = simplex(len(self.forms) - 1, self.degree), self.nodes.nodes
-        count, size = len(lines.nodes), self.degree + 1
-        order = nodes.sum(axis=1)[:, None]
-        places = {tuple(node): place for place, node in enumerate(lines.nodes.tolist())}
-        direction = np.array([places[tuple(node[1:])] for node in nodes.tolist()])[:, None]
-        left = order - np.arange(self.powers)[None, :]  # the power of b that belongs to u^k
-        there = left >= np.minimum(order, 1)
+        lines, nodes = simplex_nodes(len(self.forms) - 1, self.degree), self.nodes.nodes
+        order = nodes.sum(axis=1)
+        places = {tuple(node): place for place, node in enumerate(lines.tolist())}
+        direction = np.array([places[tuple(node[1:])] for node in nodes.tolist()])
+        block, inside = np.divmod(direction, self._directions_at_once)
+        left = order - np.arange(self.powers)[:, None]  # the power of b that belongs to u^k
+        theta = np.concatenate([np.ones((len(lines), 1)), lines], axis=1)
         return {
-            "theta": np.concatenate([np.ones((count, 1)), lines.nodes], axis=1),
-            "directions": (lines.lines, lines.slots),
-            "lattice": (self.nodes.lines, self.nodes.slots),
+            "theta": np.pad(theta, ((0, -len(theta) % self._directions_at_once), (0, 0))),
+            "parts": (block * (self.degree + 1) + order) * self._directions_at_once + inside,
+            "powers": np.where(left >= np.minimum(order, 1), left, -1),
             "nodes": nodes,
-            "index": np.where(there, (order * count + direction) * size + left, -1),
+            "axes": vars(self.nodes.axes),
+            "graded": vars(self.nodes.graded),
         }
+
+    @property
+    def _directions_at_once(self) -> int:
+        """Directions in a block, whose parts of all degrees at all points should stay in the cache."""
+        blocks = -(-self._directions * (self.degree + 1) ** 2 // _BLOCK)
+        return -(-self._directions // blocks)
 
     def arguments(self, primes: Sequence[int]) -> Tables:
         """What ``weights`` takes, stacked over the primes."""
@@ -202,33 +180,46 @@ class BatchLaw:
         """omega_x as coefficients of u^0, ..., u^{D-1}, shape (nodes, D), modulo a (traced) prime."""
         if self.trivial:
             return jnp.ones((self.count, 1)) * (prime * 0 + 1)
-        result = self.moments(prime, table, geometry)
-        for matrix in ("binomials", "differences"):
-            for lines, slots in zip(*geometry["lattice"]):
-                result = _along(result, lines, slots, table[matrix].T, prime)
-        return result
+        stairs = self.nodes.stairs
+
+        def of(moments: Any) -> Any:
+            rows = self._monomials(moments, prime, table, geometry)
+            rows = sweep(rows, geometry["axes"], stairs, table["binomials"].T, True, prime)
+            return sweep(rows, geometry["axes"], stairs, table["differences"].T, False, prime)
+
+        return _by_columns(of, self._homogeneous(prime, table, geometry))
 
     def moments(self, prime: Any, table: Tables, geometry: Tables) -> Any:
-        """The moments m_e(u), |e| <= D, at the nodes e, as coefficients of u^0, ..., u^{D-1}."""
+        """The moments m_e(u), |e| <= D, at the nodes e, as coefficients of u^0, ..., u^{D-1}, shape (nodes, D)."""
+        return _by_columns(
+            lambda moments: self._monomials(moments, prime, table, geometry), self._homogeneous(prime, table, geometry)
+        )
+
+    def _homogeneous(self, prime: Any, table: Tables, geometry: Tables) -> Any:
+        """M_n(1, y) at the nodes (n - |y|, y), as coefficients of u^0, ..., u^{D-1}, shape (D, nodes)."""
+        size = self.degree + 1
         logs = self._logs(geometry["theta"], prime, table)  # (D + 1, directions)
-        terms = multiply(table["growth"][:, None, :], logs[:, :, None], prime)
+        blocks = jnp.moveaxis(logs.reshape(size, -1, self._directions_at_once), 1, 0)
 
-        def interpolated(values: Any) -> Any:
-            """From values at the points to powers of b, then from the directions to monomials."""
-            rows = matmul(table["binomials"], matmul(table["differences"], values.T, prime), prime)
-            if self.sampling != "iid":
-                rows = matmul(table["binomials"], multiply(rows, table["scale"][:, None], prime), prime)
-            rows = rows.T
-            for matrix in ("differences", "binomials"):
-                for lines, slots in zip(*geometry["directions"]):
-                    rows = _along(rows, lines, slots, table[matrix], prime)
-            return rows
+        def parts(logs: Any) -> Any:
+            terms = multiply(table["growth"][:, None, :], logs[:, :, None], prime)
+            return _exponential(terms, table["inverses"], prime)
 
-        parts = lax.map(interpolated, _exponential(terms, table["inverses"], prime)).reshape(-1)
-        moments = jnp.where(geometry["index"] >= 0, parts[jnp.maximum(geometry["index"], 0)], 0.0)
+        values = lax.map(parts, blocks).reshape(-1, size)[geometry["parts"]]
+        rows = matmul(table["binomials"], matmul(table["differences"], values.T, prime), prime)
+        if self.sampling != "iid":
+            rows = matmul(table["binomials"], multiply(rows, table["scale"][:, None], prime), prime)
+        powers = geometry["powers"]
+        return jnp.where(powers >= 0, jnp.take_along_axis(rows, jnp.maximum(powers, 0), axis=0), 0.0)
+
+    def _monomials(self, rows: Any, prime: Any, table: Tables, geometry: Tables) -> Any:
+        """From values at y to coefficients of y^e, times e!: the moments."""
+        factors: Any = 1.0
         for axis in range(len(self.forms)):
-            moments = multiply(moments, table["factorials"][geometry["nodes"][:, axis]][:, None], prime)
-        return moments
+            factors = reduce(factors * table["factorials"][geometry["nodes"][:, axis]], prime)
+        rows = sweep(rows, geometry["graded"], self.nodes.stairs, table["differences"], True, prime)
+        rows = sweep(rows, geometry["graded"], self.nodes.stairs, table["binomials"], False, prime)
+        return multiply(rows, factors[:, None], prime)
 
     def _logs(self, theta: Any, prime: Any, table: Tables) -> Any:
         """A_0 = 0, A_1, ..., A_D along each direction, shape (D + 1, directions)."""
@@ -274,11 +265,14 @@ class BatchLaw:
         return multiply(values, table["doubled"][:, None], prime)
 
 
-def _along(values: Any, lines: Any, slots: Any, matrix: Any, prime: Any) -> Any:
-    """A (triangular) matrix applied to every line along an axis; values at the nodes in rows."""
-    padded = jnp.concatenate([values, jnp.zeros_like(values[:1])])
-    gathered = padded[lines].reshape(len(lines), -1)
-    return matmul(matrix, gathered, prime).reshape(-1, values.shape[1])[slots]
+def _by_columns(function: Callable[[Any], Any], values: Any) -> Any:
+    """The function of (rows, columns), a few columns at a time, of values (columns, rows); shape (rows, columns)."""
+    columns, rows = values.shape
+    if columns * rows <= _COLUMNS * _BLOCK // 8:
+        return function(values.T)
+    padded = jnp.pad(values, ((0, -columns % _COLUMNS), (0, 0))).reshape(-1, _COLUMNS, rows)
+    results = lax.map(lambda few: function(few.T), padded)
+    return jnp.moveaxis(results, 0, 1).reshape(rows, -1)[:, :columns]
 
 
 def _window(terms: Any) -> Any:
@@ -289,14 +283,18 @@ def _window(terms: Any) -> Any:
 
 def _exponential(terms: Any, inverses: Any, prime: Any) -> Any:
     """M_0 = 1, n M_n = sum_{k=1..n} terms_k M_{n-k}."""
-    window = _window(terms)
+    size = len(terms)
+    rows = jnp.pad(terms, [(0, -size % _SUMMANDS)] + [(0, 0)] * (terms.ndim - 1))
+    window = _window(rows)
 
     def step(n: Any, parts: Any) -> Any:
-        total = reduce(reduce(window(n) * parts, prime).sum(axis=0), prime)
+        before = window(n)
+        sums = sum(before[i::_SUMMANDS] * parts[i::_SUMMANDS] for i in range(_SUMMANDS))
+        total = reduce(reduce(sums, prime).sum(axis=0), prime)
         return parts.at[n].set(multiply(total, inverses[n], prime))
 
-    start = jnp.zeros_like(terms).at[0].set(1.0)
-    return lax.fori_loop(1, len(terms), step, start)
+    start = jnp.zeros_like(rows).at[0].set(1.0)
+    return lax.fori_loop(1, size, step, start)[:size]
 
 
 def _logarithm(sums: Any, inverse_size: Any, table: Tables, prime: Any) -> Any:

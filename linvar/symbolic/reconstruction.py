@@ -18,8 +18,9 @@ from flint import fmpz
 from linvar.exact import Rational
 
 _COMBINATIONS = 32
-#: A quotient of Euclid's algorithm with more bits than this is no accident.
+#: A quotient of Euclid's algorithm with more bits than this is no accident; one with fewer than the second may be.
 _GAP_BITS = 64
+_LEAST_GAP_BITS = 20
 
 
 def primes_below(limit: int, denominators: Sequence[int] = ()) -> Iterator[int]:
@@ -39,11 +40,18 @@ def reconstruct(residues: Mapping[int, Sequence[int]]) -> list[Rational] | None:
     *primes, check = residues
     if not primes:
         return None
-    values, modulus = _chinese_remainder([residues[p] for p in primes], primes)
-    denominator, draws = 1, random.Random(modulus)
+    remainder = _ChineseRemainder(primes)
+    modulus = remainder.modulus
+    draws = random.Random(modulus)
+    factors = [draws.randrange(2**16) for _ in residues[check]]
+    first = [sum(factor * r for factor, r in zip(factors, residues[p])) % p for p in primes]
+    denominator, gap = _denominator(remainder(first), modulus)
+    if gap < _LEAST_GAP_BITS:  # the numbers are not determined yet; all of them at once would only say so at more cost
+        return None
+    values = [remainder(column) for column in zip(*(residues[p] for p in primes))]
     for _ in range(_COMBINATIONS):
         combined = sum(draws.randrange(2**16) * value for value in values) * denominator % modulus
-        denominator *= _denominator(combined, modulus)
+        denominator *= _denominator(combined, modulus)[0]
         if denominator > modulus:
             return None
     if gcd(denominator, modulus * check) != 1:
@@ -55,18 +63,24 @@ def reconstruct(residues: Mapping[int, Sequence[int]]) -> list[Rational] | None:
     return [Rational(numerator, denominator) for numerator in numerators]
 
 
-def _chinese_remainder(rows: Sequence[Sequence[int]], primes: Sequence[int]) -> tuple[list[int], int]:
-    """The integers modulo the product of the primes, and that product."""
-    modulus = prod(primes)
-    units = []
-    for p in primes:
-        rest = modulus // p
-        units.append(rest * pow(rest, -1, p))
-    return [sum(int(r) * unit for r, unit in zip(column, units)) % modulus for column in zip(*rows)], modulus
+class _ChineseRemainder:
+    """residues modulo each prime -> the integer modulo their product."""
+
+    def __init__(self, primes: Sequence[int]) -> None:
+        self.modulus = prod(primes)
+        self._units = []
+        for p in primes:
+            rest = self.modulus // p
+            self._units.append(rest * pow(rest, -1, p))
+
+    def __call__(self, residues: Sequence[int]) -> int:
+        return sum(int(r) * unit for r, unit in zip(residues, self._units)) % self.modulus
 
 
-def _denominator(residue: int, modulus: int) -> int:
-    """The denominator d of the fraction n/d = residue with the largest gap between |n| d and the modulus."""
+def _denominator(residue: int, modulus: int) -> tuple[int, int]:
+    """The denominator d of the fraction n/d = residue with the largest gap between |n| d and the modulus; the gap in bits."""
+    if not residue:
+        return 1, modulus.bit_length()
     before, now = modulus, residue
     old, new = 0, 1
     best, widest = 1, -1
@@ -78,4 +92,4 @@ def _denominator(residue: int, modulus: int) -> int:
                 break
         before, now = now, rest
         old, new = new, old - quotient * new
-    return best
+    return best, widest.bit_length()
