@@ -1,4 +1,4 @@
-"""The command line: ``linvar derive | verify | plot | search | experiment | demo``.
+"""The command line: ``linvar derive | plan | verify | plot | search | experiment | demo``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
 Whatever the user gets wrong ends in one line on standard error and exit status 2: commands raise, ``main`` prints.
@@ -9,21 +9,43 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from linvar.command_arguments import (
+    BadInputError,
+    BatchSizes,
+    Digits,
+    File,
+    Json,
+    Method,
+    Of,
+    Order,
+    Quantity,
+    Runs,
+    Seed,
+    as_typed,
+    check_derivation,
+    check_order,
+    check_runs,
+    check_seed,
+    load,
+    parse_batch_sizes,
+)
+from linvar.progress import waiting
 from linvar.terminal import (
     complain,
+    expansion_object,
+    plan_object,
     polynomial_object,
+    print_expansion,
     print_json,
     print_polynomial,
     print_rich,
     print_section,
     print_text,
-    progress,
     report_object,
     search_object,
 )
@@ -35,7 +57,6 @@ if TYPE_CHECKING:
 #: Exit statuses.
 OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
 _EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
-_LARGEST_SEED = 2**63 - 1
 
 app = typer.Typer(
     name="linvar",
@@ -45,28 +66,6 @@ app = typer.Typer(
     epilog="Exit status: 0 done (verify: AGREE); 1 verify says REJECT; 2 bad input, or a derivation too large; "
     "3 verify says UNRESOLVED, or search found nothing; 70 an internal error; 130 interrupted.",
 )
-
-
-class BadInputError(ValueError):
-    """Something on the command line is wrong; the message names it, its value and the cure."""
-
-
-class Quantity(StrEnum):
-    """What ``derive`` derives."""
-
-    variance = "variance"
-    second_moment = "second_moment"
-    squared_mean = "squared_mean"
-    loss = "loss"
-
-
-File = Annotated[
-    str, typer.Argument(metavar="FILE", help="A problem file (JSON or TOML), or a name of linvar demo --list.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
-Runs = Annotated[int | None, typer.Option("--runs", help="Simulated runs for each batch size.")]
-BatchSizes = Annotated[str, typer.Option("--batch-sizes", help="Batch sizes to simulate, separated by commas.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -97,8 +96,8 @@ def demo(
     if list_examples:
         _list_examples(as_json)
         return
-    _check_seed(seed)
-    _check_runs(runs)
+    check_seed(seed)
+    check_runs(runs)
     if not Path(directory).is_dir():
         raise BadInputError(f"-o {directory!r} is not a directory: create it or give another one")
     from linvar.atomic import check_writable, write_atomically
@@ -116,7 +115,7 @@ def demo(
         if not as_json:
             print_section(section)
 
-    with progress("deriving and simulating"):
+    with waiting("deriving and simulating"):
         sections = content.run_demo(seed, show, say, runs)
         picture = content.draw([(one.title.partition(", ")[0], one.report) for one in sections], target.suffix)
     write_atomically(target, picture)
@@ -132,12 +131,21 @@ def derive(
     file: File,
     as_json: Json = False,
     quantity: Annotated[Quantity, typer.Option("--quantity", help="Which expectation to derive.")] = Quantity.variance,
+    of: Annotated[Of, typer.Option("--of", help="Of the gradient, or of the change it makes of W.")] = Of.gradient,
+    order: Order = None,
+    digits: Digits = None,
+    method: Annotated[Method, typer.Option("--method", help="The road; linvar plan compares them.")] = Method.auto,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", metavar="FILE", help="Lattice: keep what is done, go on from it.")
+    ] = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Save it for linvar.load_polynomial.")
     ] = None,
 ) -> None:
-    """Derive the exact polynomial in 1/b."""
-    problem = _load(file)
+    """Derive the exact polynomial in 1/b, or with --order its first coefficients only."""
+    check_order(order, digits)
+    check_derivation(quantity, of, order, method, checkpoint, output)
+    problem = load(file)
     if output is not None:
         from linvar.atomic import check_writable
 
@@ -150,17 +158,43 @@ def derive(
         Quantity.squared_mean: entries.squared_mean,
         Quantity.loss: entries.expected_loss,
     }
-    with progress(f"deriving the {quantity.value}"):
-        polynomial = functions[quantity](problem)
-        start = polynomial.decreasing_from()
+    options: dict[str, Any] = {"order": order, "digits": digits, "method": method.value, "checkpoint": checkpoint}
+    asked = {"quantity": quantity.value}
+    if quantity is not Quantity.loss:
+        options["of"] = asked["of"] = of.value
+    name = f"{quantity.value} of the update" if of is Of.update else quantity.value
+    with waiting(f"deriving the {name}"), as_typed():
+        result = functions[quantity](problem, **options)
+        start = result.decreasing_from() if order is None else None
     if output is not None:
-        polynomial.save(output)
+        result.save(output)
+    if order is not None:
+        if as_json:
+            print_json({**asked, **expansion_object(result, problem)})
+        else:
+            print_expansion(problem, name, result)
+    elif as_json:
+        print_json({**asked, **polynomial_object(result, problem, start)})
+    else:
+        print_polynomial(problem, name, result, start)
+        if output is not None:
+            print_text(f"Saved: {output}")
+
+
+@app.command()
+def plan(file: File, order: Order = None, digits: Digits = None, as_json: Json = False) -> None:
+    """What each road to the variance would cost, and which one derive takes; nothing is started."""
+    check_order(order, digits)
+    problem = load(file)
+    from linvar.symbolic.plan import plan as predict
+
+    options: dict[str, Any] = {} if order is None else {"order": order, "digits": digits}
+    with as_typed():
+        found = predict(problem, **options)
     if as_json:
-        print_json({"quantity": quantity.value, **polynomial_object(polynomial, problem, start)})
-        return
-    print_polynomial(problem, quantity.value, polynomial, start)
-    if output is not None:
-        print_text(f"Saved: {output}")
+        print_json(plan_object(found))
+    else:
+        print_text(repr(found))
 
 
 @app.command()
@@ -172,8 +206,8 @@ def verify(
     batch_sizes: BatchSizes = "1,2,4,16",
 ) -> None:
     """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
-    problem = _load(file)
-    report = _verify(problem, seed, runs, _parse_batch_sizes(batch_sizes, problem))
+    problem = load(file)
+    report = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
     if as_json:
         print_json({**report_object(report), "seed": seed})
     else:
@@ -199,16 +233,16 @@ def plot(
         suffix = picture_suffix(output)
     except ValueError as error:
         raise BadInputError(f"-o {error}") from None
-    problem = _load(file)
+    problem = load(file)
     check_writable(output)
     if with_estimates:
-        result = _verify(problem, seed, runs, _parse_batch_sizes(batch_sizes, problem))
+        result = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
     else:
         from linvar.symbolic.variance import gradient_variance
 
-        with progress("deriving the variance"):
+        with waiting("deriving the variance"):
             result = gradient_variance(problem)
-    with progress("drawing"):
+    with waiting("drawing"):
         picture = draw([("", result)], suffix)
     write_atomically(output, picture)
     verdict = result.verdict if with_estimates else None
@@ -232,7 +266,7 @@ def search(
     seed: Seed = 0,
 ) -> None:
     """Search for a network whose variance rises with the batch size; what is found is certified exactly."""
-    _check_seed(seed)
+    check_seed(seed)
     if not 1 <= depth <= 64 or not 1 <= step <= 8:
         raise BadInputError(f"--depth {depth} --step {step}: give a depth from 1 to 64 and a step from 1 to 8")
     if not 0 < seconds <= 10**6:
@@ -241,7 +275,7 @@ def search(
         from linvar.atomic import check_writable
 
         check_writable(output)
-    with progress(f"searching, up to {seconds:g} seconds"):
+    with waiting(f"searching, up to {seconds:g} seconds"):
         import jax
 
         from linvar.search import search_nonmonotone
@@ -296,7 +330,7 @@ def experiment(
             width = max(map(len, lines))
             print_text("\n".join(f"{known:{width}}  {line}" for known, line in lines.items()))
         return
-    _check_seed(seed)
+    check_seed(seed)
     given = {
         "table": table, "target": target, "images": images, "optimizer": optimizer, "schedule": schedule,
         "learning_rate": learning_rate,
@@ -362,55 +396,16 @@ def _complain(message: str, status: int = BAD_INPUT) -> int:
     return status
 
 
-def _load(file: str) -> Problem:
-    """The problem of a file, or of a shipped example."""
-    from linvar.demo import example_names, load_example
-    from linvar.problem_file import load_problem
-
-    if not os.path.lexists(file) if "\0" not in file else False:
-        names = example_names()
-        if file in names:
-            return load_example(file)
-        if os.sep not in file and not Path(file).suffix:
-            raise BadInputError(
-                f"FILE={file!r} is no file and no shipped example: give a problem file, or one of {', '.join(names)}"
-            )
-    return load_problem(file)
-
-
 def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Any:
     """The Report; options are checked before JAX is loaded."""
-    _check_seed(seed)
-    _check_runs(runs)
-    with progress("deriving and simulating"):
+    check_seed(seed)
+    check_runs(runs)
+    with waiting("deriving and simulating"):
         import jax
 
         from linvar.verification import verify
 
         return verify(problem, key=jax.random.key(seed), runs=runs, batch_sizes=batch_sizes)
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed <= _LARGEST_SEED:
-        raise BadInputError(f"--seed {seed} is out of range: give an integer from 0 to {_LARGEST_SEED}")
-
-
-def _check_runs(runs: int | None) -> None:
-    if runs is not None and not 8 <= runs <= 10**9:
-        raise BadInputError(f"--runs {runs} is out of range: give an integer from 8 to {10**9}")
-
-
-def _parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:
-    """Batch sizes from "1,2,4"; at most n without replacement."""
-    largest = problem.dataset_size if problem.sampling == "without_replacement" and problem.dataset_size else 10**9
-    sizes = []
-    for part in text.split(","):
-        word = part.strip()
-        if not (word.isascii() and word.isdecimal() and len(word) <= 10 and 1 <= int(word) <= largest):
-            limit = f"from 1 to n = {largest} (without replacement)" if largest < 10**9 else "from 1 to 10^9"
-            raise BadInputError(f"--batch-sizes {text!r}: {word!r}: give integers {limit}, separated by commas")
-        sizes.append(int(word))
-    return tuple(dict.fromkeys(sizes))
 
 
 def _list_examples(as_json: bool) -> None:

@@ -1,13 +1,10 @@
-"""What the command line prints: tables, JSON objects, one-line complaints, progress."""
+"""What the command line prints: tables, JSON objects, one-line complaints."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +12,7 @@ if TYPE_CHECKING:
     from linvar.problem import Problem
 
 _SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-#: Progress appears after this many seconds, on a terminal only.
-_PATIENCE = 2.0
+_LONGEST_ENCLOSURE = 100
 
 
 def complain(message: str) -> None:
@@ -39,6 +35,42 @@ def polynomial_object(polynomial: Any, problem: Problem, start: int | None) -> d
         "dataset_size": polynomial.dataset_size,
         "problem": problem_to_dict(problem),
     }
+
+
+def expansion_object(expansion: Any, problem: Problem) -> dict[str, Any]:
+    """A large-batch expansion as ``derive --order --json`` prints it: no degree, and the remainder that is not known."""
+    from linvar.problem_file import problem_to_dict
+
+    if expansion.exact:
+        coefficients: list[Any] = [str(value) for value in expansion.coefficients]
+    else:
+        coefficients = [{"low": str(low), "high": str(high)} for low, high in expansion.intervals]
+    return {
+        "order": expansion.order,
+        "digits": expansion.digits,
+        "coefficients": coefficients,
+        "remainder": f"O(1/b^{expansion.order + 1})",
+        "sampling": problem.sampling,
+        "problem": problem_to_dict(problem),
+    }
+
+
+def plan_object(plan: Any) -> dict[str, Any]:
+    """A plan as ``plan --json`` prints it; null where nothing is predicted."""
+    from linvar.problem_file import problem_to_dict
+
+    roads = [
+        {
+            "road": road.road,
+            "size": road.size or None,
+            "seconds": road.seconds,
+            "bytes": road.bytes or None,
+            "obstacle": road.obstacle,
+        }
+        for road in plan.roads
+    ]
+    choice = None if plan.choice is None else plan.choice.road
+    return {"problem": problem_to_dict(plan.problem), "choice": choice, "roads": roads}
 
 
 def report_object(report: Any) -> dict[str, Any]:
@@ -76,6 +108,24 @@ def print_polynomial(problem: Problem, quantity: str, polynomial: Any, start: in
     if start is not None:
         decreasing = f"strictly decreasing in b from b = {start} on"
     print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
+
+
+def print_expansion(problem: Problem, quantity: str, expansion: Any) -> None:
+    """The first coefficients as a table; no values, which they do not give."""
+    print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
+    if expansion.exact:
+        rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(expansion.coefficients)]
+        _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+    else:
+        from linvar.symbolic.display import enclosure
+
+        balls = [enclosure(ball, expansion.digits) for ball in expansion.coefficients]
+        rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
+        _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
+    print_text(
+        f"not the whole polynomial: its first {expansion.order + 1} coefficients; what follows is O(1/b^{expansion.order + 1}), "
+        f"so there is no value at a b and no degree"
+    )
 
 
 def print_section(section: Section) -> None:
@@ -140,26 +190,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextmanager
-def progress(message: str) -> Iterator[None]:
-    """A spinner with the elapsed time on standard error, once the work has taken two seconds; terminals only."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    spinner = Progress(*columns, console=Console(stderr=True), transient=True)
-    spinner.add_task(message, total=None)
-    timer = threading.Timer(_PATIENCE, spinner.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        spinner.stop()

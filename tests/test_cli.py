@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import pytest
 
 import linvar as lv
-from linvar import cli, demo, terminal
+from linvar import cli, demo
 from linvar.cli import main
 from linvar.demo import example_names, load_example
 from linvar.problem_file import problem_from_dict
@@ -101,6 +102,88 @@ def test_long_coefficients_are_cut_in_the_table_only(capsys, tmp_path):
     assert "characters)" in out and len(out) < 5_000
     data = json.loads(good(capsys, "derive", str(tmp_path / "long.json"), "--json"))
     assert len(data["coefficients"][1]) > 18_000
+
+
+@pytest.mark.parametrize("of", ["gradient", "update"])
+def test_derive_order_is_no_whole_polynomial(capsys, of):
+    data = json.loads(good(capsys, "derive", "two-layer", "--order", "2", "--of", of, "--json"))
+    expected = lv.gradient_variance(load_example("two-layer"), of=of).coefficients
+    assert data["coefficients"] == [str(value) for value in expected[:3]]
+    assert (data["order"], data["digits"], data["remainder"], data["of"]) == (2, None, "O(1/b^3)", of)
+    assert not data.keys() & {"degree", "degree_bound", "decreasing_from"}
+    assert problem_from_dict(data["problem"]) == load_example("two-layer")
+    out = good(capsys, "derive", "two-layer", "--order", "2", "--of", of)
+    assert "not the whole polynomial: its first 3 coefficients; what follows is O(1/b^3)" in out
+    assert f"{expected[2]} u^2 + O(u^3)" in out and "degree 6" not in out and "variance at b" not in out
+    assert ("variance of the update = " in out) == (of == "update")
+
+
+def test_derive_digits_are_enclosures(capsys, tmp_path):
+    path = tmp_path / "late.json"
+    load_example("two-layer").replace(step=30).save(path)
+    data = json.loads(good(capsys, "derive", str(path), "--order", "1", "--digits", "8", "--json"))
+    zero, beta = ([Fraction(end[side]) for side in ("low", "high")] for end in data["coefficients"])
+    assert zero == [0, 0] and data["digits"] == 8
+    assert 0 < beta[0] < beta[1] and (beta[1] - beta[0]) / beta[0] < Fraction(1, 10**8)
+    early = json.loads(good(capsys, "derive", "two-layer", "--order", "1", "--digits", "8", "--json"))["coefficients"]
+    assert Fraction(early[1]["low"]) < Fraction(2384003, 125000) < Fraction(early[1]["high"])
+    out = good(capsys, "derive", "two-layer", "--order", "1", "--digits", "8")
+    assert "[19.072024 +/- " in out and "enclosure of the coefficient" in out
+
+
+def test_derive_of_the_update_by_every_road(capsys):
+    whole = lv.gradient_variance(load_example("two-layer"), of="update")
+    for method in ("expansion", "auto"):
+        data = json.loads(good(capsys, "derive", "two-layer", "--of", "update", "--method", method, "--json"))
+        assert data["coefficients"] == [str(value) for value in whole.coefficients] and data["of"] == "update"
+    assert "variance of the update at b" in good(capsys, "derive", "two-layer", "--of", "update")
+
+
+def test_derive_by_the_lattice_keeps_a_checkpoint(capsys, tmp_path):
+    path = tmp_path / "residues.json"
+    arguments = (
+        "derive",
+        "two-layer",
+        "--quantity",
+        "loss",
+        "--method",
+        "lattice",
+        "--checkpoint",
+        str(path),
+        "--json",
+    )
+    data = json.loads(good(capsys, *arguments))
+    expected = [str(value) for value in lv.expected_loss(load_example("two-layer")).coefficients]
+    assert data["coefficients"] == expected and "of" not in data
+    kept = path.read_bytes()
+    assert json.loads(good(capsys, *arguments)) == data and path.read_bytes() == kept
+    path.write_bytes(kept[:-9])
+    assert f"--checkpoint {path} is damaged" in bad(capsys, *arguments)
+
+
+# plan
+
+
+def test_plan_prints_the_roads_and_the_choice(capsys):
+    plan = lv.plan(load_example("two-layer"))
+    assert good(capsys, "plan", "two-layer") == f"{plan!r}\n"
+    data = json.loads(good(capsys, "plan", "two-layer", "--json"))
+    assert problem_from_dict(data["problem"]) == load_example("two-layer")
+    assert data["choice"] == plan.choice.road == "expansion"
+    found = {road.pop("road"): road for road in data["roads"]}
+    assert list(found) == ["regression", "expansion", "lattice"]
+    assert found["regression"] == {"size": None, "seconds": None, "bytes": None, "obstacle": "it is for one layer"}
+    expected = plan["expansion"]
+    assert found["expansion"] == {
+        "size": expected.size, "seconds": expected.seconds, "bytes": expected.bytes, "obstacle": None
+    }  # fmt: skip
+
+
+def test_plan_of_what_does_not_fit_has_no_choice(capsys, tmp_path):
+    load_example("two-layer").replace(step=9_999).save(tmp_path / "large.json")
+    data = json.loads(good(capsys, "plan", str(tmp_path / "large.json"), "--json"))
+    assert data["choice"] is None and data["roads"][2]["seconds"] is None
+    assert "->" not in good(capsys, "plan", str(tmp_path / "large.json"))
 
 
 # verify
@@ -200,6 +283,35 @@ USAGE = {
     "picture without suffix": (["plot", "two-layer", "-o", "picture"], "end its name in .png"),
     "output in no folder": (["plot", "two-layer", "-o", "no/such/picture.png"], "there is no directory"),
     "saved in no folder": (["derive", "two-layer", "-o", "no/such/variance.json"], "there is no directory"),
+    "order is a word": (["derive", "two-layer", "--order", "x"], "'--order'"),
+    "order is negative": (["plan", "two-layer", "--order", "-1"], "--order -1 is out of range"),
+    "order is huge": (["derive", "two-layer", "--order", "1000000"], "--order 1000000 is out of range"),
+    "digits alone": (["derive", "two-layer", "--digits", "3"], "--digits 3 goes with --order K"),
+    "digits alone, plan": (["plan", "two-layer", "--digits", "3"], "--digits 3 goes with --order K"),
+    "no digits": (["derive", "two-layer", "--order", "1", "--digits", "0"], "--digits 0 is out of range"),
+    "order and method": (
+        ["derive", "two-layer", "--order", "1", "--method", "lattice"],
+        "--method lattice with --order 1:",
+    ),
+    "order without replacement": (
+        ["derive", "small-dataset", "--order", "1"],
+        "or no --order for the whole polynomial",
+    ),
+    "order, saved": (["derive", "two-layer", "--order", "1", "-o", "p.json"], "-o 'p.json' with --order 1:"),
+    "order, checkpoint": (
+        ["derive", "two-layer", "--order", "1", "--checkpoint", "c"],
+        "--checkpoint 'c' with --order 1:",
+    ),
+    "unknown method": (["derive", "two-layer", "--method", "fast"], "'fast' is not one of 'auto', 'regression'"),
+    "method of one layer": (["derive", "two-layer", "--method", "regression"], "--method regression does not apply"),
+    "no lattice": (["derive", "two-layer", "--method", "expansion", "--checkpoint", "c"], "with --method expansion:"),
+    "checkpoint in no folder": (["derive", "two-layer", "--method", "lattice", "--checkpoint", "no/c"], "no directory"),
+    "loss of the update": (
+        ["derive", "two-layer", "--quantity", "loss", "--of", "update"],
+        "--of update with --quantity",
+    ),
+    "update of a schedule": (["derive", "noisy-regression", "--of", "update"], "--of update with a schedule of 2"),
+    "unknown of": (["derive", "two-layer", "--of", "x"], "'x' is not one of 'gradient', 'update'"),
     "demo in no folder": (["demo", "-o", "no/such"], "not a directory"),
 }
 
@@ -224,7 +336,7 @@ def test_a_bad_problem_file_is_one_line_that_names_the_key(capsys, tmp_path):
 def test_a_derivation_too_large_is_one_line(capsys, tmp_path, command):
     load_example("two-layer").replace(step=9_999).save(tmp_path / "large.json")
     line = bad(capsys, command, str(tmp_path / "large.json"))
-    assert "step" in line
+    assert "step" in line and ("Use --order for the first coefficients" in line) == (command == "derive")
 
 
 def test_an_output_that_cannot_be_replaced_stays(capsys, tmp_path, monkeypatch):
@@ -252,7 +364,7 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
     import linvar.symbolic.variance
 
     monkeypatch.setattr(
-        linvar.symbolic.variance, "gradient_variance", lambda _problem: signal.raise_signal(signal.SIGINT)
+        linvar.symbolic.variance, "gradient_variance", lambda _problem, **_options: signal.raise_signal(signal.SIGINT)
     )
     assert main(["derive", "two-layer", "-o", str(tmp_path / "variance.json")]) == 130
     captured = capsys.readouterr()
@@ -290,24 +402,3 @@ def test_bash_completion():
     environment = {**os.environ, "_LINVAR_COMPLETE": "complete_bash", "COMP_WORDS": "linvar de", "COMP_CWORD": "1"}
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, env=environment)
     assert set(done.stdout.split()) == {"demo", "derive"}
-
-
-def test_progress_appears_on_a_slow_terminal_only(monkeypatch, capsys):
-    import io
-    import time
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    def shown(delay, stream):
-        monkeypatch.setattr(terminal, "_PATIENCE", delay)
-        monkeypatch.setattr(sys, "stderr", stream)
-        with terminal.progress("working hard"):
-            time.sleep(0.4)
-        return "working hard" in stream.getvalue()
-
-    monkeypatch.setenv("TERM", "xterm")
-    assert shown(0.05, Terminal())
-    assert not shown(30, Terminal())
-    assert not shown(0.05, io.StringIO())

@@ -23,6 +23,7 @@ from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
 from linvar.symbolic.large_batch_path import Path, Polynomials, Series
 from linvar.symbolic.large_batch_size import check_fits
 from linvar.symbolic.scalars import Balls, Integers, Symbolic
+from linvar.symbolic.size import format_seconds
 
 #: the first guess of the bits that enclosures lose
 _SPARE_BITS = 64
@@ -49,6 +50,8 @@ class LargeBatch:
     in a tiny interval around zero.
     """
 
+    road = "large_batch"
+
     def __init__(
         self,
         problem: Problem,
@@ -58,7 +61,9 @@ class LargeBatch:
         memory_limit: int | None = None,
     ) -> None:
         check_arguments(problem, order, digits)
-        check_fits(problem, order, digits, memory_limit)
+        size = check_fits(problem, order, digits, memory_limit)
+        self.seconds = size.seconds
+        self.cost = f"{self.road}: up to u^{order}, {size}, about {format_seconds(size.seconds)}"
         self.problem, self.order, self.digits = problem, order, digits
         self._polynomials = Polynomials(problem, of)
         self._path: Path | None = None

@@ -37,13 +37,18 @@ class RoadPlan:
     bytes: int = 0
     obstacle: str | None = None
 
+    @property
+    def cost(self) -> str:
+        """What it takes, in words."""
+        return f"{self.road}: {self.size}, about {format_seconds(self.seconds)}, {format_bytes(self.bytes)}"
+
     def __str__(self) -> str:
         if not self.size:
             return f"{self.road}: {self.obstacle}"
-        cost = f"{self.road}: {self.size}, about {format_seconds(self.seconds)}, {format_bytes(self.bytes)}"
         if self.obstacle:
-            return f"{cost} ({self.obstacle})"
-        return cost if self.seconds <= MOST_SECONDS else f"{cost} (too long unless asked for: method={self.road!r})"
+            return f"{self.cost} ({self.obstacle})"
+        long = f"(too long unless asked for: method={self.road!r})"
+        return self.cost if self.seconds <= MOST_SECONDS else f"{self.cost} {long}"
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,20 @@ them and a line in ``choose_road``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
 
 from flint import fmpq
 
 from linvar.problem import Problem
-from linvar.progress import Report
+from linvar.progress import Report, reporting
 from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.large_batch import LargeBatch
 from linvar.symbolic.last_step import OF, LastStep
 from linvar.symbolic.network import State, squared_norm
-from linvar.symbolic.plan import choose
+from linvar.symbolic.plan import RoadPlan, choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
@@ -64,7 +64,9 @@ def gradient_variance(
         method: "auto" takes the road of the lowest predicted cost (``linvar.plan``); or its name: "regression", "expansion",
             "lattice".
         memory_limit: bytes the derivation may take; half of the machine's memory if None.
-        progress: of the lattice road: True for a bar, or a function called with (done, total).
+        progress: None says what a derivation of more than about ten seconds will cost and shows a bar, if standard error is a
+            terminal (or a notebook with ipywidgets); True always shows one, False never; a function is called with
+            (done, total) by the lattice road, which alone counts.
         checkpoint: of the lattice road: a file that keeps what is finished; an interrupted derivation goes on from it.
 
     Returns:
@@ -133,7 +135,7 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    how = How(order, digits, method, memory_limit, progress, checkpoint)
+    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
     return _each(problem, steps, how, lambda parts: parts.squared_mean(per_layer), of)
 
 
@@ -158,7 +160,7 @@ def expected_loss(
     >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
     (729/200, 9/100)
     """
-    how = How(order, digits, method, memory_limit, progress, checkpoint)
+    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
     return _each(problem, steps, how, lambda parts: parts.loss())
 
 
@@ -169,10 +171,12 @@ def expected_weights(
     digits: int | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
+    progress: bool | Report | None = None,
+    checkpoint: str | None = None,
 ) -> tuple[Polynomials, ...]:
     """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
 
-    Given the initial weights. Free of b for linear regression (L = 1).
+    Given the initial weights. Free of b for linear regression (L = 1). Arguments as in ``gradient_variance``.
 
     Returns:
         A matrix of ``BatchPolynomial`` for each layer, W_1 first, in the shape of the weights: ``[l][row][column]``.
@@ -184,7 +188,8 @@ def expected_weights(
     >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
     ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
     """
-    entries = iter(_each(problem, None, How(order, digits, method, memory_limit), lambda parts: parts.weights()))
+    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
+    entries = iter(_each(problem, None, how, lambda parts: parts.weights()))
     return tuple(tuple(tuple(next(entries) for _ in row) for row in matrix) for matrix in problem.weights)
 
 
@@ -195,10 +200,13 @@ def weight_covariance(
     digits: int | None = None,
     method: str = "auto",
     memory_limit: int | None = None,
+    progress: bool | Report | None = None,
+    checkpoint: str | None = None,
 ) -> Polynomials:
     """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
 
-    Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them.
+    Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them. Arguments as in
+    ``gradient_variance``.
 
     Returns:
         A (P, P) matrix of ``BatchPolynomial``; its trace is the variance of the weights.
@@ -210,14 +218,15 @@ def weight_covariance(
     >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
     ((9/50 u    (u = 1/b, degree 1),),)
     """
-    pairs = _each(problem, None, How(order, digits, method, memory_limit), lambda parts: parts.covariances())
+    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
+    pairs = _each(problem, None, how, lambda parts: parts.covariances())
     count = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
     return tuple(tuple(pairs[min(i, j), max(i, j)] for j in range(count)) for i in range(count))
 
 
 @dataclass(frozen=True)
 class How:
-    """The ways of a derivation, as the entry points take them."""
+    """The ways of a derivation, as the entry points take them; ``predicted`` if plans are for this very quantity."""
 
     order: int | None
     digits: int | None
@@ -225,6 +234,7 @@ class How:
     memory_limit: int | None
     progress: bool | Report | None = None
     checkpoint: str | None = None
+    predicted: bool = True
 
 
 def _each(
@@ -254,13 +264,20 @@ def _each(
                 f"of='update' with a schedule of {one.step} learning rates, none of which is for the update measured: give "
                 f"one learning_rate"
             )
-    if how.order is not None:
-        asked = [LargeBatch(one, how.order, how.digits, of, how.memory_limit) for one in problems]
-        expansions = tuple(quantity(one) for one in asked)
-        return expansions[0] if steps is None else expansions
-    roads = [choose(one, how.method, how.memory_limit).road for one in problems]
-    results = tuple(quantity(_Parts(one, road, how, of)) for one, road in zip(problems, roads))
-    return results[0] if steps is None else results
+    plans: list[LargeBatch | RoadPlan] = [
+        choose(one, how.method, how.memory_limit)
+        if how.order is None
+        else LargeBatch(one, how.order, how.digits, of, how.memory_limit)
+        for one in problems
+    ]
+    results = []
+    for one, plan in zip(problems, plans):
+        cost = plan.cost if steps is None else f"step={one.step}, {plan.cost}"
+        remark = "" if how.predicted else " (predicted for the variance)"
+        with reporting(how.progress, plan.road, cost + remark, plan.seconds) as report:
+            asked = plan if isinstance(plan, LargeBatch) else _Parts(one, plan.road, replace(how, progress=report), of)
+            results.append(quantity(asked))
+    return results[0] if steps is None else tuple(results)
 
 
 def _at_step(problem: Problem, step: int) -> Problem:

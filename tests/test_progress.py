@@ -1,0 +1,231 @@
+"""What long work says before it starts and shows while it runs: on a terminal, by default; nowhere else, unless asked."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import linvar as lv
+from linvar import progress
+from linvar.progress import reporting, waiting
+from linvar.symbolic.expansion import Expansion
+
+PROBLEM = lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]]), "1/10", 1)
+
+
+class Terminal(io.StringIO):
+    """A standard error that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def open_terminal(monkeypatch):
+    """A function that lets a terminal take standard error (in the test itself: pytest sets it anew for each phase)."""
+
+    def opened():
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    return opened
+
+
+@pytest.fixture
+def everything_is_long(monkeypatch):
+    """Every derivation counts as a long one."""
+    monkeypatch.setattr(progress, "LONG", -1.0)
+
+
+# what derivations do
+
+
+def test_a_long_derivation_says_what_it_costs_before_it_starts(monkeypatch, open_terminal, everything_is_long):
+    terminal = open_terminal()
+    seen = []
+    compute = Expansion.expectations
+
+    def watched(*arguments):
+        seen.append(terminal.getvalue())
+        return compute(*arguments)
+
+    monkeypatch.setattr(Expansion, "expectations", watched)
+    assert lv.gradient_variance(PROBLEM).degree == 6
+    plan = lv.plan(PROBLEM).choice
+    line = f"linvar: expansion: {plan.size}, about 0.00"
+    assert seen[0].startswith(line) and terminal.getvalue().count("linvar: ") == 1
+    assert "expansion" in seen[0].partition("\n")[2]  # and shows a spinner
+    assert sys.stderr is terminal
+
+
+def test_a_short_one_is_silent(open_terminal):
+    terminal = open_terminal()
+    assert lv.plan(PROBLEM).choice.seconds < progress.LONG
+    lv.gradient_variance(PROBLEM)
+    assert terminal.getvalue() == ""
+
+
+def test_silence_where_nobody_looks_and_where_it_is_asked_for(monkeypatch, open_terminal, everything_is_long):
+    terminal = open_terminal()
+    lv.gradient_variance(PROBLEM, progress=False)
+    assert terminal.getvalue() == ""
+    for nobody in (io.StringIO(), None):
+        monkeypatch.setattr(sys, "stderr", nobody)
+        lv.gradient_variance(PROBLEM)
+        assert nobody is None or nobody.getvalue() == ""
+
+
+def test_true_shows_a_bar_of_a_short_derivation_too(open_terminal):
+    terminal = open_terminal()
+    lv.gradient_variance(PROBLEM, progress=True)
+    assert "expansion" in terminal.getvalue() and "linvar:" not in terminal.getvalue()
+
+
+def test_the_lattice_road_shows_a_bar_with_counts(open_terminal, everything_is_long):
+    terminal = open_terminal()
+    assert lv.expected_loss(PROBLEM, method="lattice") == lv.expected_loss(PROBLEM, progress=False)
+    line, _, shown = terminal.getvalue().partition("\n")
+    assert line.startswith("linvar: lattice: ") and " nodes, about " in line
+    assert "lattice" in shown and " 0/" in shown
+
+
+def test_a_function_is_called_and_nothing_is_shown(open_terminal, everything_is_long, tmp_path):
+    terminal = open_terminal()
+    for quantity in (lv.expected_loss, lv.expected_weights, lv.weight_covariance):
+        counts, path = [], tmp_path / f"{quantity.__name__}.json"
+        report = lambda done, total: counts.append((done, total))  # noqa: B023, E731
+        found = quantity(PROBLEM, method="lattice", progress=report, checkpoint=str(path))
+        assert counts[0][0] == 0 and counts[-1][0] == counts[-1][1] > 0
+        assert found == quantity(PROBLEM, progress=False) and path.exists()
+    assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "quantity, options, expected",
+    [
+        (lv.gradient_variance, {"order": 1}, "linvar: large_batch: up to u^1, 12 digits each, "),
+        (lv.second_moment, {"order": 1, "digits": 5}, "linvar: large_batch: up to u^1, "),
+        (lv.gradient_variance, {"steps": [0, 1]}, "linvar: step=1, expansion: "),
+        (lv.squared_mean, {}, "(predicted for the variance)\n"),
+        (lv.expected_weights, {}, "(predicted for the variance)\n"),
+    ],
+)
+def test_what_the_line_says(open_terminal, everything_is_long, quantity, options, expected):
+    terminal = open_terminal()
+    quantity(PROBLEM, **options)
+    said = [line for line in terminal.getvalue().splitlines(keepends=True) if line.startswith("linvar: ")]
+    assert any(expected in line for line in said) and len(said) == len(options.get("steps", "1"))
+    assert all(", about " in line for line in said)
+
+
+def test_a_progress_that_is_neither_is_refused():
+    with pytest.raises(TypeError, match=r"progress='yes': give True, False, None or a function of \(done, total\)"):
+        lv.gradient_variance(PROBLEM, progress="yes")
+
+
+# the one display
+
+
+def test_unpredicted_work_is_shown_once_it_is_slow_on_a_terminal_only(monkeypatch, open_terminal):
+    terminal = open_terminal()
+
+    def shown(patience, stream):
+        monkeypatch.setattr(progress, "PATIENCE", patience)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with waiting("working hard"):
+            time.sleep(0.4)
+        return "working hard" in stream.getvalue()
+
+    assert shown(0.05, terminal)
+    assert not shown(30, Terminal())
+    assert not shown(0.05, io.StringIO())
+
+
+def test_work_inside_work_is_a_row_of_the_same_display(open_terminal):
+    open_terminal()
+
+    def visible():
+        return [task.description for task in progress._DISPLAY.get().tasks if task.visible]
+
+    with waiting("outer"):
+        display = progress._DISPLAY.get()
+        assert visible() == ["outer"] and not display.live.is_started
+        with reporting(True, "inner") as report:
+            assert progress._DISPLAY.get() is display and display.live.is_started
+            assert visible() == ["inner"]
+            report(1, 4)
+            with reporting(True, "innermost"):
+                assert visible() == ["inner", "innermost"]  # what counts stays
+            assert (display.tasks[1].completed, display.tasks[1].total) == (1, 4)
+        assert visible() == ["outer"]
+    assert progress._DISPLAY.get() is None and not display.live.is_started
+
+
+def test_an_error_closes_the_display(open_terminal):
+    terminal = open_terminal()
+    with pytest.raises(KeyboardInterrupt), reporting(True, "work"):
+        raise KeyboardInterrupt
+    assert progress._DISPLAY.get() is None and sys.stderr is terminal
+    assert "\x1b[2K" in terminal.getvalue().rpartition("work")[2]  # the line is cleared
+
+
+def test_what_is_printed_meanwhile_reaches_standard_output(open_terminal, capsys):
+    terminal = open_terminal()
+    with reporting(True, "work"):
+        print("a result")
+    assert capsys.readouterr().out == "a result\n" and "a result" not in terminal.getvalue()
+
+
+def test_a_notebook_is_looked_at_if_it_can_draw(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert not progress.is_watched()
+    monkeypatch.setitem(sys.modules, "ipykernel", builtins)
+    monkeypatch.setattr(progress, "find_spec", {"ipywidgets": builtins}.get)
+    assert progress.is_watched()
+    monkeypatch.setattr(progress, "find_spec", {}.get)
+    assert not progress.is_watched()
+
+
+# the command line on a terminal
+
+
+def on_a_terminal(code):
+    """Standard output (a pipe) and standard error (a terminal) of a program."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # Linux: the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        out = process.stdout.read()
+        assert process.wait(timeout=60) == 0
+    os.close(ours)
+    return out, shown.decode()
+
+
+def test_json_stays_one_object_while_the_terminal_shows_progress():
+    code = "import linvar.progress as p; p.LONG, p.PATIENCE = -1, 0.01; from linvar.cli import main"
+    out, shown = on_a_terminal(f"{code}; raise SystemExit(main(['derive', 'two-layer', '--json']))")
+    assert json.loads(out)["degree"] == 6 and out.count("\n") == 1
+    assert shown.startswith("linvar: expansion: 84 monomials, about ") and shown.count("linvar: ") == 1
+    out, shown = on_a_terminal("from linvar.cli import main; main(['derive', 'two-layer', '--json'])")
+    assert json.loads(out)["degree"] == 6 and shown == ""
