@@ -28,7 +28,6 @@ from linvar.command_arguments import (
     Seed,
     as_typed,
     check_derivation,
-    check_order,
     check_runs,
     check_seed,
     load,
@@ -143,7 +142,6 @@ def derive(
     ] = None,
 ) -> None:
     """Derive the exact polynomial in 1/b, or with --order its first coefficients only."""
-    check_order(order, digits)
     check_derivation(quantity, of, order, method, checkpoint, output)
     problem = load(file)
     if output is not None:
@@ -184,13 +182,11 @@ def derive(
 @app.command()
 def plan(file: File, order: Order = None, digits: Digits = None, as_json: Json = False) -> None:
     """What each road to the variance would cost, and which one derive takes; nothing is started."""
-    check_order(order, digits)
     problem = load(file)
     from linvar.symbolic.plan import plan as predict
 
-    options: dict[str, Any] = {} if order is None else {"order": order, "digits": digits}
     with as_typed():
-        found = predict(problem, **options)
+        found = predict(problem, order=order, digits=digits)
     if as_json:
         print_json(plan_object(found))
     else:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from linvar.problem import Problem
 
 _LARGEST_SEED = 2**63 - 1
-_LARGEST_ORDER = 100
 #: order=1, method='lattice', digits=None of a message of the library
 _ARGUMENT = re.compile(r"\b(order|digits|method|of|checkpoint)=(?:'([^']*)'|(-?\w*))")
 
@@ -91,20 +90,6 @@ def check_runs(runs: int | None) -> None:
     """Enough for a standard error."""
     if runs is not None and not 8 <= runs <= 10**9:
         raise BadInputError(f"--runs {runs} is out of range: give an integer from 8 to {10**9}")
-
-
-def check_order(order: int | None, digits: int | None) -> None:
-    """An order there may be, and digits of its coefficients."""
-    if order is not None and not 0 <= order <= _LARGEST_ORDER:
-        raise BadInputError(f"--order {order} is out of range: give an integer from 0 to {_LARGEST_ORDER}")
-    if digits is not None and digits < 1:
-        raise BadInputError(
-            f"--digits {digits} is out of range: give an integer >= 1, or leave it out for exact numbers"
-        )
-    if order is None and digits is not None:
-        raise BadInputError(
-            f"--digits {digits} goes with --order K, for enclosures of the first coefficients: give both, or none"
-        )
 
 
 def check_derivation(

@@ -21,9 +21,8 @@ from flint import arb, fmpz
 from linvar.problem import Problem
 from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
 from linvar.symbolic.large_batch_path import Path, Polynomials, Series
-from linvar.symbolic.large_batch_size import check_fits
+from linvar.symbolic.large_batch_size import check_arguments
 from linvar.symbolic.scalars import Balls, Integers, Symbolic
-from linvar.symbolic.size import format_seconds
 
 #: the first guess of the bits that enclosures lose
 _SPARE_BITS = 64
@@ -40,17 +39,13 @@ class LargeBatch:
         order: K >= 0, the highest power of u = 1/b.
         digits: certified significant digits of every coefficient; None for exact coefficients.
         of: "gradient", or "update" (see ``last_step``).
-        memory_limit: bytes the expansion may take; half of the machine's memory if None.
 
     Raises:
         ValueError: sampling without replacement, an order or digits that are no such numbers, digits with symbols.
-        DerivationTooLargeError: it would not fit (``large_batch_size``); raised before anything is computed.
 
     A coefficient that is zero by a coincidence of numbers (not by its form) cannot be told from a tiny one: it is enclosed
     in a tiny interval around zero.
     """
-
-    road = "large_batch"
 
     def __init__(
         self,
@@ -58,12 +53,8 @@ class LargeBatch:
         order: int,
         digits: int | None = None,
         of: str = "gradient",
-        memory_limit: int | None = None,
     ) -> None:
         check_arguments(problem, order, digits)
-        size = check_fits(problem, order, digits, memory_limit)
-        self.seconds = size.seconds
-        self.cost = f"{self.road}: up to u^{order}, {size}, about {format_seconds(size.seconds)}"
         self.problem, self.order, self.digits = problem, order, digits
         self._polynomials = Polynomials(problem, of)
         self._path: Path | None = None
@@ -118,24 +109,6 @@ class LargeBatch:
         if self.digits is not None:
             return Balls(_bits_of(self.digits) + _SPARE_BITS + _BITS_A_STEP * self.problem.step)
         return Symbolic(self._polynomials.symbols) if self.problem.symbols else Integers()
-
-
-def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
-    """Refuse what the expansion has no meaning for."""
-    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-        raise ValueError(f"order={order!r}: give the highest power of 1/b wanted, an integer >= 0")
-    if problem.sampling != "iid":
-        raise ValueError(
-            f"order={order} with sampling={problem.sampling!r}: a large-batch expansion is for iid sampling; use "
-            f"sampling='iid', or order=None for the whole polynomial"
-        )
-    if digits is None:
-        return
-    if isinstance(digits, bool) or not isinstance(digits, int) or digits < 1:
-        raise ValueError(f"digits={digits!r}: give a number of significant digits, an integer >= 1, or None (exact)")
-    if problem.symbols:
-        names = ", ".join(symbol.name for symbol in problem.symbols)
-        raise ValueError(f"digits={digits} with the symbols {names}: give numbers for them, or digits=None (exact)")
 
 
 def _bits_of(digits: int) -> int:

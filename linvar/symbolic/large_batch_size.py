@@ -15,7 +15,7 @@ from math import comb, lcm, log2, log10, prod
 from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic.size import DerivationTooLargeError, count_in_symbols, default_memory_limit, format_bytes
+from linvar.symbolic.size import count_in_symbols
 from linvar.symbolic.steps import step_kinds
 
 #: seconds of a Python object moved, bytes of one kept; bytes and seconds of a monomial in symbols; bytes of any run
@@ -27,6 +27,7 @@ _BYTES_AT_LEAST = 5_000_000
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
 _ENDLESS = 10**18
+MOST_ORDER = 100
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,15 @@ class LargeBatchSize:
     seconds: float
     bytes: int
 
+    @property
+    def obstacle(self) -> str | None:
+        """What no memory helps against."""
+        return None if self.digits <= MOST_DIGITS else f"more than the limit of {MOST_DIGITS:,} digits"
+
     def __str__(self) -> str:
         count, noun = (self.terms, "terms in the symbols") if self.terms > 1 else (self.digits, "digits")
         shown = f"{count:,}" if count < _ENDLESS else "10^18 and more"
-        return f"{shown} {noun} each, {format_bytes(self.bytes)}"
+        return f"{shown} {noun} each"
 
 
 def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBatchSize:
@@ -87,24 +93,27 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
     return LargeBatchSize(found, terms, seconds + 2e-6 * batch + 0.005, int(min(size, 1e300)))
 
 
-def check_fits(problem: Problem, order: int, digits: int | None, memory_limit: int | None = None) -> LargeBatchSize:
-    """Predict the size, and refuse what is beyond the limit (bytes; half of the machine's memory if None)."""
-    size = predict(problem, order, digits)
-    limit = default_memory_limit() if memory_limit is None else memory_limit
-    long = digits is None and not problem.symbols and size.digits > MOST_DIGITS
-    if size.bytes <= limit and not long:
-        return size
-    fewer = f"fewer steps (step={problem.step})" if problem.step else "smaller widths"
+def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
+    """Refuse what the expansion has no meaning for."""
+    if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= MOST_ORDER:
+        raise ValueError(
+            f"order={order!r} is out of range: give the highest power of 1/b wanted, an integer from 0 to {MOST_ORDER}, or "
+            f"None for the whole polynomial"
+        )
+    if problem.sampling != "iid":
+        raise ValueError(
+            f"order={order} with sampling={problem.sampling!r}: a large-batch expansion is for iid sampling; use "
+            f"sampling='iid', or order=None for the whole polynomial"
+        )
+    if digits is None:
+        return
+    if isinstance(digits, bool) or not isinstance(digits, int) or digits < 1:
+        raise ValueError(
+            f"digits={digits!r} is out of range: give a number of significant digits, an integer >= 1, or None (exact)"
+        )
     if problem.symbols:
-        cure = f"use {fewer} or numbers in place of some of the symbols"
-    elif digits is None:
-        cure = f"use digits=30 for certified enclosures in place of exact fractions, or {fewer}"
-    else:
-        cure = f"use a smaller order (order={order}) or {fewer}"
-    against = f"of {MOST_DIGITS:,} digits" if size.bytes <= limit else f"of {format_bytes(limit)}"
-    raise DerivationTooLargeError(
-        f"the coefficients of {problem!r} up to u^{order} need about {size}, more than the limit {against}: {cure}"
-    )
+        names = ", ".join(symbol.name for symbol in problem.symbols)
+        raise ValueError(f"digits={digits} with the symbols {names}: give numbers for them, or digits=None (exact)")
 
 
 def _work(problem: Problem, order: int, n: int, entries: int, batch: int) -> tuple[int, int]:

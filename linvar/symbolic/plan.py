@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from linvar.problem import Problem
-from linvar.symbolic import lattice_size
+from linvar.symbolic import large_batch_size, lattice_size
 from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes, format_seconds, predict
 
 METHODS = ("auto", "regression", "expansion", "lattice")
@@ -29,6 +29,7 @@ class RoadPlan:
         seconds: predicted time on two cores, compilation included.
         bytes: predicted memory at the peak.
         obstacle: why it cannot be taken; None if it can.
+        asked: it was asked for by name, and is taken however long it takes.
     """
 
     road: str
@@ -36,6 +37,12 @@ class RoadPlan:
     seconds: float = float("nan")
     bytes: int = 0
     obstacle: str | None = None
+    asked: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be taken."""
+        return self.obstacle is None and (self.asked or self.seconds <= MOST_SECONDS)
 
     @property
     def cost(self) -> str:
@@ -47,8 +54,7 @@ class RoadPlan:
             return f"{self.road}: {self.obstacle}"
         if self.obstacle:
             return f"{self.cost} ({self.obstacle})"
-        long = f"(too long unless asked for: method={self.road!r})"
-        return self.cost if self.seconds <= MOST_SECONDS else f"{self.cost} {long}"
+        return self.cost if self.is_open else f"{self.cost} (too long unless asked for: method={self.road!r})"
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Plan:
 
     @property
     def choice(self) -> RoadPlan | None:
-        open_roads = [road for road in self.roads if road.obstacle is None and road.seconds <= MOST_SECONDS]
+        open_roads = [road for road in self.roads if road.is_open]
         return min(open_roads, key=lambda road: road.seconds) if open_roads else None
 
     def __repr__(self) -> str:
@@ -79,7 +85,9 @@ class Plan:
         return next(one for one in self.roads if one.road == road)
 
 
-def plan(problem: Problem, *, memory_limit: int | None = None) -> Plan:
+def plan(
+    problem: Problem, *, order: int | None = None, digits: int | None = None, memory_limit: int | None = None
+) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 
     Predictions: the size of an expansion is counted, seconds and bytes are fitted to measurements on two cores
@@ -87,6 +95,7 @@ def plan(problem: Problem, *, memory_limit: int | None = None) -> Plan:
 
     Args:
         problem: the statement of the problem.
+        order, digits: as in ``gradient_variance``: with ``order`` the one road is "large_batch".
         memory_limit: bytes a derivation may take; half of the machine's memory if None.
 
     Returns:
@@ -94,6 +103,7 @@ def plan(problem: Problem, *, memory_limit: int | None = None) -> Plan:
 
     Raises:
         TypeError: ``problem`` is no Problem.
+        ValueError: ``order`` or ``digits`` has no meaning for the problem.
 
     >>> from linvar import Gaussian, Problem
     >>> plan(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 1)).choice.road
@@ -102,38 +112,55 @@ def plan(problem: Problem, *, memory_limit: int | None = None) -> Plan:
     if not isinstance(problem, Problem):
         raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
     limit = default_memory_limit() if memory_limit is None else memory_limit
+    if order is not None:
+        return Plan(problem, (_limited(_large_batch(problem, order, digits), limit),))
+    if digits is not None:
+        raise ValueError(f"digits={digits} goes with order=K: the whole polynomial is exact; give both, or none")
     return Plan(problem, tuple(_limited(make(problem), limit) for make in _MAKERS))
 
 
-def choose(problem: Problem, method: str = "auto", memory_limit: int | None = None) -> RoadPlan:
+def choose(
+    problem: Problem,
+    method: str = "auto",
+    memory_limit: int | None = None,
+    order: int | None = None,
+    digits: int | None = None,
+) -> RoadPlan:
     """The road to take, or the reason why none can be.
 
     Raises:
         ValueError: an unknown method, or one that does not apply to the problem.
         DerivationTooLargeError: it would not fit; the message has the whole plan.
     """
-    if method not in METHODS:
+    if order is not None:
+        if method not in ("auto", "large_batch"):
+            raise ValueError(f"method={method!r} with order={order}: the first coefficients have a road of their own")
+    elif method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: write one of {', '.join(map(repr, METHODS))}")
-    if method == "auto":  # what is fast needs no comparison
-        limit = default_memory_limit() if memory_limit is None else memory_limit
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
         for make in _MAKERS[:2]:
             road = _limited(make(problem), limit)
             if road.obstacle is None and road.seconds < _COMPILATION:
                 return road
-    found = plan(problem, memory_limit=memory_limit)
-    chosen = found.choice if method == "auto" else found[method]
+    found = plan(problem, order=order, digits=digits, memory_limit=limit)
+    chosen = found.choice if method == "auto" or order is not None else found[method]
     if chosen is not None and not chosen.size:
         raise ValueError(f"method={method!r} does not apply: {chosen.obstacle}; write method='auto'")
     if chosen is None or chosen.obstacle is not None:
-        fewer = f"fewer steps (step={problem.step}), " if problem.step else ""
-        symbols = "numbers in place of some of the symbols, " if problem.symbols else ""
-        first = "order= for the first coefficients, " if problem.sampling == "iid" and problem.depth > 1 else ""
         roads = "; ".join(str(road) for road in found.roads if road.size)
-        raise DerivationTooLargeError(
-            f"{problem!r} does not fit. {roads}. Use {first}{fewer}{symbols}smaller widths, or raise memory_limit= (in bytes) if "
-            f"the machine has more"
-        )
+        raise DerivationTooLargeError(f"{problem!r} does not fit. {roads}. Use {_cures(problem, order, digits)}")
     return chosen
+
+
+def _cures(problem: Problem, order: int | None, digits: int | None) -> str:
+    """What to do about a derivation that does not fit."""
+    cures = ["order= for the first coefficients"] * (order is None and problem.sampling == "iid" and problem.depth > 1)
+    cures += ["digits=30 for certified enclosures"] * (order is not None and digits is None and not problem.symbols)
+    cures += [f"a smaller order (order={order})"] * bool(order)
+    cures += [f"fewer steps (step={problem.step})"] * bool(problem.step)
+    cures += ["numbers in place of some of the symbols"] * bool(problem.symbols)
+    return f"{', '.join([*cures, 'smaller widths'])}, or raise memory_limit= (in bytes) if the machine has more"
 
 
 def _limited(road: RoadPlan, limit: int) -> RoadPlan:
@@ -165,6 +192,13 @@ def _lattice(problem: Problem) -> RoadPlan:
     size = lattice_size.predict(problem, 4 * problem.depth - 2)
     seconds = size.seconds + _COMPILATION
     return RoadPlan("lattice", f"{size.nodes:,} nodes, about {size.primes} primes", seconds, size.bytes)
+
+
+def _large_batch(problem: Problem, order: int, digits: int | None) -> RoadPlan:
+    large_batch_size.check_arguments(problem, order, digits)
+    size = large_batch_size.predict(problem, order, digits)
+    road = RoadPlan("large_batch", f"up to u^{order}, {size}", size.seconds, size.bytes, asked=True)
+    return replace(road, obstacle=size.obstacle)
 
 
 _MAKERS: tuple[Callable[[Problem], RoadPlan], ...] = (_regression, _expansion, _lattice)

@@ -21,7 +21,7 @@ from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.large_batch import LargeBatch
 from linvar.symbolic.last_step import OF, LastStep
 from linvar.symbolic.network import State, squared_norm
-from linvar.symbolic.plan import RoadPlan, choose
+from linvar.symbolic.plan import choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
@@ -252,31 +252,24 @@ def _each(
             f"checkpoint={how.checkpoint!r} with several steps: a file holds one problem; ask for one step"
         )
     problems = [problem] if steps is None else [_at_step(problem, step) for step in steps]
-    if how.order is None and how.digits is not None:
-        raise ValueError(f"digits={how.digits} goes with order=K: the whole polynomial is exact; give both, or none")
-    if how.order is not None and how.method not in ("auto", "large_batch"):
-        raise ValueError(
-            f"method={how.method!r} with order={how.order}: the first coefficients have a road of their own"
-        )
     for one in problems:
         if of == "update" and isinstance(one.learning_rate, tuple):
             raise ValueError(
                 f"of='update' with a schedule of {one.step} learning rates, none of which is for the update measured: give "
                 f"one learning_rate"
             )
-    plans: list[LargeBatch | RoadPlan] = [
-        choose(one, how.method, how.memory_limit)
-        if how.order is None
-        else LargeBatch(one, how.order, how.digits, of, how.memory_limit)
-        for one in problems
-    ]
+    plans = [choose(one, how.method, how.memory_limit, how.order, how.digits) for one in problems]
     results = []
     for one, plan in zip(problems, plans):
         cost = plan.cost if steps is None else f"step={one.step}, {plan.cost}"
         remark = "" if how.predicted else " (predicted for the variance)"
         with reporting(how.progress, plan.road, cost + remark, plan.seconds) as report:
-            asked = plan if isinstance(plan, LargeBatch) else _Parts(one, plan.road, replace(how, progress=report), of)
-            results.append(quantity(asked))
+            parts = (
+                _Parts(one, plan.road, replace(how, progress=report), of)
+                if how.order is None
+                else LargeBatch(one, how.order, how.digits, of)
+            )
+            results.append(quantity(parts))
     return results[0] if steps is None else tuple(results)
 
 

@@ -277,18 +277,18 @@ def test_digits_of_symbols_are_refused() -> None:
 @pytest.mark.parametrize("step", [14, 1000, 10**9])
 def test_too_many_digits_are_refused_at_once_with_the_cure(step: int) -> None:
     start = time.perf_counter()
-    with pytest.raises(DerivationTooLargeError, match=r"up to u\^1 need about .* digits each.*digits=30"):
-        LargeBatch(TWO_LAYERS.replace(step=step), 1)
+    with pytest.raises(DerivationTooLargeError, match=r"large_batch: up to u\^1, .* digits each.*digits=30"):
+        lv.gradient_variance(TWO_LAYERS.replace(step=step), order=1)
     assert time.perf_counter() - start < 5, "refused only after work had begun"
 
 
 def test_too_large_an_order_and_too_many_symbols_are_refused() -> None:
     with pytest.raises(DerivationTooLargeError, match=r"smaller order \(order=12\)"):
-        LargeBatch(TWO_LAYERS.replace(step=3), 12, 30)
+        lv.expected_loss(TWO_LAYERS.replace(step=3), order=12, digits=30)
     with pytest.raises(DerivationTooLargeError, match=r"terms in the symbols.*numbers in place of"):
-        LargeBatch(Problem(lv.symbolic_weights([2, 2, 2]), lv.Gaussian([[1, 0], [0, 1]]), "1/10", 4), 1)
-    with pytest.raises(DerivationTooLargeError, match=r"limit of 1 bytes|limit of 1\b"):
-        LargeBatch(TWO_LAYERS, 1, memory_limit=1)
+        lv.gradient_variance(Problem(lv.symbolic_weights([2, 2, 2]), lv.Gaussian([[1, 0], [0, 1]]), "1/10", 4), order=1)
+    with pytest.raises(DerivationTooLargeError, match=r"limit of 1 bytes"):
+        lv.gradient_variance(TWO_LAYERS, order=1, memory_limit=1)
 
 
 @pytest.mark.parametrize("step", [4, 6, 8])

@@ -39,6 +39,23 @@ def test_what_does_not_fit_has_no_choice_and_the_error_quotes_the_plan() -> None
         choose(SMALL, "expansion", 1)
 
 
+def test_the_first_coefficients_have_a_plan_of_their_own() -> None:
+    plan = lv.plan(LARGE.replace(step=20), order=2, digits=30)
+    assert plan.choice is plan["large_batch"] and len(plan.roads) == 1 and 0 < plan.choice.seconds < 60
+    assert repr(plan).splitlines()[1].startswith("-> large_batch: up to u^2, ")
+    exact = lv.plan(LARGE.replace(step=20), order=2)
+    assert exact.choice is None and "more than the limit of 10,000,000 digits" in repr(exact)
+    costs = [lv.plan(SMALL.replace(step=3), order=k)["large_batch"] for k in range(5)]
+    assert all(a.seconds < b.seconds and a.bytes <= b.bytes for a, b in zip(costs, costs[1:]))
+    for order in (-1, 101, True, 1.0):
+        with pytest.raises(ValueError, match=f"order={order} is out of range"):
+            lv.plan(SMALL, order=order)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="digits=3 goes with order=K"):
+        lv.plan(SMALL, digits=3)
+    with pytest.raises(ValueError, match="method='lattice' with order=1"):
+        choose(SMALL, "lattice", order=1)
+
+
 def test_a_method_is_taken_or_refused_by_name() -> None:
     assert lv.gradient_variance(SMALL, method="expansion") == lv.gradient_variance(SMALL)
     with pytest.raises(ValueError, match="method='fast' is unknown: write one of 'auto', 'regression'"):

@@ -1,0 +1,174 @@
+"""What ``linvar.plan`` predicts beside what a derivation takes, for every road.
+
+    python benchmarks/plan_accuracy.py [--road lattice] [--big]
+
+Each row is one call of ``gradient_variance`` by the road named, compilation included, and the peak of the memory that the
+process gained, each in a process of its own (python-flint and JAX are loaded before the clock starts). "Ratio" is
+predicted over measured. ``--big`` adds what takes more than a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import multiprocessing
+import platform
+import resource
+import time
+from typing import Any
+
+import linvar as lv
+
+Row = tuple[str, str, lv.Problem, dict[str, Any]]
+
+
+def ones(*widths: int) -> list[Any]:
+    """Weights with small entries, none of them zero."""
+    return [
+        [[f"{(3 * i + 2 * j + l) % 5 + 1}/{(i + j) % 3 + 1}" for j in range(columns)] for i in range(rows)]
+        for l, (columns, rows) in enumerate(zip(widths, widths[1:]))
+    ]
+
+
+def gaussian(*widths: int, **law: Any) -> lv.Gaussian:
+    """A teacher for these widths."""
+    return lv.Gaussian([[(i + 2 * j) % 3 - 1 for j in range(widths[0])] for i in range(widths[-1])], **law)
+
+
+def dataset(size: int, *widths: int) -> lv.Dataset:
+    """Some examples, with entries of one digit."""
+    inputs = [[(7 * i + 3 * j * j + i * j) % 9 - 4 for j in range(widths[0])] for i in range(size)]
+    return lv.Dataset(inputs, [[(5 * i + j) % 7 - 3 for j in range(widths[-1])] for i in range(size)])
+
+
+def problem(step: int, *widths: int, law: Any = None, **more: Any) -> lv.Problem:
+    """A problem of these widths, Gaussian unless a law is given."""
+    more = {"weights": ones(*widths), "learning_rate": "1/10", **more}
+    return lv.Problem(law=gaussian(*widths) if law is None else law, step=step, **more)
+
+
+TWO = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]}
+SYMBOLS = {"weights": lv.symbolic_weights([2, 2, 1])}
+
+
+def rows() -> list[Row]:
+    """The road, a name, the problem and what else ``gradient_variance`` takes."""
+    found: list[Row] = []
+
+    def add(road: str, name: str, problem: lv.Problem, **how: Any) -> None:
+        found.append((road, name, problem, how))
+
+    add("expansion", "2-2-2, t = 2", problem(2, 2, 2, 2, **TWO))
+    add("expansion", "1-1-1, t = 3", problem(3, 1, 1, 1))
+    add("expansion", "1-1-1, t = 2, noise", problem(2, 1, 1, 1, law=gaussian(1, 1, 1, noise_variance="1/2")))
+    add(
+        "expansion",
+        "1-1-1, t = 2, noise, mean",
+        problem(2, 1, 1, 1, law=gaussian(1, 1, noise_variance=1, mean=["1/2"])),
+    )
+    add("expansion", "1-1-1-1, t = 2", problem(2, 1, 1, 1, 1))
+    add("expansion", "5-3-2, t = 1", problem(1, 5, 3, 2))
+    add("expansion", "4-3-3-2, t = 1", problem(1, 4, 3, 3, 2))
+    add("expansion", "8-2-1, t = 1, 100 examples", problem(1, 8, 2, 1, law=dataset(100, 8, 1)))
+    add("expansion", "2-2-1, t = 1, 30 examples without replacement",
+        problem(1, 2, 2, 1, law=dataset(30, 2, 1), sampling="without_replacement"))  # fmt: skip
+    add("expansion", "1-1-1, t = 2, 5 examples", problem(2, 1, 1, 1, law=dataset(5, 1, 1)))
+    add("expansion", "2-2-1, t = 1, symbolic weights", problem(1, 2, 2, 1, **SYMBOLS))
+    add("expansion", "1-1-1, t = 2, momentum", problem(2, 1, 1, 1, momentum="1/2"))
+    add("regression", "4-1, t = 50", problem(50, 4, 1))
+    add("regression", "10-2, t = 20", problem(20, 10, 2))
+    add("regression", "6-1, t = 20, 200 examples", problem(20, 6, 1, law=dataset(200, 6, 1)))
+    add("regression", "6-1, t = 20, 200 examples without replacement",
+        problem(20, 6, 1, law=dataset(200, 6, 1), sampling="without_replacement"))  # fmt: skip
+    add("lattice", "2-2-2, t = 2", problem(2, 2, 2, 2, **TWO))
+    add("lattice", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance="1/2")))
+    add("lattice", "1-1-1, t = 4", problem(4, 1, 1, 1))
+    add("lattice", "1-1-1-1, t = 3", problem(3, 1, 1, 1, 1))
+    add("lattice", "3-2-1, t = 2", problem(2, 3, 2, 1))
+    add("lattice", "2-2-1, t = 2, 10 examples", problem(2, 2, 2, 1, law=dataset(10, 2, 1)))
+    add("lattice", "1-1-1, t = 3, 4 examples without replacement",
+        problem(3, 1, 1, 1, law=dataset(4, 1, 1), sampling="without_replacement"))  # fmt: skip
+    add("lattice", "2-2-2, t = 2, momentum", problem(2, 2, 2, 2, momentum="1/2", **TWO))
+    for step, order, digits in (
+        (6, 1, None), (6, 2, None), (8, 2, None), (10, 1, None), (10, 2, 30), (100, 1, 30), (30, 2, 30), (3, 4, None)
+    ):  # fmt: skip
+        name = f"2-2-2, t = {step}, order {order}" + (f", {digits} digits" if digits else "")
+        add("large_batch", name, problem(step, 2, 2, 2, **TWO), order=order, digits=digits)
+    add("large_batch", "1-1-1, t = 3, order 8", problem(3, 1, 1, 1), order=8)
+    add("large_batch", "1-1-1-1, t = 5, order 4, 30 digits", problem(5, 1, 1, 1, 1), order=4, digits=30)
+    add("large_batch", "3-3-3, t = 5, order 1", problem(5, 3, 3, 3), order=1)
+    add("large_batch", "4-4-4, t = 20, order 1, 30 digits", problem(20, 4, 4, 4), order=1, digits=30)
+    add("large_batch", "3-3-3, t = 5, order 2, 30 digits", problem(5, 3, 3, 3), order=2, digits=30)
+    add("large_batch", "2-2-2-2, t = 10, order 2, 30 digits", problem(10, 2, 2, 2, 2), order=2, digits=30)
+    add("large_batch", "5-3-1, t = 10, 100 examples, order 1, 30 digits",
+        problem(10, 5, 3, 1, law=dataset(100, 5, 1)), order=1, digits=30)  # fmt: skip
+    add("large_batch", "2-2-1, t = 5, 100 examples, order 2, 30 digits",
+        problem(5, 2, 2, 1, law=dataset(100, 2, 1)), order=2, digits=30)  # fmt: skip
+    add("large_batch", "2-2-2, t = 10, momentum, order 1, 30 digits",
+        problem(10, 2, 2, 2, momentum="1/2", **TWO), order=1, digits=30)  # fmt: skip
+    add("large_batch", "2-2-1, t = 1, symbolic weights, order 1", problem(1, 2, 2, 1, **SYMBOLS), order=1)
+    return found
+
+
+def big_rows() -> list[Row]:
+    """More than a minute each."""
+    three = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]], [[1, 0], [1, 1]]]}
+    return [
+        ("expansion", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance="1/2")), {}),
+        ("expansion", "1-1-1, t = 4", problem(4, 1, 1, 1), {}),
+        ("lattice", "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2, **three), {}),
+        ("large_batch", "2-2-2, t = 10, order 2", problem(10, 2, 2, 2, **TWO), {"order": 2}),
+        ("large_batch", "3-3-3, t = 20, order 2, 30 digits", problem(20, 3, 3, 3), {"order": 2, "digits": 30}),
+    ]
+
+
+def measure(road: str, problem: lv.Problem, how: dict[str, Any]) -> tuple[float, float]:
+    """Seconds, and bytes gained at the peak."""
+    lv.gradient_variance(lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]])))  # load the exact half
+    if road == "lattice":
+        import jax
+
+        jax.numpy.zeros(1).block_until_ready()
+    gc.collect()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak so far
+    before = _resident()
+    start = time.perf_counter()
+    lv.gradient_variance(problem, method="auto" if road == "large_batch" else road, progress=False, **how)
+    return time.perf_counter() - start, max(0.0, _peak() - before)
+
+
+def _resident() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def _peak() -> float:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--road", help="only this one")
+    parser.add_argument("--big", action="store_true")
+    arguments = parser.parse_args()
+    print(f"{platform.machine()}, Python {platform.python_version()}\n")
+    print("| road | problem | seconds predicted / measured | ratio | MB predicted / measured | ratio |")
+    print("|---|---|---:|---:|---:|---:|")
+    for road, name, one, how in [*rows(), *(big_rows() if arguments.big else [])]:
+        if arguments.road not in (None, road):
+            continue
+        planned = lv.plan(one, **how)[road]
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, memory = pool.apply(measure, (road, one, how))
+        print(
+            f"| {road} | {name} | {planned.seconds:.2g} / {seconds:.2g} | {planned.seconds / seconds:.2g} "
+            f"| {planned.bytes / 1e6:,.0f} / {memory / 1e6:,.0f} | {planned.bytes / max(memory, 1e5):.2g} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
