@@ -60,12 +60,13 @@ def rows() -> list[Row]:
 
     add("expansion", "2-2-2, t = 2", problem(2, 2, 2, 2, **TWO))
     add("expansion", "1-1-1, t = 3", problem(3, 1, 1, 1))
-    add("expansion", "1-1-1, t = 2, noise", problem(2, 1, 1, 1, law=gaussian(1, 1, 1, noise_variance="1/2")))
+    add("expansion", "1-1-1, t = 2, noise", problem(2, 1, 1, 1, law=gaussian(1, 1, noise_variance="1/2")))
     add(
         "expansion",
         "1-1-1, t = 2, noise, mean",
         problem(2, 1, 1, 1, law=gaussian(1, 1, noise_variance=1, mean=["1/2"])),
     )
+    add("expansion", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance="1/2")))
     add("expansion", "1-1-1-1, t = 2", problem(2, 1, 1, 1, 1))
     add("expansion", "5-3-2, t = 1", problem(1, 5, 3, 2))
     add("expansion", "4-3-3-2, t = 1", problem(1, 4, 3, 3, 2))
@@ -114,7 +115,6 @@ def big_rows() -> list[Row]:
     """More than a minute each."""
     three = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]], [[1, 0], [1, 1]]]}
     return [
-        ("expansion", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance="1/2")), {}),
         ("expansion", "1-1-1, t = 4", problem(4, 1, 1, 1), {}),
         ("lattice", "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2, **three), {}),
         ("large_batch", "2-2-2, t = 10, order 2", problem(10, 2, 2, 2, **TWO), {"order": 2}),

@@ -18,8 +18,10 @@ from linvar.problem import Problem
 from linvar.symbolic.size import count_in_symbols
 from linvar.symbolic.steps import step_kinds
 
-#: seconds of a Python object moved, bytes of one kept; bytes and seconds of a monomial in symbols; bytes of any run
+#: seconds of a Python object moved, of a Taylor coefficient of an update, of the overhead of an exact product; bytes of one kept; bytes and seconds of a monomial in symbols; bytes of any run
 _SECONDS_AN_OBJECT = 2e-7
+_SECONDS_A_PATH = 1.5e-6
+_SECONDS_EXACT = 1e-7
 _BYTES_AN_OBJECT = 120
 _BYTES_A_TERM = 200
 _SECONDS_A_TERM = 1e-5
@@ -75,22 +77,19 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
     average = before if digits is not None else order * before
     at_end = 75 * n * _multiplication(after if digits is not None else 3 * after)
     latest = products / max(steps, 1) if digits is None and problem.depth > 1 else products
-    seconds = latest * _multiplication(average) + objects * max(steps, 1) * _SECONDS_AN_OBJECT + at_end
-    terms = 1
-    size = (
-        _BYTES_AT_LEAST
-        + (objects + _terms(problem, n, order) + 5 * batch) * _BYTES_AN_OBJECT
-        + objects * average / 8
-        + 200 * after
-    )
+    terms = _terms(problem, n, order)
+    seconds = latest * (_multiplication(average) + (_SECONDS_EXACT if digits is None else 0.0)) + at_end
+    seconds += max(steps, 1) * (objects * _SECONDS_AN_OBJECT + terms * _SECONDS_A_PATH)
+    monomials = 1
+    size = _BYTES_AT_LEAST + (objects + terms + 5 * batch) * _BYTES_AN_OBJECT + objects * average / 8 + 200 * after
     if problem.symbols:
-        terms = count_in_symbols(problem, 4 * problem.depth - 2)
-        size += _BYTES_A_TERM * 3 * terms
-        seconds += _SECONDS_A_TERM * terms
+        monomials = count_in_symbols(problem, 4 * problem.depth - 2)
+        size += _BYTES_A_TERM * 3 * monomials
+        seconds += _SECONDS_A_TERM * monomials
         size += _BYTES_A_TERM * sum(
             comb(n + degree - 1, degree) * count_in_symbols(problem, degree) for degree in range(1, 2 * order + 1)
         )
-    return LargeBatchSize(found, terms, seconds + 2e-6 * batch + 0.005, int(min(size, 1e300)))
+    return LargeBatchSize(found, monomials, seconds + 2e-6 * batch + 0.005, int(min(size, 1e300)))
 
 
 def check_arguments(problem: Problem, order: int, digits: int | None) -> None:

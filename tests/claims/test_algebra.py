@@ -208,6 +208,35 @@ def test_the_first_coefficient_decides_near_zero() -> None:
         assert sympy.limit(expand(sympy.diff(p, u) / u ** (k - 1)), u, 0) == k * coefficients[0]
 
 
+# first-order.md
+
+
+@pytest.mark.parametrize("rates", [("a",), ("a", 3)])
+def test_the_first_coefficient_is_the_delta_method(rates: tuple[str | int, ...]) -> None:
+    """(1): x ~ N(0, 1) and 1-1-1: a gradient of one example is x^2 grad L, of covariance 2 grad L grad L^T."""
+    start, teacher = (Matrix(symbols("w1 w2")), Symbol("T")) if len(rates) == 1 else (Matrix([1, Rational(1, 2)]), 2)
+    steps = [sympy.sympify(rate) for rate in rates]
+    weights = Matrix(symbols("v1 v2"))
+    loss = (weights[1] * weights[0] - teacher) ** 2 / 2
+    gradient = Matrix([sympy.diff(loss, w) for w in weights])
+    hessian = gradient.jacobian(weights)
+    point, covariance = start, sympy.zeros(2, 2)
+    for rate in steps:
+        here = dict(zip(weights, point))
+        g, h = gradient.subs(here), hessian.subs(here)
+        move = sympy.eye(2) - rate * h
+        covariance = move * covariance * move.T + rate**2 * 2 * g * g.T
+        point, covariance = (point - rate * g).expand(), covariance.expand()
+    here = dict(zip(weights, point))
+    g, h = gradient.subs(here), hessian.subs(here)
+    expected = 2 * trace_square(g) + (h * covariance * h).trace()
+    network = [[[start[0]]], [[start[1]]]]
+    problem = lv.Problem(network, lv.Gaussian([[teacher]]), list(steps), len(steps))
+    exact = lv.gradient_variance(problem).coefficients[1]
+    assert expand(exact - expected) == 0
+    assert expand(exact - 2 * trace_square(g)) != 0 != expand(expected)
+
+
 # constant-term.md
 
 
