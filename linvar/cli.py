@@ -20,6 +20,7 @@ from linvar.command_arguments import (
     Digits,
     File,
     Json,
+    MemoryLimit,
     Method,
     Of,
     Order,
@@ -137,6 +138,7 @@ def derive(
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Lattice: keep what is done, go on from it.")
     ] = None,
+    memory_limit: MemoryLimit = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Save it for linvar.load_polynomial.")
     ] = None,
@@ -156,7 +158,9 @@ def derive(
         Quantity.squared_mean: entries.squared_mean,
         Quantity.loss: entries.expected_loss,
     }
-    options: dict[str, Any] = {"order": order, "digits": digits, "method": method.value, "checkpoint": checkpoint}
+    options: dict[str, Any] = {
+        "order": order, "digits": digits, "method": method.value, "checkpoint": checkpoint, "memory_limit": memory_limit
+    }  # fmt: skip
     asked = {"quantity": quantity.value}
     if quantity is not Quantity.loss:
         options["of"] = asked["of"] = of.value
@@ -180,13 +184,19 @@ def derive(
 
 
 @app.command()
-def plan(file: File, order: Order = None, digits: Digits = None, as_json: Json = False) -> None:
+def plan(
+    file: File,
+    order: Order = None,
+    digits: Digits = None,
+    memory_limit: MemoryLimit = None,
+    as_json: Json = False,
+) -> None:
     """What each road to the variance would cost, and which one derive takes; nothing is started."""
     problem = load(file)
     from linvar.symbolic.plan import plan as predict
 
     with as_typed():
-        found = predict(problem, order=order, digits=digits)
+        found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)
     if as_json:
         print_json(plan_object(found))
     else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LARGEST_SEED = 2**63 - 1
 #: order=1, method='lattice', digits=None of a message of the library
-_ARGUMENT = re.compile(r"\b(order|digits|method|of|checkpoint)=(?:'([^']*)'|(-?\w*))")
+_ARGUMENT = re.compile(r"\b(order|digits|method|of|checkpoint|memory_limit)=(?:'([^']*)'|(-?\w*))")
 
 
 class BadInputError(ValueError):
@@ -61,6 +61,10 @@ Order = Annotated[
 ]
 Digits = Annotated[
     int | None, typer.Option("--digits", metavar="D", help="With --order: enclosures with D certified digits.")
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option("--memory-limit", metavar="BYTES", min=1, help="What a derivation may take: half of the machine's."),
 ]
 
 
@@ -137,7 +141,7 @@ def as_typed() -> Iterator[None]:
 
 def _option(found: re.Match[str]) -> str:
     """An argument of a function as an option."""
-    name, value = found[1], found[2] or found[3]
+    name, value = found[1].replace("_", "-"), found[2] or found[3]
     if value == "None":
         return f"no --{name}"
     return f"--{name} {value}" if value else f"--{name}"

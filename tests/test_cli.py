@@ -186,6 +186,14 @@ def test_plan_of_what_does_not_fit_has_no_choice(capsys, tmp_path):
     assert "->" not in good(capsys, "plan", str(tmp_path / "large.json"))
 
 
+def test_plan_of_the_first_coefficients(capsys):
+    plan = lv.plan(load_example("two-layer"), order=1, digits=9)
+    assert good(capsys, "plan", "two-layer", "--order", "1", "--digits", "9") == f"{plan!r}\n"
+    data = json.loads(good(capsys, "plan", "two-layer", "--order", "1", "--memory-limit", "1", "--json"))
+    assert [road["road"] for road in data["roads"]] == ["large_batch"] and data["choice"] is None
+    assert data["roads"][0]["obstacle"] == "more than the limit of 1 bytes"
+
+
 # verify
 
 
@@ -337,6 +345,8 @@ def test_a_derivation_too_large_is_one_line(capsys, tmp_path, command):
     load_example("two-layer").replace(step=9_999).save(tmp_path / "large.json")
     line = bad(capsys, command, str(tmp_path / "large.json"))
     assert "step" in line and ("Use --order for the first coefficients" in line) == (command == "derive")
+    assert ("or raise --memory-limit (in bytes)" in line) == (command == "derive")
+    assert "limit of 9 bytes" in bad(capsys, "derive", "two-layer", "--memory-limit", "9")
 
 
 def test_an_output_that_cannot_be_replaced_stays(capsys, tmp_path, monkeypatch):

@@ -18,7 +18,8 @@ from linvar.problem import Problem
 from linvar.symbolic.size import count_in_symbols
 from linvar.symbolic.steps import step_kinds
 
-#: seconds of a Python object moved, of a Taylor coefficient of an update, of the overhead of an exact product; bytes of one kept; bytes and seconds of a monomial in symbols; bytes of any run
+#: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
+#: object kept; bytes and seconds of a monomial in symbols; bytes of any run
 _SECONDS_AN_OBJECT = 2e-7
 _SECONDS_A_PATH = 1.5e-6
 _SECONDS_EXACT = 1e-7
