@@ -58,7 +58,7 @@ class Lattice:
         block_bytes: about how much memory the arrays of one block of nodes may take.
         checkpoint: a file in which the residues of finished primes are kept; an interrupted derivation resumes from it.
         progress: True for a bar, or a function called with (done, total): nodes times primes.
-        devices: the devices that share the nodes; all of JAX's if None.
+        devices: the devices that share the nodes; all of JAX's if None, or the host's where those have no exact float64 (TPUs).
 
     Raises:
         ValueError: the problem has symbols; or the checkpoint is damaged or foreign.
@@ -84,7 +84,7 @@ class Lattice:
         self._progress = progress
         self._key = problem_key(problem)
         self._checkpoint = Checkpoint(checkpoint, self._key)
-        self._devices = list(jax.devices() if devices is None else devices)
+        self._devices = _exact_devices() if devices is None else list(devices)
         self._steps = steps_of(problem)
 
     def expectations(self, forms: Forms, degree: int) -> list[Element]:
@@ -93,8 +93,14 @@ class Lattice:
         Raises:
             ArithmeticError: residues of many more primes than expected do not fit together (one of them is wrong).
         """
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), jax.default_device(self._devices[0]):
             return _Question(self, forms, degree).answer()
+
+
+def _exact_devices() -> list[Any]:
+    """Devices on which float64 is that of IEEE 754: a TPU makes do with pairs of float32."""
+    found = jax.devices()
+    return jax.devices("cpu") if found[0].platform == "tpu" else found
 
 
 class _Question:

@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import jax
 import pytest
 import strategies
 from hypothesis import given, settings
@@ -110,6 +112,15 @@ def test_nothing_moves_and_symbols() -> None:
     assert lv.gradient_variance(fitted.replace(step=0, weights=[[[1]], [[3]]]), method="lattice").degree == 1
     with pytest.raises(ValueError, match="method='lattice' does not apply: it takes numbers, no symbols"):
         lv.gradient_variance(lv.Problem(lv.symbolic_weights([1, 1, 1]), lv.Gaussian([[2]])), method="lattice")
+
+
+def test_a_device_without_exact_float64_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = jax.devices("cpu")
+    fake = [SimpleNamespace(platform="tpu")]
+    monkeypatch.setattr(jax, "devices", lambda backend=None: host if backend == "cpu" else fake)
+    assert Lattice(TWO_LAYERS)._devices == host
+    monkeypatch.setattr(jax, "devices", lambda backend=None: host[:1])
+    assert Lattice(TWO_LAYERS)._devices == host[:1]
 
 
 DEVICES = """
