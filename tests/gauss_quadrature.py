@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from math import ceil, prod
+from math import ceil, fsum, prod
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from oracles import Moments, floats
 Rule = tuple[np.ndarray, np.ndarray]  # nodes, and weights that add up to 1
 Layers = list[np.ndarray]  # one array a layer: (d_l, d_{l-1}, nodes)
 
-BLOCK = 3072  # nodes of step 0 side by side: so few that a few arrays of matrices stay in the cache
+BLOCK = 3072  # nodes of step 0 side by side: so few that arrays of matrices stay in the cache
 
 
 @cache
@@ -130,23 +130,27 @@ def bartlett_quadrature(problem: Any, batch_size: Any, max_nodes: int = 250_000_
         (x, chances), size = grids[s], BLOCK if s == 0 else 1
         return ((x[..., k : k + size], chances[k : k + size]) for k in range(0, len(chances), size))
 
-    second, means, loss = np.zeros(len(start)), [np.zeros(matrix.shape[:2]) for matrix in start], 0.0
+    # one row for every block: summed exactly at the end, for a total would lose the many parts below its last digit
+    losses: list[float] = []
+    second: list[list[float]] = []  # of each layer
+    means: list[np.ndarray] = []  # of each entry
 
     def visit(weights: Layers, probability: np.ndarray, s: int) -> None:
         """Add what the states at step s give."""
-        nonlocal loss
         if s == problem.step:
-            loss += float((probability * summed_losses(weights, teacher, root)).sum())
+            losses.append(float((probability * summed_losses(weights, teacher, root)).sum()))
         for x, chances in points(s):
             gradients, joint = summed_gradients(weights, teacher, x), probability * chances
             if s < problem.step:
                 rate = float(problem.learning_rates[s])
                 visit([matrix - rate * gradient for matrix, gradient in zip(weights, gradients)], joint, s + 1)
                 continue
-            for l, gradient in enumerate(gradients):
-                weighted = joint * gradient
-                means[l] += weighted.sum(-1)
-                second[l] += np.vdot(weighted, gradient)
+            weighted = [joint * gradient for gradient in gradients]
+            means.append(np.concatenate([one.sum(-1).ravel() for one in weighted]))
+            second.append([float((a * b).sum()) for a, b in zip(weighted, gradients)])
 
     visit(start, np.ones(1), 0)
-    return Moments(tuple(map(float, second)), tuple(float((mean**2).sum()) for mean in means), loss)
+    layer = np.repeat(np.arange(len(start)), [matrix.size for matrix in start])
+    squares = np.array([fsum(entry) ** 2 for entry in zip(*means)])
+    norms = tuple(float(squares[layer == l].sum()) for l in range(len(start)))
+    return Moments(tuple(map(fsum, zip(*second))), norms, fsum(losses))
