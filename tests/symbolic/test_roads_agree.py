@@ -85,7 +85,7 @@ EXPECTED = {
         "quadrature": 20,
     },  # fmt: skip
     2: {"problems": 80, "expansion": 80, "lattice": 56, "large batch": 60, "enumeration": 40, "quadrature": 20},
-    3: {"problems": 70, "expansion": 70, "lattice": 42, "large batch": 40, "enumeration": 60},
+    3: {"problems": 70, "expansion": 70, "lattice": 50, "large batch": 40, "enumeration": 60},
 }
 
 
@@ -242,7 +242,7 @@ def test_every_road_gives_the_same_fractions(depth: int, record_property: Any) -
             problem = problem_of(case, draws, number)
             polynomials = entry_points(problem)
             counts["problems"] += 1
-            compiles_fast = case.widths in ((1, 1), (1, 1, 1)) and case.step < 2
+            compiles_fast = max(case.widths) == 1 and case.step < 2
             for road, view, found in answers(problem, with_lattice=number is generic or compiles_fast):
                 assert disagreements(polynomials, view, found) == [], (road, problem)
                 counts[road] += 1
