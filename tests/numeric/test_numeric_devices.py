@@ -48,11 +48,12 @@ cases = [
     dict(), dict(chunk_size=2), dict(squared_norms=True, second_moment=True, centred=True),
     dict(loss=random_loss, key=jax.random.key(1)), dict(data=bad, nan="drop"), dict(loss=whole, batched=True),
 ]
-for case in cases:
+specs = (P(("a", "b")), P("a"), P("b"))
+for number, case in enumerate(cases):
     case = dict(case)
     f, data = case.pop("loss", loss), case.pop("data", x)
     plain = gradient_moments(f, params, (data, tokens), **case)
-    for spec in (P(("a", "b")), P("a"), P("b")):
+    for spec in specs if number == 0 or sys.argv[1] == "every" else (specs[number % 3],):
         batch = jax.device_put((data, tokens), NamedSharding(mesh, spec))
         many = gradient_moments(f, params, batch, explain=True, **case)
         one, more = summary(plain), summary(many)
@@ -116,8 +117,10 @@ def run(script, *arguments, flags=""):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def test_eight_devices_give_the_numbers_of_one():
-    process = run(EIGHT_DEVICES, flags="--xla_force_host_platform_device_count=8")
+@pytest.mark.parametrize("layouts", ["one", pytest.param("every", marks=pytest.mark.slow)])
+def test_eight_devices_give_the_numbers_of_one(layouts):
+    """The plain case with the examples spread in every way, the others in one way each, or in every way."""
+    process = run(EIGHT_DEVICES, layouts, flags="--xla_force_host_platform_device_count=8")
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0, error[-3000:]
     assert json.loads(out.splitlines()[-1])["done"] == 6
