@@ -180,12 +180,14 @@ def test_iid_batches_have_no_constant_term_and_keep_the_degree_bound() -> None:
 # against the oracles
 
 
+@settings(max_examples=50)
 @given(strategies.problems("dataset", "iid"))
 def test_iid_batches_of_a_data_set_equal_enumeration(problem: lv.Problem) -> None:
     for b in batch_sizes(problem, 1_000):
         assert differences(problem, oracles.enumerate_batches(problem, b), b) == []
 
 
+@settings(max_examples=50)
 @given(strategies.problems("dataset", "without_replacement"))
 def test_batches_without_replacement_equal_enumeration(problem: lv.Problem) -> None:
     for b in batch_sizes(problem, 1_000):
