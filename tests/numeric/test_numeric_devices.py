@@ -140,16 +140,28 @@ def two_processes(how):
     return [(process.returncode, *texts) for process, texts in zip(both, ended)]
 
 
-def alone(code):
+ALONE = (
+    MODEL
+    + """
+edges = (0, 10, 20, 30, 36, 42, 48)
+parts = iter([(x[i:j], tokens[i:j]) for i, j in zip(edges, edges[1:])])
+found = {"moments": gradient_moments(loss, params, (x, tokens)), "noise": noise_scale(loss, params, parts)}
+print(json.dumps({how: summary(value) for how, value in found.items()}))
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def alone():
     """The same numbers in one process."""
-    process = run(MODEL + code)
+    process = run(ALONE)
     out, error = process.communicate(timeout=200)
     assert process.returncode == 0, error[-3000:]
     return json.loads(out.splitlines()[-1])
 
 
-def test_two_processes_give_the_numbers_of_one():
-    expected = alone("print(json.dumps(summary(gradient_moments(loss, params, (x, tokens)))))")
+def test_two_processes_give_the_numbers_of_one(alone):
+    expected = alone["moments"]
     for code, out, error in two_processes("moments"):
         assert code == 0, error[-3000:]
         found = json.loads(out.splitlines()[-1])
@@ -157,12 +169,8 @@ def test_two_processes_give_the_numbers_of_one():
             np.testing.assert_allclose(found[name], value, rtol=2e-5, err_msg=name)
 
 
-def test_the_noise_scale_of_two_processes_with_unequal_parts():
-    expected = alone(
-        "edges = (0, 10, 20, 30, 36, 42, 48)\n"
-        "parts = iter([(x[i:j], tokens[i:j]) for i, j in zip(edges, edges[1:])])\n"
-        "print(json.dumps(summary(noise_scale(loss, params, parts))))"
-    )
+def test_the_noise_scale_of_two_processes_with_unequal_parts(alone):
+    expected = alone["noise"]
     ended = two_processes("noise")
     for code, out, error in ended:
         assert code == 0, error[-3000:]
