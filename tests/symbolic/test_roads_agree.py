@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import count
 from math import prod
 from typing import Any, NamedTuple
 
@@ -92,39 +93,39 @@ EXPECTED = {
 # problems
 
 
-def generic(draws: random.Random) -> Fraction:
-    """A number that is no integer; two of them are seldom equal."""
-    while True:
-        number = Fraction(draws.randrange(1, 40), draws.choice([7, 11, 13, 17])) * draws.choice([1, -1])
-        if number.denominator > 1 and abs(number) < 2:
-            return number
+def generic(draws: random.Random) -> Iterator[Fraction]:
+    """Numbers below 2 in size that are no integers; no two are equal, but for the sign."""
+    numbers = [Fraction(n, d) for d in (7, 11, 13, 17) for n in range(1, 2 * d) if n != d]
+    return (number * draws.choice([1, -1]) for number in draws.sample(numbers, len(numbers)))
 
 
-def special(draws: random.Random) -> Fraction:
+def special(draws: random.Random) -> Iterator[Fraction]:
     """Zero and one come up often."""
-    return draws.choice([Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(1, 2), Fraction(-2, 3)])
+    numbers = [Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(1, 2), Fraction(-2, 3)]
+    return (draws.choice(numbers) for _ in count())
 
 
-def problem_of(case: Case, draws: random.Random, number: Callable[[random.Random], Fraction]) -> lv.Problem:
-    """A problem of the case."""
+def problem_of(case: Case, draws: random.Random, kind: Callable[[random.Random], Iterator[Fraction]]) -> lv.Problem:
+    """A problem of the case, of generic numbers or special ones."""
+    numbers = kind(draws)
 
     def matrix(rows: int, columns: int) -> list[list[Fraction]]:
-        return [[number(draws) for _ in range(columns)] for _ in range(rows)]
+        return [[next(numbers) for _ in range(columns)] for _ in range(rows)]
 
     inputs, outputs, law = case.widths[0], case.widths[-1], None
     if case.kind == "gaussian":
         factor = matrix(inputs, inputs)
         covariance = [[sum(a * b for a, b in zip(row, other)) for other in factor] for row in factor]
-        law = lv.Gaussian(matrix(outputs, inputs), covariance, matrix(1, inputs)[0], abs(number(draws)))
+        law = lv.Gaussian(matrix(outputs, inputs), covariance, matrix(1, inputs)[0], abs(next(numbers)))
     rule: dict[str, Any] = {}
     if "momentum" in case.rule or "nesterov" in case.rule:
         rule = {"momentum": Fraction(draws.randrange(1, 19), 19), "nesterov": "nesterov" in case.rule}
     if "decay" in case.rule:
-        rule["weight_decay"] = number(draws)
+        rule["weight_decay"] = next(numbers)
     return lv.Problem(
         weights=[matrix(rows, columns) for columns, rows in zip(case.widths, case.widths[1:])],
         law=law or lv.Dataset(matrix(3, inputs), matrix(3, outputs)),
-        learning_rate=[abs(number(draws)) / 3 for _ in range(case.step)],
+        learning_rate=[abs(next(numbers)) / 3 for _ in range(case.step)],
         step=case.step,
         sampling="iid" if law else case.kind,
         **rule,
@@ -238,12 +239,12 @@ def test_every_road_gives_the_same_fractions(depth: int, record_property: Any) -
     counts: Counter[str] = Counter()
     for case in CASES[depth]:
         draws = random.Random(repr(case))
-        for number in [generic] * GENERIC + [special] * SPECIAL:
-            problem = problem_of(case, draws, number)
+        for kind in [generic] * GENERIC + [special] * SPECIAL:
+            problem = problem_of(case, draws, kind)
             polynomials = entry_points(problem)
             counts["problems"] += 1
             compiles_fast = max(case.widths) == 1 and case.step < 2
-            for road, view, found in answers(problem, with_lattice=number is generic or compiles_fast):
+            for road, view, found in answers(problem, with_lattice=kind is generic or compiles_fast):
                 assert disagreements(polynomials, view, found) == [], (road, problem)
                 counts[road] += 1
     record_property("roads", dict(counts))  # printed at the end of the run: conftest.py
