@@ -1,8 +1,10 @@
-"""Shared by all tests: checked annotations, one Hypothesis profile, one key a test; claims whose tests did not run."""
+"""Shared by all tests: checked annotations, one Hypothesis profile, one key a test; claims whose tests did not run;
+how many random problems each road was taken on."""
 
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -47,3 +49,17 @@ def pytest_sessionfinish(session, exitstatus):
         if silent:
             print(f"\nproofs/README.md: no test of these claims ran: {', '.join(silent)}")
             session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Add up what tests recorded as ``record_property("roads", counts)``, under xdist too."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    counts: Counter[str] = Counter()
+    for report in reports:
+        for name, value in report.user_properties:
+            if name == "roads":
+                counts.update(value)
+    if counts:
+        problems = counts.pop("problems")
+        roads = ", ".join(f"{road} {count}" for road, count in counts.most_common())
+        terminalreporter.write_line(f"Roads that gave identical fractions on {problems} random problems: {roads}")

@@ -260,7 +260,7 @@ def test_demo_end_to_end(capsys, monkeypatch, tmp_path):
 
 def test_the_report_fits_a_terminal_of_80_columns(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    out = good(capsys, "verify", "heavy-tails", "--runs", "4096", "--batch-sizes", "1,16", status=3)
+    out = good(capsys, "verify", "heavy-tails", "--runs", "1024", "--batch-sizes", "1,16", status=3)
     assert "UNRESOLVED" in out and "…" not in out and max(map(len, out.splitlines())) <= 80
 
 

@@ -130,8 +130,15 @@ def test_swapped_samplings_are_rejected():
 RULES = [{"momentum": "1/2"}, {"momentum": "1/2", "nesterov": True, "weight_decay": "1/5"}]
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("law", [lv.Gaussian([[1, 0]]), DATA])
+@pytest.mark.parametrize(
+    ("law", "rule"),
+    [
+        (lv.Gaussian([[1, 0]]), RULES[1]),
+        (DATA, RULES[0]),
+        pytest.param(lv.Gaussian([[1, 0]]), RULES[0], marks=pytest.mark.slow),
+        pytest.param(DATA, RULES[1], marks=pytest.mark.slow),
+    ],
+)
 def test_momentum_and_decay_follow_optax(rule, law):
     """The runs are made by optax; the polynomials of plain SGD, and of another rule, are rejected."""
     problem = lv.Problem(WEIGHTS, law, "1/20", 2, **rule)

@@ -48,11 +48,12 @@ cases = [
     dict(), dict(chunk_size=2), dict(squared_norms=True, second_moment=True, centred=True),
     dict(loss=random_loss, key=jax.random.key(1)), dict(data=bad, nan="drop"), dict(loss=whole, batched=True),
 ]
-for case in cases:
+specs = (P(("a", "b")), P("a"), P("b"))
+for number, case in enumerate(cases):
     case = dict(case)
     f, data = case.pop("loss", loss), case.pop("data", x)
     plain = gradient_moments(f, params, (data, tokens), **case)
-    for spec in (P(("a", "b")), P("a"), P("b")):
+    for spec in specs if number == 0 or sys.argv[1] == "every" else (specs[number % 3],):
         batch = jax.device_put((data, tokens), NamedSharding(mesh, spec))
         many = gradient_moments(f, params, batch, explain=True, **case)
         one, more = summary(plain), summary(many)
@@ -116,8 +117,10 @@ def run(script, *arguments, flags=""):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def test_eight_devices_give_the_numbers_of_one():
-    process = run(EIGHT_DEVICES, flags="--xla_force_host_platform_device_count=8")
+@pytest.mark.parametrize("layouts", ["one", pytest.param("every", marks=pytest.mark.slow)])
+def test_eight_devices_give_the_numbers_of_one(layouts):
+    """The plain case with the examples spread in every way, the others in one way each, or in every way."""
+    process = run(EIGHT_DEVICES, layouts, flags="--xla_force_host_platform_device_count=8")
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0, error[-3000:]
     assert json.loads(out.splitlines()[-1])["done"] == 6
@@ -137,16 +140,28 @@ def two_processes(how):
     return [(process.returncode, *texts) for process, texts in zip(both, ended)]
 
 
-def alone(code):
+ALONE = (
+    MODEL
+    + """
+edges = (0, 10, 20, 30, 36, 42, 48)
+parts = iter([(x[i:j], tokens[i:j]) for i, j in zip(edges, edges[1:])])
+found = {"moments": gradient_moments(loss, params, (x, tokens)), "noise": noise_scale(loss, params, parts)}
+print(json.dumps({how: summary(value) for how, value in found.items()}))
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def alone():
     """The same numbers in one process."""
-    process = run(MODEL + code)
+    process = run(ALONE)
     out, error = process.communicate(timeout=200)
     assert process.returncode == 0, error[-3000:]
     return json.loads(out.splitlines()[-1])
 
 
-def test_two_processes_give_the_numbers_of_one():
-    expected = alone("print(json.dumps(summary(gradient_moments(loss, params, (x, tokens)))))")
+def test_two_processes_give_the_numbers_of_one(alone):
+    expected = alone["moments"]
     for code, out, error in two_processes("moments"):
         assert code == 0, error[-3000:]
         found = json.loads(out.splitlines()[-1])
@@ -154,12 +169,8 @@ def test_two_processes_give_the_numbers_of_one():
             np.testing.assert_allclose(found[name], value, rtol=2e-5, err_msg=name)
 
 
-def test_the_noise_scale_of_two_processes_with_unequal_parts():
-    expected = alone(
-        "edges = (0, 10, 20, 30, 36, 42, 48)\n"
-        "parts = iter([(x[i:j], tokens[i:j]) for i, j in zip(edges, edges[1:])])\n"
-        "print(json.dumps(summary(noise_scale(loss, params, parts))))"
-    )
+def test_the_noise_scale_of_two_processes_with_unequal_parts(alone):
+    expected = alone["noise"]
     ended = two_processes("noise")
     for code, out, error in ended:
         assert code == 0, error[-3000:]

@@ -377,7 +377,7 @@ NETWORKS = st.tuples(
 
 
 @given(NETWORKS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_random_networks(drawn):
     assert_same(*network(*drawn))
 

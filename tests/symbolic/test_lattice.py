@@ -1,4 +1,7 @@
-"""The lattice road: SGD run on integer batch moments modulo primes equals the other roads, to the fraction."""
+"""The lattice road: SGD run on integer batch moments modulo primes equals the expansion, to the fraction.
+
+Random problems: ``test_roads_agree.py``; its parts: ``test_modular.py``.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,14 @@ from typing import Any
 
 import jax
 import pytest
-import strategies
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.lattice import Lattice
-from linvar.symbolic.plan import choose
-from linvar.symbolic.variance import How, _build_road
 
 DATA = lv.Dataset([[1, 2], [0, 1], [-1, 1]], [1, 0, "1/2"])
 TWO_LAYERS = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[1, 0], [0, 2]]), "1/10", 1)
-QUANTITIES = (lv.gradient_variance, lv.expected_loss)
-NARROW = (((1, 1), 2), ((2, 1), 1), ((1, 1, 1), 1), ((1, 1, 1, 1), 1))
+WITH_RULE = TWO_LAYERS.replace(momentum="1/2", nesterov=True, weight_decay="1/3")
 
 
 def forms(problem: lv.Problem) -> Any:
@@ -38,27 +35,13 @@ def forms(problem: lv.Problem) -> Any:
     return of
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "dataset", "without_replacement"])
-@settings(max_examples=3, deadline=None)
-@given(data=st.data())
-def test_random_problems_equal_the_other_roads(kind: str, data: st.DataObject) -> None:
-    sampling = "without_replacement" if kind == "without_replacement" else "iid"
-    small = strategies.problems("gaussian" if kind == "gaussian" else "dataset", sampling)
-    problem = data.draw(small.filter(lambda p: p.depth > 1 and (p.widths, p.step) in (*NARROW, ((1, 1, 1), 0))))
-    degree = 4 * problem.depth - 2
-    expected = _build_road(problem, choose(problem).road, How(None, None, "auto", None)).expectations(
-        forms(problem), degree
-    )
-    assert Lattice(problem).expectations(forms(problem), degree) == expected
-
-
-@pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize(
-    "problem",
+    ("quantity", "problem"),
     [
-        TWO_LAYERS,
-        TWO_LAYERS.replace(momentum="1/2", nesterov=True, weight_decay="1/3"),
-        lv.Problem([[[1, "1/2"]], [[-1]]], DATA, "1/5", 1, "without_replacement"),
+        (lv.gradient_variance, TWO_LAYERS),
+        (lv.gradient_variance, WITH_RULE),
+        (lv.expected_loss, WITH_RULE),
+        (lv.gradient_variance, lv.Problem([[[1, "1/2"]], [[-1]]], DATA, "1/5", 1, "without_replacement")),
     ],
 )
 def test_every_quantity_equals_the_expansion(problem: lv.Problem, quantity: Any) -> None:

@@ -180,12 +180,14 @@ def test_iid_batches_have_no_constant_term_and_keep_the_degree_bound() -> None:
 # against the oracles
 
 
+@settings(max_examples=50)
 @given(strategies.problems("dataset", "iid"))
 def test_iid_batches_of_a_data_set_equal_enumeration(problem: lv.Problem) -> None:
     for b in batch_sizes(problem, 1_000):
         assert differences(problem, oracles.enumerate_batches(problem, b), b) == []
 
 
+@settings(max_examples=50)
 @given(strategies.problems("dataset", "without_replacement"))
 def test_batches_without_replacement_equal_enumeration(problem: lv.Problem) -> None:
     for b in batch_sizes(problem, 1_000):
@@ -195,8 +197,9 @@ def test_batches_without_replacement_equal_enumeration(problem: lv.Problem) -> N
 @settings(max_examples=40)
 @given(strategies.problems("gaussian"))
 def test_gaussian_laws_equal_quadrature(problem: lv.Problem) -> None:
-    """b = 1 always; b = 2 where it is small."""
-    for b in (1, 2) if problem.step == 0 else (1,):
+    """b = 1 always; b = 2 where it is small: a few hundred pairs of nodes."""
+    nodes = len(oracles.gaussian_examples(problem.law, 4))
+    for b in (1, 2) if problem.step == 0 and nodes <= 50 else (1,):
         assert differences(problem, oracles.exact_quadrature(problem, b), b) == []
 
 

@@ -1,0 +1,274 @@
+"""Every road to the same problem gives the same fractions: random problems, each solved by every road that applies.
+
+Random, but always the same: a case has a seed of its own. The lattice road compiles a program for each pattern of zeros and
+small integers, so most problems of a case are drawn without any and share one; the others have zeros, ones and equal
+numbers in every place.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import count
+from math import prod
+from typing import Any, NamedTuple
+
+import oracles
+import pytest
+
+import linvar as lv
+from linvar.symbolic.batch_moments import sampling_factor
+from linvar.symbolic.expansion import Expansion
+from linvar.symbolic.large_batch import LargeBatch
+from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.lattice import Lattice
+from linvar.symbolic.network import squared_norm
+from linvar.symbolic.regression import Regression
+from linvar.symbolic.ring import coefficients_of, to_exact
+from linvar.symbolic.road import Road
+
+
+class Case(NamedTuple):
+    """Problems of one shape, law and rule."""
+
+    widths: tuple[int, ...]
+    step: int
+    kind: str
+    rule: str = "plain"
+
+
+CASES = {
+    1: (
+        Case((1, 1), 0, "gaussian"),
+        Case((1, 1), 1, "gaussian", "decay"),
+        Case((1, 1), 2, "gaussian", "nesterov with decay"),
+        Case((2, 1), 1, "iid"),
+        Case((1, 2), 2, "without_replacement", "momentum"),
+        Case((2, 2), 1, "gaussian", "decay"),
+        Case((1, 3), 1, "iid", "nesterov"),
+        Case((3, 2), 1, "without_replacement"),
+    ),
+    2: (
+        Case((1, 1, 1), 0, "gaussian"),
+        Case((1, 1, 1), 1, "gaussian", "nesterov with decay"),
+        Case((1, 1, 1), 2, "gaussian", "momentum"),
+        Case((1, 1, 1), 2, "without_replacement", "decay"),
+        Case((2, 1, 1), 1, "without_replacement", "nesterov"),
+        Case((1, 2, 1), 2, "iid"),
+        Case((2, 3, 1), 1, "gaussian"),
+        Case((1, 2, 2), 1, "iid", "nesterov with decay"),
+    ),
+    3: (
+        Case((2, 1, 1, 1), 0, "without_replacement"),
+        Case((1, 1, 1, 1), 1, "gaussian"),
+        Case((1, 1, 1, 1), 1, "without_replacement", "nesterov"),
+        Case((2, 1, 1, 1), 1, "iid", "momentum"),
+        Case((1, 2, 1, 2), 1, "iid", "decay"),
+        Case((1, 1, 3, 1), 1, "without_replacement", "nesterov with decay"),
+        Case((1, 1, 1, 1), 2, "iid"),
+    ),
+}
+#: Problems of a case whose numbers are no integers; whose numbers are zeros, ones and the like.
+GENERIC, SPECIAL = 6, 4
+#: Sequences of batches that enumeration or quadrature lists.
+MOST_SEQUENCES = 700
+#: How often each road is taken at each depth.
+EXPECTED = {
+    1: {
+        "problems": 80,
+        "regression": 80,
+        "expansion": 80,
+        "lattice": 56,
+        "large batch": 60,
+        "enumeration": 40,
+        "quadrature": 20,
+    },  # fmt: skip
+    2: {"problems": 80, "expansion": 80, "lattice": 56, "large batch": 60, "enumeration": 40, "quadrature": 20},
+    3: {"problems": 70, "expansion": 70, "lattice": 50, "large batch": 40, "enumeration": 60},
+}
+
+
+# problems
+
+
+def generic(draws: random.Random) -> Iterator[Fraction]:
+    """Numbers below 2 in size that are no integers; no two are equal, but for the sign."""
+    numbers = [Fraction(n, d) for d in (7, 11, 13, 17) for n in range(1, 2 * d) if n != d]
+    return (number * draws.choice([1, -1]) for number in draws.sample(numbers, len(numbers)))
+
+
+def special(draws: random.Random) -> Iterator[Fraction]:
+    """Zero and one come up often."""
+    numbers = [Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(1, 2), Fraction(-2, 3)]
+    return (draws.choice(numbers) for _ in count())
+
+
+def problem_of(case: Case, draws: random.Random, kind: Callable[[random.Random], Iterator[Fraction]]) -> lv.Problem:
+    """A problem of the case, of generic numbers or special ones."""
+    numbers = kind(draws)
+
+    def matrix(rows: int, columns: int) -> list[list[Fraction]]:
+        return [[next(numbers) for _ in range(columns)] for _ in range(rows)]
+
+    inputs, outputs, law = case.widths[0], case.widths[-1], None
+    if case.kind == "gaussian":
+        factor = matrix(inputs, inputs)
+        covariance = [[sum(a * b for a, b in zip(row, other)) for other in factor] for row in factor]
+        law = lv.Gaussian(matrix(outputs, inputs), covariance, matrix(1, inputs)[0], abs(next(numbers)))
+    rule: dict[str, Any] = {}
+    if "momentum" in case.rule or "nesterov" in case.rule:
+        rule = {"momentum": Fraction(draws.randrange(1, 19), 19), "nesterov": "nesterov" in case.rule}
+    if "decay" in case.rule:
+        rule["weight_decay"] = next(numbers)
+    return lv.Problem(
+        weights=[matrix(rows, columns) for columns, rows in zip(case.widths, case.widths[1:])],
+        law=law or lv.Dataset(matrix(3, inputs), matrix(3, outputs)),
+        learning_rate=[abs(next(numbers)) / 3 for _ in range(case.step)],
+        step=case.step,
+        sampling="iid" if law else case.kind,
+        **rule,
+    )
+
+
+# roads: what each of them says, and how the whole polynomial is looked at to be compared with that
+
+Found = dict[str, tuple[Any, ...]]
+QUANTITIES = {
+    "second_moments": lv.second_moment,
+    "squared_means": lv.squared_mean,
+    "variances": lv.gradient_variance,
+}
+
+
+def entry_points(problem: lv.Problem) -> Found:
+    """The polynomials as a user gets them."""
+    return {
+        **{name: quantity(problem, per_layer=True) for name, quantity in QUANTITIES.items()},
+        "expected_loss": (lv.expected_loss(problem),),
+    }
+
+
+def of_road(problem: lv.Problem, road: Road) -> Found:
+    """Coefficients of every layer, put together from expectations of one list of forms."""
+    sizes = [len(matrix) * len(matrix[0]) for matrix in problem.weights]
+    depth = len(sizes)
+
+    def forms(state: Any, ring: Any) -> list[Any]:
+        last = LastStep(state, problem, ring)
+        entries = [entry for matrix in last.means() for row in matrix for entry in row]
+        return [last.doubled_loss(), *map(squared_norm, last.means()), *last.spreads(), *entries]
+
+    doubled, *values = road.expectations(forms, 4 * depth - 2)
+    norms, spreads, entries = values[:depth], values[depth : 2 * depth], iter(values[2 * depth :])
+    factor = sampling_factor(road.answers, problem.sampling, problem.dataset_size)
+    second = [norm + factor * spread for norm, spread in zip(norms, spreads)]
+    squared = [sum((next(entries) ** 2 for _ in range(size)), road.answers.zero) for size in sizes]
+
+    def coefficients(elements: list[Any]) -> tuple[Any, ...]:
+        return tuple(tuple(to_exact(part, ()) for part in coefficients_of(one, road.answers)) for one in elements)
+
+    return {
+        "second_moments": coefficients(second),
+        "squared_means": coefficients(squared),
+        "variances": coefficients([a - b for a, b in zip(second, squared)]),
+        "expected_loss": coefficients([doubled / 2]),
+    }
+
+
+def of_oracle(moments: oracles.Moments) -> Found:
+    """The same of an oracle."""
+    return {**{name: getattr(moments, name) for name in QUANTITIES}, "expected_loss": (moments.expected_loss,)}
+
+
+def of_large_batch(problem: lv.Problem, order: int) -> Found:
+    """The first coefficients."""
+    road = LargeBatch(problem, order)
+    parts = (road.second_moment(True), road.squared_mean(True), road.variance(True), (road.loss(),))
+    return {name: tuple(one.coefficients for one in part) for name, part in zip((*QUANTITIES, "expected_loss"), parts)}
+
+
+def first(order: int) -> Callable[[lv.BatchPolynomial], Any]:
+    """The coefficients of 1, ..., u^order."""
+    return lambda polynomial: (polynomial.coefficients + (Fraction(0),) * order)[: order + 1]
+
+
+def whole(polynomial: lv.BatchPolynomial) -> Any:
+    """All coefficients."""
+    return polynomial.coefficients
+
+
+def at(batch_size: int) -> Callable[[lv.BatchPolynomial], Any]:
+    """The value at a batch size."""
+    return lambda polynomial: polynomial(batch_size)
+
+
+def answers(
+    problem: lv.Problem, with_lattice: bool
+) -> Iterator[tuple[str, Callable[[lv.BatchPolynomial], Any], Found]]:
+    """What every road that applies says of a problem: its name, what it is to be compared with, and its answer."""
+    if problem.depth == 1:
+        yield "regression", whole, of_road(problem, Regression(problem))
+    yield "expansion", whole, of_road(problem, Expansion(problem))
+    if with_lattice:
+        yield "lattice", whole, of_road(problem, Lattice(problem))
+    if problem.sampling == "iid":
+        yield "large batch", first(2), of_large_batch(problem, 2)
+    if isinstance(problem.law, lv.Dataset):
+        for b in (3, 2):
+            batches = len(oracles.all_batches(range(problem.law.size), b, problem.sampling))
+            if batches ** (problem.step + 1) <= MOST_SEQUENCES:
+                yield "enumeration", at(b), of_oracle(oracles.enumerate_batches(problem, b))
+                break
+    else:
+        degrees = [4 * (2 * problem.depth - 1) ** s for s in range(problem.step + 1)]
+        width = [(degree + 1) ** problem.widths[0] * (degree // 2 + 1) ** problem.widths[-1] for degree in degrees]
+        if prod(width) <= 2 * MOST_SEQUENCES:
+            yield "quadrature", at(1), of_oracle(oracles.exact_quadrature(problem, 1))
+
+
+def disagreements(polynomials: Found, view: Callable[[lv.BatchPolynomial], Any], found: Found) -> list[str]:
+    """The names of the quantities that differ; [] is agreement, to the fraction."""
+    assert sorted(polynomials) == sorted(found)
+    return [name for name in found if tuple(map(view, polynomials[name])) != tuple(found[name])]
+
+
+@pytest.mark.parametrize("depth", CASES)
+def test_every_road_gives_the_same_fractions(depth: int, record_property: Any) -> None:
+    counts: Counter[str] = Counter()
+    for case in CASES[depth]:
+        draws = random.Random(repr(case))
+        for kind in [generic] * GENERIC + [special] * SPECIAL:
+            problem = problem_of(case, draws, kind)
+            polynomials = entry_points(problem)
+            counts["problems"] += 1
+            compiles_fast = max(case.widths) == 1 and case.step < 2
+            for road, view, found in answers(problem, with_lattice=kind is generic or compiles_fast):
+                assert disagreements(polynomials, view, found) == [], (road, problem)
+                counts[road] += 1
+    record_property("roads", dict(counts))  # printed at the end of the run: conftest.py
+    assert counts == EXPECTED[depth]
+
+
+def test_every_road_is_taken_often() -> None:
+    total = sum(map(Counter, EXPECTED.values()), Counter[str]())
+    assert total.pop("problems") >= 200
+    assert set(total) == {"regression", "expansion", "lattice", "large batch", "enumeration", "quadrature"}
+    assert min(total.values()) >= 40
+
+
+@pytest.mark.parametrize("case", [CASES[1][1], CASES[1][3], CASES[2][1], CASES[2][4], CASES[3][3]])
+def test_a_wrong_coefficient_is_told_apart(case: Case) -> None:
+    """One coefficient of one layer times 1.5: the comparison names the quantity, whatever the road."""
+    problem = problem_of(case, random.Random(0), generic)
+    right, roads = entry_points(problem), list(answers(problem, with_lattice=False))
+    for name, polynomials in right.items():
+        for layer, polynomial in enumerate(polynomials):
+            wrong = list(polynomial.coefficients)
+            wrong[1 % len(wrong)] *= Fraction(3, 2)
+            changed = lv.BatchPolynomial(wrong, sampling=problem.sampling, dataset_size=problem.dataset_size)
+            for road, view, found in roads:
+                assert disagreements(right, view, found) == []
+                spoilt = {**right, name: (*polynomials[:layer], changed, *polynomials[layer + 1 :])}
+                assert disagreements(spoilt, view, found) == [name], road
