@@ -47,7 +47,8 @@ class RoadPlan:
     @property
     def cost(self) -> str:
         """What it takes, in words."""
-        return f"{self.road}: {self.size}, about {format_seconds(self.seconds)}, {format_bytes(self.bytes)}"
+        about = "about " if math.isfinite(self.seconds) else ""
+        return f"{self.road}: {self.size}, {about}{format_seconds(self.seconds)}, {format_bytes(self.bytes)}"
 
     def __str__(self) -> str:
         if not self.size:

@@ -33,7 +33,9 @@ _COPIES_OF_A_COEFFICIENT = 24
 _PER_MOMENT = 1_500
 _PER_MOMENT_AND_POWER = 500
 _PER_VALUE = 60
-_SECONDS_PER_BYTE = 7e-9
+#: seconds for each byte and squared depth, for each product of terms and bit of a coefficient, for each product of moments
+_SECONDS_PER_BYTE = 1.5e-9
+_SECONDS_PER_BIT = 1.5e-11
 _SECONDS_PER_PRODUCT = 2.5e-6
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
@@ -77,8 +79,12 @@ def predict(problem: Problem) -> Size:
     while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
         counted += 1
     variables = [len((general if s else first).forms) for s in range(counted)]
-    monomials = _count_monomials(problem, variables)
-    total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * _coefficient_bits(problem, counted) // 8)
+    monomials = _count_monomials(problem, variables, 4 * problem.depth - 2)
+    bits = _coefficient_bits(problem, counted)
+    total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * bits // 8)
+    # the squares of the mean gradient's entries
+    squares = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    squares *= _count_monomials(problem, variables, 2 * problem.depth - 1) ** 2
     examples, products = problem.dataset_size or 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
@@ -87,7 +93,8 @@ def predict(problem: Problem) -> Size:
         if examples:  # the logarithm and the exponential of a series in this many variables
             products += comb(order + 2 * width, 2 * width)
     complete = counted == problem.step or not any(variables)
-    seconds = 0.002 + total * _SECONDS_PER_BYTE + products * _SECONDS_PER_PRODUCT
+    seconds = 0.002 + total * problem.depth**2 * _SECONDS_PER_BYTE + products * _SECONDS_PER_PRODUCT
+    seconds += min(squares * bits, 10**300) * _SECONDS_PER_BIT
     return Size(monomials, total if complete else max(total, 10**24), seconds if complete else math.inf, complete)
 
 
@@ -117,7 +124,8 @@ def _predict_regression(problem: Problem) -> Size:
     # a step of a pair of outputs: a form times all fourth moments (data), or products of matrices (Gaussian)
     products = size**4 if problem.dataset_size else 2 * size**3
     products *= problem.step * (outputs * (outputs + 1) // 2) * (1 if problem.momentum == 0 else 2)
-    seconds = 0.002 + products * (1e-6 + 1.5e-7 * problem.step) + total * _SECONDS_PER_BYTE * bool(problem.symbols)
+    each = 1e-6 + 1.5e-7 * problem.step if problem.dataset_size else 4e-7 + 5e-8 * problem.step
+    seconds = 0.002 + products * each + 5e-4 * problem.step + 7e-9 * total * bool(problem.symbols)
     return Size(monomials, total, seconds)
 
 
@@ -156,8 +164,8 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:,.0f} years" if seconds < 1e6 else "over a million years"
 
 
-def _count_monomials(problem: Problem, variables: list[int]) -> int:
-    """The recursion of the module docstring, for this many variables at each step."""
+def _count_monomials(problem: Problem, variables: list[int], degree: int) -> int:
+    """The recursion of the module docstring, for a form of this degree and so many variables at each step."""
     depth = problem.depth
     growth = 2 * depth - 2
 
@@ -172,7 +180,7 @@ def _count_monomials(problem: Problem, variables: list[int]) -> int:
             return comb(degree + width, width)
         return sum(comb(j + width - 1, j) * count(degree + growth * j, gradients + j, s - 1) for j in range(degree + 1))
 
-    total = count(4 * depth - 2, 0, len(variables) - 1)
+    total = count(degree, 0, len(variables) - 1)
     return max(1, total >> _sign_flips(problem))
 
 
