@@ -1,7 +1,8 @@
 """The entry points: choose the road, integrate, return the polynomial.
 
 Which road is taken, and what it will cost, is decided in ``plan``. What is asked of W_t is said once, as forms in the state
-(``last_step``), for every road (``road``): a further one is a file beside them, its cost in ``plan``, and a line in ``_build_road``.
+(``last_step``), for every road (``road``): a further one is a file beside them, its cost in ``plan``, and a line in
+``_build_road``.
 """
 
 from __future__ import annotations
