@@ -43,6 +43,8 @@ from linvar.symbolic.steps import end_to_end_gradient, steps_of
 
 #: Nodes times primes in one call, where the grid is that small; so many arrays of a block are alive, about.
 _BATCH = 2**17
+#: Nodes times primes in a call, about: some seconds, after which progress is reported and an interrupt is heard.
+_CALL = 2**26
 _LIVE_ARRAYS = 64
 _MOST_PRIMES_AT_ONCE = 16
 _SUMMANDS = 2**14
@@ -132,6 +134,12 @@ class _Question:
         primes = (p for p in self._primes() if p not in known)
         attempt, most = 2, 8 * estimate + 64
         with reporting(self.road._progress, "nodes") as report:
+
+            def advance(done: int) -> None:
+                """So many nodes, times primes, of the call under way are done."""
+                done += len(known) * self.nodes
+                report(done, max(done, max(estimate, len(known) + 1) * self.nodes))
+
             while True:
                 if len(known) >= attempt:
                     numbers = reconstruct(known)
@@ -144,8 +152,8 @@ class _Question:
                         f"the residues of {len(known)} primes do not fit together, where about {estimate} were expected: one of "
                         f"them is wrong (a fault of the machine, or a bug); run it again without the checkpoint file"
                     )
-                report(len(known) * self.nodes, max(estimate, len(known) + 1) * self.nodes)
-                new = self.residues(list(islice(primes, self._primes_at_once)))
+                advance(0)
+                new = self.residues(list(islice(primes, self._primes_at_once)), advance)
                 self.road._checkpoint.add(question, new)
                 known |= new
 
@@ -182,8 +190,10 @@ class _Question:
         largest = max(law.table_size for law in self.laws)
         return max(1, min(_MOST_PRIMES_AT_ONCE, _BATCH // self.nodes, 2**24 // max(1, largest)))
 
-    def residues(self, primes: Sequence[int]) -> dict[int, list[int]]:
-        """Every coefficient of every form modulo each prime."""
+    def residues(
+        self, primes: Sequence[int], advance: Callable[[int], object] = lambda done: None
+    ) -> dict[int, list[int]]:
+        """Every coefficient of every form modulo each prime; ``advance`` hears how many nodes are done, times primes."""
         scalars, several = np.array(primes, np.float64), len(primes) > 1
         table = residues_of(list(self.constants), primes)
         weights: list[Any] = []
@@ -192,11 +202,22 @@ class _Question:
             one = _for_each(law.weights, several)
             weights.append(_compiled((None, "weights", law.kind, len(primes)), one, given)(*given))
         nodes = [np.asarray(law.nodes.nodes.T, np.float64) for law in self.laws]
-        arguments = (scalars, table, nodes, weights)
         key = (tuple(self.road._devices), self.key, tuple(self._chunks), len(primes))
-        parts = _compiled(key, self._run, arguments)(*arguments)
-        totals = np.asarray(parts).astype(np.int64).sum(axis=0)
+        totals, count, size = np.zeros(1, np.int64), self.laws[0].count, self._slice
+        for start in range(0, count, size):
+            few = _slice(nodes[0], start, size, 1), _slice(weights[0], start, size, 1)
+            arguments = (scalars, table, [few[0], *nodes[1:]], [few[1], *weights[1:]])
+            parts = _compiled(key, self._run, arguments)(*arguments)
+            totals = totals + np.asarray(parts).astype(np.int64).sum(axis=0)
+            advance(min(count, start + size) * (self.nodes // count) * len(primes))
         return {p: [int(x) % p for x in row.reshape(-1)] for p, row in zip(primes, totals)}
+
+    @cached_property
+    def _slice(self) -> int:
+        """Nodes of step 0 in one call: a whole number of blocks for each device, all of them where that is quick."""
+        blocks = self._chunks[0] * len(self.road._devices)
+        calls = max(1, self.nodes * self._primes_at_once // _CALL)
+        return -(-self.laws[0].count // (calls * blocks)) * blocks
 
     @cached_property
     def _geometries(self) -> list[Any]:
@@ -318,6 +339,13 @@ def _for_each(function: Callable[..., Any], several: bool) -> Callable[..., Any]
     return lambda primes, tables, geometry: function(
         primes[0], {name: table[0] for name, table in tables.items()}, geometry
     )[None]
+
+
+def _slice(array: Any, start: int, size: int, axis: int) -> Any:
+    """So many entries along an axis, padded with zeros at the end of the array."""
+    stop = min(array.shape[axis], start + size)
+    part = array[(slice(None),) * axis + (slice(start, stop),)]
+    return jnp.pad(part, [(0, (size - stop + start) * (i == axis)) for i in range(array.ndim)])
 
 
 def _multiply_powers(terms: Any, prime: Any) -> Any:

@@ -17,6 +17,8 @@ import jax
 import pytest
 
 import linvar as lv
+from linvar.symbolic import lattice
+from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.lattice import Lattice
 
@@ -67,12 +69,29 @@ def test_blocks_change_nothing() -> None:
     )
 
 
+def test_a_prime_of_several_calls_is_the_sum_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes of step 0 in slices; progress is reported after each of them."""
+    monkeypatch.setattr(lattice, "_CALL", 300)
+    monkeypatch.setattr(lattice, "_BATCH", 1)
+    problem = TWO_LAYERS.replace(step=2)
+    seen: list[tuple[int, int]] = []
+
+    def form(state: Any, ring: Any) -> list[Any]:
+        return [state.weights[0][0][0] * state.weights[1][0][1]]
+
+    road = Lattice(problem, block_bytes=2**17, progress=lambda done, total: seen.append((done, total)))
+    assert road.expectations(form, 2) == Expansion(problem).expectations(form, 2)
+    nodes = 84 * 10  # C(6 + 3, 3) C(2 + 3, 3)
+    assert seen == sorted(seen, key=lambda pair: pair[0]) and all(done <= total for done, total in seen)
+    assert any(done % nodes for done, _ in seen) and seen[-1][0] % nodes == 0
+
+
 def test_an_interrupted_derivation_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "residues.json"
     problem = TWO_LAYERS.replace(step=2)
 
     def stop(done: int, total: int) -> None:
-        if done:
+        if path.exists():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -280,8 +280,8 @@ def test_a_wrong_residue_never_gives_a_wrong_answer(quantity: Any, fault: int, m
     truth = quantity(PROBLEM, method="expansion")
     right, spoilt = _Question.residues, []
 
-    def residues(self: Any, primes: Any) -> Any:
-        found = right(self, primes)
+    def residues(self: Any, primes: Any, advance: Any) -> Any:
+        found = right(self, primes, advance)
         if not spoilt:
             p = list(found)[fault]
             found[p] = [*found[p][:1], (found[p][1] + 1) % p, *found[p][2:]]
