@@ -210,7 +210,8 @@ class _Question:
             parts = _compiled(key, self._run, arguments)(*arguments)
             totals = totals + np.asarray(parts).astype(np.int64).sum(axis=0)
             advance(min(count, start + size) * (self.nodes // count) * len(primes))
-        return {p: [int(x) % p for x in row.reshape(-1)] for p, row in zip(primes, totals)}
+        rows = totals.reshape(len(primes), self.count * self.powers)
+        return {p: [int(x) % p for x in row] for p, row in zip(primes, rows)}
 
     @cached_property
     def _slice(self) -> int:

@@ -107,8 +107,8 @@ class BatchLaw:
         self.sampling = sampling
         self.dataset_size = law.size if isinstance(law, Dataset) else None
         self.nodes = simplex(len(self.forms), degree)
-        #: powers of u in a weight: 1, u, ..., u^{D-1}
-        self.powers = max(degree, 1)
+        #: powers of u in a weight: 1, u, ..., u^{D-1}; a single node has weight 1
+        self.powers = 1 if self.trivial else degree
         parts = _dataset_numbers(law, self.forms) if isinstance(law, Dataset) else _gaussian_numbers(law, self.forms)
         self.shapes = {name: np.shape(part) for name, part in parts.items()}
         self.numbers = {

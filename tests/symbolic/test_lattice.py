@@ -125,6 +125,14 @@ def test_a_device_without_exact_float64_is_not_used(monkeypatch: pytest.MonkeyPa
     assert Lattice(TWO_LAYERS)._devices == host[:1]
 
 
+@pytest.mark.parametrize("rule", [{}, {"momentum": "1/3"}])
+def test_a_first_step_without_variables(rule: dict[str, str]) -> None:
+    """A perfect fit, which weight decay then leaves: whatever the first batch, the step is the same."""
+    problem = lv.Problem([[[1]], [[3]]], lv.Gaussian([[3]]), "1/2", 2, weight_decay="1/5", **rule)
+    for quantity in (lv.gradient_variance, lv.expected_loss):
+        assert quantity(problem, method="lattice") == quantity(problem, method="expansion") != 0
+
+
 DEVICES = """
 import jax, json
 import linvar as lv
