@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement
 from math import factorial, lcm, prod
 from operator import mul
@@ -354,6 +354,7 @@ class Dataset:
         return [value * factorial(k) for k, value in enumerate(logs, 1)]
 
 
+@lru_cache(maxsize=32)
 def identity(width: int) -> Matrix:
     """The identity matrix, exact."""
     return tuple(tuple(Rational(int(i == j)) for j in range(width)) for i in range(width))
@@ -388,6 +389,8 @@ def _check_positive_semidefinite(sigma: Matrix) -> None:
             )
         if pivot:
             for i in range(k + 1, size):
+                if not rest[i][k]:
+                    continue
                 factor = rest[i][k] / pivot
                 for j in range(k, size):
                     rest[i][j] -= factor * rest[k][j]

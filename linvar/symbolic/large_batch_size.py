@@ -15,7 +15,7 @@ from math import comb, lcm, log2, log10, prod
 from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic.size import count_in_symbols
+from linvar.symbolic.size import bounded, count_in_symbols
 from linvar.symbolic.steps import step_kinds
 
 #: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
@@ -77,12 +77,12 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
             batch = max(batch, comb(len(kind.forms) + 2 * order, 2 * order))
     average = before if digits is not None else order * before
     at_end = 75 * n * _multiplication(after if digits is not None else 3 * after)
-    latest = products / max(steps, 1) if digits is None and problem.depth > 1 else products
-    terms = _terms(problem, n, order)
+    moves, work, terms, ballast = map(bounded, (objects, products, _terms(problem, n, order), batch))
+    latest = work / max(steps, 1) if digits is None and problem.depth > 1 else work
     seconds = latest * (_multiplication(average) + (_SECONDS_EXACT if digits is None else 0.0)) + at_end
-    seconds += max(steps, 1) * (objects * _SECONDS_AN_OBJECT + terms * _SECONDS_A_PATH)
+    seconds += max(steps, 1) * (moves * _SECONDS_AN_OBJECT + terms * _SECONDS_A_PATH)
     monomials = 1
-    size = _BYTES_AT_LEAST + (objects + terms + 5 * batch) * _BYTES_AN_OBJECT + objects * average / 8 + 200 * after
+    size = _BYTES_AT_LEAST + (moves + terms + 5 * ballast) * _BYTES_AN_OBJECT + moves * average / 8 + 200 * after
     if problem.symbols:
         monomials = count_in_symbols(problem, 4 * problem.depth - 2)
         size += _BYTES_A_TERM * 3 * monomials
@@ -90,7 +90,7 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
         size += _BYTES_A_TERM * sum(
             comb(n + degree - 1, degree) * count_in_symbols(problem, degree) for degree in range(1, 2 * order + 1)
         )
-    return LargeBatchSize(found, monomials, seconds + 2e-6 * batch + 0.005, int(min(size, 1e300)))
+    return LargeBatchSize(found, monomials, seconds + 2e-6 * ballast + 0.005, int(min(size, 1e300)))
 
 
 def check_arguments(problem: Problem, order: int, digits: int | None) -> None:

@@ -17,6 +17,7 @@ from linvar.laws import Dataset
 from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.size import bounded
 from linvar.symbolic.steps import end_to_end_gradient, steps_of
 
 #: Seconds of a warm process, fitted on two cores (benchmarks/plan_accuracy.py): a product of the steps of SGD at one node
@@ -24,6 +25,9 @@ from linvar.symbolic.steps import end_to_end_gradient, steps_of
 _PER_PRODUCT = 0.8e-10
 _PER_SUMMAND = 3.0e-10
 _PER_PRIME = 0.004
+#: seconds to compile, and bytes of, a product in the program of a node
+_COMPILED_PRODUCT = 0.0
+_PROGRAM_BYTES = 0
 _PRIME_BITS = 25.9
 _MOST_BLOCKS = 4
 _LEAST_ROWS = 6
@@ -84,10 +88,16 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         powers = max(1, degrees[s])
         summands += 4 * prod(counts[: s + 1]) * powers * inner
         inner += powers - 1
+    examples = problem.dataset_size or 0
     for step, order, count in zip(steps, degrees, counts):
-        summands += _moment_products(len(step.forms), order, count)
-        memory += 8 * 4 * count * max(1, order) + 8 * 3 * _directions(len(step.forms), order) * (order + 1) ** 2
-    seconds = primes * (operations * _PER_PRODUCT + summands * _PER_SUMMAND + _PER_PRIME)
+        directions = _directions(len(step.forms), order)
+        summands += _moment_products(len(step.forms), order, count) + directions * order * examples
+        memory += (
+            8 * 4 * count * max(1, order) + 8 * 3 * directions * (order + 1) ** 2 + 300 * len(step.forms) * examples
+        )
+    memory += _PROGRAM_BYTES * counter.products
+    seconds = primes * (bounded(operations) * _PER_PRODUCT + bounded(summands) * _PER_SUMMAND + _PER_PRIME)
+    seconds += counter.products * _COMPILED_PRODUCT
     return LatticeSize(nodes, operations, primes, memory, seconds)
 
 

@@ -33,6 +33,8 @@ Tables = dict[str, Any]
 _SUMMANDS = 8
 #: numbers in an array that should stay in the cache; columns of the nodes' moments at a time
 _BLOCK = 2**16
+#: examples times directions in a block of power sums
+_EXAMPLES = 2**18
 _COLUMNS = 8
 
 
@@ -226,14 +228,22 @@ class BatchLaw:
         law = {name.removeprefix("law_"): part for name, part in table.items() if name.startswith("law_")}
         if "values" not in law:
             return self._gaussian_logs(theta, law, prime, table)
-        values = reduce(jnp.matmul(theta, law["values"], precision=lax.Precision.HIGHEST), prime)
-        first = jnp.ones_like(values)
+        size = max(1, _EXAMPLES // len(theta))
+        values = law["values"]
+        blocks = jnp.pad(values, ((0, 0), (0, -values.shape[1] % size))).reshape(len(values), -1, size)
 
-        def power(carry: Any, _: Any) -> Any:
-            carry = multiply(carry, values, prime)
-            return carry, reduce(carry.sum(axis=1), prime)
+        def power_sums(sums: Any, block: Any) -> Any:
+            values = reduce(jnp.matmul(theta, block, precision=lax.Precision.HIGHEST), prime)
 
-        _, sums = lax.scan(power, first, None, length=self.degree)
+            def power(carry: Any, _: Any) -> Any:
+                carry = multiply(carry, values, prime)
+                return carry, reduce(carry.sum(axis=1), prime)
+
+            _, found = lax.scan(power, jnp.ones_like(values), None, length=self.degree)
+            return reduce(sums + found, prime), None
+
+        start = jnp.zeros((self.degree, len(theta)))
+        sums, _ = lax.scan(power_sums, start, jnp.moveaxis(blocks, 1, 0))
         sums = jnp.concatenate([jnp.zeros_like(sums[:1]), sums])
         if self.sampling != "iid":
             return sums

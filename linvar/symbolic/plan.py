@@ -14,7 +14,7 @@ METHODS = ("auto", "regression", "expansion", "lattice")
 
 #: A road that would take longer is taken only if it is asked for by name.
 MOST_SECONDS = 1_800.0
-_MOST_LATTICE_STEPS = 12
+_MOST_LATTICE_STEPS = 40
 #: seconds: of compiling the lattice road; what takes less by another road is not compared
 _COMPILATION = 5.0
 
@@ -83,7 +83,10 @@ class Plan:
 
     def __getitem__(self, road: str) -> RoadPlan:
         """The plan of a road by its name."""
-        return next(one for one in self.roads if one.road == road)
+        for one in self.roads:
+            if one.road == road:
+                return one
+        raise KeyError(f"{road!r}: the roads of this plan are {', '.join(repr(one.road) for one in self.roads)}")
 
 
 def plan(
@@ -110,9 +113,8 @@ def plan(
     >>> plan(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 1)).choice.road
     'expansion'
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
-    limit = default_memory_limit() if memory_limit is None else memory_limit
+    check_problem(problem)
+    limit = _checked_limit(memory_limit)
     if order is not None:
         return Plan(problem, (_limited(_large_batch(problem, order, digits), limit),))
     if digits is not None:
@@ -138,7 +140,7 @@ def choose(
             raise ValueError(f"method={method!r} with order={order}: the first coefficients have a road of their own")
     elif method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: write one of {', '.join(map(repr, METHODS))}")
-    limit = default_memory_limit() if memory_limit is None else memory_limit
+    limit = _checked_limit(memory_limit)
     if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
         for make in _MAKERS[:2]:
             road = _limited(make(problem), limit)
@@ -152,6 +154,21 @@ def choose(
         roads = "; ".join(str(road) for road in found.roads if road.size)
         raise DerivationTooLargeError(f"{problem!r} does not fit. {roads}. Use {_cures(problem, order, digits)}")
     return chosen
+
+
+def check_problem(problem: object) -> None:
+    """A Problem, and nothing else."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
+
+
+def _checked_limit(memory_limit: object) -> int:
+    """Bytes: half of the machine's memory if None."""
+    if memory_limit is None:
+        return default_memory_limit()
+    if isinstance(memory_limit, bool) or not isinstance(memory_limit, (int, float)) or not memory_limit > 0:
+        raise ValueError(f"memory_limit={memory_limit!r} is no number of bytes: give one > 0, or None")
+    return int(min(memory_limit, 10**30))
 
 
 def _cures(problem: Problem, order: int | None, digits: int | None) -> str:
@@ -189,7 +206,7 @@ def _lattice(problem: Problem) -> RoadPlan:
     if problem.symbols:
         return RoadPlan("lattice", obstacle="it takes numbers, no symbols")
     if problem.step > _MOST_LATTICE_STEPS:
-        return RoadPlan("lattice", "far too many nodes", math.inf, 0)
+        return RoadPlan("lattice", "far too many nodes", math.inf, 10**24)
     size = lattice_size.predict(problem, 4 * problem.depth - 2)
     seconds = size.seconds + _COMPILATION
     return RoadPlan("lattice", f"{size.nodes:,} nodes, about {size.primes} primes", seconds, size.bytes)

@@ -93,8 +93,8 @@ def predict(problem: Problem) -> Size:
         if examples:  # the logarithm and the exponential of a series in this many variables
             products += comb(order + 2 * width, 2 * width)
     complete = counted == problem.step or not any(variables)
-    seconds = 0.002 + total * problem.depth**2 * _SECONDS_PER_BYTE + products * _SECONDS_PER_PRODUCT
-    seconds += min(squares * bits, 10**300) * _SECONDS_PER_BIT
+    seconds = 0.002 + bounded(total * problem.depth**2) * _SECONDS_PER_BYTE
+    seconds += bounded(products) * _SECONDS_PER_PRODUCT + bounded(squares * bits) * _SECONDS_PER_BIT
     return Size(monomials, total if complete else max(total, 10**24), seconds if complete else math.inf, complete)
 
 
@@ -125,13 +125,18 @@ def _predict_regression(problem: Problem) -> Size:
     products = size**4 if problem.dataset_size else 2 * size**3
     products *= problem.step * (outputs * (outputs + 1) // 2) * (1 if problem.momentum == 0 else 2)
     each = 1e-6 + 1.5e-7 * problem.step if problem.dataset_size else 4e-7 + 5e-8 * problem.step
-    seconds = 0.002 + products * each + 5e-4 * problem.step + 7e-9 * total * bool(problem.symbols)
+    seconds = 0.002 + bounded(products) * each + 5e-4 * problem.step + 7e-9 * bounded(total) * bool(problem.symbols)
     return Size(monomials, total, seconds)
 
 
 def _order(problem: Problem, later: int) -> int:
     """Degree of the second moment in the batch of a step with this many later updates."""
     return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+
+
+def bounded(count: float) -> float:
+    """A count of any size as a float."""
+    return float(min(count, 10**300))
 
 
 def default_memory_limit() -> int:

@@ -23,9 +23,25 @@ from linvar.symbolic.ring import to_fmpq, to_rational
 class Step:
     """The batch of one step: which functionals of S_z are its variables, and R's functionals in terms of them."""
 
-    forms: tuple[Matrix, ...]
+    forms: Sequence[Matrix]
     #: step 0 only, when a basis of R_0 is used: R_0[i][j] as coefficients of the variables
     gradient: tuple[tuple[tuple[Rational, ...], ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class UnitForms(Sequence[Matrix]):
+    """The forms of entries of S_z, made one by one: all of them are too many where there are hundreds of inputs."""
+
+    size: int
+    pairs: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return UnitForms(self.size, self.pairs[place])
+        return unit_form(self.size, *self.pairs[place])
 
 
 def step_kinds(problem: Problem) -> tuple[Step, Step]:
@@ -34,7 +50,7 @@ def step_kinds(problem: Problem) -> tuple[Step, Step]:
     Where the gradient vanishes whatever the batch and stays so (a perfect fit without weight decay, or zero weights above
     and below every layer), no step has variables.
     """
-    general = Step(tuple(unit_form(_size(problem), *pair) for pair in needed_pairs(problem)))
+    general = Step(UnitForms(_size(problem), tuple(needed_pairs(problem))))
     first = _first_step(problem, general)
     still = Step((), ((((),) * problem.widths[0]),) * problem.widths[-1])
     fitted = not first.forms and problem.weight_decay == 0
@@ -46,6 +62,8 @@ def step_kinds(problem: Problem) -> tuple[Step, Step]:
 
 def steps_of(problem: Problem) -> list[Step]:
     """The variables of steps 0..t-1."""
+    if not problem.step:
+        return []
     first, general = step_kinds(problem)
     return [first if s == 0 else general for s in range(problem.step)]
 
@@ -78,26 +96,35 @@ def _first_step(problem: Problem, general: Step) -> Step:
         return general
     residual = network.residual_map(problem.weights, problem.law.input_map, problem.law.target_map)
     inputs = problem.law.input_map
-    size = _size(problem)
     pairs = needed_pairs(problem)
-    forms = [
-        tuple(
-            tuple((row[a] * column[c] + row[c] * column[a]) / 2 for c in range(size)) for a in range(size)
-        )
-        for row in residual for column in inputs
-    ]  # fmt: skip
-    matrix = fmpq_mat([[to_fmpq(Rational(form[a][c])) for form in forms] for a, c in pairs])
+    places = {pair: place for place, pair in enumerate(pairs)}
+    width = len(inputs)
+    matrix = fmpq_mat(len(pairs), len(residual) * width)
+    for r, row in enumerate(residual):
+        for i, column in enumerate(inputs):
+            for c, second in enumerate(column):
+                for a, first in enumerate(row) if second != 0 else ():
+                    if first != 0:
+                        place = places[min(a, c), max(a, c)], r * width + i
+                        matrix[place] += to_fmpq(first * second)
     reduced, rank = matrix.rref()
     if rank >= len(pairs):
         return general
-    pivots = [next(j for j in range(len(forms)) if reduced[i, j] != 0) for i in range(rank)]
-    basis = tuple(tuple(tuple(map(Rational, row)) for row in forms[j]) for j in pivots)
-    width = len(inputs)
+    pivots = [next(j for j in range(matrix.ncols()) if reduced[i, j] != 0) for i in range(rank)]
+    size = _size(problem)
+    basis = tuple(_symmetric_product(residual[j // width], inputs[j % width], size) for j in pivots)
     gradient = tuple(
         tuple(tuple(to_rational(reduced[i, r * width + c]) for i in range(rank)) for c in range(width))
         for r in range(len(residual))
     )
     return Step(basis, gradient)
+
+
+def _symmetric_product(row: Sequence[Any], column: Sequence[Any], size: int) -> Matrix:
+    """(row column^T + column row^T) / 2: the form of row S column^T."""
+    return tuple(
+        tuple(Rational((row[a] * column[c] + row[c] * column[a]) / 2) for c in range(size)) for a in range(size)
+    )
 
 
 def end_to_end_gradient(

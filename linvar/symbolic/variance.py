@@ -21,7 +21,7 @@ from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.large_batch import LargeBatch
 from linvar.symbolic.last_step import OF, LastStep
 from linvar.symbolic.network import State, squared_norm
-from linvar.symbolic.plan import choose
+from linvar.symbolic.plan import check_problem, choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
@@ -245,12 +245,20 @@ def _each(
     of: str = "gradient",
 ) -> Any:
     """The quantity at ``problem.step``, or a tuple of it at each of ``steps``; every size is checked first."""
+    check_problem(problem)
     if of not in OF:
         raise ValueError(f"of={of!r} is unknown: write 'gradient' or 'update'")
     if how.checkpoint is not None and steps is not None:
         raise ValueError(
             f"checkpoint={how.checkpoint!r} with several steps: a file holds one problem; ask for one step"
         )
+    if how.checkpoint is not None and (how.order is not None or how.method not in ("auto", "lattice")):
+        asked = f"order={how.order}" if how.order is not None else f"method={how.method!r}"
+        raise ValueError(
+            f"checkpoint={how.checkpoint!r} with {asked}: only the lattice road keeps one; leave it out, or use method='lattice'"
+        )
+    if steps is not None and not isinstance(steps, Iterable):
+        raise TypeError(f"steps={steps!r}: give several, like range(4), or one as problem.replace(step={steps!r})")
     problems = [problem] if steps is None else [_at_step(problem, step) for step in steps]
     for one in problems:
         if of == "update" and isinstance(one.learning_rate, tuple):
@@ -276,8 +284,8 @@ def _each(
 def _at_step(problem: Problem, step: int) -> Problem:
     """The problem measured after ``step`` updates; a schedule is cut to its first entries."""
     rate = problem.learning_rate
-    if isinstance(rate, tuple):
-        if isinstance(step, int) and step > len(rate):
+    if isinstance(rate, tuple) and isinstance(step, int):
+        if step > len(rate):
             raise ValueError(
                 f"steps contains {step}, but learning_rate is a schedule of {len(rate)} entries: give one for each update"
             )
@@ -338,7 +346,13 @@ class _Parts:
     def variance(self, per_layer: bool) -> Any:
         """The difference of the two."""
         second, squared = self.second_moment(per_layer), self.squared_mean(per_layer)
-        return tuple(a - b for a, b in zip(second, squared)) if per_layer else second - squared
+        found = tuple(a - b for a, b in zip(second, squared)) if per_layer else (second - squared,)
+        if self.problem.sampling == "iid" and any(one.coefficients[0] != 0 for one in found):
+            raise ArithmeticError(
+                f"the variance of {self.problem!r} does not vanish as the batch size grows: a fault of the machine, or a bug "
+                f"(please report it)"
+            )
+        return found if per_layer else found[0]
 
     def loss(self) -> BatchPolynomial:
         """Half of E ||P x - y||^2 at W_t."""
