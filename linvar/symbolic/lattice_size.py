@@ -25,9 +25,12 @@ from linvar.symbolic.steps import end_to_end_gradient, steps_of
 _PER_PRODUCT = 0.8e-10
 _PER_SUMMAND = 3.0e-10
 _PER_PRIME = 0.004
-#: seconds to compile, and bytes of, a product in the program of a node
-_COMPILED_PRODUCT = 0.0
-_PROGRAM_BYTES = 0
+#: what any first call compiles, in seconds; seconds and bytes of a program with so many products, squared; seconds of a
+#: product in the exact values of the forms at the examples
+_COMPILATION = 5.0
+_COMPILED_PRODUCT = 3.7e-7
+_PROGRAM_BYTES = 16
+_PER_EXACT_PRODUCT = 5e-6
 _PRIME_BITS = 25.9
 _MOST_BLOCKS = 4
 _LEAST_ROWS = 6
@@ -42,7 +45,10 @@ class LatticeSize:
     operations: int
     primes: int
     bytes: int
+    #: in a warm process
     seconds: float
+    #: seconds more of the first call
+    compilation: float
 
 
 def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
@@ -88,17 +94,21 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         powers = max(1, degrees[s])
         summands += 4 * prod(counts[: s + 1]) * powers * inner
         inner += powers - 1
-    examples = problem.dataset_size or 0
+    examples, exact = problem.dataset_size or 0, 0
     for step, order, count in zip(steps, degrees, counts):
         directions = _directions(len(step.forms), order)
         summands += _moment_products(len(step.forms), order, count) + directions * order * examples
         memory += (
             8 * 4 * count * max(1, order) + 8 * 3 * directions * (order + 1) ** 2 + 300 * len(step.forms) * examples
         )
-    memory += _PROGRAM_BYTES * counter.products
+        if examples:
+            exact += examples * sum(entry != 0 for form in step.forms for row in form for entry in row)
+    memory += _PROGRAM_BYTES * counter.products**2
     seconds = primes * (bounded(operations) * _PER_PRODUCT + bounded(summands) * _PER_SUMMAND + _PER_PRIME)
-    seconds += counter.products * _COMPILED_PRODUCT
-    return LatticeSize(nodes, operations, primes, memory, seconds)
+    seconds += exact * _PER_EXACT_PRODUCT
+    return LatticeSize(
+        nodes, operations, primes, memory, seconds, _COMPILATION + bounded(counter.products**2) * _COMPILED_PRODUCT
+    )
 
 
 def _directions(variables: int, order: int) -> int:

@@ -15,8 +15,8 @@ METHODS = ("auto", "regression", "expansion", "lattice")
 #: A road that would take longer is taken only if it is asked for by name.
 MOST_SECONDS = 1_800.0
 _MOST_LATTICE_STEPS = 40
-#: seconds: of compiling the lattice road; what takes less by another road is not compared
-_COMPILATION = 5.0
+#: seconds: what takes less by another road is not compared with the lattice, which has to compile
+_QUICK = 5.0
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class RoadPlan:
     @property
     def cost(self) -> str:
         """What it takes, in words."""
-        about = "about " if math.isfinite(self.seconds) else ""
-        return f"{self.road}: {self.size}, {about}{format_seconds(self.seconds)}, {format_bytes(self.bytes)}"
+        seconds = format_seconds(self.seconds)
+        about = "" if seconds.startswith("over") else "about "
+        return f"{self.road}: {self.size}, {about}{seconds}, {format_bytes(self.bytes)}"
 
     def __str__(self) -> str:
         if not self.size:
@@ -144,7 +145,7 @@ def choose(
     if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
         for make in _MAKERS[:2]:
             road = _limited(make(problem), limit)
-            if road.obstacle is None and road.seconds < _COMPILATION:
+            if road.obstacle is None and road.seconds < _QUICK:
                 return road
     found = plan(problem, order=order, digits=digits, memory_limit=limit)
     chosen = found.choice if method == "auto" or order is not None else found[method]
@@ -208,8 +209,9 @@ def _lattice(problem: Problem) -> RoadPlan:
     if problem.step > _MOST_LATTICE_STEPS:
         return RoadPlan("lattice", "far too many nodes", math.inf, 10**24)
     size = lattice_size.predict(problem, 4 * problem.depth - 2)
-    seconds = size.seconds + _COMPILATION
-    return RoadPlan("lattice", f"{size.nodes:,} nodes, about {size.primes} primes", seconds, size.bytes)
+    seconds = size.seconds + size.compilation
+    nodes = f"{size.nodes:,}" if size.nodes < 10**15 else "10^15 and more"
+    return RoadPlan("lattice", f"{nodes} nodes, about {size.primes:,} primes", seconds, size.bytes)
 
 
 def _large_batch(problem: Problem, order: int, digits: int | None) -> RoadPlan:

@@ -18,7 +18,7 @@ import pytest
 
 import linvar as lv
 from linvar.exact import Rational
-from linvar.symbolic import modular
+from linvar.symbolic import modular, modular_moments
 from linvar.symbolic.batch_moments import answer_ring, batch_moments
 from linvar.symbolic.checkpoint import digest
 from linvar.symbolic.lattice import _Question
@@ -264,6 +264,21 @@ def test_primes_in_a_denominator_are_left_out_or_give_nothing() -> None:
         row = {second: [garbage, 2 * pow(3, -1, second) % second]}
         assert reconstruct({**residues_at(numbers, others), **row}) is None
         assert reconstruct({**row, **residues_at(numbers, others)}) is None
+
+
+def test_blocks_of_examples_directions_and_columns_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power sums, parts and changes of basis are made a few at a time where there are many."""
+    law = lv.Dataset([[i, i * i % 5 - 2] for i in range(11)], [i % 3 for i in range(11)])
+    forms = [[[Rational(int({i, j} == pair)) for j in range(3)] for i in range(3)] for pair in ({0}, {0, 1}, {1, 2})]
+    found = []
+    for small in (False, True):
+        if small:
+            for name, size in (("_EXAMPLES", 40), ("_BLOCK", 200), ("_COLUMNS", 3)):
+                monkeypatch.setattr(modular_moments, name, size)
+        batch = BatchLaw(law, forms, 5, "iid")
+        table = {key: value[0] for key, value in batch.arguments(PRIMES[:1]).items()}
+        found.append(whole(jax.jit(batch.weights)(float(PRIMES[0]), table, batch.geometry())))
+    assert found[0] == found[1] and len(set(found[0])) > 100
 
 
 # a fault on the way

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 import sympy
@@ -13,6 +14,7 @@ from linvar.symbolic.size import format_seconds
 
 SMALL = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 LARGE = SMALL.replace(step=4)
+ONES = {n: [[int(i == j) + 1 for j in range(n)] for i in range(n)] for n in (1, 2, 5, 20)}
 
 
 def test_the_plan_shows_every_road_and_the_one_taken() -> None:
@@ -75,6 +77,61 @@ def test_larger_problems_cost_more() -> None:
     rows = lv.Dataset([[i, i * i] for i in range(40)], [[i] for i in range(40)])
     data = [lv.plan(lv.Problem([[[1, 1]]], rows, "1/10", t))["regression"].seconds for t in (1, 5, 50)]
     assert data == sorted(data) and data[0] < data[-1]
+
+
+@pytest.mark.parametrize(
+    ("problem", "order"),
+    [
+        (lv.Problem([ONES[5]] * 2, lv.Gaussian(ONES[5]), "1/3", 12), None),
+        (lv.Problem([ONES[2]] * 30, lv.Gaussian(ONES[2]), "1/3", 12), None),
+        (lv.Problem([ONES[2]] * 2, lv.Gaussian(ONES[2]), "1/3", 10**6), None),
+        (lv.Problem([ONES[1]], lv.Gaussian(ONES[1]), "1/3", 10**6), None),
+        (lv.Problem([ONES[20]] * 2, lv.Gaussian(ONES[20]), "1/3", 3), 100),
+        (lv.Problem([ONES[2]] * 30, lv.Gaussian(ONES[2]), "1/3", 3), 100),
+    ],
+)
+def test_what_is_far_too_large_is_said_in_a_line_and_refused(problem: lv.Problem, order: int | None) -> None:
+    lines = repr(lv.plan(problem, order=order)).splitlines()[1:]
+    assert all(len(line) < 250 for line in lines) and "over a million years" in lines[-1]
+    for method in ("auto",) if order is not None else ("auto", "lattice"):
+        with pytest.raises(lv.DerivationTooLargeError, match="over a million years"):
+            lv.gradient_variance(problem, method=method, order=order, memory_limit=10**9)
+
+
+def test_examples_and_inputs_have_their_cost() -> None:
+    def planned(examples: int, inputs: int) -> lv.Plan:
+        rows = [[i % 7 + j for j in range(inputs)] for i in range(examples)]
+        return lv.plan(lv.Problem([[[1] * inputs, [2] * inputs], [[1, 3]]], lv.Dataset(rows, [1] * examples), "1/9", 1))
+
+    few, many, wide = planned(20, 2)["lattice"], planned(2_000, 2)["lattice"], planned(20, 7)["lattice"]
+    assert few.seconds < many.seconds and few.bytes < many.bytes
+    assert few.seconds + 1 < wide.seconds and few.bytes < wide.bytes  # a larger program to compile
+    inputs = 48
+    start = time.perf_counter()
+    lv.plan(lv.Problem([[[1] * inputs] * 2, [[1, 3]]], lv.Gaussian([[0] * inputs]), "1/9", 1))
+    assert time.perf_counter() - start < 30, "forms of all entries of S were made, each a matrix"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"memory_limit": 0}, ValueError, "memory_limit=0 is no number of bytes"),
+        ({"memory_limit": "5"}, ValueError, "memory_limit='5' is no number of bytes"),
+        ({"memory_limit": float("nan")}, ValueError, "memory_limit=nan is no number of bytes"),
+        ({"steps": 3}, TypeError, r"steps=3: give several, like range\(4\)"),
+        ({"steps": ["1"]}, TypeError, "step='1' is of type str"),
+        ({"checkpoint": "c", "method": "expansion"}, ValueError, "checkpoint='c' with method='expansion'"),
+        ({"checkpoint": "c", "order": 1}, ValueError, "checkpoint='c' with order=1"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    for problem in (SMALL, SMALL.replace(learning_rate=["1/10"])):
+        with pytest.raises(error, match=message):
+            lv.gradient_variance(problem, **arguments)
+    with pytest.raises(TypeError, match="problem=None is of type NoneType"):
+        lv.gradient_variance(None)  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="the roads of this plan are 'regression', 'expansion', 'lattice'"):
+        lv.plan(SMALL)["nonsense"]
 
 
 @pytest.mark.parametrize(

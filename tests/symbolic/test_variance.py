@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar as lv
+from linvar.symbolic.expansion import Expansion
 
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "variance.json").read_text(encoding="utf-8"))["cases"]
 TWO_LAYERS = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]], "law": lv.Gaussian([[1, 0], [0, 2]])}
@@ -272,6 +273,19 @@ def test_steps_beyond_the_schedule_and_below_zero_are_refused() -> None:
         lv.gradient_variance(problem, steps=[2])
     with pytest.raises(ValueError, match="step=-1"):
         lv.gradient_variance(problem, steps=[-1])
+
+
+def test_an_iid_variance_that_does_not_vanish_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]]), "1/10", 1)
+    right = Expansion.expectations
+
+    def wrong(self: Any, forms: Any, degree: int) -> Any:
+        return [value + degree for value in right(self, forms, degree)]
+
+    monkeypatch.setattr(Expansion, "expectations", wrong)
+    for per_layer in (False, True):
+        with pytest.raises(ArithmeticError, match="does not vanish as the batch size grows"):
+            lv.gradient_variance(problem, per_layer=per_layer)
 
 
 def test_a_derivation_too_large_is_refused_before_it_starts() -> None:
