@@ -79,7 +79,7 @@ def test_commands(line, capsys, monkeypatch, tmp_path):
 def test_the_two_setup_commands_are_one_line_each():
     demo, test = [line for line in commands() if line.startswith(SETUP)]
     assert demo == f"{SETUP}'.[data]' && .venv/bin/linvar demo"
-    assert test == f"{SETUP}'.[test]' && .venv/bin/pytest"
+    assert test == f"{SETUP}'.[test]' && .venv/bin/pytest -n 2 --dist loadfile"
     assert f"<!-- test-command -->\n```bash\n{test}\n```" in README.read_text(encoding="utf-8")
 
 
