@@ -64,7 +64,7 @@ Digits = Annotated[
 ]
 MemoryLimit = Annotated[
     int | None,
-    typer.Option("--memory-limit", metavar="BYTES", min=1, help="What a derivation may take: half of the machine's."),
+    typer.Option("--memory-limit", metavar="BYTES", help="What a derivation may take: half of the machine's."),
 ]
 
 

@@ -297,6 +297,7 @@ USAGE = {
     "digits alone": (["derive", "two-layer", "--digits", "3"], "--digits 3 goes with --order K"),
     "digits alone, plan": (["plan", "two-layer", "--digits", "3"], "--digits 3 goes with --order K"),
     "no digits": (["derive", "two-layer", "--order", "1", "--digits", "0"], "--digits 0 is out of range"),
+    "no memory": (["plan", "two-layer", "--memory-limit", "0"], "--memory-limit 0 is no number of bytes"),
     "order and method": (
         ["derive", "two-layer", "--order", "1", "--method", "lattice"],
         "--method lattice with --order 1:",

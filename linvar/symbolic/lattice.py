@@ -205,7 +205,7 @@ class _Question:
         key = (tuple(self.road._devices), self.key, tuple(self._chunks), len(primes))
         totals, count, size = np.zeros(1, np.int64), self.laws[0].count, self._slice
         for start in range(0, count, size):
-            few = _slice(nodes[0], start, size, 1), _slice(weights[0], start, size, 1)
+            few = _filled(nodes[0], start, size), _filled(weights[0], start, size)
             arguments = (scalars, table, [few[0], *nodes[1:]], [few[1], *weights[1:]])
             parts = _compiled(key, self._run, arguments)(*arguments)
             totals = totals + np.asarray(parts).astype(np.int64).sum(axis=0)
@@ -342,11 +342,10 @@ def _for_each(function: Callable[..., Any], several: bool) -> Callable[..., Any]
     )[None]
 
 
-def _slice(array: Any, start: int, size: int, axis: int) -> Any:
-    """So many entries along an axis, padded with zeros at the end of the array."""
-    stop = min(array.shape[axis], start + size)
-    part = array[(slice(None),) * axis + (slice(start, stop),)]
-    return jnp.pad(part, [(0, (size - stop + start) * (i == axis)) for i in range(array.ndim)])
+def _filled(array: Any, start: int, size: int) -> Any:
+    """So many entries of axis 1 from a place on, filled with zeros beyond the end."""
+    part = array[:, start : start + size]
+    return jnp.pad(part, [(0, (size - part.shape[1]) * (axis == 1)) for axis in range(array.ndim)])
 
 
 def _multiply_powers(terms: Any, prime: Any) -> Any:
