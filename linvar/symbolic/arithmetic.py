@@ -46,7 +46,7 @@ class Arithmetic:
     def _numbers(self) -> list[fmpq]:
         """Coefficients as rationals; refused when symbols occur."""
         if any(not element.is_constant() for element in self._elements):
-            names = ", ".join(symbol.name for symbol in self.symbols)
+            names = ", ".join(map(str, self.symbols))
             raise ValueError(f"the polynomial contains the symbols {names}: substitute numbers first, subs({{...}})")
         return [element.leading_coefficient() if element else fmpq(0) for element in self._elements]
 
@@ -153,7 +153,7 @@ class Arithmetic:
         if self.degree == 0 and self._elements[0].is_constant():
             return hash(to_rational(self._numbers[0]))  # a constant equals its number
         sums = self._compose({symbol: Rational(1) for symbol in self.symbols}, Ring(0))
-        names = [symbol.name for symbol in self.symbols]
+        names = list(map(str, self.symbols))
         degrees = [frozenset(item for item in zip(names, e.degrees()) if item[1] > 0) for e in self._elements]
         return hash(tuple((to_exact(total, ()), len(e), d) for total, e, d in zip(sums, self._elements, degrees)))
 

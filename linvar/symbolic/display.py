@@ -30,13 +30,13 @@ def text(polynomial: BatchPolynomial) -> str:
     u = generator_name(polynomial.symbols)
     unit = f"{u} = 1/b" if polynomial.sampling == "iid" else f"{u} = 1/b, b <= {polynomial.dataset_size}"
     if _is_giant(polynomial, _SYMBOLIC_TERMS):
-        names = ", ".join(symbol.name for symbol in polynomial.symbols[:4])
+        names = ", ".join(map(str, polynomial.symbols[:4]))
         more = ", ..." if len(polynomial.symbols) > 4 else ""
         return (
             f"BatchPolynomial(degree {polynomial.degree}, {polynomial.terms:,} terms in {len(polynomial.symbols)} "
             f"symbols {names}{more}; {unit})"
         )
-    names_ = [symbol.name for symbol in polynomial.symbols]
+    names_ = list(map(str, polynomial.symbols))
 
     def piece(element: Element, k: int) -> str:
         power = "" if k == 0 else u if k == 1 else f"{u}^{k}"
@@ -70,7 +70,7 @@ def expansion_text(elements: Sequence[Any], symbols: Sequence[Any], digits: int 
     """One line of a large-batch expansion; with ``digits`` its elements are enclosures, shown with that many."""
     u = generator_name(symbols)
     powers = ["" if k == 0 else u if k == 1 else f"{u}^{k}" for k in range(len(elements) + 1)]
-    names = [symbol.name for symbol in symbols]
+    names = list(map(str, symbols))
 
     def piece(element: Any, k: int) -> str:
         if digits is not None:
@@ -124,7 +124,7 @@ def sampling(polynomial: BatchPolynomial) -> str:
 def generator_name(symbols: Sequence[Any]) -> str:
     """The name of 1/b: u, or u_, u__, ... where a symbol has taken it."""
     name = "u"
-    while name in {symbol.name for symbol in symbols}:
+    while name in set(map(str, symbols)):
         name += "_"
     return name
 

@@ -218,7 +218,7 @@ class BatchPolynomial(Arithmetic):
         """
         from linvar.symbolic.jax_function import to_jax
 
-        return to_jax([list(element.terms()) for element in self._elements], [s.name for s in self.symbols])
+        return to_jax([list(element.terms()) for element in self._elements], list(map(str, self.symbols)))
 
     def decreasing_from(self) -> int | None:
         """b_0: the smallest batch size from which the value is strictly decreasing over the integers. Exact.
