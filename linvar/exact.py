@@ -30,6 +30,10 @@ _MAX_DECIMALS = 10_000
 _RATIONAL = re.compile(r"([+-]?)([0-9]+)(?:/([0-9]+))?")
 
 
+class TooLargeError(InputError, OverflowError):
+    """A number that does not fit where it is to go."""
+
+
 class Rational(Fraction):
     """A ``fractions.Fraction`` whose ``str`` and ``repr`` are ``p/q``, at any length.
 

@@ -58,7 +58,7 @@ def test_bad_batch_sizes(value: object, error: type[Exception]) -> None:
 def test_without_replacement_knows_its_data_set() -> None:
     p = BatchPolynomial([-1, 5], sampling="without_replacement", dataset_size=5)
     assert p(5) == 0
-    with pytest.raises(ValueError, match="batch_size=6, but the data set has 5 examples"):
+    with pytest.raises(ValueError, match="batch_size=6 is more than the 5 examples of the data set"):
         p(6)
     with pytest.raises(ValueError, match="do not mix"):
         p + BatchPolynomial([1])
@@ -129,7 +129,7 @@ def test_to_jax_agrees_with_exact_values() -> None:
     np.testing.assert_allclose(p.to_jax()(b), [float(v) for v in p(b)], rtol=2e-6)  # a few ulp of float32
     with pytest.raises(OverflowError, match="enable_x64"):
         BatchPolynomial([10**60]).to_jax()(1)
-    with pytest.raises(TypeError, match="give the symbols a, b as keywords"):
+    with pytest.raises(TypeError, match="the symbols are a, b, and b does not match: give the symbols as keywords"):
         SYMBOLIC.to_jax()(1, a=1.0)
 
 
@@ -233,7 +233,7 @@ def test_bad_arguments_name_themselves() -> None:
         SYMBOLIC.subs(3)
     with pytest.raises(TypeError, match="divisor=a contains symbols"):
         SYMBOLIC / A
-    with pytest.raises(ValueError, match="batch_size=-1000"):
+    with pytest.raises(ValueError, match="batch_size=<an integer of about 5001 digits> is too small"):
         SYMBOLIC(-(10**5000))
 
 
@@ -255,7 +255,7 @@ def test_symbolic_files_with_damaged_terms_are_refused(tmp_path: Path) -> None:
         [3],
     ):
         path.write_text(json.dumps({**SYMBOLIC.to_dict(), "coefficients": [row]}))
-        with pytest.raises(ValueError, match=r"p.json is not a saved BatchPolynomial: coefficients\[0\]"):
+        with pytest.raises(ValueError, match=r"p.json' is not a saved BatchPolynomial: coefficients\[0\]"):
             load_polynomial(path)
     path.write_text(json.dumps({**SYMBOLIC.to_dict(), "degree_bound": 1}))
     with pytest.raises(ValueError, match="degree_bound=1"):
@@ -297,8 +297,10 @@ def test_reference_polynomials(case: dict, tmp_path: Path) -> None:
 def test_display_of_small_ones() -> None:
     assert repr(BatchPolynomial([1, -1, 0, "3/2"])) == "1 - u + 3/2 u^3    (u = 1/b, degree 3)"
     assert BatchPolynomial([0, -1, "3/2"]).latex() == r"-\frac{1}{b} + \frac{3}{2} \frac{1}{b^{2}}"
-    assert repr(SYMBOLIC) == "a + (a*b - 1) u + 1/2 u^2    (u = 1/b, degree 2)"
-    assert SYMBOLIC.latex() == r"a + \left(a b - 1\right) \frac{1}{b} + \frac{1}{2} \frac{1}{b^{2}}"
+    assert repr(SYMBOLIC) == "a + (a*b - 1) u + 1/2 u^2    (u = 1/(batch size), degree 2)"
+    assert SYMBOLIC.latex() == (
+        r"a + \left(a b - 1\right) \frac{1}{b_{\mathrm{batch}}} + \frac{1}{2} \frac{1}{b_{\mathrm{batch}}^{2}}"
+    )
     assert repr(BatchPolynomial([0, sympy.Symbol("u") ** 2])) == "u^2 u_    (u_ = 1/b, degree 1)"
     long = BatchPolynomial([A * 10**5000 - B, -(10**5000) * A])
     assert len(repr(long)) < 200 and len(long._repr_latex_()) < 200 and len(long.latex()) > 10_000
