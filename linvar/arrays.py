@@ -37,20 +37,19 @@ def ordered(value: Any, name: str, cure: str = "give a list") -> Sequence[Any]:
     Traceback (most recent call last):
     linvar.errors.InputTypeError: steps={0, 1, 2} is of type set, which has no order: give a list
     """
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, (AnySet, AnyMapping, MappingView)) or getattr(value, "is_FiniteSet", False) is True:
+        raise InputTypeError(name, value, cure, fault=f"is of type {type(value).__name__}, which has no order")
     items = as_lists(value, name)
-    if isinstance(items, (list, tuple)):
-        return items
-    kind = type(value).__name__
-    if isinstance(items, (AnySet, AnyMapping, MappingView)) or getattr(items, "is_FiniteSet", False) is True:
-        raise InputTypeError(name, value, cure, fault=f"is of type {kind}, which has no order")
     if isinstance(items, (str, bytes, bytearray, memoryview)) or not isinstance(items, Iterable):
         raise InputTypeError(name, value, cure)
-    return list(items)
+    return items if isinstance(items, list) else list(items)
 
 
 def is_one_number(value: Any) -> bool:
     """Whether a value is meant as one number, not as a list of them."""
-    return isinstance(value, str) or getattr(value, "shape", None) == () or not isinstance(value, Iterable)
+    return isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
 
 
 def as_lists(value: Any, name: str) -> Any:
@@ -60,7 +59,7 @@ def as_lists(value: Any, name: str) -> Any:
         InputError: entries are masked or missing.
         InputTypeError: columns that are no numbers, a sparse array, one whose entries are not known.
     """
-    if isinstance(value, (list, tuple, str, Number)):
+    if isinstance(value, (list, tuple, str, Number, memoryview)):
         return value
     if hasattr(value, "columns") and hasattr(value, "to_numpy"):
         return _rows(value, name)

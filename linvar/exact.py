@@ -136,7 +136,7 @@ def exact(value: Any, name: str) -> Exact:
         return Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, str):
         return parse_rational(value, name)
-    module = type(value).__module__.partition(".")[0]
+    module = (type(value).__module__ or "").partition(".")[0]  # None for an undefined function of SymPy
     if module == "flint" and type(value).__name__ in ("fmpz", "fmpq"):
         return Rational(int(value.numerator), int(value.denominator))
     if "sympy" in sys.modules:
@@ -254,7 +254,8 @@ def _rounded(value: Any, scale: int, name: str) -> Any:
         )
     if not isinstance(value, numbers.Rational) and not math.isfinite(value):
         raise NotFiniteError(name, value, "drop or replace it before rounding", fault="is not finite")
-    exactly = Fraction(value) if isinstance(value, numbers.Rational) else Fraction(*value.as_integer_ratio())
+    finite: Any = value
+    exactly = Fraction(finite) if isinstance(value, numbers.Rational) else Fraction(*finite.as_integer_ratio())
     return Rational(round(exactly * scale), scale)
 
 

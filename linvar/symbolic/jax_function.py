@@ -87,8 +87,9 @@ class JaxFunction:
             known = np.asarray(sizes)
             self._refuse(known, ~(known > 0), "is no batch size", "give numbers > 0")
             if self._largest is not None:
-                fault = f"is more than the {self._largest} examples of the data set"
-                self._refuse(known, known > self._largest, fault, f"without replacement give at most {self._largest}")
+                cure = f"without replacement give at most {self._largest}"
+                above = f"is more than the {self._largest} examples of the data set"
+                self._refuse(known, known > self._largest, above, cure)
         limits: Any = np.finfo(jnp.result_type(float))
         largest = float(np.max(np.abs(self._numbers), initial=0.0))
         if largest > float(limits.max) or 0 < largest < float(limits.tiny):
