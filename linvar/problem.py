@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from linvar.arrays import is_one_number, ordered
-from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rounded, shape
 from linvar.laws import Dataset, Gaussian, show
 
@@ -167,7 +167,7 @@ class Problem:
         unknown = sorted(set(changes) - {field.name for field in dataclasses.fields(self)})
         if unknown:
             names = ", ".join(field.name for field in dataclasses.fields(self))
-            fault = Words(f"got {unknown[0]}={shown(changes[unknown[0]])}")
+            fault = Words(f"got {cut(unknown[0])}={shown(changes[unknown[0]])}")
             raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
         return dataclasses.replace(self, **changes)
 

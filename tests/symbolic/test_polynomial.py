@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linvar as lv
+from linvar.errors import InputError, InputTypeError
 from linvar.exact import Rational
 from linvar.symbolic.polynomial import BatchPolynomial, load_polynomial
 
@@ -178,6 +181,50 @@ def test_damaged_files_are_refused(change: dict, tmp_path: Path) -> None:
     path.write_text(json.dumps({**BatchPolynomial([0, 18]).to_dict(), **change}))
     with pytest.raises(ValueError, match="p.json"):
         load_polynomial(path)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe without a writer is refused, not waited for."""
+    pipe = tmp_path / "p.json"
+    os.mkfifo(pipe)
+    for path, fault in (
+        (pipe, "is a pipe, a socket or a device"),
+        (tmp_path, "is a directory"),
+        ("a\0b", "has a null byte in its name"),
+        (tmp_path / "none", "does not exist"),
+    ):
+        with pytest.raises(InputError, match=f"polynomial file '.*' {fault}") as caught:
+            load_polynomial(path)
+        assert isinstance(caught.value, OSError)
+    with pytest.raises(FileNotFoundError):
+        load_polynomial(tmp_path / "none")
+    with pytest.raises(InputTypeError, match="polynomial file=3 is of type int"):
+        load_polynomial(3)
+    (tmp_path / "long.json").write_text('{"format": ' + "1" * 5000 + "}")
+    with pytest.raises(
+        InputError, match=r"long.json' is not a saved BatchPolynomial: it has an integer of more than 4,300 digits"
+    ):
+        load_polynomial(tmp_path / "long.json")
+
+
+def test_messages_shorten_every_value() -> None:
+    """CPython prints no integer of more than 4,300 digits."""
+    long = 10**5000
+    p = BatchPolynomial([0, 1], sampling="without_replacement", dataset_size=4)
+    for call in (
+        lambda: p(long), lambda: p(-long), lambda: p.is_decreasing(-long), lambda: p**-long, lambda: p.subs({"x" * 10**6: 1}),
+        lambda: BatchPolynomial([1], dataset_size=-long), lambda: BatchPolynomial([1], sampling="x" * 10**6),
+        lambda: BatchPolynomial([1], degree_bound=-long), lambda: p.subs(["x" * 10**6] * 1000),
+        lambda: BatchPolynomial(dict.fromkeys(range(10**5))), lambda: p / (A * long),
+        lambda: BatchPolynomial([A * long, 1]).decreasing_from(), lambda: p + 0.5 * A * long,
+        lambda: lv.LargeBatchExpansion([A])(long),
+        lambda: p.as_expr(long), lambda: p.to_jax()(2, **{"x" * 10**6: 1}), lambda: BatchPolynomial(["1" * 10**6]),
+        lambda: BatchPolynomial.from_dict({**SYMBOLIC.to_dict(), "symbols": ["x" * 10**6] * 2}),
+        lambda: BatchPolynomial.from_dict({"x" * 10**6: 1}),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            call()
+        assert len(str(caught.value)) < 400 and "limit" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "[" * 100_000, "null"])
