@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from linvar.problem_file import load_problem as load_problem
     from linvar.search import SearchResult as SearchResult
     from linvar.search import search_nonmonotone as search_nonmonotone
+    from linvar.symbolic.batch_size import b as b
+    from linvar.symbolic.batch_size import u as u
     from linvar.symbolic.large_batch_expansion import LargeBatchExpansion as LargeBatchExpansion
     from linvar.symbolic.names import symbolic_matrix as symbolic_matrix
     from linvar.symbolic.names import symbolic_weights as symbolic_weights
@@ -57,6 +59,8 @@ _HOMES = {
     "symbolic_weights": "linvar.symbolic.names",
     "BatchPolynomial": "linvar.symbolic.polynomial",
     "load_polynomial": "linvar.symbolic.polynomial",
+    "b": "linvar.symbolic.batch_size",
+    "u": "linvar.symbolic.batch_size",
     "LargeBatchExpansion": "linvar.symbolic.large_batch_expansion",
     "Plan": "linvar.symbolic.plan",
     "plan": "linvar.symbolic.plan",

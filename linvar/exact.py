@@ -6,20 +6,32 @@ read and written through python-flint, whose conversion has no digit limit and i
 
 from __future__ import annotations
 
+import math
 import numbers
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from linvar.arrays import as_lists, is_one_number
+from linvar.arrays import ordered as ordered
+from linvar.errors import InputError, InputTypeError, NotFiniteError, Words, shown
 
 if TYPE_CHECKING:
     import sympy
 
 #: Longest integer (in decimal digits) accepted from text; longer ones are refused, not parsed.
 MAX_DIGITS = 100_000
+#: Most digits after the decimal point that ``rationalize`` keeps: a float has at most 1,074.
+_MAX_DECIMALS = 10_000
 
 _RATIONAL = re.compile(r"([+-]?)([0-9]+)(?:/([0-9]+))?")
+
+
+class TooLargeError(InputError, OverflowError):
+    """A number that does not fit where it is to go."""
 
 
 class Rational(Fraction):
@@ -84,17 +96,18 @@ def parse_rational(text: str, name: str, max_digits: int = MAX_DIGITS) -> Ration
     """The rational number written as ``p`` or ``p/q`` in ``text``: sign, digits, at most one slash."""
     match = _RATIONAL.fullmatch(text.strip()) if len(text) <= 2 * max_digits + 8 else None
     if match is None:
-        raise ValueError(
-            f'{name}={_shorten(repr(text))} is not an exact number: write an integer or a string "p/q" '
-            f"(sign, digits, one slash; no decimals, no exponents; at most {max_digits} digits each)"
-        )
+        raise InputError(
+            name, text, f'write an integer or a string "p/q" (sign, digits, one slash; no decimals, no exponents; at most '
+            f"{max_digits} digits each)", fault="is not an exact number",
+        )  # fmt: skip
     sign, numerator, denominator = match.groups()
     for digits in (numerator, denominator or ""):
         if len(digits) > max_digits:
-            raise ValueError(f"{name} has an integer of {len(digits)} digits: at most {max_digits} are accepted")
+            fault = Words(f"has an integer of {len(digits)} digits")
+            raise InputError(name, fault, f"write one of at most {max_digits} digits")
     p, q = _parse_digits(numerator), _parse_digits(denominator) if denominator else 1
     if q == 0:
-        raise ValueError(f"{name}={_shorten(repr(text))} has denominator 0: write a nonzero denominator")
+        raise InputError(name, text, "write a nonzero denominator", fault="has denominator 0")
     return Rational(-p if sign == "-" else p, q)
 
 
@@ -107,99 +120,77 @@ def _parse_digits(digits: str) -> int:
 
 
 def exact(value: Any, name: str) -> Exact:
-    """``value`` as a Rational, or as a SymPy expression polynomial in its symbols; never from a float."""
+    """``value`` as a Rational, or as a SymPy expression, expanded, polynomial in its symbols; never from a float.
+
+    Raises:
+        InputTypeError: a float, a truth value, or nothing that stands for a number.
+        InputError: no rational number, and no polynomial with rational coefficients; or one too large to write down.
+    """
     if isinstance(value, Rational):
         return value
     if isinstance(value, bool):
-        raise TypeError(f"{name}={value} is a truth value: write the number 0 or 1")
+        raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
     if isinstance(value, int):
         return Rational(value)
     if isinstance(value, numbers.Rational):
         return Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, str):
         return parse_rational(value, name)
-    module = type(value).__module__.partition(".")[0]
+    module = (type(value).__module__ or "").partition(".")[0]  # None for an undefined function of SymPy
     if module == "flint" and type(value).__name__ in ("fmpz", "fmpq"):
         return Rational(int(value.numerator), int(value.denominator))
-    if module == "numpy" and getattr(value, "shape", None) == () and value.dtype.kind in "iu":
-        return Rational(int(value))
     if "sympy" in sys.modules:
         import sympy
 
         if isinstance(value, sympy.Basic):
             return _exact_expression(value, name)
-    if isinstance(value, numbers.Number) or module in ("numpy", "jax", "jaxlib", "decimal"):
-        raise TypeError(
-            f"{name}={_shorten(repr(value))} is of type {type(value).__name__}, not an exact number: write an int, a "
-            f'Fraction or "p/q", or round it openly with linvar.rationalize(value, decimals=4)'
-        )
-    raise TypeError(
-        f"{name}={_shorten(repr(value))} is of type {type(value).__name__}: an exact number is an int, a Fraction, a "
-        f'string "p/q" or a SymPy expression'
-    )
+    entry = as_lists(value, name) if getattr(value, "shape", None) == () else value
+    if isinstance(entry, (int, numbers.Rational, str)) and entry is not value:
+        return exact(entry, name)  # an array without axes
+    if isinstance(entry, (numbers.Number, Decimal)) or module in ("numpy", "jax", "jaxlib"):
+        raise InputTypeError(
+            name, value, 'write an int, a Fraction or "p/q", or round it openly with linvar.rationalize(value, decimals=4)',
+            fault=f"is of type {type(value).__name__}, not an exact number",
+        )  # fmt: skip
+    raise InputTypeError(name, value, 'an exact number is an int, a Fraction, a string "p/q" or a SymPy expression')
 
 
 def _exact_expression(value: Any, name: str) -> Exact:
-    """A SymPy number as Rational, or an expression checked to be a polynomial over the rationals."""
-    import sympy
+    """A SymPy number as Rational, or an expression as the expanded polynomial it is equal to."""
+    from linvar.expressions import canonical
 
-    if isinstance(value, sympy.Rational):
-        return Rational(int(value.p), int(value.q))
-    if value.has(sympy.Float):
-        raise TypeError(
-            f"{name}={_shorten(str(value))} contains a float: use sympy.Rational, or linvar.rationalize(value, decimals=4)"
-        )
-    symbols = sorted(value.free_symbols, key=lambda symbol: symbol.name)
-    polynomial = None
-    if symbols:
-        try:
-            polynomial = sympy.Poly(value, *symbols, domain=sympy.QQ)
-        except (sympy.PolynomialError, sympy.CoercionFailed, TypeError, ValueError):
-            polynomial = None
-    else:
-        simplified = sympy.nsimplify(value) if value.is_rational and not value.is_infinite else None
-        if isinstance(simplified, sympy.Rational):
-            return Rational(int(simplified.p), int(simplified.q))
-    if polynomial is None:
-        raise ValueError(
-            f"{name}={_shorten(str(value))} is not a polynomial with rational coefficients in its symbols: give the "
-            f"irrational or non-polynomial part a symbol of its own and substitute afterwards"
-        )
-    if polynomial.is_ground:
-        constant = polynomial.as_expr()
-        return Rational(int(constant.p), int(constant.q))
-    return value
+    result = canonical(value, name)
+    return Rational(int(result.p), int(result.q)) if result.is_Rational else result
 
 
-def exact_vector(value: Any, name: str) -> Vector:
+def exact_vector(value: Any, name: str, cure: str = "give a list") -> Vector:
     """A one-dimensional sequence of exact entries."""
-    return tuple(exact(entry, f"{name}[{i}]") for i, entry in enumerate(_items(value, name)))
+    # names are made for the entries that need one: a table has millions
+    return tuple(
+        Rational(entry) if type(entry) is int else exact(entry, f"{name}[{i}]")
+        for i, entry in enumerate(ordered(value, name, cure))
+    )
 
 
 def exact_matrix(value: Any, name: str) -> Matrix:
-    """A rectangular, non-empty matrix of exact entries, given as a list of rows (or anything with ``tolist``)."""
-    rows = []
-    for i, row in enumerate(_items(value, name)):
-        rows.append(exact_vector(row, f"{name}[{i}]"))
+    """A rectangular, non-empty matrix of exact entries: a list of rows, an array, a table or a SymPy matrix."""
+    cure = "give a list (a matrix is a list of rows)"
+    rows = tuple(exact_vector(row, f"{name}[{i}]", cure) for i, row in enumerate(ordered(value, name, cure)))
     if not rows or not rows[0]:
-        raise ValueError(f"{name} is empty: give at least one row with at least one entry")
+        raise InputError(name, Words("is empty"), "give at least one row with at least one entry")
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
-            raise ValueError(
-                f"{name}[{i}] has {len(row)} entries and {name}[0] has {len(rows[0])}: rows must have equal length"
-            )
-    return tuple(rows)
+            fault = Words(f"has {len(row)} entries and {name}[0] has {len(rows[0])}")
+            raise InputError(f"{name}[{i}]", fault, "rows must have equal length")
+    return rows
 
 
-def _items(value: Any, name: str) -> Iterable[Any]:
-    """The items of a list, tuple, array or SymPy matrix; a scalar is refused."""
-    if hasattr(value, "tolist") and not isinstance(value, (list, tuple)):
-        value = value.tolist()
-    if isinstance(value, (str, bytes, dict)) or not isinstance(value, (Sequence, Iterable)):
-        raise TypeError(
-            f"{name}={_shorten(repr(value))} is of type {type(value).__name__}: give a list (a matrix is a list of rows)"
-        )
-    return value
+def exact_column(value: Any, name: str) -> Matrix:
+    """A matrix, or numbers one below the other: a column."""
+    rows = ordered(value, name)
+    if rows and all(map(is_one_number, rows)):
+        return tuple((entry,) for entry in exact_vector(rows, name))
+    return exact_matrix(rows, name)
 
 
 def shape(matrix: Matrix) -> tuple[int, int]:
@@ -227,42 +218,61 @@ def rationalize(array: Any, decimals: int = 4) -> Any:
     >>> rationalize([[0.1234567, -2.0]], decimals=4)
     [[247/2000, -2]]
     """
-    if isinstance(decimals, bool) or not isinstance(decimals, int) or decimals < 0:
-        raise ValueError(f"decimals={decimals!r}: give an integer >= 0, for instance decimals=4")
-    return _rationalize(array, 10**decimals, "array")
+    return rounded(array, decimals, "array")
 
 
-def _rationalize(value: Any, scale: int, name: str) -> Any:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_rationalize(entry, scale, f"{name}[{i}]") for i, entry in enumerate(value)]
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}={_shorten(repr(value))} is not a real number")
-    if isinstance(value, numbers.Rational):
+def rounded(value: Any, decimals: int, name: str) -> Any:
+    """``rationalize`` of an argument of this name."""
+    if isinstance(decimals, bool) or not isinstance(decimals, int):
+        raise InputTypeError("decimals", decimals, "give an integer >= 0, for instance decimals=4")
+    if not 0 <= decimals <= _MAX_DECIMALS:
+        raise InputError("decimals", decimals, f"give an integer from 0 to {_MAX_DECIMALS:,}, for instance decimals=4")
+    return _rounded(value, 10**decimals, name)
+
+
+def _rounded(value: Any, scale: int, name: str) -> Any:
+    if type(value) is float and math.isfinite(value):
         return Rational(round(Fraction(value) * scale), scale)
-    number = float(value)
-    if number != number or number in (float("inf"), float("-inf")):
-        raise ValueError(f"{name}={number} is not finite: drop or replace it before rounding")
-    return Rational(round(Fraction(number) * scale), scale)
+    value = as_lists(value, name)
+    if not is_one_number(value):
+        # names are made for the entries that need one
+        return [
+            Rational(round(Fraction(entry) * scale), scale)
+            if type(entry) is float and math.isfinite(entry)
+            else _rounded(entry, scale, f"{name}[{i}]")
+            for i, entry in enumerate(ordered(value, name, "give a number, or lists or an array of numbers"))
+        ]
+    if isinstance(value, bool):
+        raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
+    if isinstance(value, str):
+        raise InputTypeError(name, value, "give a number", fault="is text, not a number")
+    if isinstance(value, complex):
+        raise InputTypeError(name, value, "give a real number", fault="is a complex number")
+    if not isinstance(value, (numbers.Real, Decimal)):
+        raise InputTypeError(
+            name, value, "give a number", fault=f"is of type {type(value).__name__}, not a real number"
+        )
+    if not isinstance(value, numbers.Rational) and not math.isfinite(value):
+        raise NotFiniteError(name, value, "drop or replace it before rounding", fault="is not finite")
+    finite: Any = value
+    exactly = Fraction(finite) if isinstance(value, numbers.Rational) else Fraction(*finite.as_integer_ratio())
+    return Rational(round(exactly * scale), scale)
 
 
 def free_symbols(entries: Iterable[Exact]) -> tuple[Any, ...]:
-    """The SymPy symbols that occur, sorted by name; two symbols of one name are refused."""
+    """The symbols that occur in exact entries, sorted by name; two symbols of one name are refused.
+
+    A symbol is a SymPy Symbol, or an entry of a MatrixSymbol or IndexedBase, ``M[0, 1]``; its ``str`` is its name.
+    """
     found: dict[str, Any] = {}
     for entry in entries:
         if isinstance(entry, Rational):
             continue
-        for symbol in entry.free_symbols:
-            other = found.setdefault(symbol.name, symbol)
+        from linvar.expressions import symbols_of
+
+        for symbol in symbols_of(entry):
+            other = found.setdefault(str(symbol), symbol)
             if other != symbol:
-                raise ValueError(
-                    f"two different symbols are both named {symbol.name!r} (different assumptions): rename one of them"
-                )
+                fault = Words(f"are both named {shown(str(symbol))} (different assumptions)")
+                raise InputError("two different symbols", fault, "rename one of them")
     return tuple(found[name] for name in sorted(found))
-
-
-def _shorten(text: str, limit: int = 60) -> str:
-    """``text``, cut in the middle when long, so that an error message stays one line."""
-    text = " ".join(text.split())
-    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 4 :]}"

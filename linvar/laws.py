@@ -22,7 +22,19 @@ from math import factorial, lcm, prod
 from operator import mul
 from typing import Any, Protocol, runtime_checkable
 
-from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
+from linvar.errors import InputError, Words, cut
+from linvar.exact import (
+    Exact,
+    Matrix,
+    Rational,
+    Vector,
+    exact,
+    exact_column,
+    exact_matrix,
+    exact_vector,
+    free_symbols,
+    shape,
+)
 
 Element = Any  # an element of the ring the caller computes in
 Form = list[list[Element]]  # a symmetric matrix of ring elements
@@ -80,16 +92,16 @@ class Gaussian:
         width = len(matrix[0])
         sigma = identity(width) if covariance is None else exact_matrix(covariance, "covariance")
         if shape(sigma) != (width, width):
-            raise ValueError(
-                f"covariance has shape {shape(sigma)}, but teacher has {width} columns: give a ({width}, {width}) matrix"
-            )
+            fault = Words(f"has shape {shape(sigma)}, but teacher has {width} columns")
+            raise InputError("covariance", fault, f"give a ({width}, {width}) matrix")
         _check_positive_semidefinite(sigma)
         center = (Rational(0),) * width if mean is None else exact_vector(mean, "mean")
         if len(center) != width:
-            raise ValueError(f"mean has length {len(center)}, but teacher has {width} columns: give {width} entries")
+            fault = Words(f"has length {len(center)}, but teacher has {width} columns")
+            raise InputError("mean", fault, f"give {width} entries")
         noise = exact(noise_variance, "noise_variance")
         if isinstance(noise, Rational) and noise < 0:
-            raise ValueError(f"noise_variance={noise} is negative: give a variance, >= 0")
+            raise InputError("noise_variance", noise, "give a variance, >= 0", fault="is negative")
         for name, value in zip(("teacher", "covariance", "mean", "noise_variance"), (matrix, sigma, center, noise)):
             object.__setattr__(self, name, value)
 
@@ -198,12 +210,16 @@ class Dataset:
     Coordinates of the exact half: z = (x, y).
 
     Args:
-        inputs: n rows of d_0 exact numbers.
-        targets: n rows of d_L exact numbers (or n numbers, read as one column).
+        inputs: n rows of d_0 exact numbers: lists, an array or a table (a pandas DataFrame) of them.
+        targets: n rows of d_L exact numbers; or n numbers, read as one column: a list, an array, a Series.
+
+    An array or a column of truth values counts as 0 and 1.
 
     Raises:
-        TypeError: an entry is a float or not a number (round real data openly: ``linvar.rationalize``).
-        ValueError: no rows, rows of unequal length, a different number of inputs and targets, or symbols.
+        TypeError: an entry is a float or not a number (round real data openly: ``linvar.rationalize``, or
+            ``Problem.from_arrays``), a column is text, dates or categories, or rows have no order.
+        ValueError: no rows, rows of unequal length, a different number of inputs and targets, masked or missing
+            entries, or symbols.
 
     >>> Dataset(inputs=[[1, 2], [0, 1], [1, 1]], targets=[1, 0, "1/2"])
     Dataset(3 examples, 2 inputs, 1 target)
@@ -214,20 +230,14 @@ class Dataset:
 
     def __init__(self, inputs: Any, targets: Any) -> None:
         x = exact_matrix(inputs, "inputs")
-        targets = targets.tolist() if hasattr(targets, "tolist") else targets
-        if (
-            isinstance(targets, (list, tuple))
-            and targets
-            and not any(isinstance(t, (list, tuple)) or hasattr(t, "tolist") for t in targets)
-        ):
-            targets = [[target] for target in targets]
-        y = exact_matrix(targets, "targets")
+        y = exact_column(targets, "targets")
         if len(x) != len(y):
-            raise ValueError(f"inputs has {len(x)} rows and targets has {len(y)}: give one target row per input row")
-        if free_symbols(entry for row in (*x, *y) for entry in row):
-            raise ValueError(
-                "inputs or targets contain symbols: a data set is numbers; weights and learning rate may be symbolic"
-            )
+            fault = Words(f"has {len(x)} rows and targets has {len(y)}")
+            raise InputError("inputs", fault, "give one target row per input row")
+        for name, matrix in (("inputs", x), ("targets", y)):
+            if symbols := free_symbols(entry for row in matrix for entry in row):
+                fault = Words(f"contain symbols ({cut(', '.join(map(str, symbols)), 60)})")
+                raise InputError(name, fault, "a data set is numbers; weights and learning rate may be symbolic")
         object.__setattr__(self, "inputs", x)
         object.__setattr__(self, "targets", y)
 
@@ -374,19 +384,17 @@ def _check_positive_semidefinite(sigma: Matrix) -> None:
     for i in range(size):
         for j in range(i):
             if sigma[i][j] != sigma[j][i]:
-                raise ValueError(
-                    f"covariance is not symmetric: entry [{i}][{j}] is {sigma[i][j]} and [{j}][{i}] is {sigma[j][i]}"
-                )
+                pair = f"entry [{i}][{j}] is {cut(str(sigma[i][j]), 60)} and [{j}][{i}] is {cut(str(sigma[j][i]), 60)}"
+                fault = Words(f"is not symmetric: {pair}")
+                raise InputError("covariance", fault, "give the covariance matrix of the inputs")
     if free_symbols(entry for row in sigma for entry in row):
         return
     rest = [[Fraction(entry) for entry in row] for row in sigma]  # type: ignore[arg-type]
     for k in range(size):
         pivot = rest[k][k]
         if pivot < 0 or (pivot == 0 and any(rest[k][j] for j in range(k, size))):
-            raise ValueError(
-                f"covariance={show(sigma)} is not positive semi-definite (found at row {k}): "
-                f"give the covariance matrix of the inputs"
-            )
+            fault = Words(f"= {cut(show(sigma))} is not positive semi-definite (found at row {k})")
+            raise InputError("covariance", fault, "give the covariance matrix of the inputs")
         if pivot:
             for i in range(k + 1, size):
                 if not rest[i][k]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rationalize, shape
+from linvar.arrays import is_one_number, ordered
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rounded, shape
 from linvar.laws import Dataset, Gaussian, show
 
 SAMPLINGS = ("iid", "without_replacement")
+_LAYERS = "give a list of matrices, W_1 first"
 
 
 @dataclass(frozen=True, init=False)
@@ -66,28 +68,26 @@ class Problem:
     ) -> None:
         matrices = _layers(weights)
         if not isinstance(law, (Gaussian, Dataset)):
-            raise TypeError(
-                f"law={law!r} is of type {type(law).__name__}: give linvar.Gaussian(...) or linvar.Dataset(...)"
-            )
+            raise InputTypeError("law", law, "give linvar.Gaussian(...) or linvar.Dataset(...)")
         _check_ends(matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
-            raise TypeError(f"step={step!r} is of type {type(step).__name__}: give the number of updates, an int >= 0")
+            raise InputTypeError("step", step, "give the number of updates, an int >= 0")
         if step < 0:
-            raise ValueError(
-                f"step={step} is negative: give the number of updates before the gradient is measured, >= 0"
+            cure = "give the number of updates before the gradient is measured, >= 0"
+            raise InputError("step", step, cure, fault="is negative")
+        if not isinstance(sampling, str) or sampling not in SAMPLINGS:
+            raise InputError(
+                "sampling", sampling, f"write one of {', '.join(map(repr, SAMPLINGS))}", fault="is unknown"
             )
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling={sampling!r} is unknown: write one of {', '.join(map(repr, SAMPLINGS))}")
         if sampling == "without_replacement" and not isinstance(law, Dataset):
-            raise ValueError(
-                f"sampling='without_replacement' needs a finite data set, and law is of type {type(law).__name__}: "
-                f"use law=linvar.Dataset(inputs, targets) or sampling='iid'"
-            )
+            fault = f"needs a finite data set, and law is of type {type(law).__name__}"
+            raise InputError("sampling", sampling, "use law=linvar.Dataset(inputs, targets) or sampling='iid'", fault)
         if not isinstance(nesterov, bool):
-            raise TypeError(f"nesterov={nesterov!r} is of type {type(nesterov).__name__}: write True or False")
+            raise InputTypeError("nesterov", nesterov, "write True or False")
         velocity = exact(momentum, "momentum")
         if nesterov and velocity == 0:
-            raise ValueError("nesterov=True needs momentum=, a number other than 0: give one, or leave nesterov out")
+            fault = "needs momentum=, a number other than 0"
+            raise InputError("nesterov", nesterov, "give one, or leave nesterov out", fault)
         values = {
             "weights": matrices, "law": law, "learning_rate": _learning_rate(learning_rate, step), "step": step,
             "sampling": sampling, "momentum": velocity, "nesterov": nesterov,
@@ -167,9 +167,8 @@ class Problem:
         unknown = sorted(set(changes) - {field.name for field in dataclasses.fields(self)})
         if unknown:
             names = ", ".join(field.name for field in dataclasses.fields(self))
-            raise TypeError(
-                f"replace() got {unknown[0]}={changes[unknown[0]]!r}: the arguments of a Problem are {names}"
-            )
+            fault = Words(f"got {cut(unknown[0])}={shown(changes[unknown[0]])}")
+            raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -193,26 +192,30 @@ class Problem:
 
         Give exactly one of ``law`` (taken as it is), ``inputs`` with ``targets`` (a Dataset), or ``teacher``
         (a Gaussian law with identity covariance). Rounding moves each entry by at most 10**-decimals / 2; the
-        result is exact for the rounded problem.
+        result is exact for the rounded problem. Arrays may be NumPy's, JAX's or lists, inputs and targets tables as
+        well (a pandas DataFrame or Series); truth values in an array or a column count as 0 and 1.
+
+        Raises:
+            TypeError: a column of a table is text, dates or categories; an entry is no number.
+            ValueError: an entry is missing, masked or not finite; the message has its place.
 
         >>> Problem.from_arrays([[[0.5, 1.25]]], teacher=[[1.0, 0.0]]).weights
         (((1/2, 5/4),),)
         """
         given = [name for name, value in (("law", law), ("inputs", inputs), ("teacher", teacher)) if value is not None]
         if len(given) != 1 or (inputs is None) != (targets is None):
-            raise ValueError(
-                f"from_arrays got {' and '.join(given) or 'no law'}: give exactly one of law=, inputs= with targets=, or teacher="
-            )
+            fault = Words(f"got {' and '.join(given) or 'no law'}")
+            raise InputError("from_arrays", fault, "give exactly one of law=, inputs= with targets=, or teacher=")
         if inputs is not None:
-            law = Dataset(rationalize(inputs, decimals), rationalize(targets, decimals))
+            law = Dataset(rounded(inputs, decimals, "inputs"), rounded(targets, decimals, "targets"))
         elif teacher is not None:
-            law = Gaussian(rationalize(teacher, decimals))
+            law = Gaussian(rounded(teacher, decimals, "teacher"))
         assert law is not None
+        scalars = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay}
         rate, velocity, decay = (
-            value if isinstance(value, str) else rationalize(value, decimals)
-            for value in (learning_rate, momentum, weight_decay)
+            value if isinstance(value, str) else rounded(value, decimals, name) for name, value in scalars.items()
         )
-        matrices = [rationalize(matrix, decimals) for matrix in weights]
+        matrices = rounded(ordered(weights, "weights", _LAYERS), decimals, "weights")
         return cls(matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay)
 
     def save(self, path: Any) -> None:
@@ -224,19 +227,16 @@ class Problem:
 
 def _layers(weights: Any) -> tuple[Matrix, ...]:
     """The weight matrices, exact, with widths that chain."""
-    if hasattr(weights, "tolist") and not isinstance(weights, (list, tuple)):
-        weights = weights.tolist()
-    if isinstance(weights, (str, bytes, dict)) or not isinstance(weights, (Sequence, Iterable)):
-        raise TypeError(f"weights={weights!r} is of type {type(weights).__name__}: give a list of matrices, W_1 first")
-    matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in enumerate(weights))
+    layers = enumerate(ordered(weights, "weights", _LAYERS))
+    matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in layers)
     if not matrices:
-        raise ValueError("weights is empty: give at least one matrix, W_1 first")
+        raise InputError("weights", Words("is empty"), "give at least one matrix, W_1 first")
     for l in range(1, len(matrices)):
         if shape(matrices[l])[1] != shape(matrices[l - 1])[0]:
-            raise ValueError(
-                f"weights[{l}] has shape {shape(matrices[l])}, but weights[{l - 1}] has shape {shape(matrices[l - 1])}: "
-                f"the columns of a layer must equal the rows of the layer before it ({shape(matrices[l - 1])[0]})"
-            )
+            before = shape(matrices[l - 1])
+            fault = Words(f"has shape {shape(matrices[l])}, but weights[{l - 1}] has shape {before}")
+            cure = f"the columns of a layer must equal the rows of the layer before it ({before[0]})"
+            raise InputError(f"weights[{l}]", fault, cure)
     return matrices
 
 
@@ -246,25 +246,19 @@ def _check_ends(weights: tuple[Matrix, ...], law: Gaussian | Dataset) -> None:
     if (outputs, inputs) == (law.target_width, law.input_width):
         return
     if isinstance(law, Gaussian):
-        raise ValueError(
-            f"teacher has shape {shape(law.teacher)}, but the network maps {inputs} inputs to {outputs} outputs: "
-            f"give a teacher of shape ({outputs}, {inputs})"
-        )
-    raise ValueError(
-        f"the data set has {law.input_width} inputs and {law.target_width} targets, but the network maps {inputs} "
-        f"inputs to {outputs} outputs: change inputs, targets or weights"
-    )
+        fault = Words(f"has shape {shape(law.teacher)}, but the network maps {inputs} inputs to {outputs} outputs")
+        raise InputError("teacher", fault, f"give a teacher of shape ({outputs}, {inputs})")
+    widths = f"{law.input_width} inputs and {law.target_width} targets"
+    fault = Words(f"has {widths}, but the network maps {inputs} inputs to {outputs} outputs")
+    raise InputError("the data set", fault, "change inputs, targets or weights")
 
 
 def _learning_rate(value: Any, step: int) -> Exact | Vector:
     """One exact number, or a tuple of one for each update."""
-    if hasattr(value, "tolist") and not isinstance(value, (list, tuple)):
-        value = value.tolist()
-    if not isinstance(value, (list, tuple)):
+    if is_one_number(value):
         return exact(value, "learning_rate")
-    schedule = exact_vector(value, "learning_rate")
+    schedule = exact_vector(value, "learning_rate", "give one number, or a list with one for each update")
     if len(schedule) != step:
-        raise ValueError(
-            f"learning_rate has {len(schedule)} entries, but step={step}: give one number, or one for each of the {step} updates"
-        )
+        fault = Words(f"has {len(schedule)} entries, but step={shown(step)}")
+        raise InputError("learning_rate", fault, f"give one number, or one for each of the {shown(step)} updates")
     return schedule

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sympy
 
+from linvar.errors import InputError
 from linvar.laws import Dataset, Gaussian, Law
 from linvar.problem import Problem
 
@@ -132,6 +133,32 @@ def test_from_arrays() -> None:
         Problem.from_arrays([[[0.5]]])
     with pytest.raises(ValueError, match="exactly one of"):
         Problem.from_arrays([[[0.5]]], teacher=[[1.0]], inputs=[[1.0]], targets=[1.0])
+
+
+def test_messages_shorten_every_value() -> None:
+    """CPython prints no integer of more than 4,300 digits, and a message no megabyte."""
+    long, text = 10**5000, "x" * 10**6
+    for change in (
+        {"step": -long}, {"step": text}, {"step": np.zeros(1000)}, {"law": [text] * 1000}, {"law": np.zeros((1000, 1000))},
+        {"sampling": text}, {"sampling": [text]}, {"sampling": np.zeros(1000)}, {"nesterov": text}, {"nesterov": np.zeros(9)},
+        {"weights": text}, {"weights": {text: long}}, {"weights": [[[text]]]}, {"weights": [[text]]},
+        {"weights": [np.zeros((1000, 1000))]},
+        {"learning_rate": text}, {"learning_rate": range(1000)}, {"learning_rate": long * sympy.sqrt(2)}, {"momentum": text},
+        {"weight_decay": [text]}, {"learning_rate": [1], "step": long}, {"nesterov": True}, {text: 1}, {"rate": long},
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            Problem(**GOOD).replace(**change)
+        assert len(str(caught.value)) < 400 and "set_int_max" not in str(caught.value)
+    for law in (
+        lambda: Gaussian([[1]], noise_variance=-long), lambda: Gaussian([[1]], covariance=[[-long]]),
+        lambda: Gaussian([[1]], [[1, 2]]), lambda: Gaussian([[1, 2]], covariance=[[1, long], [-long, 1]]),
+        lambda: Gaussian([[1] * 500], covariance=np.full((500, 500), -1)),
+        lambda: Dataset([[sympy.Symbol(text)]], [1]), lambda: Problem.from_arrays([[[1]]], teacher=[[1.0]], decimals=-long),
+        lambda: Problem.from_arrays(text, teacher=[[1.0]]),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            law()
+        assert len(str(caught.value)) < 400 and "set_int_max" not in str(caught.value)
 
 
 def test_repr_is_short() -> None:

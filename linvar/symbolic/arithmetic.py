@@ -5,14 +5,21 @@ Operands in different symbols are moved to the ring of all of them; every operat
 
 from __future__ import annotations
 
+import numbers
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from flint import fmpq
+from flint import fmpq, fmpz
 
+from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Exact, Rational, exact, free_symbols
 from linvar.symbolic.ring import Element, Ring, to_exact, to_fmpq, to_rational
+
+
+class ZeroDivisorError(InputError, ZeroDivisionError):
+    """A division by 0."""
 
 
 class Arithmetic:
@@ -46,8 +53,8 @@ class Arithmetic:
     def _numbers(self) -> list[fmpq]:
         """Coefficients as rationals; refused when symbols occur."""
         if any(not element.is_constant() for element in self._elements):
-            names = ", ".join(symbol.name for symbol in self.symbols)
-            raise ValueError(f"the polynomial contains the symbols {names}: substitute numbers first, subs({{...}})")
+            fault = Words(f"contains the symbols {cut(', '.join(map(str, self.symbols)))}")
+            raise InputError("the polynomial", fault, "substitute numbers first, subs({...})")
         return [element.leading_coefficient() if element else fmpq(0) for element in self._elements]
 
     def _together(self, other: Self) -> tuple[list[Element], list[Element], Ring]:
@@ -108,20 +115,26 @@ class Arithmetic:
 
     def __pow__(self, exponent: int) -> Self:
         if isinstance(exponent, bool) or not isinstance(exponent, int) or exponent < 0:
-            raise ValueError(f"exponent={exponent!r}: give an integer >= 0")
+            kind = InputError if isinstance(exponent, int) else InputTypeError
+            raise kind("exponent", exponent, "give an integer >= 0")
         result = self._like([self._ring.one], self._ring, 0)
         for _ in range(exponent):
             result = result * self
         return result
 
     def __truediv__(self, other: Any) -> Self:
-        divisor = None if isinstance(other, Arithmetic) else self._operand(other)
+        if isinstance(other, Arithmetic):
+            raise InputTypeError("divisor", other, "divide by a nonzero exact number", fault="is a polynomial in 1/b")
+        if _has_batch_size(other):
+            quotient: Self = self * (1 / other)  # divided by a power of b
+            return quotient
+        divisor = self._operand(other)
         if divisor is None:
             return NotImplemented
         if not divisor:
-            raise ZeroDivisionError("a BatchPolynomial divided by 0: give a nonzero divisor")
+            raise ZeroDivisorError("divisor", other, "give a nonzero divisor")
         if not divisor._elements[0].is_constant():
-            raise TypeError(f"divisor={other} contains symbols: divide by a nonzero exact number")
+            raise InputTypeError("divisor", other, "divide by a nonzero exact number", fault="contains symbols")
         inverse = 1 / divisor._numbers[0]
         return self._like([element * inverse for element in self._elements], self._ring, self.degree_bound)
 
@@ -132,18 +145,16 @@ class Arithmetic:
     def __eq__(self, other: object) -> bool:
         """The same polynomial, under the same sampling; a constant also equals its number."""
         if not isinstance(other, Arithmetic):
-            try:
-                number = exact(other, "operand")
-            except (TypeError, ValueError):
+            if isinstance(other, bool) or not isinstance(other, (numbers.Rational, fmpq, fmpz)):
                 return NotImplemented
-            if not isinstance(number, Rational) or isinstance(other, str):
-                return NotImplemented
+            number = exact(other, "operand")
+            assert isinstance(number, Rational)
             return self.degree == 0 and bool(self._elements[0] == to_fmpq(number))
         if (other.sampling, other.dataset_size, other.degree) != (self.sampling, self.dataset_size, self.degree):
             return False
         try:
             ours, theirs, _ = self._together(other)
-        except ValueError:  # two symbols of one name
+        except InputError:  # two symbols of one name
             return False
         return all(bool(a == b) for a, b in zip(ours, theirs))
 
@@ -153,7 +164,7 @@ class Arithmetic:
         if self.degree == 0 and self._elements[0].is_constant():
             return hash(to_rational(self._numbers[0]))  # a constant equals its number
         sums = self._compose({symbol: Rational(1) for symbol in self.symbols}, Ring(0))
-        names = [symbol.name for symbol in self.symbols]
+        names = list(map(str, self.symbols))
         degrees = [frozenset(item for item in zip(names, e.degrees()) if item[1] > 0) for e in self._elements]
         return hash(tuple((to_exact(total, ()), len(e), d) for total, e, d in zip(sums, self._elements, degrees)))
 
@@ -166,3 +177,12 @@ class Arithmetic:
             return [ring.lift(element.leading_coefficient() if element else 0) for element in self._elements]
         lifted = [ring.lift(images[symbol]) for symbol in self.symbols]
         return [element.compose(*lifted, ctx=ring.context) for element in self._elements]
+
+
+def _has_batch_size(value: Any) -> bool:
+    """Whether it is a SymPy expression in b or u."""
+    if "sympy" not in sys.modules:
+        return False
+    from linvar.symbolic.batch_size import occurs
+
+    return occurs(value)

@@ -5,10 +5,12 @@ Everything is written from python-flint's terms: no SymPy expression is made, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from linvar.exact import Exact, Rational, integer_to_str, leading_digits
+from linvar.symbolic.latex_names import batch_size_name, latex_names, raised
 from linvar.symbolic.ring import Element, to_rational
 
 if TYPE_CHECKING:
@@ -28,19 +30,20 @@ Write = Callable[[Rational, str], str]  # a number times a monomial
 def text(polynomial: BatchPolynomial) -> str:
     """One line: the first powers, an ellipsis and the last; symbolic giants are only described."""
     u = generator_name(polynomial.symbols)
-    unit = f"{u} = 1/b" if polynomial.sampling == "iid" else f"{u} = 1/b, b <= {polynomial.dataset_size}"
+    b = "b" if "b" not in map(str, polynomial.symbols) else "(batch size)"
+    unit = f"{u} = 1/{b}" if polynomial.sampling == "iid" else f"{u} = 1/{b}, {b} <= {polynomial.dataset_size}"
     if _is_giant(polynomial, _SYMBOLIC_TERMS):
-        names = ", ".join(symbol.name for symbol in polynomial.symbols[:4])
+        names = ", ".join(map(str, polynomial.symbols[:4]))
         more = ", ..." if len(polynomial.symbols) > 4 else ""
         return (
             f"BatchPolynomial(degree {polynomial.degree}, {polynomial.terms:,} terms in {len(polynomial.symbols)} "
             f"symbols {names}{more}; {unit})"
         )
-    names_ = [symbol.name for symbol in polynomial.symbols]
+    names_ = list(map(str, polynomial.symbols))
 
     def piece(element: Element, k: int) -> str:
         power = "" if k == 0 else u if k == 1 else f"{u}^{k}"
-        return _coefficient(element, power, lambda key: _monomial(key, names_, "{}^{}", "*"), _plain, "({}) {}")
+        return _coefficient(element, power, lambda key: _monomial(key, names_, _caret, "*"), _plain, "({}) {}")
 
     return f"{_join(_pieces(polynomial, piece, TERMINAL_TERMS, '...'))}    ({unit}, degree {polynomial.degree})"
 
@@ -49,19 +52,17 @@ def latex(polynomial: BatchPolynomial, limit: int | None) -> str:
     """Sum of coefficient times 1/b^k; with a limit, long sums and coefficients are elided."""
     if limit is not None and _is_giant(polynomial, 4 * _SYMBOLIC_TERMS):
         return rf"\text{{polynomial of degree {polynomial.degree} in }} 1/b \text{{ with {polynomial.terms:,} terms}}"
-    names: list[str] = []
-    if polynomial.symbols:
-        import sympy
-
-        names = [sympy.latex(symbol) for symbol in polynomial.symbols]
+    names = latex_names(polynomial.symbols)
+    b = batch_size_name(names)
 
     def number(value: Rational, monomial: str) -> str:
         return _latex_number(value, monomial, limit is not None)
 
     def piece(element: Element, k: int) -> str:
-        power = "" if k == 0 else r"\frac{1}{b}" if k == 1 else rf"\frac{{1}}{{b^{{{k}}}}}"
         brackets = r"\left({}\right) {}"
-        return _coefficient(element, power, lambda key: _monomial(key, names, "{}^{{{}}}", " "), number, brackets)
+        return _coefficient(
+            element, _latex_power(b, k), lambda key: _monomial(key, names, raised, " "), number, brackets
+        )
 
     return _join(_pieces(polynomial, piece, limit, r"\cdots"))
 
@@ -70,40 +71,36 @@ def expansion_text(elements: Sequence[Any], symbols: Sequence[Any], digits: int 
     """One line of a large-batch expansion; with ``digits`` its elements are enclosures, shown with that many."""
     u = generator_name(symbols)
     powers = ["" if k == 0 else u if k == 1 else f"{u}^{k}" for k in range(len(elements) + 1)]
-    names = [symbol.name for symbol in symbols]
+    names = list(map(str, symbols))
 
     def piece(element: Any, k: int) -> str:
         if digits is not None:
             return f"{enclosure(element, digits)} {powers[k]}".strip()
         if len(element) > _SYMBOLIC_TERMS:
             return f"({len(element):,} terms) {powers[k]}".strip()
-        return _coefficient(element, powers[k], lambda key: _monomial(key, names, "{}^{}", "*"), _plain, "({}) {}")
+        return _coefficient(element, powers[k], lambda key: _monomial(key, names, _caret, "*"), _plain, "({}) {}")
 
     shown = [piece(element, k) for k, element in enumerate(elements) if not element.is_zero()]
-    return f"{_join([*shown, f'O({powers[-1]})'])}    ({u} = 1/b)"
+    b = "b" if "b" not in names else "(batch size)"
+    return f"{_join([*shown, f'O({powers[-1]})'])}    ({u} = 1/{b})"
 
 
 def expansion_latex(elements: Sequence[Any], symbols: Sequence[Any], digits: int | None, elide: bool) -> str:
     """A large-batch expansion in powers of 1/b."""
-    names: list[str] = []
-    if symbols:
-        import sympy
-
-        names = [sympy.latex(symbol) for symbol in symbols]
-    powers = [
-        "" if k == 0 else r"\frac{1}{b}" if k == 1 else rf"\frac{{1}}{{b^{{{k}}}}}" for k in range(len(elements) + 1)
-    ]
+    names = latex_names(symbols)
+    b = batch_size_name(names)
+    powers = [_latex_power(b, k) for k in range(len(elements) + 1)]
 
     def number(value: Rational, monomial: str) -> str:
         return _latex_number(value, monomial, elide)
 
     def piece(element: Any, k: int) -> str:
         if digits is not None:
-            return f"{enclosure(element, digits)} {powers[k]}".replace("+/-", r"\pm").strip()
+            return f"{_latex_enclosure(element, digits)} {powers[k]}".strip()
         if elide and len(element) > 4 * _SYMBOLIC_TERMS:
             return rf"\left(\text{{{len(element):,} terms}}\right) {powers[k]}".strip()
         brackets = r"\left({}\right) {}"
-        return _coefficient(element, powers[k], lambda key: _monomial(key, names, "{}^{{{}}}", " "), number, brackets)
+        return _coefficient(element, powers[k], lambda key: _monomial(key, names, raised, " "), number, brackets)
 
     shown = [piece(element, k) for k, element in enumerate(elements) if not element.is_zero()]
     return _join([*shown, rf"O\left({powers[-1]}\right)"])
@@ -115,6 +112,12 @@ def enclosure(ball: Any, digits: int) -> str:
     return text if text.startswith("[") else f"[{text}]"
 
 
+def _latex_enclosure(ball: Any, digits: int) -> str:
+    """The same in LaTeX: powers of ten are written out."""
+    text = enclosure(ball, digits).replace("+/-", r"\pm")
+    return re.sub(r"e([+-]?\d+)", lambda found: rf" \cdot 10^{{{int(found[1])}}}", text)
+
+
 def sampling(polynomial: BatchPolynomial) -> str:
     """The sampling in words."""
     size = "" if polynomial.dataset_size is None else f" from {polynomial.dataset_size} examples"
@@ -124,7 +127,7 @@ def sampling(polynomial: BatchPolynomial) -> str:
 def generator_name(symbols: Sequence[Any]) -> str:
     """The name of 1/b: u, or u_, u__, ... where a symbol has taken it."""
     name = "u"
-    while name in {symbol.name for symbol in symbols}:
+    while name in set(map(str, symbols)):
         name += "_"
     return name
 
@@ -134,11 +137,6 @@ def to_sympy(value: Exact) -> Any:
     import sympy
 
     return sympy.Rational(value.numerator, value.denominator) if isinstance(value, Rational) else value
-
-
-def shorten(number: str) -> str:
-    """A long number with its middle left out."""
-    return number if len(number) <= _DIGITS else f"{number[:16]}...{number[-8:]}[{len(number)} characters]"
 
 
 def _is_giant(polynomial: BatchPolynomial, limit: int) -> bool:
@@ -166,10 +164,20 @@ def _coefficient(element: Element, power: str, monomial: Callable[[Any], str], w
     return brackets.format(total, power).strip() if power else total
 
 
-def _monomial(exponents: Any, names: Sequence[str], power: str, times: str) -> str:
+def _monomial(exponents: Any, names: Sequence[str], power: Callable[[str, int], str], times: str) -> str:
     """A product of powers of symbols; empty for 1."""
     present = [(name, int(e)) for name, e in zip(names, exponents) if e]
-    return times.join(name if e == 1 else power.format(name, e) for name, e in present)
+    return times.join(name if e == 1 else power(name, e) for name, e in present)
+
+
+def _caret(name: str, exponent: int) -> str:
+    """A power, for a terminal."""
+    return f"{name}^{exponent}"
+
+
+def _latex_power(b: str, k: int) -> str:
+    """1/b^k in LaTeX; empty for 1."""
+    return "" if k == 0 else rf"\frac{{1}}{{{b if k == 1 else raised(b, k)}}}"
 
 
 def _join(pieces: list[str]) -> str:

@@ -8,7 +8,9 @@ from typing import Any, NoReturn, Self
 
 from flint import arb, ctx
 
-from linvar.exact import Rational, exact, free_symbols
+from linvar.arrays import ordered
+from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.exact import Rational, TooLargeError, exact, free_symbols
 from linvar.symbolic import display
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Ring, to_exact, to_rational
@@ -36,11 +38,12 @@ class LargeBatchExpansion:
     """
 
     def __init__(self, coefficients: Iterable[Any], *, digits: int | None = None, ring: Ring | None = None) -> None:
-        elements = list(coefficients)
+        elements = list(ordered(coefficients, "coefficients", "give a list, ascending in powers of 1/b"))
         if not elements:
-            raise ValueError("coefficients is empty: give at least that of u^0")
+            raise InputError("coefficients", Words("is empty"), "give at least that of u^0")
         if digits is not None and not all(isinstance(value, arb) for value in elements):
-            raise TypeError(f"digits={digits}: enclosures are python-flint arb balls, and coefficients has others")
+            cure = "give python-flint arb balls as coefficients, or leave digits out"
+            raise InputTypeError("digits", digits, cure, fault="is for enclosures, and coefficients has others")
         if ring is None:
             if digits is None:
                 elements = [exact(value, f"coefficients[{k}]") for k, value in enumerate(elements)]
@@ -87,7 +90,8 @@ class LargeBatchExpansion:
             ValueError: symbols occur. OverflowError: a coefficient is so large or small that no fraction holds it.
         """
         if self.symbols:
-            raise ValueError("an expansion in symbols has no intervals: its coefficients are exact")
+            fault = Words("in symbols has no intervals")
+            raise InputError("an expansion", fault, "use coefficients, which are exact")
         if self.exact:
             return tuple((value, value) for value in self.coefficients)
         return tuple(_ends(value) for value in self._elements)
@@ -110,10 +114,8 @@ class LargeBatchExpansion:
 
     def __call__(self, batch_size: Any) -> NoReturn:
         """Refused: a truncated expansion has no value at a batch size."""
-        raise TypeError(
-            f"a large-batch expansion holds only the coefficients up to u^{self.order}, so it has no value at "
-            f"b={display.shorten(repr(batch_size))}: derive the whole polynomial (leave order= out)"
-        )
+        fault = Words(f"holds only the coefficients up to u^{self.order}, so it has no value at b={shown(batch_size)}")
+        raise InputTypeError("a large-batch expansion", fault, "derive the whole polynomial (leave order= out)")
 
     # display
 
@@ -139,10 +141,8 @@ class LargeBatchExpansion:
         if not isinstance(other, LargeBatchExpansion):
             return NotImplemented
         if other.order != self.order or other.exact != self.exact:
-            raise ValueError(
-                f"one expansion is up to u^{self.order}, {_kind(self)}, the other up to u^{other.order}, {_kind(other)}: "
-                f"they do not mix"
-            )
+            ours, theirs = (f"up to u^{one.order}, {_kind(one)}" for one in (self, other))
+            raise InputError("one expansion", Words(f"is {ours}, the other {theirs}"), "they do not mix")
         if not self.exact:
             digits = min(value for value in (self.digits, other.digits) if value is not None)
             with ctx.workprec(max(_bits(value) for value in (*self._elements, *other._elements)) + 2):
@@ -170,7 +170,10 @@ class LargeBatchExpansion:
             return False
         if self.symbols == other.symbols:
             return self._elements == other._elements
-        return not any((self - other)._elements)
+        try:
+            return not any((self - other)._elements)
+        except InputError:  # two symbols of one name
+            return False
 
     def __hash__(self) -> int:
         if not self.exact:
@@ -203,7 +206,9 @@ def _dyadic(ball: Any) -> Rational:
     """An exact ball as a Rational."""
     mantissa, exponent = map(int, ball.man_exp())
     if abs(exponent) > _LONGEST:
-        raise OverflowError(f"a coefficient of about 2^{exponent} fits no fraction: use coefficients, the arb balls")
+        raise TooLargeError(
+            "a coefficient", Words(f"of about 2^{exponent} fits no fraction"), "use coefficients, the arb balls"
+        )
     return Rational(mantissa << exponent) if exponent >= 0 else Rational(mantissa, 1 << -exponent)
 
 

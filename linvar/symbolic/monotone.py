@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flint import fmpq, fmpq_poly, fmpz
 
+from linvar.errors import InputError, shown
 from linvar.exact import Rational
 from linvar.symbolic.real_roots import isolate
 from linvar.symbolic.ring import to_rational
@@ -117,6 +118,98 @@ class Monotonicity:
                     return top
                 top -= 1
         return top if top >= first and not self.falls(top) else 0
+
+
+class Trends:
+    """Where the value of a BatchPolynomial falls and rises: a base class of it."""
+
+    sampling: str
+    dataset_size: int | None
+
+    @property
+    def _numbers(self) -> list[fmpq]:
+        """Coefficients as rationals; refused when symbols occur."""
+        raise NotImplementedError
+
+    def _check_batch_size(self, batch_size: Any) -> int:
+        """b as an int, in range."""
+        raise NotImplementedError
+
+    def decreasing_from(self) -> int | None:
+        """b_0: the smallest batch size from which the value is strictly decreasing over the integers. Exact.
+
+        The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every b >= b_0; without replacement over b = b_0..n,
+        with b_0 < n (at least one step down), whatever p does beyond n. Decided by certified isolation of the
+        real roots of the derivative and comparison of exact values, never by floats.
+
+        Returns:
+            b_0, or None if there is none: the zero polynomial, a constant, or one that ends up increasing in b
+            (a variance is never of that kind unless it is identically zero).
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 1]).decreasing_from()
+        1
+        >>> BatchPolynomial([0, 1, -2]).decreasing_from()  # 1/b - 2/b^2: -1, 0, 1/9, 1/8, 3/25, 1/9, ...
+        4
+        """
+        return decreasing_from(self._monotonicity)
+
+    @cached_property
+    def _monotonicity(self) -> Monotonicity:
+        """Trends over b >= 1, without replacement over b = 1..n."""
+        return Monotonicity(self._numbers, self.dataset_size if self.sampling == "without_replacement" else None)
+
+    def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
+        """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.
+
+        Args:
+            from_, to: batch sizes, from_ < to; without ``to`` all that have a meaning (without end, or up to n).
+
+        Raises:
+            TypeError, ValueError: no integers, out of range, or from_ >= to; or symbols occur.
+
+        >>> from linvar import BatchPolynomial
+        >>> p = BatchPolynomial([0, 1, -2])
+        >>> p.is_decreasing(), p.is_decreasing(4), p.is_decreasing(1, 4)
+        (False, True, False)
+        """
+        trends = self._monotonicity
+        first, last = self._check_batch_size(from_), trends.last if to is None else self._check_batch_size(to)
+        if last is not None and first >= last:
+            raise InputError("from_", first, "give from_ < to, at least one step", fault=f"and to={shown(last)}")
+        return trends.last_step_not_falling(first, last) == 0
+
+    def turning_points(self) -> tuple[TurningPoint, ...]:
+        """The real batch sizes at which the value turns from falling to rising or back. Exact.
+
+        Every turning point strictly between b = 1 and the end (n without replacement), in ascending order, each in
+        an isolating interval [low, high] shorter than 1/1000. Zeros of the slope without a change of sign are none.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 1, -2]).turning_points()
+        (TurningPoint(maximum at b = 4),)
+        """
+        return self._monotonicity.turning_points
+
+    def sign_table(self) -> tuple[Trend, ...]:
+        """Where the value falls (-1), rises (+1) or stays (0) with b: (low, high, sign) over real b. Exact.
+
+        Between two rows lies the isolating interval of one zero of the slope; ``high`` is None where there is no end.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 1, -2]).sign_table()
+        (Trend(low=1, high=4, sign=1), Trend(low=4, high=None, sign=-1))
+        """
+        return self._monotonicity.sign_table
 
 
 def decreasing_from(trends: Monotonicity) -> int | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from linvar.arrays import ordered
+from linvar.errors import InputError, InputTypeError
+
 
 def symbolic_matrix(name: str, rows: int, columns: int) -> Any:
     """A SymPy matrix of distinct symbols name_11, name_12, ... (name alone if 1 x 1).
@@ -22,8 +25,10 @@ def symbolic_matrix(name: str, rows: int, columns: int) -> Any:
     import sympy
 
     for argument, value in (("rows", rows), ("columns", columns)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{argument}={value!r}: give an integer >= 1")
+        _check_size(argument, value)
+    if not isinstance(name, str) or not name:
+        kind = InputError if isinstance(name, str) else InputTypeError
+        raise kind("name", name, "give the name of the symbols, for instance 'w'")
     if rows == columns == 1:
         return sympy.ImmutableMatrix([[sympy.Symbol(name)]])
     separator = "" if max(rows, columns) < 10 else "_"
@@ -43,10 +48,20 @@ def symbolic_weights(widths: Sequence[int], name: str = "w") -> list[Any]:
     >>> symbolic_weights([2, 1, 1])
     [Matrix([[w1_11, w1_12]]), Matrix([[w2]])]
     """
-    widths = list(widths)
+    widths = ordered(widths, "widths", "give a list of at least two, (d_0, ..., d_L)")
     if len(widths) < 2:
-        raise ValueError(f"widths={widths!r}: give at least two, (d_0, ..., d_L)")
+        raise InputError("widths", widths, "give at least two, (d_0, ..., d_L)")
+    for i, width in enumerate(widths):
+        _check_size(f"widths[{i}]", width)
     return [
         symbolic_matrix(f"{name}{layer}", rows, columns)
         for layer, (columns, rows) in enumerate(zip(widths, widths[1:]), 1)
     ]
+
+
+def _check_size(argument: str, value: Any) -> None:
+    """An integer >= 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputTypeError(argument, value, "give an integer >= 1")
+    if value < 1:
+        raise InputError(argument, value, "give an integer >= 1")

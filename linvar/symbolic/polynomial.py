@@ -15,13 +15,14 @@ from typing import Any, Self
 
 from flint import fmpq, fmpz
 
-from linvar.exact import Exact, exact, free_symbols, integer_to_str
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.exact import Exact, exact, exact_vector, free_symbols
 from linvar.symbolic import display, monotone, polynomial_file
 from linvar.symbolic.arithmetic import Arithmetic
 from linvar.symbolic.ring import Element, Ring, to_exact, to_rational
 
 
-class BatchPolynomial(Arithmetic):
+class BatchPolynomial(Arithmetic, monotone.Trends):
     """An exact polynomial in u = 1/b, b the mini-batch size.
 
     p(1/b) = sum_k coefficients[k] / b^k, exact for every b at which the sampling has a meaning.
@@ -41,9 +42,15 @@ class BatchPolynomial(Arithmetic):
     also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no BatchPolynomial
     (SymPy compares by form, so no hash could agree): compare ``p - expression == 0``.
 
+    Derivations by hand: in a SymPy expression that meets a polynomial in arithmetic, a symbol named b is the batch size
+    (``linvar.b``) and one named u is 1/b (``linvar.u``); the expression is a polynomial in 1/b, 18/b + (w^2 - 1)/b^2. If a
+    symbol of the polynomial itself has that name the expression is refused. In ``coefficients`` and in ``subs`` a symbol
+    of these names is a symbol like any other, and 1/b is then shown as u_.
+
     Raises:
-        TypeError: a coefficient is a float or no number. ValueError: it is no polynomial in its symbols, the
-            sampling is unknown, n is missing or no positive integer, or the bound is below the degree.
+        TypeError: a coefficient is a float or no number; the coefficients have no order. ValueError: one is no
+            polynomial in its symbols, the sampling is unknown, n is missing or no positive integer, or the bound is
+            below the degree.
 
     >>> p = BatchPolynomial([0, 18, "1/2"])
     >>> p
@@ -61,29 +68,27 @@ class BatchPolynomial(Arithmetic):
         degree_bound: int | None = None,
         ring: Ring | None = None,
     ) -> None:
-        if isinstance(coefficients, (str, bytes, Mapping)) or not isinstance(coefficients, Iterable):
-            raise TypeError(f"coefficients={coefficients!r}: give a list, ascending in powers of 1/b")
         if ring is None:
-            values = [exact(value, f"coefficients[{k}]") for k, value in enumerate(coefficients)]
+            values = exact_vector(coefficients, "coefficients", "give a list, ascending in powers of 1/b")
             ring = Ring(0, free_symbols(values))
             elements = [ring.lift(value) for value in values]
         else:
             elements = list(coefficients)
         while len(elements) > 1 and not elements[-1]:
             elements.pop()
-        if sampling not in ("iid", "without_replacement"):
-            raise ValueError(f"sampling={sampling!r} is unknown: write 'iid' or 'without_replacement'")
+        if not isinstance(sampling, str) or sampling not in ("iid", "without_replacement"):
+            raise InputError("sampling", sampling, "write 'iid' or 'without_replacement'", fault="is unknown")
         if sampling == "without_replacement" and dataset_size is None:
-            raise ValueError("sampling='without_replacement' needs dataset_size=, the number of examples n")
+            raise InputError("sampling", sampling, "give it", fault="needs dataset_size=, the number of examples n")
         if dataset_size is not None and (type(dataset_size) is not int or dataset_size < 1):
-            raise ValueError(f"dataset_size={dataset_size!r}: give the number of examples, an integer >= 1")
+            raise InputError("dataset_size", dataset_size, "give the number of examples, an integer >= 1")
         self._elements: tuple[Element, ...] = tuple(elements) or (ring.zero,)
         self._ring = ring
         self.sampling = sampling
         self.dataset_size = dataset_size
         self.degree_bound = self.degree if degree_bound is None else degree_bound
         if type(self.degree_bound) is not int or self.degree_bound < self.degree:
-            raise ValueError(f"degree_bound={degree_bound!r}: give an integer >= the degree, {self.degree}")
+            raise InputError("degree_bound", degree_bound, f"give an integer >= the degree, {self.degree}")
 
     @property
     def terms(self) -> int:
@@ -152,16 +157,14 @@ class BatchPolynomial(Arithmetic):
                 raise TypeError
             b = operator.index(batch_size)
         except TypeError:
-            shown = f"batch_size={display.shorten(repr(batch_size))} is of type {type(batch_size).__name__}"
-            raise TypeError(f"{shown}: give an integer >= 1") from None
+            raise InputTypeError("batch_size", batch_size, "give an integer >= 1") from None
         if b < 1:
-            shown = display.shorten(integer_to_str(b))
-            raise ValueError(f"batch_size={shown}: a batch has at least 1 example, give an integer >= 1")
-        if self.sampling == "without_replacement" and self.dataset_size is not None and b > self.dataset_size:
-            shown, n = display.shorten(integer_to_str(b)), self.dataset_size
-            raise ValueError(
-                f"batch_size={shown}, but the data set has {n} examples: without replacement give at most {n}"
+            raise InputError(
+                "batch_size", b, "give an integer >= 1", fault="is too small, a batch has at least 1 example"
             )
+        if self.sampling == "without_replacement" and self.dataset_size is not None and b > self.dataset_size:
+            fault = f"is more than the {self.dataset_size} examples of the data set"
+            raise InputError("batch_size", b, f"without replacement give at most {self.dataset_size}", fault)
         return b
 
     def subs(self, values: Mapping[Any, Any]) -> BatchPolynomial:
@@ -182,117 +185,49 @@ class BatchPolynomial(Arithmetic):
         1/3 + 1/18 u    (u = 1/b, degree 1)
         """
         if not isinstance(values, Mapping):
-            raise TypeError(f"subs got {values!r}: give a mapping from symbols (or their names) to exact numbers")
-        by_name = {symbol.name: symbol for symbol in self.symbols}
+            cure = "give a mapping from symbols (or their names) to exact numbers"
+            raise InputTypeError("subs", Words(f"got {shown(values)}"), cure)
+        by_name = {str(symbol): symbol for symbol in self.symbols}
         images: dict[Any, Exact] = {symbol: symbol for symbol in self.symbols}
         for key, value in values.items():
-            name = key if isinstance(key, str) else getattr(key, "name", repr(key))
-            if name not in by_name or (not isinstance(key, str) and by_name[name] != key):
-                known = ", ".join(by_name) or "none"
-                raise ValueError(f"subs got {key!r}: the symbols of this polynomial are {known}")
+            name = key if isinstance(key, str) else next((n for n, symbol in by_name.items() if symbol == key), None)
+            if name not in by_name:
+                cure = f"the symbols of this polynomial are {cut(', '.join(by_name) or 'none')}"
+                raise InputError("subs", Words(f"got {shown(key)}"), cure)
             images[by_name[name]] = exact(value, name)
         ring = Ring(0, free_symbols(images.values()))
         return self._like(self._compose(images, ring), ring, self.degree_bound)
 
     def to_jax(self) -> Callable[..., Any]:
-        """A jitted function of b (an array), and of the symbols as keywords, from arrays of coefficients.
+        """A function of b (an array), and of the symbols as keywords, in JAX, from arrays of coefficients.
 
-        ``p.to_jax()(b, w1=0.5)``: b of any shape, each symbol a scalar. No code is generated: powers of the
-        symbols are looked up by an array of exponents, terms summed by power of 1/b, and Horner's rule does the
-        rest. Differentiable in b and in the symbols; b is not checked.
+        ``p.to_jax()(b, w1=0.5)``: b > 0 of any shape, each symbol a scalar (``**{"M[0, 1]": 0.5}`` for names that are no
+        identifiers). No code is generated: powers of the symbols are looked up by an array of exponents, terms summed by
+        power of 1/b, and Horner's rule does the rest. Jitted; differentiable in b and in the symbols.
 
         Floating point, in JAX's default dtype at the call: float32, whose largest number is 3.4e38, unless called
         inside ``with jax.enable_x64(True):``. Each coefficient is rounded once, from the exact fraction; those
-        below the smallest normal number count as 0. Where terms of opposite sign nearly cancel the relative error
-        grows by sum |terms| / |value|: for exact values call the polynomial itself.
+        below the smallest normal number count as 0. Where terms of opposite sign nearly cancel, the relative error
+        grows by sum |terms| / |value|, which ``p.to_jax().condition(b, ...)`` gives; a call outside ``jax.jit`` warns where
+        the error may exceed 1 %. For exact values call the polynomial itself.
 
         Returns:
-            The function; it raises TypeError where the keywords are not the symbols, OverflowError where a
-            coefficient does not fit the dtype.
+            The function. Outside ``jax.jit`` it raises InputError for a b that is not positive (or above n, without
+            replacement), and warns (RuntimeWarning) of cancellation; it raises TypeError where the keywords are not the
+            symbols, OverflowError where a coefficient does not fit the dtype.
 
         Raises:
             OverflowError: a coefficient is beyond float64.
 
-        >>> float(BatchPolynomial([0, 18]).to_jax()(4))
-        4.5
+        >>> f = BatchPolynomial([0, 18, -17]).to_jax()
+        >>> float(f(4)), float(f.condition(1))
+        (3.4375, 35.0)
         """
-        from linvar.symbolic.jax_function import to_jax
+        from linvar.symbolic.jax_function import JaxFunction
 
-        return to_jax([list(element.terms()) for element in self._elements], [s.name for s in self.symbols])
-
-    def decreasing_from(self) -> int | None:
-        """b_0: the smallest batch size from which the value is strictly decreasing over the integers. Exact.
-
-        The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every b >= b_0; without replacement over b = b_0..n,
-        with b_0 < n (at least one step down), whatever p does beyond n. Decided by certified isolation of the
-        real roots of the derivative and comparison of exact values, never by floats.
-
-        Returns:
-            b_0, or None if there is none: the zero polynomial, a constant, or one that ends up increasing in b
-            (a variance is never of that kind unless it is identically zero).
-
-        Raises:
-            ValueError: symbols occur; substitute numbers first.
-
-        >>> BatchPolynomial([0, 1]).decreasing_from()
-        1
-        >>> BatchPolynomial([0, 1, -2]).decreasing_from()  # 1/b - 2/b^2: -1, 0, 1/9, 1/8, 3/25, 1/9, ...
-        4
-        """
-        return monotone.decreasing_from(self._monotonicity)
-
-    @cached_property
-    def _monotonicity(self) -> monotone.Monotonicity:
-        """Trends over b >= 1, without replacement over b = 1..n."""
-        return monotone.Monotonicity(
-            self._numbers, self.dataset_size if self.sampling == "without_replacement" else None
-        )
-
-    def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
-        """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.
-
-        Args:
-            from_, to: batch sizes, from_ < to; without ``to`` all that have a meaning (without end, or up to n).
-
-        Raises:
-            TypeError, ValueError: no integers, out of range, or from_ >= to; or symbols occur.
-
-        >>> p = BatchPolynomial([0, 1, -2])
-        >>> p.is_decreasing(), p.is_decreasing(4), p.is_decreasing(1, 4)
-        (False, True, False)
-        """
-        trends = self._monotonicity
-        first, last = self._check_batch_size(from_), trends.last if to is None else self._check_batch_size(to)
-        if last is not None and first >= last:
-            raise ValueError(f"from_={first} and to={last}: give from_ < to, at least one step")
-        return trends.last_step_not_falling(first, last) == 0
-
-    def turning_points(self) -> tuple[monotone.TurningPoint, ...]:
-        """The real batch sizes at which the value turns from falling to rising or back. Exact.
-
-        Every turning point strictly between b = 1 and the end (n without replacement), in ascending order, each in
-        an isolating interval [low, high] shorter than 1/1000. Zeros of the slope without a change of sign are none.
-
-        Raises:
-            ValueError: symbols occur; substitute numbers first.
-
-        >>> BatchPolynomial([0, 1, -2]).turning_points()
-        (TurningPoint(maximum at b = 4),)
-        """
-        return self._monotonicity.turning_points
-
-    def sign_table(self) -> tuple[monotone.Trend, ...]:
-        """Where the value falls (-1), rises (+1) or stays (0) with b: (low, high, sign) over real b. Exact.
-
-        Between two rows lies the isolating interval of one zero of the slope; ``high`` is None where there is no end.
-
-        Raises:
-            ValueError: symbols occur; substitute numbers first.
-
-        >>> BatchPolynomial([0, 1, -2]).sign_table()
-        (Trend(low=1, high=4, sign=1), Trend(low=4, high=None, sign=-1))
-        """
-        return self._monotonicity.sign_table
+        largest = self.dataset_size if self.sampling == "without_replacement" else None
+        terms = [list(element.terms()) for element in self._elements]
+        return JaxFunction(terms, list(map(str, self.symbols)), largest)
 
     # display
 
@@ -306,7 +241,31 @@ class BatchPolynomial(Arithmetic):
         import sympy
 
         values = [display.to_sympy(value) for value in self.coefficients]
-        return sympy.Poly(values[::-1], sympy.Symbol(display.generator_name(self.symbols)))
+        generator = sympy.Symbol(display.generator_name(self.symbols))
+        if all(isinstance(symbol, sympy.Symbol) for symbol in self.symbols):
+            return sympy.Poly(values[::-1], generator)
+        # SymPy takes entries of one matrix for dependent
+        return sympy.Poly(values[::-1], generator, domain=sympy.QQ[self.symbols])
+
+    def as_expr(self, variable: Any = None) -> Any:
+        """The polynomial as a SymPy expression, to compare with one derived by hand.
+
+        Args:
+            variable: ``linvar.u`` (the default) or ``linvar.b``: in powers of u = 1/b, or of 1/b.
+
+        Raises:
+            InputError: another variable; or a symbol of the polynomial has that name.
+
+        >>> import linvar as lv
+        >>> v = BatchPolynomial([0, 18, "1/2"])
+        >>> v.as_expr(), v.as_expr(lv.b)
+        (u**2/2 + 18*u, 18/b + 1/(2*b**2))
+        >>> v - (36 * lv.b + 1) / (2 * lv.b**2) == 0
+        True
+        """
+        from linvar.symbolic import batch_size
+
+        return batch_size.write(self, self.coefficients, batch_size.u if variable is None else variable)
 
     def __repr__(self) -> str:
         return display.text(self)
@@ -335,14 +294,19 @@ class BatchPolynomial(Arithmetic):
         """The other operand as a BatchPolynomial; None if it is of a foreign kind, an error if it is not exact."""
         if isinstance(other, type(self)):
             if (other.sampling, other.dataset_size) != (self.sampling, self.dataset_size):
-                raise ValueError(
-                    f"one polynomial is for {display.sampling(self)}, the other for {display.sampling(other)}: "
-                    f"they do not mix"
-                )
+                fault = Words(f"is for {display.sampling(self)}, the other for {display.sampling(other)}")
+                raise InputError("one polynomial", fault, "they do not mix")
             return other
-        if not isinstance(other, (numbers.Number, fmpq, fmpz)) and not hasattr(other, "free_symbols"):
+        if hasattr(other, "free_symbols"):
+            from linvar.symbolic import batch_size
+
+            elements, ring = batch_size.read(other, self.symbols)
+        elif isinstance(other, (numbers.Number, fmpq, fmpz)):
+            ring = Ring(0)
+            elements = [ring.lift(exact(other, "operand"))]
+        else:
             return None
-        return type(self)([exact(other, "operand")], sampling=self.sampling, dataset_size=self.dataset_size)
+        return type(self)(elements, ring=ring, sampling=self.sampling, dataset_size=self.dataset_size)
 
     # storage
 
@@ -391,12 +355,10 @@ class BatchPolynomial(Arithmetic):
         """Read a polynomial written by ``save``; nothing in the file is evaluated as code.
 
         Raises:
-            OSError: the file cannot be read. ValueError: it is damaged, or no saved polynomial.
+            InputError: (also an ``OSError``) the file cannot be read, is no regular file or too long; or it is damaged,
+                or no saved polynomial.
         """
-        try:
-            return cls.from_dict(polynomial_file.read(path))
-        except ValueError as error:
-            raise ValueError(f"{path} is not a saved BatchPolynomial: {error}") from None
+        return polynomial_file.load(path, cls.from_dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         terms = [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in self._elements]
@@ -410,11 +372,12 @@ def load_polynomial(path: Any) -> BatchPolynomial:
         path: a file written by ``save``.
 
     Raises:
-        OSError: the file cannot be read. ValueError: it is damaged, or no saved polynomial.
+        InputError: (also an ``OSError``) the file cannot be read, is no regular file or too long; or it is damaged, or no
+            saved polynomial.
 
     >>> load_polynomial("no such file.json")
     Traceback (most recent call last):
-    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.json'
+    linvar.text_files.MissingFileError: polynomial file 'no such file.json' does not exist: give the path of a file
     """
     return BatchPolynomial.load(path)
 

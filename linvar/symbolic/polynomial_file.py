@@ -6,15 +6,22 @@ Reading matches every number against a pattern and every key against its kind; t
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from linvar.errors import InputError, Words, shown
 from linvar.exact import Rational, parse_rational
 from linvar.symbolic.ring import Element, Ring, to_rational
+from linvar.text_files import FileError, read_text
 
 if TYPE_CHECKING:
     from linvar.symbolic.polynomial import BatchPolynomial
 
 _FORMAT = "linvar polynomial 1"
+#: the longest file that is read, in bytes
+_LARGEST = 2**32
+Built = TypeVar("Built")
 _KEYS = {"format", "coefficients", "symbols", "sampling", "dataset_size", "degree_bound"}
 
 
@@ -30,7 +37,7 @@ def to_dict(polynomial: BatchPolynomial) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "coefficients": coefficients,
-        "symbols": [symbol.name for symbol in polynomial.symbols],
+        "symbols": [_write_symbol(symbol) for symbol in polynomial.symbols],
         "sampling": polynomial.sampling,
         "dataset_size": polynomial.dataset_size,
         "degree_bound": polynomial.degree_bound,
@@ -40,19 +47,16 @@ def to_dict(polynomial: BatchPolynomial) -> dict[str, Any]:
 def from_dict(data: Any) -> tuple[list[Element], Ring, dict[str, Any]]:
     """What ``to_dict`` wrote, checked: the coefficients, their ring, and the other arguments of a BatchPolynomial."""
     if not isinstance(data, dict) or data.get("format") != _FORMAT or set(data) != _KEYS:
-        raise ValueError(f'an object with "format": "{_FORMAT}" and the keys {", ".join(sorted(_KEYS))} is expected')
-    names, rows = data["symbols"], data["coefficients"]
-    if not (isinstance(names, list) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)):
-        raise ValueError("symbols: a list of different names is expected")
+        fault = Words("is no object that to_dict writes")
+        raise InputError("data", fault, f'give one with "format": "{_FORMAT}" and the keys {", ".join(sorted(_KEYS))}')
+    rows = data["coefficients"]
     if not isinstance(data["sampling"], str) or type(data["degree_bound"]) is not int:
-        raise ValueError("sampling must be a string and degree_bound an integer")
+        raise InputError(
+            "sampling or degree_bound", Words("is damaged"), "sampling is a string, degree_bound an integer"
+        )
     if not isinstance(rows, list) or not rows:
-        raise ValueError("coefficients: a list is expected, ascending in powers of 1/b")
-    symbols: tuple[Any, ...] = ()
-    if names:
-        import sympy
-
-        symbols = tuple(sympy.Symbol(name) for name in names)
+        raise InputError("coefficients", rows, "a list is expected, ascending in powers of 1/b")
+    symbols = _read_symbols(data["symbols"])
     ring = Ring(0, symbols)
     elements = [_read_coefficient(row, ring, f"coefficients[{k}]") for k, row in enumerate(rows)]
     return elements, ring, {key: data[key] for key in ("sampling", "dataset_size", "degree_bound")}
@@ -65,13 +69,76 @@ def save(data: dict[str, Any], path: Any) -> None:
     write_atomically(path, json.dumps(data) + "\n")
 
 
-def read(path: Any) -> Any:
-    """The JSON in a file; ValueError if it is none."""
-    with open(path, encoding="utf-8") as file:
-        try:
-            return json.load(file)
-        except RecursionError:
-            raise ValueError("its brackets are nested too deeply") from None
+def load(path: Any, build: Callable[[Any], Built]) -> Built:
+    """What ``build`` makes of the JSON in a file; an error names the file."""
+    text = read_text(path, "polynomial file", _LARGEST)
+    try:
+        return build(json.loads(text))
+    except InputError as error:
+        raise FileError(
+            _subject(path), Words(f"is not a saved BatchPolynomial: {error.statement}"), error.cure
+        ) from None
+    except json.JSONDecodeError as error:
+        fault = Words(f"is not a saved BatchPolynomial: it is not JSON ({error.msg}, line {error.lineno})")
+    except RecursionError:
+        fault = Words("is not a saved BatchPolynomial: its brackets are nested too deeply")
+    except ValueError:  # CPython reads no integer of more than 4,300 digits
+        fault = Words("is not a saved BatchPolynomial: it has an integer of more than 4,300 digits outside a string")
+    raise FileError(_subject(path), fault, "give a file that BatchPolynomial.save wrote")
+
+
+def _subject(path: Any) -> str:
+    return f"polynomial file {shown(os.fsdecode(path))}"
+
+
+def _write_symbol(symbol: Any) -> Any:
+    """A symbol's name; an entry of a matrix or an indexed base with its indices."""
+    import sympy
+
+    if isinstance(symbol, sympy.Symbol):
+        return symbol.name
+    base, *indices = symbol.args
+    entry = [int(index) for index in indices]
+    if isinstance(base, sympy.MatrixSymbol):
+        return {"matrix": base.name, "shape": [int(size) for size in base.shape], "entry": entry}
+    return {"indexed": str(base), "entry": entry}
+
+
+def _read_symbols(names: Any) -> tuple[Any, ...]:
+    """The inverse, of all of them."""
+    if names == []:
+        return ()
+    import sympy
+
+    cure = "a list of different names is expected"
+    if not isinstance(names, list):
+        raise InputError("symbols", names, cure)
+    symbols = []
+    for name in names:
+        if isinstance(name, str):
+            symbols.append(sympy.Symbol(name))
+            continue
+        kind = set(name) if isinstance(name, dict) else set()
+        entry = name.get("entry") if kind else None
+        if not isinstance(entry, list) or not all(type(index) is int and 0 <= index < 2**31 for index in entry):
+            raise InputError("symbols", names, cure)
+        if kind == {"matrix", "shape", "entry"} and isinstance(name["matrix"], str) and len(entry) == 2:
+            symbols.append(sympy.MatrixSymbol(name["matrix"], *_read_shape(name["shape"], entry))[tuple(entry)])
+        elif kind == {"indexed", "entry"} and isinstance(name["indexed"], str) and entry:
+            symbols.append(sympy.IndexedBase(name["indexed"])[tuple(entry)])
+        else:
+            raise InputError("symbols", names, cure)
+    if len(set(map(str, symbols))) < len(symbols):
+        raise InputError("symbols", names, cure)
+    return tuple(symbols)
+
+
+def _read_shape(shape: Any, entry: list[int]) -> list[int]:
+    """Rows and columns of a matrix of symbols, with room for the entry."""
+    valid = isinstance(shape, list) and len(shape) == 2 and all(type(size) is int for size in shape)
+    if valid and all(index < size < 2**31 for index, size in zip(entry, shape)):
+        return list(shape)
+    raise InputError("symbols", Words("has a matrix of no such shape"), "a shape is two integers")
 
 
 def _read_coefficient(row: Any, ring: Ring, name: str) -> Element:
@@ -84,9 +151,9 @@ def _read_coefficient(row: Any, ring: Ring, name: str) -> Element:
         valid = isinstance(term, list) and len(term) == 2 and isinstance(term[0], list)
         valid = valid and len(term[0]) == len(ring.symbols)
         if not valid or not all(type(e) is int and 0 <= e < 2**31 for e in term[0]):
-            raise ValueError(f'{name}: a list of [exponents, "p/q"] is expected, one exponent for each symbol')
+            raise InputError(name, term, 'a list of [exponents, "p/q"] is expected, one exponent for each symbol')
         if tuple(term[0]) in terms:
-            raise ValueError(f"{name}: the exponents {term[0]} come twice")
+            raise InputError(name, Words(f"has the exponents {shown(term[0])} twice"), "each term comes once")
         terms[tuple(term[0])] = _read_number(term[1], name)
     return ring.from_terms(terms)
 
@@ -94,5 +161,5 @@ def _read_coefficient(row: Any, ring: Ring, name: str) -> Element:
 def _read_number(text: Any, name: str) -> Rational:
     """A number of any length: a result may be longer than what is accepted from a problem file."""
     if not isinstance(text, str):
-        raise ValueError(f'{name}: a string "p/q" is expected')
+        raise InputError(name, text, 'a string "p/q" is expected')
     return parse_rational(text, name, max_digits=len(text))

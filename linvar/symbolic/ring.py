@@ -1,8 +1,8 @@
 """The polynomial ring (python-flint) and the one door out to SymPy.
 
-A ring holds *variables*, which a derivation introduces and integrates away, and *symbols*, SymPy symbols the
-user typed, which stay in the answer. Elements are python-flint ``fmpq_mpoly``: exact, sparse, in C. Generators
-carry names of our own (``v0``, ``s0``), so that a symbol may be called anything.
+A ring holds *variables*, which a derivation introduces and integrates away, and *symbols*, SymPy symbols (or entries
+of a MatrixSymbol) the user typed, which stay in the answer. Elements are python-flint ``fmpq_mpoly``: exact, sparse,
+in C. Generators carry names of our own (``v0``, ``s0``), so that a symbol may be called anything.
 """
 
 from __future__ import annotations
@@ -39,13 +39,9 @@ class Ring:
             return self.context.constant(value)
         if isinstance(value, Rational):
             return self.context.constant(to_fmpq(value))
-        import sympy
+        from linvar.expressions import to_element
 
-        polynomial = sympy.Poly(value, *self.symbols, domain=sympy.QQ)
-        pad = (0,) * self.variables
-        return self.context.from_dict(
-            {pad + monomial: fmpq(int(c.p), int(c.q)) for monomial, c in polynomial.terms() if c}
-        )
+        return to_element(value, "expression", self.context, self._symbol_gens)
 
     def from_terms(self, terms: Mapping[Exponents, Rational | fmpq]) -> Element:
         """The polynomial with these coefficients; keys are exponents of the first variables (missing ones are 0)."""
@@ -78,12 +74,12 @@ def to_exact(element: Element, symbols: Sequence[Any]) -> Exact:
     """The door out: a ring element free of variables as a Rational, or as an expanded SymPy expression."""
     if not symbols:
         return to_rational(element.coefficient(0)) if len(element) else Rational(0)
-    import sympy
+    if element.is_constant():
+        return to_rational(element.leading_coefficient()) if element else Rational(0)
+    from linvar.expressions import to_expression
 
-    terms = {monomial: sympy.Rational(int(c.p), int(c.q)) for monomial, c in element.terms()}
-    if not any(any(monomial) for monomial in terms):
-        return Rational(*(lambda c: (int(c.p), int(c.q)))(next(iter(terms.values())))) if terms else Rational(0)
-    return sympy.Poly.from_dict(terms, *symbols, domain=sympy.QQ).as_expr()
+    expression: Exact = to_expression(element.terms(), symbols)
+    return expression
 
 
 def coefficients_of(element: Element, ring: Ring) -> list[Element]:

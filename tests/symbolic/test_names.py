@@ -6,6 +6,7 @@ import pytest
 import sympy
 
 import linvar as lv
+from linvar.errors import InputError
 
 
 def test_shapes_and_names() -> None:
@@ -38,3 +39,19 @@ def test_bad_widths_are_refused() -> None:
         lv.symbolic_weights([3])
     with pytest.raises(ValueError, match=">= 1"):
         lv.symbolic_weights([3, 0])
+
+
+def test_every_width_is_checked_by_name() -> None:
+    for widths, message in (
+        ([2, 1.5], r"widths\[1\]=1.5 is of type float"),
+        ([2, True], r"widths\[1\]=True is of type bool"),
+        ([2, -(10**5000)], r"widths\[1\]=<an integer of about 5001 digits>: give an integer >= 1"),
+        ({2, 1}, "widths=.* which has no order"),
+        (3, "widths=3 is of type int"),
+    ):
+        with pytest.raises(InputError, match=message):
+            lv.symbolic_weights(widths)
+    for name in ("", 3):
+        with pytest.raises(InputError, match="name="):
+            lv.symbolic_matrix(name, 2, 2)
+    assert [matrix.shape for matrix in lv.symbolic_weights(range(1, 4))] == [(2, 1), (3, 2)]

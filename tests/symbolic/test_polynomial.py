@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linvar as lv
+from linvar.errors import InputError, InputTypeError
 from linvar.exact import Rational
 from linvar.symbolic.polynomial import BatchPolynomial, load_polynomial
 
@@ -58,7 +61,7 @@ def test_bad_batch_sizes(value: object, error: type[Exception]) -> None:
 def test_without_replacement_knows_its_data_set() -> None:
     p = BatchPolynomial([-1, 5], sampling="without_replacement", dataset_size=5)
     assert p(5) == 0
-    with pytest.raises(ValueError, match="batch_size=6, but the data set has 5 examples"):
+    with pytest.raises(ValueError, match="batch_size=6 is more than the 5 examples of the data set"):
         p(6)
     with pytest.raises(ValueError, match="do not mix"):
         p + BatchPolynomial([1])
@@ -129,7 +132,7 @@ def test_to_jax_agrees_with_exact_values() -> None:
     np.testing.assert_allclose(p.to_jax()(b), [float(v) for v in p(b)], rtol=2e-6)  # a few ulp of float32
     with pytest.raises(OverflowError, match="enable_x64"):
         BatchPolynomial([10**60]).to_jax()(1)
-    with pytest.raises(TypeError, match="give the symbols a, b as keywords"):
+    with pytest.raises(TypeError, match="the symbols are a, b, and b does not match: give the symbols as keywords"):
         SYMBOLIC.to_jax()(1, a=1.0)
 
 
@@ -178,6 +181,50 @@ def test_damaged_files_are_refused(change: dict, tmp_path: Path) -> None:
     path.write_text(json.dumps({**BatchPolynomial([0, 18]).to_dict(), **change}))
     with pytest.raises(ValueError, match="p.json"):
         load_polynomial(path)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe without a writer is refused, not waited for."""
+    pipe = tmp_path / "p.json"
+    os.mkfifo(pipe)
+    for path, fault in (
+        (pipe, "is a pipe, a socket or a device"),
+        (tmp_path, "is a directory"),
+        ("a\0b", "has a null byte in its name"),
+        (tmp_path / "none", "does not exist"),
+    ):
+        with pytest.raises(InputError, match=f"polynomial file '.*' {fault}") as caught:
+            load_polynomial(path)
+        assert isinstance(caught.value, OSError)
+    with pytest.raises(FileNotFoundError):
+        load_polynomial(tmp_path / "none")
+    with pytest.raises(InputTypeError, match="polynomial file=3 is of type int"):
+        load_polynomial(3)
+    (tmp_path / "long.json").write_text('{"format": ' + "1" * 5000 + "}")
+    with pytest.raises(
+        InputError, match=r"long.json' is not a saved BatchPolynomial: it has an integer of more than 4,300 digits"
+    ):
+        load_polynomial(tmp_path / "long.json")
+
+
+def test_messages_shorten_every_value() -> None:
+    """CPython prints no integer of more than 4,300 digits."""
+    long = 10**5000
+    p = BatchPolynomial([0, 1], sampling="without_replacement", dataset_size=4)
+    for call in (
+        lambda: p(long), lambda: p(-long), lambda: p.is_decreasing(-long), lambda: p**-long, lambda: p.subs({"x" * 10**6: 1}),
+        lambda: BatchPolynomial([1], dataset_size=-long), lambda: BatchPolynomial([1], sampling="x" * 10**6),
+        lambda: BatchPolynomial([1], degree_bound=-long), lambda: p.subs(["x" * 10**6] * 1000),
+        lambda: BatchPolynomial(dict.fromkeys(range(10**5))), lambda: p / (A * long),
+        lambda: BatchPolynomial([A * long, 1]).decreasing_from(), lambda: p + 0.5 * A * long,
+        lambda: lv.LargeBatchExpansion([A])(long),
+        lambda: p.as_expr(long), lambda: p.to_jax()(2, **{"x" * 10**6: 1}), lambda: BatchPolynomial(["1" * 10**6]),
+        lambda: BatchPolynomial.from_dict({**SYMBOLIC.to_dict(), "symbols": ["x" * 10**6] * 2}),
+        lambda: BatchPolynomial.from_dict({"x" * 10**6: 1}),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            call()
+        assert len(str(caught.value)) < 400 and "limit" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "[" * 100_000, "null"])
@@ -233,7 +280,7 @@ def test_bad_arguments_name_themselves() -> None:
         SYMBOLIC.subs(3)
     with pytest.raises(TypeError, match="divisor=a contains symbols"):
         SYMBOLIC / A
-    with pytest.raises(ValueError, match="batch_size=-1000"):
+    with pytest.raises(ValueError, match="batch_size=<an integer of about 5001 digits> is too small"):
         SYMBOLIC(-(10**5000))
 
 
@@ -255,7 +302,7 @@ def test_symbolic_files_with_damaged_terms_are_refused(tmp_path: Path) -> None:
         [3],
     ):
         path.write_text(json.dumps({**SYMBOLIC.to_dict(), "coefficients": [row]}))
-        with pytest.raises(ValueError, match=r"p.json is not a saved BatchPolynomial: coefficients\[0\]"):
+        with pytest.raises(ValueError, match=r"p.json' is not a saved BatchPolynomial: coefficients\[0\]"):
             load_polynomial(path)
     path.write_text(json.dumps({**SYMBOLIC.to_dict(), "degree_bound": 1}))
     with pytest.raises(ValueError, match="degree_bound=1"):
@@ -297,8 +344,10 @@ def test_reference_polynomials(case: dict, tmp_path: Path) -> None:
 def test_display_of_small_ones() -> None:
     assert repr(BatchPolynomial([1, -1, 0, "3/2"])) == "1 - u + 3/2 u^3    (u = 1/b, degree 3)"
     assert BatchPolynomial([0, -1, "3/2"]).latex() == r"-\frac{1}{b} + \frac{3}{2} \frac{1}{b^{2}}"
-    assert repr(SYMBOLIC) == "a + (a*b - 1) u + 1/2 u^2    (u = 1/b, degree 2)"
-    assert SYMBOLIC.latex() == r"a + \left(a b - 1\right) \frac{1}{b} + \frac{1}{2} \frac{1}{b^{2}}"
+    assert repr(SYMBOLIC) == "a + (a*b - 1) u + 1/2 u^2    (u = 1/(batch size), degree 2)"
+    assert SYMBOLIC.latex() == (
+        r"a + \left(a b - 1\right) \frac{1}{b_{\mathrm{batch}}} + \frac{1}{2} \frac{1}{b_{\mathrm{batch}}^{2}}"
+    )
     assert repr(BatchPolynomial([0, sympy.Symbol("u") ** 2])) == "u^2 u_    (u_ = 1/b, degree 1)"
     long = BatchPolynomial([A * 10**5000 - B, -(10**5000) * A])
     assert len(repr(long)) < 200 and len(long._repr_latex_()) < 200 and len(long.latex()) > 10_000
