@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar as lv
+from linvar.errors import InputError
 from linvar.symbolic.batch_moments import answer_ring
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import LastStep
@@ -23,6 +24,7 @@ from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import coefficients_of, to_exact
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1]], [[1, 0], [0, 2], [-1, 1]])
+Z = sympy.Symbol("z")
 SAMPLINGS = ["iid", "without_replacement"]
 
 
@@ -204,6 +206,12 @@ def test_the_answer_ring_is_the_one_of_the_other_road() -> None:
         (lambda m: m.weight_variance([[1]]), ValueError, "matrix has 1 columns: it acts on the 4 entries"),
         (lambda m: m.weight_variance([[0.5] * 4]), TypeError, r"matrix\[0\]\[0\]=0.5 is of type float"),
         (lambda m: m.squared_distance([[1, 2]]), ValueError, r"target has shape \(1, 2\)"),
+        (
+            lambda m: m.squared_distance([[1, 2], [Z, 1]]),
+            InputError,
+            "target has the symbol 'z', and the problem has not",
+        ),
+        (lambda m: m.weight_variance([[1, Z, 0, 0]]), InputError, "matrix has the symbol 'z', and the problem has not"),
     ],
 )
 def test_bad_arguments(call: Any, error: type[Exception], message: str) -> None:
