@@ -45,8 +45,11 @@ def test_proved_means_an_executed_algebraic_step(claim: Claim) -> None:
 
 
 def test_every_file_and_every_algebraic_step_is_in_the_ledger() -> None:
-    files = {path.name for path in PROOFS.glob("*.md")} - {"README.md", "notation.md"}
+    beside = {"notation.md", "related-work.md"}
+    files = {path.name for path in PROOFS.glob("*.md")} - {"README.md"} - beside
     assert files == {claim.file for claim in CLAIMS}
+    text = (PROOFS / "README.md").read_text(encoding="utf-8")
+    assert all(f"]({name})" in text and (PROOFS / name).is_file() for name in beside)
     for name in ("test_algebra.py", "test_closed_forms.py", "test_certificates.py"):
         functions = set(re.findall(r"^def (test_\w+)", (TESTS / "claims" / name).read_text(encoding="utf-8"), re.M))
         assert functions == {function for claim in CLAIMS for file, function in claim.tests if file == name}

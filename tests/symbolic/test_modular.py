@@ -25,7 +25,7 @@ from linvar.symbolic.checkpoint import digest
 from linvar.symbolic.lattice import _Question
 from linvar.symbolic.modular import LIMIT, PRIME_LIMIT, REDUCED, Modulus, Residue, residues_of
 from linvar.symbolic.modular_moments import BatchLaw
-from linvar.symbolic.reconstruction import primes_below, reconstruct
+from linvar.symbolic.reconstruction import CHECKS, primes_below, reconstruct
 from linvar.symbolic.ring import coefficients_of, to_rational
 
 #: The first prime that is used, and one that no derivation comes down to (60,000 primes later).
@@ -253,6 +253,21 @@ def test_one_wrong_residue_gives_nothing(kind: str, place: int) -> None:
     for change in (1, p // 2, draws.randrange(1, p)):
         wrong = {**known, p: [(known[p][0] + change) % p, *known[p][1:]]}
         assert reconstruct(wrong) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_check_prime_must_agree(kind: str) -> None:
+    """The fewest primes that determine, and three more: a wrong number in any of the three, in any place, is noticed."""
+    numbers = some_numbers(random.Random(kind), kind)
+    known = residues_at(numbers, list(islice(primes_below(PRIME_LIMIT), 60)))
+    assert CHECKS == 3
+    fewest = next(k for k in range(1, 61) if reconstruct(dict(islice(known.items(), k))) is not None)
+    assert fewest > CHECKS
+    few = dict(islice(known.items(), fewest))
+    for p in list(few)[-CHECKS:]:
+        for place in range(len(numbers)):
+            row = [(x + (i == place)) % p for i, x in enumerate(few[p])]
+            assert reconstruct({**few, p: row}) is None
 
 
 def test_primes_in_a_denominator_are_left_out_or_give_nothing() -> None:
