@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import sympy
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError, LinvarError
-from linvar.symbolic.plan import choose
-from linvar.symbolic.size import format_seconds
+from linvar.symbolic.plan import RoadPlan, _cures, choose
+from linvar.symbolic.size import format_bytes, format_seconds
 
 SMALL = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 LARGE = SMALL.replace(step=4)
@@ -208,3 +209,14 @@ def test_a_step_of_thousands_of_digits_is_refused_in_a_line(depth: int, how: dic
 )  # fmt: skip
 def test_seconds_in_words(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_a_road_that_takes_too_long_may_be_asked_for() -> None:
+    """Nothing but time stands in its way: the cure is its name, not more memory."""
+    problem = SMALL.replace(step=3, sampling="iid")
+    slow = RoadPlan("expansion", "many monomials", seconds=10_000.0, bytes=100)
+    found = lv.Plan(problem, (RoadPlan("regression", obstacle="it is for one layer"), slow))
+    cures = _cures(found, None, None, 10**9)
+    assert cures.endswith("smaller widths or method='expansion', if that may take so long") and "memory" not in cures
+    beyond = replace(slow, bytes=10**13, obstacle=f"more than the limit of {format_bytes(10**9)}")
+    assert _cures(replace(found, roads=(beyond,)), None, None, 10**9).endswith("or a machine with more memory")
