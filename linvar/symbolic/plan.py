@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from linvar.errors import InputError, InputTypeError, shown
 from linvar.problem import Problem
@@ -182,12 +183,13 @@ def check_problem(problem: object) -> None:
         raise InputTypeError("problem", problem, "give a linvar.Problem")
 
 
-def _checked_limit(memory_limit: object) -> int:
+def _checked_limit(memory_limit: Any) -> int:
     """Bytes: half of the machine's memory if None."""
     if memory_limit is None:
         return default_memory_limit()
     cure, fault = "give one that is at least 1", "is no number of bytes"
-    if isinstance(memory_limit, bool) or not isinstance(memory_limit, numbers.Real):
+    a_number = isinstance(memory_limit, numbers.Real) and not isinstance(memory_limit, bool)
+    if not a_number:
         raise InputTypeError("memory_limit", memory_limit, cure, fault=fault)
     if not memory_limit >= 1:
         raise InputError("memory_limit", memory_limit, cure, fault=fault)
