@@ -28,26 +28,42 @@ def key(request):
     return jax.random.key(seed)
 
 
-_passed: set[str] = set()
+_outcomes: dict[str, str] = {}
 
 
 def pytest_runtest_logreport(report):
-    """Remember what passed (under xdist: in the main process, which hears of every test)."""
-    if report.when == "call" and report.passed:
-        _passed.add(report.nodeid)
+    """Remember what became of each test (under xdist: in the main process, which hears of every test)."""
+    from ledger import record
+
+    if report.when == "call" or not report.passed:
+        record(_outcomes, report.nodeid, report.outcome)
+
+
+def pytest_deselected(items):
+    """Remember what was left out of this run."""
+    _outcomes.update({item.nodeid: "left out" for item in items})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Under xdist the workers know what was left out."""
+    _outcomes.update(getattr(node, "workeroutput", {}).get("left out", {}))
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """A run of the whole suite fails if the tests of a claim in proofs/README.md did not run."""
+    """A run of the whole suite fails if a test of a claim in proofs/README.md did not run, or one of its instances."""
+    if hasattr(session.config, "workerinput"):
+        session.config.workeroutput["left out"] = {n: o for n, o in _outcomes.items() if o == "left out"}
+        return
     options = session.config.option
-    selected = options.keyword or options.collectonly or "not slow" not in options.markexpr or options.deselect
-    whole = session.config.args_source.name in ("TESTPATHS", "INVOCATION_DIR") and not selected
-    if whole and exitstatus == 0 and not hasattr(session.config, "workerinput"):
+    selections = ("keyword", "collectonly", "deselect", "ignore", "ignore_glob", "lf", "stepwise")
+    selected = options.markexpr not in ("", "not slow") or any(getattr(options, name, None) for name in selections)
+    if session.config.args_source.name in ("TESTPATHS", "INVOCATION_DIR") and not selected and exitstatus == 0:
         from ledger import claims, not_run
 
-        silent = not_run(claims(), _passed)
+        silent = not_run(claims(), _outcomes, slow=not options.markexpr)
         if silent:
-            print(f"\nproofs/README.md: no test of these claims ran: {', '.join(silent)}")
+            print(f"\nproofs/README.md: tests of these claims did not run: {'; '.join(silent)}")
             session.exitstatus = 1
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import comb, lcm, log2, log10, prod
 
+from linvar.errors import InputError, InputTypeError, cut
 from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic.size import bounded, count_in_symbols
+from linvar.symbolic.size import MOST_STEPS, bounded, count_in_symbols
 from linvar.symbolic.steps import step_kinds
 
 #: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
@@ -62,7 +63,7 @@ class LargeBatchSize:
 def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBatchSize:
     """The size of an expansion up to u^order, without starting it."""
     n = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * (2 if problem.momentum != 0 else 1)
-    steps = problem.step
+    steps = min(problem.step, MOST_STEPS)
     if digits is not None:
         bits = digits * log2(10) + 64 + 2 * steps
         found, before, after = int(bits / log2(10)), bits, bits
@@ -95,25 +96,32 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
 
 def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
     """Refuse what the expansion has no meaning for."""
-    if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= MOST_ORDER:
-        raise ValueError(
-            f"order={order!r} is out of range: give the highest power of 1/b wanted, an integer from 0 to {MOST_ORDER}, or "
-            f"None for the whole polynomial"
-        )
+    cure = f"give the highest power of 1/b wanted, an integer from 0 to {MOST_ORDER}"
+    if isinstance(order, bool) or not isinstance(order, int):
+        raise InputTypeError("order", order, cure)
+    if not 0 <= order <= MOST_ORDER:
+        raise InputError("order", order, cure, fault="is out of range")
     if problem.sampling != "iid":
-        raise ValueError(
-            f"order={order} with sampling={problem.sampling!r}: a large-batch expansion is for iid sampling; use "
-            f"sampling='iid', or order=None for the whole polynomial"
+        raise InputError(
+            "order",
+            order,
+            "use sampling='iid', or leave order= out for the whole polynomial",
+            fault=f"with sampling={problem.sampling!r}, where a large-batch expansion is for iid sampling",
         )
     if digits is None:
         return
-    if isinstance(digits, bool) or not isinstance(digits, int) or digits < 1:
-        raise ValueError(
-            f"digits={digits!r} is out of range: give a number of significant digits, an integer >= 1, or None (exact)"
-        )
+    cure = "give a number of significant digits, an integer >= 1, or leave digits= out for exact fractions"
+    if isinstance(digits, bool) or not isinstance(digits, int):
+        raise InputTypeError("digits", digits, cure)
+    if digits < 1:
+        raise InputError("digits", digits, cure, fault="is out of range")
+    if digits > MOST_DIGITS:
+        cure = f"give at most {MOST_DIGITS:,}"
+        raise InputError("digits", digits, cure, fault="is out of range")
     if problem.symbols:
-        names = ", ".join(symbol.name for symbol in problem.symbols)
-        raise ValueError(f"digits={digits} with the symbols {names}: give numbers for them, or digits=None (exact)")
+        names = cut(", ".join(symbol.name for symbol in problem.symbols))
+        cure = "give numbers for them, or leave digits= out for exact fractions"
+        raise InputError("digits", digits, cure, fault=f"with the symbols {names}")
 
 
 def _work(problem: Problem, order: int, n: int, entries: int, batch: int) -> tuple[int, int]:

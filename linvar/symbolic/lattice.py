@@ -6,8 +6,9 @@ A polynomial F of degree <= D is fixed by its values at the lattice points x >= 
 
 with weights that depend on the law alone (``modular_moments``). Nothing is expanded: the steps of SGD are executed, as they
 stand in ``network``, on arrays of nodes modulo a prime (``modular``), the last step is contracted with its weights
-first, then the one before. Residues modulo enough primes give the exact fractions (``reconstruction``); one further prime
-checks them. Numeric problems only. Blocks of nodes keep memory bounded; several devices share the nodes of step 0.
+first, then the one before. Residues modulo enough primes give the exact fractions (``reconstruction``), which three further
+primes confirm: a wrong one passes with probability below 2^-65. Numeric problems only. Blocks of nodes keep memory bounded;
+several devices share the nodes of step 0.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.extend
@@ -27,6 +28,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from linvar.errors import InputError, cut
 from linvar.exact import Rational
 from linvar.problem import Problem
 from linvar.progress import Report, reporting
@@ -36,7 +38,7 @@ from linvar.symbolic.checkpoint import Checkpoint, digest, problem_key
 from linvar.symbolic.lattice_size import predict, step_degrees
 from linvar.symbolic.modular import PRIME_LIMIT, Modulus, Residue, matmul, reduce, residues_of
 from linvar.symbolic.modular_moments import BatchLaw
-from linvar.symbolic.reconstruction import primes_below, reconstruct
+from linvar.symbolic.reconstruction import CHECKS, primes_below, reconstruct
 from linvar.symbolic.ring import Element, to_fmpq
 from linvar.symbolic.road import Forms
 from linvar.symbolic.steps import end_to_end_gradient, steps_of
@@ -59,11 +61,12 @@ class Lattice:
         problem: a numeric problem.
         block_bytes: about how much memory the arrays of one block of nodes may take.
         checkpoint: a file in which the residues of finished primes are kept; an interrupted derivation resumes from it.
-        progress: True for a bar, or a function called with (done, total): nodes times primes.
+        progress: None or True for a bar (None only where the work is long and somebody sees it), False for none, or a
+            function called with (done, total): nodes times primes.
         devices: the devices that share the nodes; all of JAX's if None, or the host's where those have no exact float64 (TPUs).
 
     Raises:
-        ValueError: the problem has symbols; or the checkpoint is damaged or foreign.
+        InputError: the problem has symbols; or the checkpoint is damaged or foreign.
     """
 
     def __init__(
@@ -77,8 +80,11 @@ class Lattice:
     ) -> None:
         if problem.symbols:
             names = ", ".join(map(str, problem.symbols))
-            raise ValueError(
-                f"method='lattice' takes numbers only, and the problem has the symbols {names}: give them values"
+            raise InputError(
+                "method",
+                "lattice",
+                "give them values",
+                fault=f"takes numbers only, and the problem has the symbols {cut(names)}",
             )
         self.problem = problem
         self.answers = answer_ring(())
@@ -94,6 +100,7 @@ class Lattice:
 
         Raises:
             ArithmeticError: residues of many more primes than expected do not fit together (one of them is wrong).
+            InputError: so it is, and some of them are from the checkpoint.
         """
         with jax.enable_x64(True), jax.default_device(self._devices[0]):
             return _Question(self, forms, degree).answer()
@@ -122,7 +129,7 @@ class _Question:
     # the whole answer
 
     def answer(self) -> list[Element]:
-        """Residues for prime after prime, until they determine fractions that a further prime confirms."""
+        """Residues for prime after prime, until they determine fractions that further primes confirm."""
         results = self._collect()
         if all(result is not None for result in results):
             return [self.road.answers.lift(result) for result in results if result is not None]
@@ -130,9 +137,10 @@ class _Question:
         self.powers = sum(law.powers - 1 for law in self.laws) + 1
         estimate = predict(self.problem, self.degree).primes
         question = self.key[1]
-        known = self.road._checkpoint.of(question, self.count * self.powers)
+        kept = self.road._checkpoint.of(question, self.count * self.powers, self._denominators)
+        known = dict(kept)
         primes = (p for p in self._primes() if p not in known)
-        attempt, most = 2, 8 * estimate + 64
+        attempt, most = 1 + CHECKS, 8 * estimate + 64
         with reporting(self.road._progress, "nodes") as report:
 
             def advance(done: int) -> None:
@@ -148,14 +156,23 @@ class _Question:
                         return self._elements(numbers)
                     attempt = len(known) + 1 + len(known) // 32
                 if len(known) > most:
-                    raise ArithmeticError(
-                        f"the residues of {len(known)} primes do not fit together, where about {estimate} were expected: one of "
-                        f"them is wrong (a fault of the machine, or a bug); run it again without the checkpoint file"
-                    )
+                    self._refuse(len(known), estimate, len(kept))
                 advance(0)
                 new = self.residues(list(islice(primes, self._primes_at_once)), advance)
                 self.road._checkpoint.add(question, new)
                 known |= new
+
+    def _refuse(self, primes: int, estimate: int, kept: int) -> NoReturn:
+        """Far more primes than there should be, some of them from a file."""
+        many = f"{primes} primes do not fit together, where about {estimate} were expected: one of them is wrong"
+        if kept:
+            raise InputError(
+                "checkpoint",
+                self.road._checkpoint.path,
+                "delete the file and run it again",
+                fault=f"holds {kept} of them, and the residues of {many}",
+            )
+        raise ArithmeticError(f"the residues of {many} (a fault of the machine, or a bug): run it again")
 
     def _elements(self, numbers: list[Rational]) -> list[Element]:
         """The polynomials with these coefficients."""
@@ -177,10 +194,15 @@ class _Question:
         values = self.forms(network.State(draw(self.problem.weights), momenta), ring)
         return digest([self.degree, [str(value.exact) for value in values]])
 
-    def _primes(self) -> Iterator[int]:
-        """Primes that divide no denominator of the input."""
+    @cached_property
+    def _denominators(self) -> list[int]:
+        """The denominators of the input."""
         numbers = [*self.constants, *(number for law in self.laws for part in law.numbers.values() for number in part)]
-        return primes_below(PRIME_LIMIT, sorted({number.denominator for number in numbers}))
+        return sorted({number.denominator for number in numbers})
+
+    def _primes(self) -> Iterator[int]:
+        """Primes that divide none of them."""
+        return primes_below(PRIME_LIMIT, self._denominators)
 
     # residues
 

@@ -17,6 +17,7 @@ from linvar.laws import Dataset
 from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.reconstruction import CHECKS
 from linvar.symbolic.size import bounded
 from linvar.symbolic.steps import end_to_end_gradient, steps_of
 
@@ -86,7 +87,7 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     per_degree = degree / max(1, 2 * problem.depth - 1)
     size = max((entry.size + entry.denominator for entry in sizes), default=0.0) * per_degree
     denominator = max((entry.denominator for entry in sizes), default=0.0) * per_degree
-    primes = 3 + int((size + denominator) / _PRIME_BITS)
+    primes = 2 + CHECKS + int((size + denominator) / _PRIME_BITS)
     operations = nodes * max(1, counter.products)
     summands, memory = 0, 2**28
     inner = 1  # powers of u of the later steps

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from linvar.errors import InputError, InputTypeError, shown
 from linvar.problem import Problem
 from linvar.symbolic import large_batch_size, lattice_size
 from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes, format_seconds, predict
 
 METHODS = ("auto", "regression", "expansion", "lattice")
+_NAMES = ", ".join(map(repr, METHODS))
 
 #: A road that would take longer is taken only if it is asked for by name.
 MOST_SECONDS = 1_800.0
 _MOST_LATTICE_STEPS = 40
 #: seconds: what takes less by another road is not compared with the lattice, which has to compile
 _QUICK = 5.0
+
+
+class UnknownRoadError(InputError, KeyError):
+    """A name that is not one of a plan's roads."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +91,16 @@ class Plan:
         return "\n".join([f"Plan for {self.problem!r}:", *lines])
 
     def __getitem__(self, road: str) -> RoadPlan:
-        """The plan of a road by its name."""
+        """The plan of a road by its name.
+
+        Raises:
+            UnknownRoadError: (also a ``KeyError``) the plan has no such road.
+        """
         for one in self.roads:
             if one.road == road:
                 return one
-        raise KeyError(f"{road!r}: the roads of this plan are {', '.join(repr(one.road) for one in self.roads)}")
+        roads = ", ".join(repr(one.road) for one in self.roads)
+        raise UnknownRoadError("road", road, f"the roads of this plan are {roads}", fault="is unknown")
 
 
 def plan(
@@ -101,14 +114,14 @@ def plan(
     Args:
         problem: the statement of the problem.
         order, digits: as in ``gradient_variance``: with ``order`` the one road is "large_batch".
-        memory_limit: bytes a derivation may take; half of the machine's memory if None.
+        memory_limit: bytes a derivation may take, >= 1; half of the machine's memory if None.
 
     Returns:
         A ``Plan``; it prints as a list of the roads with an arrow at the one taken.
 
     Raises:
-        TypeError: ``problem`` is no Problem.
-        ValueError: ``order`` or ``digits`` has no meaning for the problem.
+        InputTypeError: ``problem`` is no Problem, or another argument of the wrong type.
+        InputError: ``order`` or ``digits`` has no meaning for the problem, or the limit is no number of bytes.
 
     >>> from linvar import Gaussian, Problem
     >>> plan(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 1)).choice.road
@@ -119,7 +132,9 @@ def plan(
     if order is not None:
         return Plan(problem, (_limited(_large_batch(problem, order, digits), limit),))
     if digits is not None:
-        raise ValueError(f"digits={digits} goes with order=K: the whole polynomial is exact; give both, or none")
+        raise InputError(
+            "digits", digits, "give both, or none", fault="goes with order=K, the whole polynomial is exact"
+        )
     return Plan(problem, tuple(_limited(make(problem), limit) for make in _MAKERS))
 
 
@@ -133,14 +148,17 @@ def choose(
     """The road to take, or the reason why none can be.
 
     Raises:
-        ValueError: an unknown method, or one that does not apply to the problem.
+        InputError: an unknown method, or one that does not apply to the problem.
         DerivationTooLargeError: it would not fit; the message has the whole plan.
     """
+    if not isinstance(method, str):
+        raise InputTypeError("method", method, f"write one of {_NAMES}")
     if order is not None:
         if method not in ("auto", "large_batch"):
-            raise ValueError(f"method={method!r} with order={order}: the first coefficients have a road of their own")
+            cure = "leave method= out, the first coefficients have a road of their own"
+            raise InputError("method", method, cure, fault=f"with order={shown(order)}")
     elif method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown: write one of {', '.join(map(repr, METHODS))}")
+        raise InputError("method", method, f"write one of {_NAMES}", fault="is unknown")
     limit = _checked_limit(memory_limit)
     if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
         for make in _MAKERS[:2]:
@@ -150,43 +168,69 @@ def choose(
     found = plan(problem, order=order, digits=digits, memory_limit=limit)
     chosen = found.choice if method == "auto" or order is not None else found[method]
     if chosen is not None and not chosen.size:
-        raise ValueError(f"method={method!r} does not apply: {chosen.obstacle}; write method='auto'")
+        raise InputError("method", method, "write method='auto'", fault=f"does not apply: {chosen.obstacle}")
     if chosen is None or chosen.obstacle is not None:
         roads = "; ".join(str(road) for road in found.roads if road.size)
-        raise DerivationTooLargeError(f"{problem!r} does not fit. {roads}. Use {_cures(problem, order, digits)}")
+        raise DerivationTooLargeError(
+            f"{shown(problem, 200)} does not fit. {roads}. Use {_cures(found, order, digits, limit)}"
+        )
     return chosen
 
 
 def check_problem(problem: object) -> None:
     """A Problem, and nothing else."""
     if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
+        raise InputTypeError("problem", problem, "give a linvar.Problem")
 
 
-def _checked_limit(memory_limit: object) -> int:
+def _checked_limit(memory_limit: Any) -> int:
     """Bytes: half of the machine's memory if None."""
     if memory_limit is None:
         return default_memory_limit()
-    if isinstance(memory_limit, bool) or not isinstance(memory_limit, (int, float)) or not memory_limit > 0:
-        raise ValueError(f"memory_limit={memory_limit!r} is no number of bytes: give one > 0, or None")
+    cure, fault = "give one that is at least 1", "is no number of bytes"
+    a_number = isinstance(memory_limit, numbers.Real) and not isinstance(memory_limit, bool)
+    if not a_number:
+        raise InputTypeError("memory_limit", memory_limit, cure, fault=fault)
+    if not memory_limit >= 1:
+        raise InputError("memory_limit", memory_limit, cure, fault=fault)
     return int(min(memory_limit, 10**30))
 
 
-def _cures(problem: Problem, order: int | None, digits: int | None) -> str:
-    """What to do about a derivation that does not fit."""
-    cures = ["order= for the first coefficients"] * (order is None and problem.sampling == "iid" and problem.depth > 1)
-    cures += ["digits=30 for certified enclosures"] * (order is not None and digits is None and not problem.symbols)
-    cures += [f"a smaller order (order={order})"] * bool(order)
-    cures += [f"fewer steps (step={problem.step})"] * bool(problem.step)
+def _cures(found: Plan, order: int | None, digits: int | None, limit: int) -> str:
+    """What to do about a derivation that does not fit: what applies to it, and nothing else."""
+    problem, moves = found.problem, found.problem.step > 0
+    deep, wide = problem.depth > 1, max(problem.widths) > 1
+    cures = ["order= for the first coefficients"] * (order is None and problem.sampling == "iid" and deep and moves)
+    cures += ["digits=30 for certified enclosures"] * (
+        order is not None and digits is None and not problem.symbols and moves
+    )
+    cures += [f"a smaller order (order={order})"] * ((order or 0) > 1)
+    cures += [f"fewer steps (step={shown(problem.step)})"] * (problem.step > 1)
     cures += ["numbers in place of some of the symbols"] * bool(problem.symbols)
-    return f"{', '.join([*cures, 'smaller widths'])}, or raise memory_limit= (in bytes) if the machine has more"
+    cures += ["smaller widths" if deep else "fewer inputs or outputs"] * wide
+    cures += ["fewer layers"] * (problem.depth > 2)
+    cures += [f"method={road.road!r}, if that may take so long" for road in found.roads if _is_too_long(road)]
+    needed = min((road.bytes for road in found.roads if road.obstacle == _too_much(limit)), default=math.inf)
+    cures += ["a larger memory_limit= (in bytes)"] * (needed <= 2 * default_memory_limit())
+    cures += ["a machine with more memory"] * (2 * default_memory_limit() < needed < 2**44)
+    return " or ".join(part for part in (", ".join(cures[:-1]), *cures[-1:]) if part) or "a smaller problem"
+
+
+def _is_too_long(road: RoadPlan) -> bool:
+    """Whether a road would be taken if it were asked for by name."""
+    return bool(road.size) and road.obstacle is None and not road.is_open
+
+
+def _too_much(limit: int) -> str:
+    """The obstacle that a larger limit removes."""
+    return f"more than the limit of {format_bytes(limit)}"
 
 
 def _limited(road: RoadPlan, limit: int) -> RoadPlan:
     """The road with the obstacle of its size, if it has none yet."""
     if road.obstacle is not None or road.bytes <= limit:
         return road
-    return replace(road, obstacle=f"more than the limit of {format_bytes(limit)}")
+    return replace(road, obstacle=_too_much(limit))
 
 
 def _regression(problem: Problem) -> RoadPlan:

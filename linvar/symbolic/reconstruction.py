@@ -3,8 +3,13 @@
 Chinese remaindering gives integers modulo M, the product of the primes. The common denominator of all numbers of one answer
 is collected from random integer combinations of them, each by rational reconstruction (the largest quotient of Euclid's
 algorithm on M and the residue): one alone loses a factor 2 half of the time, all of them once in 2^32. The numerators are then
-residues of least size. What comes out is believed only if it agrees, number by number, with residues modulo one
-further prime that took no part: a wrong answer passes with a probability of about 1/p for each wrong number, 2^-26 at most.
+residues of least size. What comes out is believed only if it agrees, number by number, with the residues modulo three
+further primes that took no part.
+
+How sure that is: no bound on the size of the answer is used, so this is a probability, not a proof. A wrong fraction agrees
+with the right one modulo a prime p only if p divides the numerator of their difference, which for a prime that took no part
+happens as for a random number: with probability 1/p < 2^-25, for three primes 2^-75. A derivation tries fewer than 2^10
+candidates (one for each 1/32 more primes), so it returns a wrong fraction with probability below 2^-65.
 """
 
 from __future__ import annotations
@@ -18,32 +23,41 @@ from flint import fmpz
 from linvar.exact import Rational
 
 _COMBINATIONS = 32
+#: Primes that take no part in an answer and must confirm it.
+CHECKS = 3
+#: Primes are above this, so that an accident has the probability said above.
+LEAST_PRIME = 2**25
 #: A quotient of Euclid's algorithm with more bits than this is no accident; one with fewer than the second may be.
 _GAP_BITS = 64
 _LEAST_GAP_BITS = 20
 
 
 def primes_below(limit: int, denominators: Sequence[int] = ()) -> Iterator[int]:
-    """Primes in descending order that divide none of the denominators."""
+    """Primes in descending order, down to ``LEAST_PRIME``, that divide none of the denominators."""
     product = prod(denominators)
-    for candidate in range(limit - 1, 2, -1):
-        if product % candidate and fmpz(candidate).is_prime():
+    for candidate in range(limit - 1, LEAST_PRIME, -1):
+        if product % candidate and is_prime_in_use(candidate, limit):
             yield candidate
+
+
+def is_prime_in_use(candidate: int, limit: int) -> bool:
+    """Whether this is one of the primes below a limit that residues are computed for."""
+    return LEAST_PRIME < candidate < limit and bool(fmpz(candidate).is_prime())
 
 
 def reconstruct(residues: Mapping[int, Sequence[int]]) -> list[Rational] | None:
     """The fractions with these residues, prime by prime; None if the primes do not (yet) determine them.
 
     Args:
-        residues: prime -> the residue of every number; the last prime is the check, the others determine.
+        residues: prime -> the residue of every number; the last ``CHECKS`` primes confirm, the others determine.
     """
-    *primes, check = residues
+    primes, checks = list(residues)[:-CHECKS], list(residues)[-CHECKS:]
     if not primes:
         return None
     remainder = _ChineseRemainder(primes)
     modulus = remainder.modulus
     draws = random.Random(modulus)
-    factors = [draws.randrange(2**16) for _ in residues[check]]
+    factors = [draws.randrange(2**16) for _ in residues[primes[0]]]
     first = [sum(factor * r for factor, r in zip(factors, residues[p])) % p for p in primes]
     denominator, gap = _denominator(remainder(first), modulus)
     if gap < _LEAST_GAP_BITS:  # the numbers are not determined yet; all of them at once would only say so at more cost
@@ -54,11 +68,11 @@ def reconstruct(residues: Mapping[int, Sequence[int]]) -> list[Rational] | None:
         denominator *= _denominator(combined, modulus)[0]
         if denominator > modulus:
             return None
-    if gcd(denominator, modulus * check) != 1:
+    if gcd(denominator, modulus * prod(checks)) != 1:
         return None
     numerators = [value * denominator % modulus for value in values]
     numerators = [value - modulus if 2 * value > modulus else value for value in numerators]
-    if any((n - r * denominator) % check for n, r in zip(numerators, residues[check])):
+    if any((n - r * denominator) % p for p in checks for n, r in zip(numerators, residues[p])):
         return None
     return [Rational(numerator, denominator) for numerator in numerators]
 

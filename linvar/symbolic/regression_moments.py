@@ -6,10 +6,11 @@ from typing import Any
 
 from flint import fmpq, fmpq_mat
 
-from linvar.exact import Matrix, Rational, exact_matrix, shape
+from linvar.errors import InputError, Words, shown
+from linvar.exact import Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.problem import Problem
 from linvar.symbolic import network
-from linvar.symbolic.plan import choose
+from linvar.symbolic.plan import check_problem, choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Form, Regression
 from linvar.symbolic.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
@@ -33,7 +34,7 @@ class RegressionMoments:
         memory_limit: bytes the derivation may take; half of the machine's memory if None.
 
     Raises:
-        TypeError: ``problem`` is no Problem. ValueError: it has more than one layer.
+        InputTypeError: ``problem`` is no Problem. InputError: it has more than one layer.
         DerivationTooLargeError: it would not fit; raised before anything is computed.
 
     >>> from linvar import Gaussian, Problem
@@ -45,13 +46,10 @@ class RegressionMoments:
     """
 
     def __init__(self, problem: Problem, *, memory_limit: int | None = None) -> None:
-        if not isinstance(problem, Problem):
-            raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
+        check_problem(problem)
         if problem.depth != 1:
-            raise ValueError(
-                f"problem has {problem.depth} layers: linear regression has one, use linvar.gradient_variance and "
-                f"its companions for deeper networks"
-            )
+            cure = "linear regression has one, use linvar.gradient_variance and its companions for deeper networks"
+            raise InputError("problem", Words(f"has {problem.depth} layers"), cure)
         choose(problem, "regression", memory_limit)
         self.problem = problem
         self._road = Regression(problem)
@@ -76,7 +74,7 @@ class RegressionMoments:
             matrix: A, exact, with d_1 d_0 columns; the identity if None, then equal to ``linvar.gradient_variance``.
 
         Raises:
-            ValueError: A has another number of columns. TypeError: it has floats in it.
+            InputError: A has another number of columns. InputTypeError: it has floats in it.
         """
         return self._variance(self._road.gradient_covariance, matrix, self.problem.step + 1)
 
@@ -95,7 +93,7 @@ class RegressionMoments:
             target: W*, exact, shape (d_1, d_0); the minimiser of the population loss if None.
 
         Raises:
-            ValueError: the minimiser is not unique (a singular second moment of the inputs) or the problem has
+            InputError: the minimiser is not unique (a singular second moment of the inputs) or the problem has
                 symbols in its law, and no target was given; or the target has the wrong shape.
         """
         if target is None:
@@ -103,8 +101,8 @@ class RegressionMoments:
         entries = exact_matrix(target, "target")
         expected = shape(self.problem.weights[0])
         if shape(entries) != expected:
-            raise ValueError(f"target has shape {shape(entries)}: give the weights W*, shape {expected}")
-        lifted = [[self._road.answers.lift(entry) for entry in row] for row in entries]
+            raise InputError("target", Words(f"has shape {shape(entries)}"), f"give the weights W*, shape {expected}")
+        lifted = self._lifted(entries, "target")
         away = [[a - b for a, b in zip(row, other)] for row, other in zip(self._road.mean_weights, lifted)]
         return self.weight_variance() + self._squared_norm(away)
 
@@ -112,11 +110,11 @@ class RegressionMoments:
         """W* with W* E[x x^T] = E[y x^T]: the minimiser of the population loss, shape (d_1, d_0).
 
         Raises:
-            ValueError: it is not unique, or the law has symbols.
+            InputError: it is not unique, or the law has symbols.
         """
         road, law = self._road, self.problem.law
         if law.symbols:
-            raise ValueError("the law has symbols: give target=, the weights W* to measure the distance from")
+            raise InputError("law", Words("has symbols"), "give target=, the weights W* to measure the distance from")
         moment = road.second_moment
         inputs = _transform(road.input_map, moment, road.input_map)
         crossed = _transform(road.target_map, moment, road.input_map)
@@ -127,10 +125,8 @@ class RegressionMoments:
         try:
             solution = numbers(inputs).solve(numbers(crossed).transpose())
         except ZeroDivisionError:
-            raise ValueError(
-                "the second moment of the inputs is singular, so the minimiser is not unique: give target=, the "
-                "weights W* to measure the distance from"
-            ) from None
+            fault = Words("has inputs with a singular second moment, so the minimiser is not unique")
+            raise InputError("law", fault, "give target=, the weights W* to measure the distance from") from None
         return tuple(tuple(to_rational(entry) for entry in column) for column in zip(*solution.tolist()))
 
     def expected_loss(self) -> BatchPolynomial:
@@ -171,11 +167,9 @@ class RegressionMoments:
             return self._wrap(total, bound)
         entries = exact_matrix(matrix, "matrix")
         if len(entries[0]) != rows * columns:
-            raise ValueError(
-                f"matrix has {len(entries[0])} columns: it acts on the {rows * columns} entries of a {rows} x {columns} "
-                f"matrix, row by row"
-            )
-        lifted = [[self._road.answers.lift(entry) for entry in row] for row in entries]
+            cure = f"it acts on the {rows * columns} entries of a {rows} x {columns} matrix, row by row"
+            raise InputError("matrix", Words(f"has {len(entries[0])} columns"), cure)
+        lifted = self._lifted(entries, "matrix")
         for k in range(rows):
             for l in range(rows):
                 form = block(k, l)
@@ -185,6 +179,16 @@ class RegressionMoments:
                         if a:
                             total = total + a * sum((x * b for x, b in zip(line, right)), self._road.answers.zero)
         return self._wrap(total, bound)
+
+    def _lifted(self, matrix: Matrix, name: str) -> Form:
+        """A matrix in the ring of the answers, whose symbols are those of the problem."""
+        further = [
+            symbol for symbol in free_symbols(e for row in matrix for e in row) if symbol not in self.problem.symbols
+        ]
+        if further:
+            fault = Words(f"has the symbol {shown(str(further[0]))}, and the problem has not")
+            raise InputError(name, fault, "give numbers, or the symbols of the problem")
+        return [[self._road.answers.lift(entry) for entry in row] for row in matrix]
 
     def _squared_norm(self, form: Form) -> BatchPolynomial:
         """Sum of squares of entries that do not depend on b."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import comb
 
+from linvar.errors import LinvarError
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
@@ -39,10 +40,12 @@ _SECONDS_PER_BIT = 1.5e-11
 _SECONDS_PER_PRODUCT = 2.5e-6
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
+#: more updates than this count as so many: their cost is a float, and beyond use
+MOST_STEPS = 10**100
 
 
-class DerivationTooLargeError(RuntimeError):
-    """The derivation would not fit in memory; nothing was started."""
+class DerivationTooLargeError(LinvarError, RuntimeError):
+    """The derivation would not fit in memory, or take too long; nothing was started."""
 
 
 @dataclass(frozen=True)
@@ -103,29 +106,30 @@ def _predict_regression(problem: Problem) -> Size:
 
     In symbols: degree 2 in weights and teacher, 2 in the learning rate of each step, 4 in the law of each batch.
     """
+    steps = min(problem.step, MOST_STEPS)
     weights, targets = _entries(problem)
     law = {*problem.law.symbols} - {*free_symbols(targets)}
     rates = problem.distinct_learning_rates
     open_rates = sum(not isinstance(rate, Rational) for rate in rates)
     if not isinstance(problem.learning_rate, tuple):
-        open_rates *= problem.step
+        open_rates *= steps
     inside = len(free_symbols([*weights, *targets]))
-    monomials = comb(2 + inside, inside) * comb(4 * problem.step + 4 + len(law), len(law))
+    monomials = comb(2 + inside, inside) * comb(4 * steps + 4 + len(law), len(law))
     if open_rates:
         own = len(free_symbols(rates))
         monomials *= comb(2 * open_rates + own, own)
     outputs, size = problem.widths[-1], len(problem.law.input_map[0])
-    monomials *= outputs * (outputs + 1) // 2 * size**2 * (problem.step + 1)
+    monomials *= outputs * (outputs + 1) // 2 * size**2 * (steps + 1)
     examples = problem.dataset_size or 1
     data = [entry for row in problem.law.inputs for entry in row] if isinstance(problem.law, Dataset) else targets
     bits = 4 * max(map(_bits, data)) + 2 * max(map(_bits, rates), default=0) + examples.bit_length()
-    total = monomials * (_PER_MONOMIAL + (problem.step + 1) * bits // 8)
+    total = monomials * (_PER_MONOMIAL + (steps + 1) * bits // 8)
     total += comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE
     # a step of a pair of outputs: a form times all fourth moments (data), or products of matrices (Gaussian)
     products = size**4 if problem.dataset_size else 2 * size**3
-    products *= problem.step * (outputs * (outputs + 1) // 2) * (1 if problem.momentum == 0 else 2)
-    each = 1e-6 + 1.5e-7 * problem.step if problem.dataset_size else 4e-7 + 5e-8 * problem.step
-    seconds = 0.002 + bounded(products) * each + 5e-4 * problem.step + 7e-9 * bounded(total) * bool(problem.symbols)
+    products *= steps * (outputs * (outputs + 1) // 2) * (1 if problem.momentum == 0 else 2)
+    each = 1e-6 + 1.5e-7 * steps if problem.dataset_size else 4e-7 + 5e-8 * steps
+    seconds = 0.002 + bounded(products) * each + 5e-4 * steps + 7e-9 * bounded(total) * bool(problem.symbols)
     return Size(monomials, total, seconds)
 
 
@@ -151,7 +155,7 @@ def format_bytes(count: int) -> str:
     """Bytes in the unit that reads best: 1.5 GB."""
     value = float(min(count, 10**300))
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if value < 1000:
+        if value < 999.5:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} PB"

@@ -14,8 +14,10 @@ from typing import Any
 
 from flint import fmpq
 
+from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.problem import Problem
 from linvar.progress import Report, reporting
+from linvar.symbolic.arguments import check_flag, sequence
 from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.large_batch import LargeBatch
@@ -26,6 +28,7 @@ from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import Element, coefficients_of
 from linvar.symbolic.road import Road
+from linvar.text_files import checked_path
 
 Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
@@ -47,33 +50,38 @@ def gradient_variance(
 
     var_t = sum_l ( E ||G_{t,l}||_F^2 - ||E G_{t,l}||_F^2 ), where G is the batch gradient (the MEAN of b
     per-example gradients of 1/2 ||P x - y||^2): a scalar, the trace of the covariance of all entries, conditioned
-    on the INITIAL weights only. Exact: a polynomial identity in 1/b, for every b >= 1 (1 <= b <= n without
-    replacement). Iid sampling: the constant term is zero. Without replacement: a root at b = n when t = 0.
+    on the INITIAL weights only. Exact: a polynomial identity in 1/b, for every b >= 1; without replacement its values at
+    b = 1, ..., n are exact, and only these have a meaning (where n is not above the degree, other polynomials have them too).
+    Iid sampling: the constant term is zero. Without replacement: a root at b = n. The lattice returns fractions that three
+    primes confirm, wrong with probability below 2^-65 (``linvar.symbolic.reconstruction``).
 
     Args:
         problem: the statement of the problem; numeric, or with SymPy symbols.
         of: "gradient", the gradient of the loss, whatever the momentum and weight decay of the steps before; or "update",
             the change W_{t+1} - W_t that the next step makes of it (learning rate, momentum and decay included).
         per_layer: a tuple with the variance of each layer, W_1 first, in place of their sum.
-        steps: several t at once, each in place of ``problem.step``: a tuple with one result each. A schedule of
-            learning rates is cut to the first t entries.
+        steps: several t at once, a list, tuple or range, each in place of ``problem.step``: a tuple with one result each. A
+            schedule of learning rates is cut to the first t entries.
         order: K, for the coefficients of 1, ..., (1/b)^K only, which any number of steps allows: a ``LargeBatchExpansion``
             (iid sampling).
         digits: with ``order``: enclosures with this many certified digits in place of exact fractions, whose digits grow
             (2L-1)-fold with every step.
         method: "auto" takes the road of the lowest predicted cost (``linvar.plan``); or its name: "regression", "expansion",
             "lattice".
-        memory_limit: bytes the derivation may take; half of the machine's memory if None.
+        memory_limit: bytes the derivation may take, >= 1; half of the machine's memory if None.
         progress: None says what a derivation of more than about ten seconds will cost and shows a bar, if standard error is a
             terminal (or a notebook with ipywidgets); True always shows one, False never; a function is called with
             (done, total) by the lattice road, which alone counts.
-        checkpoint: of the lattice road: a file that keeps what is finished; an interrupted derivation goes on from it.
+        checkpoint: a file that keeps what is finished; an interrupted derivation goes on from it. Only the lattice keeps one:
+            refused where another road is taken.
 
     Returns:
         A ``BatchPolynomial`` (a tuple of them with ``per_layer`` or ``steps``, a tuple of tuples with both).
 
     Raises:
-        ValueError: ``of`` is unknown, or "update" with a schedule of learning rates (which has none for that update).
+        InputError: ``of`` is unknown, or "update" with a schedule of learning rates (which has none for that update); another
+            argument out of range, or a checkpoint that is damaged, foreign, or of no use.
+        InputTypeError: an argument of the wrong type.
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
 
     >>> from linvar import Gaussian, Problem
@@ -83,6 +91,7 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
+    check_flag(per_layer, "per_layer")
     how = How(order, digits, method, memory_limit, progress, checkpoint)
     return _each(problem, steps, how, lambda parts: parts.variance(per_layer), of)
 
@@ -109,6 +118,7 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
+    check_flag(per_layer, "per_layer")
     how = How(order, digits, method, memory_limit, progress, checkpoint)
     return _each(problem, steps, how, lambda parts: parts.second_moment(per_layer), of)
 
@@ -135,6 +145,7 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
+    check_flag(per_layer, "per_layer")
     how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
     return _each(problem, steps, how, lambda parts: parts.squared_mean(per_layer), of)
 
@@ -246,27 +257,24 @@ def _each(
 ) -> Any:
     """The quantity at ``problem.step``, or a tuple of it at each of ``steps``; every size is checked first."""
     check_problem(problem)
+    if not isinstance(of, str):
+        raise InputTypeError("of", of, "write 'gradient' or 'update'")
     if of not in OF:
-        raise ValueError(f"of={of!r} is unknown: write 'gradient' or 'update'")
-    if how.checkpoint is not None and steps is not None:
-        raise ValueError(
-            f"checkpoint={how.checkpoint!r} with several steps: a file holds one problem; ask for one step"
-        )
-    if how.checkpoint is not None and (how.order is not None or how.method not in ("auto", "lattice")):
-        asked = f"order={how.order}" if how.order is not None else f"method={how.method!r}"
-        raise ValueError(
-            f"checkpoint={how.checkpoint!r} with {asked}: only the lattice road keeps one; leave it out, or use method='lattice'"
-        )
-    if steps is not None and not isinstance(steps, Iterable):
-        raise TypeError(f"steps={steps!r}: give several, like range(4), or one as problem.replace(step={steps!r})")
-    problems = [problem] if steps is None else [_at_step(problem, step) for step in steps]
+        raise InputError("of", of, "write 'gradient' or 'update'", fault="is unknown")
+    _check_checkpoint(how, steps is not None)
+    problems = [problem]
+    if steps is not None:
+        cure = "give several in their order, like range(4)"
+        cure += f", or one as problem.replace(step={shown(steps)})" if isinstance(steps, int) else ""
+        problems = [_at_step(problem, step) for step in sequence(steps, "steps", cure)]
     for one in problems:
         if of == "update" and isinstance(one.learning_rate, tuple):
-            raise ValueError(
-                f"of='update' with a schedule of {one.step} learning rates, none of which is for the update measured: give "
-                f"one learning_rate"
-            )
+            fault = f"with a schedule of {one.step} learning rates, none of which is for the update measured"
+            raise InputError("of", of, "give one learning_rate", fault=fault)
     plans = [choose(one, how.method, how.memory_limit, how.order, how.digits) for one in problems]
+    if how.checkpoint is not None and plans[0].road != "lattice":
+        fault = f"has no use here ({plans[0].cost}): only the lattice keeps what is finished"
+        raise InputError("checkpoint", how.checkpoint, "leave it out, or use method='lattice'", fault=fault)
     results = []
     for one, plan in zip(problems, plans):
         cost = plan.cost if steps is None else f"step={one.step}, {plan.cost}"
@@ -281,14 +289,28 @@ def _each(
     return results[0] if steps is None else tuple(results)
 
 
+def _check_checkpoint(how: How, several: bool) -> None:
+    """Refuse a checkpoint that no road would keep, or that is no path."""
+    if how.checkpoint is None:
+        return
+    name = checked_path(how.checkpoint, "checkpoint")
+    if several:
+        raise InputError(
+            "checkpoint", name, "ask for one step", fault="with several steps, where a file holds one problem"
+        )
+    if how.order is not None or how.method not in ("auto", "lattice"):
+        asked = f"order={shown(how.order)}" if how.order is not None else f"method={shown(how.method)}"
+        fault = f"with {asked}, where only the lattice keeps what is finished"
+        raise InputError("checkpoint", name, "leave it out, or use method='lattice'", fault=fault)
+
+
 def _at_step(problem: Problem, step: int) -> Problem:
     """The problem measured after ``step`` updates; a schedule is cut to its first entries."""
     rate = problem.learning_rate
     if isinstance(rate, tuple) and isinstance(step, int):
         if step > len(rate):
-            raise ValueError(
-                f"steps contains {step}, but learning_rate is a schedule of {len(rate)} entries: give one for each update"
-            )
+            fault = Words(f"contains {shown(step)}, but learning_rate is a schedule of {len(rate)} entries")
+            raise InputError("steps", fault, "give one for each update")
         rate = rate[: max(step, 0)]
     return problem.replace(step=step, learning_rate=rate)
 

@@ -18,9 +18,11 @@ of S. ``trace_moment`` returns the answer as a polynomial in u = 1/b and traces 
 ``moment_of_numbers`` runs the same steps on integer matrices.
 
 Source: the identity is the Wishart identity of L. R. Haff, "An identity for the Wishart distribution with
-applications", J. Multivariate Analysis 9 (1979); moments of all orders as sums over pairings: P. Graczyk, G. Letac and
-H. Massam, "The hyperoctahedral group, symmetric group representations and the moments of the real Wishart
-distribution", J. Theoretical Probability 18 (2005). The form used here is derived above.
+applications", J. Multivariate Analysis 9 (1979); all invariant moments: G. Letac and H. Massam, "All invariant moments of
+the Wishart distribution", Scandinavian J. Statistics 31 (2004); moments of all orders as sums over pairings: P. Graczyk,
+G. Letac and H. Massam, "The hyperoctahedral group, symmetric group representations and the moments of the real Wishart
+distribution", J. Theoretical Probability 18 (2005), and C. E. I. Redelmeier, "Genus expansion for real Wishart
+matrices", arXiv:0910.5541. The form used here is derived above.
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ from typing import Any
 
 from flint import fmpz, fmpz_mat, fmpz_poly
 
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Rational
 from linvar.laws import identity
+from linvar.symbolic.arguments import sequence
 from linvar.symbolic.size import DerivationTooLargeError
 
 Word = tuple[Any, ...]  # letters L_1, ..., L_n of tr(L_1 S ... L_n S)
@@ -70,8 +74,9 @@ def trace_moment(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()
         the number of letters.
 
     Raises:
-        TypeError: a letter is not a string, or ``words`` is not a list of lists.
-        ValueError: no words, an empty word, or a letter that ends in ``^T``.
+        InputTypeError: a letter is not a string, ``words`` or a word has no order (a set, a text), or ``symmetric`` is no
+            collection.
+        InputError: no words, an empty word, or a letter that ends in ``^T``.
         DerivationTooLargeError: (2k-1)!! terms are too many; said before it starts.
 
     >>> trace_moment([["A"], ["B"]])
@@ -83,7 +88,10 @@ def trace_moment(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()
     """
     state = checked_words(words)
     for letter in sorted({letter for word in state for letter in word if letter.endswith(TRANSPOSED)}):
-        raise ValueError(f"words has the letter {letter!r}: such names are the answer's transposes, rename it")
+        fault = Words(f"has the letter {shown(letter)}")
+        raise InputError("words", fault, "such names are the answer's transposes, rename it")
+    if not isinstance(symmetric, Collection) or not all(isinstance(letter, str) for letter in symmetric):
+        raise InputTypeError("symmetric", symmetric, "give the letters whose matrices are symmetric, as strings")
     order = sum(map(len, state))
     terms = count_pairings(order)
     if terms > LARGEST_TERMS:
@@ -261,26 +269,20 @@ def count_pairings(order: int) -> int:
 
 def checked_words(words: Any) -> State:
     """Words as tuples of strings; at least one word, none of them empty."""
-    if isinstance(words, (str, bytes, Mapping)) or not isinstance(words, Iterable):
-        raise TypeError(
-            f'words={words!r} is of type {type(words).__name__}: give a list of words, as [["A", "B"], ["C"]]'
-        )
     state = []
-    for i, word in enumerate(words):
-        if isinstance(word, (str, bytes, Mapping)) or not isinstance(word, Iterable):
-            example = list(word) if isinstance(word, str) and word else ["A", "B"]
-            raise TypeError(
-                f"words[{i}]={word!r} is of type {type(word).__name__}: give a list of letters, as {example}"
-            )
-        letters = tuple(word)
+    for i, word in enumerate(sequence(words, "words", 'give a list of words, as [["A", "B"], ["C"]]')):
+        example = list(word[:5]) if isinstance(word, str) and word else ["A", "B"]
+        letters = tuple(sequence(word, f"words[{i}]", f"give a list of letters, as {example}"))
         for j, letter in enumerate(letters):
             if not isinstance(letter, str):
-                raise TypeError(f"words[{i}][{j}]={letter!r} is of type {type(letter).__name__}: a letter is a string")
+                raise InputTypeError(f"words[{i}][{j}]", letter, "give a letter, which is a string")
         if not letters:
-            raise ValueError(f"words[{i}] is empty: give at least one letter, for instance ['A'] for tr(A S)")
+            raise InputError(
+                f"words[{i}]", Words("is empty"), "give at least one letter, for instance ['A'] for tr(A S)"
+            )
         state.append(letters)
     if not state:
-        raise ValueError('words is empty: give at least one word, for instance [["A"]] for tr(A S)')
+        raise InputError("words", Words("is empty"), 'give at least one word, for instance [["A"]] for tr(A S)')
     order = sum(map(len, state))
     if order > LARGEST_ORDER:
         raise DerivationTooLargeError(
@@ -297,5 +299,4 @@ def show_count(count: int) -> str:
 
 def show_words(state: State) -> str:
     """Words as the user typed them, cut when long."""
-    text = str([list(word) for word in state])
-    return text if len(text) <= 60 else f"{text[:40]}...{text[-15:]}"
+    return cut(str([list(word) for word in state]), 60)

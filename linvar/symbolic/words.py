@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import comb, prod
 from typing import Any
 
 from flint import fmpq
 
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.laws import Gaussian, identity
 from linvar.symbolic.batch_moments import answer_ring, batch_moments, unit_form
@@ -67,8 +69,9 @@ def wishart_moment(
         A ``BatchPolynomial`` with ``sampling="iid"``; SymPy expressions as coefficients where symbols occur.
 
     Raises:
-        TypeError: an entry is a float or not a number; ``words`` or ``matrices`` is of the wrong kind.
-        ValueError: no words, an empty word, a letter without a matrix, matrices that are not square or not of
+        InputTypeError: an entry is a float or not a number; ``words`` or ``matrices`` is of the wrong kind: a set of letters
+            has no order.
+        InputError: no words, an empty word, a letter without a matrix, matrices that are not square or not of
             one width, a covariance of another shape, not symmetric or not positive semi-definite.
         DerivationTooLargeError: the moment would take too long or too much memory; said before it starts.
 
@@ -77,7 +80,7 @@ def wishart_moment(
     >>> wishart_moment([["A"], ["B"]], {"A": [["1/2"]], "B": [[4]]}, covariance=[[3]]).coefficients
     (18, 36)
 
-    Source: Haff (1979) and Graczyk, Letac and Massam (2005); full citations in ``word_recursion``.
+    Source: Haff (1979), Letac and Massam (2004), Graczyk, Letac and Massam (2005); citations in ``word_recursion``.
     """
     state = checked_words(words)
     letters = _checked_matrices(state, matrices)
@@ -108,13 +111,14 @@ def _choose_road(state: State, matrices: Mapping[str, Matrix], sigma: Matrix, sy
     if symbols:
         terms *= _symbol_monomials(state, matrices, sigma, symbols)
     if terms > LARGEST_TERMS or terms * per_term > default_memory_limit():
-        symbolic = "numbers in place of some of the symbols, " if symbols else ""
+        cures = ["numbers in place of some of the symbols"] * bool(symbols)
+        cures += ["fewer letters"] * (order > 1) + ["matrices of smaller width"] * (width > 1)
         raise DerivationTooLargeError(
             f"words={show_words(state)} is of order {order}, on matrices of width {width}: about {show_count(terms)} "
             f"terms, {format_bytes(terms * per_term)} (the smaller of (2*{order}-1)!! pairings and the monomials in "
             f"the entries of S), more than the limit of {LARGEST_TERMS:,} terms or "
             f"{format_bytes(default_memory_limit())}: "
-            f"use {symbolic}fewer letters, or matrices of smaller width"
+            f"use {' or '.join(cures)}"
         )
     return by_entries
 
@@ -221,27 +225,27 @@ def _multiply(a: list[list[Element]], b: list[list[Element]], ring: Ring) -> lis
 def _checked_matrices(state: State, matrices: Any) -> dict[str, Matrix]:
     """Exact square matrices of one width, one for every letter."""
     if not isinstance(matrices, Mapping):
-        raise TypeError(
-            f'matrices is of type {type(matrices).__name__}: give a dictionary, as {{"A": [[1, 0], [0, 1]]}}'
+        raise InputTypeError(
+            "matrices",
+            Words(f"is of type {type(matrices).__name__}"),
+            'give a dictionary, as {"A": [[1, 0], [0, 1]]}',
         )
     missing = sorted({letter for word in state for letter in word} - set(matrices))
     if missing:
-        known = ", ".join(map(repr, matrices)) or "none"
-        raise ValueError(
-            f"matrices has no {missing[0]!r}, a letter of words={show_words(state)} (letters given: {known}): add it"
-        )
+        known = cut(", ".join(shown(name, 20) for name in islice(matrices, 20)) or "none", 80)
+        fault = f"has no {shown(missing[0], 40)}, a letter of words={show_words(state)} (letters given: {known})"
+        raise InputError("matrices", Words(fault), "add it")
     checked: dict[str, Matrix] = {}
     for name, value in matrices.items():
-        matrix = exact_matrix(value, f"matrices[{name!r}]")
+        place = f"matrices[{shown(name, 40)}]"
+        matrix = exact_matrix(value, place)
         rows, columns = shape(matrix)
         if rows != columns:
-            raise ValueError(f"matrices[{name!r}] has shape {(rows, columns)}: give a square matrix, as wide as S")
+            raise InputError(place, Words(f"has shape {(rows, columns)}"), "give a square matrix, as wide as S")
         for other, first in checked.items():
             if len(first) != rows:
-                raise ValueError(
-                    f"matrices[{name!r}] has shape {(rows, rows)} and matrices[{other!r}] has {shape(first)}: "
-                    f"give all one width"
-                )
+                fault = Words(f"has shape {(rows, rows)} and matrices[{shown(other, 40)}] has {shape(first)}")
+                raise InputError(place, fault, "give all one width")
             break
         checked[name] = matrix
     return checked
@@ -253,7 +257,6 @@ def _checked_covariance(covariance: Any, width: int) -> Matrix:
         return identity(width)
     sigma = exact_matrix(covariance, "covariance")
     if shape(sigma) != (width, width):
-        raise ValueError(
-            f"covariance has shape {shape(sigma)}, but matrices are of width {width}: give a ({width}, {width}) matrix"
-        )
+        fault = Words(f"has shape {shape(sigma)}, but matrices are of width {width}")
+        raise InputError("covariance", fault, f"give a ({width}, {width}) matrix")
     return Gaussian(teacher=[[0] * width], covariance=sigma).covariance

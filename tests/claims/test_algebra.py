@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import sympy
@@ -77,6 +78,18 @@ def test_falling_factorials_over_powers_are_polynomials_of_degree_k_minus_1() ->
             assert sympy.Poly(expand(right), u).degree() == k - 1
 
 
+def test_other_polynomials_have_the_values_of_a_small_data_set() -> None:
+    """(3): multiples of (u - 1)...(u - 1/n) change no value at b = 1..n; the polynomial of a moment is not reduced."""
+    data = lv.Dataset([[1], [-2]], [[1], [0]])
+    variance = lv.gradient_variance(lv.Problem([[[1]], [[2]]], data, "1/10", 1, "without_replacement"))
+    vanishing = sympy.expand((u - 1) * (u - Rational(1, 2)))
+    added = sympy.Poly(vanishing * (3 + u), u).all_coeffs()[::-1]
+    other = variance + lv.BatchPolynomial(added, sampling="without_replacement", dataset_size=2)
+    assert variance.degree == 6 > 2 and other != variance and other([1, 2]) == variance([1, 2]) != [0, 0]
+    reduced = sympy.rem(sum(c * u**k for k, c in enumerate(variance.coefficients)), vanishing, u)
+    assert sympy.degree(reduced, u) < 2 and [reduced.subs(u, Rational(1, k)) for k in (1, 2)] == variance([1, 2])
+
+
 def test_degree_bound_is_the_sum_over_steps() -> None:
     """degree.md (3), for general L at t <= 4: sum_s (2 (2L-1)^(t-s) - 1) is what Problem.degree_bound says."""
     depth = Symbol("L", integer=True, positive=True)
@@ -87,17 +100,25 @@ def test_degree_bound_is_the_sum_over_steps() -> None:
             assert problem.degree_bound == bound.subs(depth, value)
 
 
-def test_degree_grows_by_2l_minus_1_a_step() -> None:
+@pytest.mark.parametrize("rule", ["plain", "momentum", "nesterov"])
+def test_degree_grows_by_2l_minus_1_a_step(rule: str) -> None:
     """degree.md (1): one step multiplies the degree in earlier batches by 2L - 1, for symbolic weights of width 1."""
-    s0, s1, a, t = symbols("s0 s1 a T")
+    s0, s1, a, t, mu, decay = symbols("s0 s1 a T mu d")
     for depth in (1, 2, 3):
-        weights = list(symbols(f"w1:{depth + 1}"))
+        weights, momenta = list(symbols(f"w1:{depth + 1}")), [sympy.Integer(0)] * depth
         for s in (s0, s1):
             full = sympy.prod(weights)
             gradients = [(full - t) * s * sympy.prod(weights[:k] + weights[k + 1 :]) for k in range(depth)]
-            weights = [expand(w - a * g) for w, g in zip(weights, gradients)]
-        assert sympy.Poly(weights[0], s0).degree() == 2 * depth - 1
-        assert sympy.Poly(weights[0], s1).degree() == 1
+            if rule != "plain":
+                gradients = [g + decay * w for g, w in zip(gradients, weights)]
+                momenta = [expand(g + mu * m) for g, m in zip(gradients, momenta)]
+            directions = gradients if rule == "plain" else momenta
+            if rule == "nesterov":
+                directions = [g + mu * m for g, m in zip(gradients, momenta)]
+            weights = [expand(w - a * direction) for w, direction in zip(weights, directions)]
+        for state in (weights[0], *momenta[: rule != "plain"]):
+            assert sympy.Poly(state, s0).degree() == 2 * depth - 1
+            assert sympy.Poly(state, s1).degree() == 1
 
 
 # linear-regression.md
@@ -114,6 +135,18 @@ def test_noise_of_a_covariance_is_positive_semidefinite() -> None:
     right = sum(((s - hessian) * c * (s - hessian) for s in squares), sympy.zeros(2)) / 3
     assert (left - right).applyfunc(expand) == sympy.zeros(2)
     assert (left - 2 * right).applyfunc(expand) != sympy.zeros(2)
+
+
+def test_spread_of_any_affine_step_is_positive_semidefinite() -> None:
+    """(6): E[S_i C S_i^T] - S C S^T = E[(S_i - S) C (S_i - S)^T] for three general matrices, not symmetric."""
+    c11, c12, c22 = symbols("c11 c12 c22")
+    c = Matrix([[c11, c12], [c12, c22]])
+    steps = [matrix(f"s{i}", 2, 2) for i in range(3)]
+    mean = sum(steps, sympy.zeros(2)) / 3
+    left = sum((s * c * s.T for s in steps), sympy.zeros(2)) / 3 - mean * c * mean.T
+    right = sum(((s - mean) * c * (s - mean).T for s in steps), sympy.zeros(2)) / 3
+    assert (left - right).applyfunc(expand) == sympy.zeros(2)
+    assert (left - sum(((s - mean) * c * (s - mean) for s in steps), sympy.zeros(2)) / 3).applyfunc(expand)[0] != 0
 
 
 def test_covariance_recursion_of_a_step() -> None:
@@ -237,29 +270,77 @@ def test_the_first_coefficient_is_the_delta_method(rates: tuple[str | int, ...])
     assert expand(exact - 2 * trace_square(g)) != 0 != expand(expected)
 
 
+@pytest.mark.parametrize(("power", "order"), [(Rational(31, 10), Rational(31, 20)), (Rational(4), Rational(2))])
+def test_the_remainder_needs_more_than_three_derivatives(power: sympy.Rational, order: sympy.Rational) -> None:
+    """(2): w^2/2 - x w + |w|^p at t = 1, integrated over w_1 = mean of x ~ N(0, u); beta_1 = 2, remainder u^(p/2)."""
+    w = Symbol("w", positive=True)
+    density = sympy.exp(-(w**2) / (2 * u)) / sympy.sqrt(2 * sympy.pi * u)
+    gradient = w + power * w ** (power - 1)  # odd in w: its square is even, its mean zero
+    of_mean = 2 * sum(sympy.integrate(term * density, (w, 0, sympy.oo)) for term in expand(gradient**2).args)
+    remainder = simplify(of_mean + u - 2 * u)
+
+    def absolute(p: sympy.Rational) -> sympy.Expr:
+        return 2 ** (p / 2) * sympy.gamma((p + 1) / 2) / sympy.sqrt(sympy.pi)  # E|x|^p
+
+    claimed = 2 * power * absolute(power) * u ** (power / 2)
+    claimed += power**2 * absolute(2 * power - 2) * u ** (power - 1)
+    for b in (1, 100, 10**6):
+        assert abs(sympy.N((remainder - claimed).subs(u, Rational(1, b)), 30)) < 1e-20
+    tiny = Rational(1, 10**40)
+    assert abs(sympy.N((remainder / u**order).subs(u, tiny) / (2 * power * absolute(power)), 20) - 1) < 1e-6
+    # a remainder O(u^2) would leave this bounded: it is 10^18 for p = 3.1
+    assert (sympy.N((remainder / u**2).subs(u, tiny), 20) > 10**17) == (order < 2)
+
+
 # constant-term.md
 
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_no_constant_term_and_a_root_at_n_for_symbolic_weights(depth: int) -> None:
-    """Iid: coefficient 0 of u^0. Without replacement: the value at b = n is 0. One step, all weights and rate symbolic."""
-    weights, rate = lv.symbolic_weights([1] * (depth + 1)), Symbol("alpha")
+    """Iid: coefficient 0 of u^0. Without replacement: the value at b = n is 0. One step, weights, rate, decay symbolic."""
+    weights, rate, decay = lv.symbolic_weights([1] * (depth + 1)), Symbol("alpha"), Symbol("d")
     data = lv.Dataset([[1], [-2], [3]], [[1], [0], [2]])
-    iid = lv.gradient_variance(lv.Problem(weights, data, rate, 1))
+    iid = lv.gradient_variance(lv.Problem(weights, data, rate, 1, weight_decay=decay))
     assert iid.coefficients[0] == 0 != iid.coefficients[1]
-    without = lv.gradient_variance(lv.Problem(weights, data, rate, 1, "without_replacement"))
+    without = lv.gradient_variance(lv.Problem(weights, data, rate, 1, "without_replacement", weight_decay=decay))
     assert expand(without(3)) == 0 and expand(without(2)) != 0 and without.coefficients[0] != 0
 
 
 # flat.md
 
 
-def test_identically_zero_for_symbolic_perfect_fits_and_zero_weights() -> None:
-    w1, w2, rate = symbols("w1 w2 alpha")
-    fit = lv.Problem([[[w1]], [[w2]]], lv.Gaussian([[w1 * w2]]), rate, 1)
-    zero = lv.Problem([[[0]], [[0]]], lv.Gaussian([[w1]]), rate, 1)
-    assert lv.gradient_variance(fit) == 0 == lv.gradient_variance(zero)
-    assert lv.gradient_variance(fit.replace(law=lv.Gaussian([[w1]]))) != 0
+@pytest.mark.parametrize("rule", [{}, {"momentum": Symbol("mu")}, {"momentum": Symbol("mu"), "nesterov": True}])
+def test_identically_zero_for_symbolic_perfect_fits_and_zero_weights(rule: dict[str, Any]) -> None:
+    w1, w2, rate, decay = symbols("w1 w2 alpha d")
+    noisy = lv.Gaussian([[w1]], noise_variance=Symbol("q"))
+    fit = lv.Problem([[[w1]], [[w2]]], lv.Gaussian([[w1 * w2]]), rate, **rule)
+    zero = lv.Problem([[[0]], [[0]]], noisy, rate, weight_decay=decay, **rule)
+    product = zero.replace(weights=[[[w1]], [[0]], [[0]]])  # above or below each layer
+    flat = [one.replace(step=step) for one in (fit, zero, product) for step in (0, 1, 2)]
+    flat += [fit.replace(weight_decay=decay), fit.replace(weight_decay=decay, learning_rate=0, step=2)]
+    for problem in flat:
+        assert lv.gradient_variance(problem) == 0 == lv.gradient_variance(problem, of="update")
+    assert lv.gradient_variance(fit.replace(step=1, weight_decay=decay)) != 0
+    assert lv.gradient_variance(fit.replace(step=1, law=lv.Gaussian([[w1]]))) != 0
+    assert lv.gradient_variance(fit.replace(step=1, law=lv.Gaussian([[w1 * w2]], noise_variance=1))) != 0
+    assert lv.gradient_variance(product.replace(weights=[[[w1]], [[0]], [[w2]]])) != 0
+
+
+def test_weight_decay_moves_a_perfect_fit() -> None:
+    """W_1 = I, W_2 = T = diag(1, 2), rate 1/10, decay 1/100: last-step.md (4) at W_l (1 - 1/1000)."""
+    eye, two = [[1, 0], [0, 1]], [[1, 0], [0, 2]]
+    fit = lv.Problem([eye, two], lv.Gaussian(two), "1/10", 1, weight_decay="1/100")
+    shrunk = 1 - Rational(1, 1000)
+    w1, w2 = shrunk * Matrix(eye), shrunk * Matrix(two)
+    error = w2 * w1 - Matrix(two)
+    expected = trace_square(w2.T * error) + trace_square(w2.T * error) * 2  # below W_1: the identity, of norm^2 2
+    expected += trace_square(error * w1.T) + trace_square(error) * trace_square(w1)
+    assert expected == Rational(131604428802033, 5 * 10**17)
+    for method in ("expansion", "lattice"):
+        assert lv.gradient_variance(fit, method=method).coefficients == (0, expected)
+    assert lv.gradient_variance(fit, order=2).coefficients == (0, expected, 0)
+    assert lv.gradient_variance(fit.replace(step=0)) == 0 == lv.gradient_variance(fit.replace(learning_rate=0))
+    assert lv.gradient_variance(fit.replace(weight_decay=0)) == 0
 
 
 # not-always-decreasing.md

@@ -55,6 +55,21 @@ def test_a_changed_certificate_is_noticed() -> None:
     assert mistakes({**right, "relative_rise_at_least": "1/100"}) == ["relative_rise_at_least"]
 
 
+def test_two_examples_rise_from_zero_with_two_layers_after_one_step() -> None:
+    """Weights 1 and 2, x = 1 and 1/2, targets 0, rate 1: every single example stops SGD at once, the two of them do not."""
+    start = lv.Problem([[[1]], [[2]]], lv.Dataset([[1], ["1/2"]], [[0], [0]]), 1, 1)
+    variance = lv.gradient_variance(start)
+    assert variance(1) == 0 < variance(2) == Fraction(61965, 131072) and variance.decreasing_from() == 2
+    batches = [(Fraction(1), Fraction(1, 4))[i] for i in (0, 1)]
+    for h, weight in (
+        (batches[0], 0),
+        (batches[1], 0),
+        (sum(batches) / 2, 2 * (1 - 4 * Fraction(5, 8)) * Fraction(3, 8)),
+    ):
+        w1, w2 = 1 - 2 * h * 2, 2 - 2 * h * 1  # W_l - (P h) (P / W_l) with P = 2
+        assert w1 * w2 == weight == 2 * (1 - 4 * h) * (1 - h)
+
+
 def generic(widths: tuple[int, ...], step: int) -> lv.Problem:
     """Random small integers without zeros, fixed seed."""
     draw = random.Random(sum(7**i * width for i, width in enumerate(widths)))

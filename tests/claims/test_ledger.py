@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from ledger import PROOFS, TESTS, Claim, claims, not_run
+from ledger import PROOFS, TESTS, Claim, claims, not_run, record
 
 CLAIMS = claims()
 WRONG = """| id | statement | assumptions | status | file | tests |
@@ -42,8 +45,11 @@ def test_proved_means_an_executed_algebraic_step(claim: Claim) -> None:
 
 
 def test_every_file_and_every_algebraic_step_is_in_the_ledger() -> None:
-    files = {path.name for path in PROOFS.glob("*.md")} - {"README.md", "notation.md"}
+    beside = {"notation.md", "related-work.md"}
+    files = {path.name for path in PROOFS.glob("*.md")} - {"README.md"} - beside
     assert files == {claim.file for claim in CLAIMS}
+    text = (PROOFS / "README.md").read_text(encoding="utf-8")
+    assert all(f"]({name})" in text and (PROOFS / name).is_file() for name in beside)
     for name in ("test_algebra.py", "test_closed_forms.py", "test_certificates.py"):
         functions = set(re.findall(r"^def (test_\w+)", (TESTS / "claims" / name).read_text(encoding="utf-8"), re.M))
         assert functions == {function for claim in CLAIMS for file, function in claim.tests if file == name}
@@ -62,9 +68,105 @@ def test_the_checks_above_can_fail() -> None:
     assert faults(second) == ["nothing.md", "test_nothing.py::test_a"]
 
 
-def test_what_did_not_run_is_noticed() -> None:
+NODE = "tests/claims/test_algebra.py::test_step_0_closed_form_for_standard_normal_inputs"
+NOTHING = "tests/claims/test_algebra.py::test_nothing"
+
+
+def test_a_claim_ran_only_if_all_of_its_tests_did() -> None:
     first, second = claims(WRONG)
-    passed = {"tests/claims/test_algebra.py::test_step_0_closed_form_for_standard_normal_inputs[widths0]"}
-    assert not_run([first, second], passed) == ["b"]
-    assert not_run([first, second], set()) == ["a", "b"]
-    assert not_run(CLAIMS, passed) != []
+    whole = {f"{NODE}[widths0]": "passed", f"{NODE}[widths1]": "passed", NOTHING: "passed"}
+    assert not_run([first], whole) == []
+    assert not_run([first, second], whole) == ["b (test_nothing.py::test_a: not collected)"]
+    assert [silent[:2] for silent in not_run([first, second], {})] == ["a ", "b "]
+    one = {node: outcome for node, outcome in whole.items() if node != NOTHING}
+    assert not_run([first], one) == ["a (test_algebra.py::test_nothing: not collected)"]
+    for outcome in ("skipped", "failed", "left out"):
+        assert not_run([first], {**whole, NOTHING: outcome}) == [f"a (test_algebra.py::test_nothing: {outcome})"]
+        (found,) = not_run([first], {**whole, f"{NODE}[widths1]": outcome})
+        assert found.endswith(f"standard_normal_inputs: {outcome})")
+    assert not_run(CLAIMS, whole) != []
+
+
+def test_the_worst_of_several_reports_is_kept() -> None:
+    outcomes: dict[str, str] = {}
+    for outcome in ("passed", "failed", "passed"):
+        record(outcomes, "a", outcome)
+    record(outcomes, "b", "passed")
+    assert outcomes == {"a": "failed", "b": "passed"}
+
+
+def test_slow_tests_of_a_claim_are_asked_for_where_slow_tests_run() -> None:
+    (claim,) = claims(WRONG.replace("::test_nothing`", "::test_nothing` (slow)").partition("| b |")[0])
+    assert claim.slow == {("test_algebra.py", "test_nothing")} < set(claim.tests)
+    outcomes = {NODE: "passed", NOTHING: "left out"}
+    assert not_run([claim], outcomes) == []
+    assert not_run([claim], outcomes, slow=True) == ["a (test_algebra.py::test_nothing: left out)"]
+
+
+def test_slow_is_said_where_it_is_so() -> None:
+    for claim in CLAIMS:
+        for file, function in claim.tests:
+            (source,) = [path.read_text(encoding="utf-8") for path in TESTS.rglob(file)]
+            decorators = source.partition(f"\ndef {function}(")[0].rpartition("\n\n")[2]
+            assert ("pytest.mark.slow" in decorators) == ((file, function) in claim.slow), function
+
+
+PROJECT = """
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+addopts = ["-m", "not slow", "--import-mode=importlib"]
+pythonpath = ["tests"]
+markers = ["slow: heavy"]
+"""
+ROW = "| id | statement | assumptions | status | file | tests |\n|---|---|---|---|---|---|\n"
+ROW += "| a | | | proved | [x](x.md) | `test_a.py::test_one`, `::test_two`, `::test_three` (slow) |\n"
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("x", [1, {second}])
+def test_one(x):
+    {body}
+
+def test_two():
+    pass
+
+@pytest.mark.slow
+def test_three():
+    {heavy}
+
+def test_beside():
+    pass
+"""
+RUNS: dict[str, tuple[dict[str, str], list[str], str]] = {
+    "whole": ({}, [], ""),
+    "whole, in two processes": ({}, ["-n", "2"], ""),
+    "with the slow ones": ({}, ["-m", ""], ""),
+    "an instance left out": ({"second": "pytest.param(2, marks=pytest.mark.slow)"}, [], "test_one: left out"),
+    "an instance left out in two processes": (
+        {"second": "pytest.param(2, marks=pytest.mark.slow)"},
+        ["-n", "2"],
+        "test_one: left out",
+    ),
+    "an instance skipped": ({"body": "x == 1 or pytest.skip()"}, [], "test_one: skipped"),
+    "an instance expected to fail": ({"body": "x == 1 or pytest.xfail()"}, [], "test_one: skipped"),
+    "a slow one skipped": ({"heavy": "pytest.skip()"}, ["-m", ""], "test_three: skipped"),
+    "some asked for": ({"body": "pytest.skip()"}, ["-k", "beside"], ""),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_of_the_whole_suite_fails_if_a_claim_did_not_run(name: str, tmp_path: Path) -> None:
+    """The root conftest.py, on a suite of its own."""
+    changes, options, message = RUNS[name]
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "proofs").mkdir()
+    for file in (TESTS.parent / "conftest.py", TESTS / "ledger.py"):
+        (tmp_path / file.relative_to(TESTS.parent)).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "proofs" / "README.md").write_text(ROW)
+    suite = SUITE.format(**{"second": "2", "body": "pass", "heavy": "pass", **changes})
+    (tmp_path / "tests" / "test_a.py").write_text(suite)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == (1 if message else 0), done.stdout + done.stderr
+    assert "did not run" not in done.stdout if not message else f"did not run: a (test_a.py::{message})" in done.stdout

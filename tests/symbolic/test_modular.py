@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import linvar as lv
+from linvar.errors import InputError
 from linvar.exact import Rational
 from linvar.symbolic import modular, modular_moments
 from linvar.symbolic.batch_moments import answer_ring, batch_moments
@@ -24,7 +25,7 @@ from linvar.symbolic.checkpoint import digest
 from linvar.symbolic.lattice import _Question
 from linvar.symbolic.modular import LIMIT, PRIME_LIMIT, REDUCED, Modulus, Residue, residues_of
 from linvar.symbolic.modular_moments import BatchLaw
-from linvar.symbolic.reconstruction import primes_below, reconstruct
+from linvar.symbolic.reconstruction import CHECKS, primes_below, reconstruct
 from linvar.symbolic.ring import coefficients_of, to_rational
 
 #: The first prime that is used, and one that no derivation comes down to (60,000 primes later).
@@ -254,6 +255,21 @@ def test_one_wrong_residue_gives_nothing(kind: str, place: int) -> None:
         assert reconstruct(wrong) is None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_check_prime_must_agree(kind: str) -> None:
+    """The fewest primes that determine, and three more: a wrong number in any of the three, in any place, is noticed."""
+    numbers = some_numbers(random.Random(kind), kind)
+    known = residues_at(numbers, list(islice(primes_below(PRIME_LIMIT), 60)))
+    assert CHECKS == 3
+    fewest = next(k for k in range(1, 61) if reconstruct(dict(islice(known.items(), k))) is not None)
+    assert fewest > CHECKS
+    few = dict(islice(known.items(), fewest))
+    for p in list(few)[-CHECKS:]:
+        for place in range(len(numbers)):
+            row = [(x + (i == place)) % p for i, x in enumerate(few[p])]
+            assert reconstruct({**few, p: row}) is None
+
+
 def test_primes_in_a_denominator_are_left_out_or_give_nothing() -> None:
     first, second, third = islice(primes_below(PRIME_LIMIT), 3)
     assert list(islice(primes_below(PRIME_LIMIT, [6, second * 5]), 2)) == [first, third]
@@ -323,7 +339,7 @@ def test_a_wrong_residue_in_a_file_that_looks_right_is_not_trusted(place: int, t
     with pytest.raises(ValueError, match="the checksum of its residues is wrong"):
         ask()
     path.write_text(json.dumps({**data, "checksum": digest(data["residues"])}))
-    with pytest.raises(ArithmeticError, match="run it again without the checkpoint file"):
+    with pytest.raises(InputError, match="checkpoint=.* do not fit together.* one of them is wrong: delete the file"):
         assert ask() == truth
     path.unlink()
     assert ask() == truth == lv.expected_loss(PROBLEM)

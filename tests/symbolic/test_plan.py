@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 
 import linvar as lv
-from linvar.symbolic.plan import choose
-from linvar.symbolic.size import format_seconds
+from linvar.errors import InputError, InputTypeError, LinvarError
+from linvar.symbolic.plan import RoadPlan, _cures, choose
+from linvar.symbolic.size import format_bytes, format_seconds
 
 SMALL = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 LARGE = SMALL.replace(step=4)
@@ -49,8 +52,8 @@ def test_the_first_coefficients_have_a_plan_of_their_own() -> None:
     assert exact.choice is None and "more than the limit of 10,000,000 digits" in repr(exact)
     costs = [lv.plan(SMALL.replace(step=3), order=k)["large_batch"] for k in range(5)]
     assert all(a.seconds < b.seconds and a.bytes <= b.bytes for a, b in zip(costs, costs[1:]))
-    for order in (-1, 101, True, 1.0):
-        with pytest.raises(ValueError, match=f"order={order} is out of range"):
+    for order, fault in ((-1, "out of range"), (101, "out of range"), (True, "of type bool"), (1.0, "of type float")):
+        with pytest.raises(InputError, match=f"order={order} is {fault}"):
             lv.plan(SMALL, order=order)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="digits=3 goes with order=K"):
         lv.plan(SMALL, digits=3)
@@ -118,7 +121,26 @@ def test_examples_and_inputs_have_their_cost() -> None:
         ({"memory_limit": 0}, ValueError, "memory_limit=0 is no number of bytes"),
         ({"memory_limit": "5"}, ValueError, "memory_limit='5' is no number of bytes"),
         ({"memory_limit": float("nan")}, ValueError, "memory_limit=nan is no number of bytes"),
-        ({"steps": 3}, TypeError, r"steps=3: give several, like range\(4\)"),
+        ({"memory_limit": 0.5}, InputError, "memory_limit=0.5 is no number of bytes: give one that is at least 1$"),
+        ({"memory_limit": "1GB"}, InputTypeError, "memory_limit='1GB' is no number of bytes"),
+        ({"memory_limit": True}, InputTypeError, "memory_limit=True is no number of bytes"),
+        ({"memory_limit": -3}, InputError, "memory_limit=-3 is no number of bytes"),
+        ({"memory_limit": -(10**5000)}, InputError, "memory_limit=<an integer of about 5001 digits> is no number"),
+        ({"steps": 3}, InputTypeError, r"steps=3 is of type int: .* range\(4\), or one as problem.replace\(step=3\)"),
+        (
+            {"steps": {0, 1}},
+            InputTypeError,
+            r"steps=\{0, 1\} is of type set: give several in their order, like range\(4\)$",
+        ),
+        ({"steps": "01"}, InputTypeError, "steps='01' is of type str"),
+        ({"steps": {0: 1}}, InputTypeError, "steps={0: 1} is of type dict"),
+        ({"per_layer": "yes"}, InputTypeError, "per_layer='yes' is of type str: write True or False"),
+        ({"per_layer": 1}, InputTypeError, "per_layer=1 is of type int"),
+        ({"of": ["gradient"]}, InputTypeError, r"of=\['gradient'\] is of type list"),
+        ({"method": 3}, InputTypeError, "method=3 is of type int: write one of 'auto'"),
+        ({"method": "x" * 10**6}, InputError, "method='xxx.*is unknown: write one of 'auto'"),
+        ({"digits": "9", "order": 1}, InputTypeError, "digits='9' is of type str"),
+        ({"digits": 10**5000, "order": 1}, InputError, "digits=<an integer of about 5001 digits> is out of range"),
         ({"steps": ["1"]}, TypeError, "step='1' is of type str"),
         ({"checkpoint": "c", "method": "expansion"}, ValueError, "checkpoint='c' with method='expansion'"),
         ({"checkpoint": "c", "order": 1}, ValueError, "checkpoint='c' with order=1"),
@@ -130,8 +152,54 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], error: type[Except
             lv.gradient_variance(problem, **arguments)
     with pytest.raises(TypeError, match="problem=None is of type NoneType"):
         lv.gradient_variance(None)  # type: ignore[arg-type]
-    with pytest.raises(KeyError, match="the roads of this plan are 'regression', 'expansion', 'lattice'"):
-        lv.plan(SMALL)["nonsense"]
+    for error in (KeyError, InputError):
+        with pytest.raises(
+            error, match="road='nonsense' is unknown: the roads of this plan are 'regression', 'expansion'"
+        ):
+            lv.plan(SMALL)["nonsense"]
+
+
+def test_every_order_that_is_one_is_taken() -> None:
+    wanted = lv.gradient_variance(SMALL, steps=[0, 1])
+    for steps in ((0, 1), range(2), iter([0, 1]), np.arange(2)):
+        assert lv.gradient_variance(SMALL, steps=steps) == wanted
+    assert lv.plan(SMALL, memory_limit=float("inf")).choice == lv.plan(SMALL, memory_limit=np.int64(10**9)).choice
+
+
+@pytest.mark.parametrize("quantity", [lv.gradient_variance, lv.second_moment, lv.squared_mean])
+def test_per_layer_is_true_or_false(quantity: Any) -> None:
+    with pytest.raises(InputTypeError, match="per_layer=0 is of type int"):
+        quantity(SMALL, per_layer=0)
+
+
+def refusal(problem: lv.Problem, **how: Any) -> str:
+    """What a derivation that does not fit is told."""
+    with pytest.raises(lv.DerivationTooLargeError) as caught:
+        lv.gradient_variance(problem, **how)
+    assert isinstance(caught.value, LinvarError) and isinstance(caught.value, RuntimeError)
+    return str(caught.value).partition("Use ")[2]
+
+
+def test_a_refusal_offers_only_what_applies() -> None:
+    """Fewer steps where there are at least two, another order where there is a lower one, widths that are not all 1."""
+    byte, two, one = {"memory_limit": 1}, SMALL.replace(step=2), lv.Problem([[[1]]], lv.Gaussian([[2]]), "1/10", 1)
+    more = "a larger memory_limit= (in bytes)"
+    assert refusal(two, **byte) == f"order= for the first coefficients, fewer steps (step=2), smaller widths or {more}"
+    assert refusal(SMALL, **byte) == f"order= for the first coefficients, smaller widths or {more}"
+    assert refusal(SMALL.replace(step=0), **byte) == f"smaller widths or {more}"
+    assert refusal(one, **byte) == more
+    assert refusal(lv.Problem([[[1, 2]]], lv.Gaussian([[2, 1]])), **byte) == f"fewer inputs or outputs or {more}"
+    assert refusal(one.replace(weights=[[[1]]] * 3), **byte).endswith(f"first coefficients, fewer layers or {more}")
+    assert refusal(SMALL, order=1, **byte) == f"digits=30 for certified enclosures, smaller widths or {more}"
+    assert "a smaller order (order=2)" in refusal(SMALL, order=2, **byte)
+    assert "memory" not in refusal(SMALL.replace(step=10**6)) and "order=" in refusal(SMALL.replace(step=10**6))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("how", [{}, {"order": 1}, {"order": 1, "digits": 5}, {"method": "lattice"}])
+def test_a_step_of_thousands_of_digits_is_refused_in_a_line(depth: int, how: dict[str, Any]) -> None:
+    problem = lv.Problem([[[1]]] * depth, lv.Gaussian([[2]]), "1/10", 10**5000)
+    assert "fewer steps (step=<an integer of about 5001 digits>)" in refusal(problem, **how)
 
 
 @pytest.mark.parametrize(
@@ -141,3 +209,14 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], error: type[Except
 )  # fmt: skip
 def test_seconds_in_words(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_a_road_that_takes_too_long_may_be_asked_for() -> None:
+    """Nothing but time stands in its way: the cure is its name, not more memory."""
+    problem = SMALL.replace(step=3, sampling="iid")
+    slow = RoadPlan("expansion", "many monomials", seconds=10_000.0, bytes=100)
+    found = lv.Plan(problem, (RoadPlan("regression", obstacle="it is for one layer"), slow))
+    cures = _cures(found, None, None, 10**9)
+    assert cures.endswith("smaller widths or method='expansion', if that may take so long") and "memory" not in cures
+    beyond = replace(slow, bytes=10**13, obstacle=f"more than the limit of {format_bytes(10**9)}")
+    assert _cures(replace(found, roads=(beyond,)), None, None, 10**9).endswith("or a machine with more memory")

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar as lv
+from linvar.errors import InputError
 from linvar.symbolic.batch_moments import answer_ring
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.last_step import LastStep
@@ -23,6 +24,7 @@ from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import coefficients_of, to_exact
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1]], [[1, 0], [0, 2], [-1, 1]])
+Z = sympy.Symbol("z")
 SAMPLINGS = ["iid", "without_replacement"]
 
 
@@ -176,15 +178,44 @@ def test_factor_coefficients_of_one_example_and_of_deep_networks() -> None:
         assert sum(value * factor**k for k, value in enumerate(deep.factor_coefficients)) == deep(b)
 
 
+RULES: list[dict[str, Any]] = [
+    {},
+    {"momentum": "1/2"},
+    {"momentum": "-3/4", "nesterov": True, "weight_decay": "1/5"},
+    {"weight_decay": "2/3"},
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_variance_of_any_image_falls_with_the_batch_size(sampling: str) -> None:
+def test_variance_of_any_image_falls_with_the_batch_size(sampling: str, rule: dict[str, Any]) -> None:
     """Non-negative coefficients in the factor, which falls with b: exact, for ten steps and a random matrix."""
-    problem = lv.Problem([[[1, 2], [0, 1]]], DATA, "1/3", 10, sampling)
+    rates = [f"{(-1) ** s}/{s + 2}" for s in range(10)] if rule else "1/3"
+    problem = lv.Problem([[[1, 2], [0, 1]]], DATA, rates, 10, sampling, **rule)
     moments = lv.RegressionMoments(problem)
     matrix = [[1, -2, 0, 3], [0, 1, "-7/3", 1]]
     for polynomial in (moments.gradient_variance(matrix), moments.weight_variance(matrix)):
         assert all(value >= 0 for value in polynomial.factor_coefficients)
         assert polynomial.decreasing_from() == 1
+
+
+def test_it_may_rise_where_the_rate_depends_on_the_batch_size() -> None:
+    """Rate b/40: E e^2 -> (1 - 2a + a^2 (1 + 2u)) E e^2 + a^2 q u by hand; .0548 at b = 32, .1242 at b = 64."""
+
+    def value(b: int, rate: Fraction) -> Fraction:
+        u, noise, square, mean = Fraction(1, b), Fraction(1), Fraction(1), Fraction(1)
+        for _ in range(3):
+            square = (1 - 2 * rate + rate**2 * (1 + 2 * u)) * square + rate**2 * noise * u
+            mean = (1 - rate) * mean
+        law = lv.Gaussian([[0]], noise_variance=noise)
+        found = lv.gradient_variance(lv.Problem([[[1]]], law, rate, 3))(b)
+        assert found == (1 + 2 * u) * square + noise * u - mean**2
+        return found
+
+    at_32, at_64 = value(32, Fraction(32, 40)), value(64, Fraction(64, 40))
+    assert at_32 == Fraction(6852, 125000) < at_64 and round(float(at_64), 4) == 0.1242
+    for rate in (Fraction(32, 40), Fraction(64, 40)):  # with one rate for both it falls
+        assert value(32, rate) > value(64, rate)
 
 
 def test_the_answer_ring_is_the_one_of_the_other_road() -> None:
@@ -204,6 +235,12 @@ def test_the_answer_ring_is_the_one_of_the_other_road() -> None:
         (lambda m: m.weight_variance([[1]]), ValueError, "matrix has 1 columns: it acts on the 4 entries"),
         (lambda m: m.weight_variance([[0.5] * 4]), TypeError, r"matrix\[0\]\[0\]=0.5 is of type float"),
         (lambda m: m.squared_distance([[1, 2]]), ValueError, r"target has shape \(1, 2\)"),
+        (
+            lambda m: m.squared_distance([[1, 2], [Z, 1]]),
+            InputError,
+            "target has the symbol 'z', and the problem has not",
+        ),
+        (lambda m: m.weight_variance([[1, Z, 0, 0]]), InputError, "matrix has the symbol 'z', and the problem has not"),
     ],
 )
 def test_bad_arguments(call: Any, error: type[Exception], message: str) -> None:

@@ -9,12 +9,14 @@ from itertools import product
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar.symbolic.words as module
+from linvar.errors import InputError, InputTypeError, LinvarError
 from linvar.exact import exact_matrix
 from linvar.laws import identity
 from linvar.symbolic.ring import to_exact
@@ -251,6 +253,20 @@ def test_trace_moment_of_three_letters():
         (["AB"], LETTERS, None, TypeError, r"words\[0\]='AB' is of type str.*\['A', 'B'\]"),
         ([[1]], LETTERS, None, TypeError, r"words\[0\]\[0\]=1 is of type int"),
         (3, LETTERS, None, TypeError, "words=3"),
+        (
+            [{"A", "B"}],
+            LETTERS,
+            None,
+            InputTypeError,
+            r"words\[0\]=\{'A', 'B'\} is of type set: give a list of letters",
+        ),
+        ({("A",), ("B",)}, LETTERS, None, InputTypeError, "words=.* is of type set: give a list of words"),
+        ([frozenset("A")], LETTERS, None, InputTypeError, r"words\[0\]=.* is of type frozenset"),
+        ([{"A": 1}], LETTERS, None, InputTypeError, r"words\[0\]=\{'A': 1\} is of type dict"),
+        (bytearray(b"AB"), LETTERS, None, InputTypeError, "words=.* is of type bytearray"),
+        ([bytearray(b"AB")], LETTERS, None, InputTypeError, r"words\[0\]=.* is of type bytearray"),
+        ([["A" * 10**6]], LETTERS, None, InputError, "matrices has no 'AAA.*AAA', a letter of words="),
+        ([["A"]], {"A": A, "x" * 10**6: [[1, 2]]}, None, InputError, "has shape"),
         ([["A", "X"]], LETTERS, None, ValueError, "matrices has no 'X'"),
         ([["A"]], [A], None, TypeError, "matrices is of type list"),
         ([["A"]], {"A": [[1, 2]]}, None, ValueError, r"matrices\['A'\] has shape \(1, 2\)"),
@@ -271,8 +287,23 @@ def test_trace_moment_of_three_letters():
     ],
 )
 def test_bad_input(words, matrices, covariance, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         wishart_moment(words, matrices, covariance)
+    assert isinstance(caught.value, (LinvarError, TypeError, ValueError)) and len(str(caught.value)) < 400
+
+
+def test_words_may_be_any_sequence():
+    wanted = wishart_moment([["A", "B"], ["C"]], LETTERS)
+    for words in ((("A", "B"), ("C",)), iter([iter("AB"), ["C"]]), [("A", "B"), np.array(["C"])]):
+        assert wishart_moment(words, LETTERS) == wanted
+
+
+def test_a_refusal_offers_only_what_applies():
+    one = [[sum(sympy.symbols("a:9"))]]
+    with pytest.raises(DerivationTooLargeError, match="use numbers in place of some of the symbols or fewer letters$"):
+        wishart_moment([["A"] * 30], {"A": one})
+    with pytest.raises(DerivationTooLargeError, match="use fewer letters or matrices of smaller width$"):
+        wishart_moment([["A"] * 12], {"A": identity(9)})
 
 
 def test_too_many_symbols_are_refused():
@@ -293,3 +324,5 @@ def test_trace_moment_refuses():
         trace_moment([["A"] * 10])
     with pytest.raises(ValueError, match=r"'A\^T'"):
         trace_moment([["A^T"]])
+    with pytest.raises(InputTypeError, match="symmetric=3 is of type int"):
+        trace_moment([["A"]], symmetric=3)
