@@ -67,8 +67,8 @@ def _study(table: Table, request: Request) -> Study:
     runs = study(curves, request)
     cells = {**runs.cells, **{f"exact-{t}": partial(_derive, problem, t) for t in exact_steps}}
     lines = [
-        f"Read: {table.description}.",
-        *(f"Read: {remark}." for remark in table.remarks),
+        f"Table: {table.description}.",
+        *(f"Table: {remark}." for remark in table.remarks),
         *_said(left_out, patience),
     ]
     return Study(runs.settings, cells, partial(_conclude, curves, exact_steps, lines))
