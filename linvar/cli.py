@@ -314,8 +314,18 @@ def experiment(
         str | None,
         typer.Option("-o", "--output", metavar="DIR", help="Where parts, result and picture go: linvar-NAME."),
     ] = None,
-    table: Annotated[str | None, typer.Option("--table", metavar="CSV", help="diabetes: a table of your own.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Its column to predict, by name or number.")] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="FILE", help="regression: a table of your own, a row an example.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="Of the table: what to predict, by name or number.")
+    ] = None,
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="Whether its first row names the columns: found.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", metavar="SIGN", help="What separates its fields: found.")
+    ] = None,
     images: Annotated[str | None, typer.Option("--images", help="digits-*: digits or mnist.")] = None,
     optimizer: Annotated[
         str | None, typer.Option("--optimizer", help="Networks: sgd, momentum, weight-decay, adam, adamw.")
@@ -327,8 +337,16 @@ def experiment(
 ) -> None:
     """Run an experiment, variance and loss against b; an interrupted one goes on where it stopped."""
     from linvar import experiments
+    from linvar.experiments.options import as_typed, check_options
 
-    if list_experiments or name is None:
+    given = {
+        "table": table, "target": target, "header": header, "delimiter": delimiter, "images": images,
+        "optimizer": optimizer, "schedule": schedule, "learning_rate": learning_rate,
+    }  # fmt: skip
+    options = {key: value for key, value in given.items() if value is not None}
+    others = {"--full": full, "-o": directory, "--seed": seed}
+    check_options(name, options, {key: value for key, value in others.items() if value}, list_experiments)
+    if name is None:
         lines = {known: experiments.LINES[known] for known in experiments.NAMES}
         if as_json:
             print_json(lines)
@@ -337,19 +355,15 @@ def experiment(
             print_text("\n".join(f"{known:{width}}  {line}" for known, line in lines.items()))
         return
     check_seed(seed)
-    given = {
-        "table": table, "target": target, "images": images, "optimizer": optimizer, "schedule": schedule,
-        "learning_rate": learning_rate,
-    }  # fmt: skip
-    options = {key: value for key, value in given.items() if value is not None}
-    result = experiments.run_experiment(
-        name,
-        size="full" if full else "default",
-        seed=seed,
-        directory=directory,
-        progress=sys.stderr.isatty(),
-        **options,
-    )
+    with as_typed():
+        result = experiments.run_experiment(
+            name,
+            size="full" if full else "default",
+            seed=seed,
+            directory=directory,
+            progress=sys.stderr.isatty(),
+            **options,
+        )
     if as_json:
         print_json({"experiment": result.name, "summary": result.summary, "results": result.results,
                     "file": str(result.file), "picture": str(result.picture), "seed": seed})  # fmt: skip

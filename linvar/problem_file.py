@@ -1,24 +1,33 @@
 """Problem files: a Problem as JSON or TOML, exact numbers only.
 
-A file is hostile until checked: it is size-limited, decoded, parsed into plain data, and then every key is looked
-up in a fixed list and every number matched by the pattern of ``linvar.exact``. Nothing is ever evaluated. A number
-that is no exact number (``0.5``, ``1e9``, ``NaN``) is kept as the text it was, so that the error can say where.
+A file is hostile until checked: it is size-limited, decoded, parsed into plain data (``plain_data.py``), and then every key is
+looked up in a fixed list and every number matched by the pattern of ``linvar.exact``. Nothing is ever evaluated.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
-import stat
-import tomllib
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from linvar.atomic import write_atomically
-from linvar.exact import MAX_DIGITS, Rational, exact_matrix, integer_to_str, parse_rational
+from linvar.errors import InputError, Words, cut, one_line, shown
+from linvar.exact import MAX_DIGITS, Rational, exact_matrix, parse_rational
 from linvar.laws import Dataset, Gaussian, identity
+from linvar.plain_data import (
+    Literal,
+    Object,
+    ProblemFileError,
+    Written,
+    parse_json,
+    parse_toml,
+    quoted,
+    to_json,
+    to_toml,
+)
 from linvar.problem import Problem
+from linvar.text_files import checked_path, read_text
 
 #: Longest problem file read, in bytes; longer ones are refused unread.
 MAX_BYTES = 32 * 2**20
@@ -31,61 +40,61 @@ _MAX_PLAIN_INTEGER = 2**53
 
 _PROBLEM_KEYS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay")
 _LAW_KEYS = {"gaussian": ("teacher", "covariance", "mean", "noise_variance"), "dataset": ("inputs", "targets")}
+_TABLE_KEYS = ("file", "target", "decimals", "standardise", "header", "delimiter")
 
+
+#: What is said of a table that was read: a function of one line.
+Say = Callable[[str], object]
 
 _Built = TypeVar("_Built")
 
 
-class ProblemFileError(ValueError):
-    """A problem file (or dictionary) that does not state a problem; one line: the key, its value and the cure."""
-
-
-class _Literal(str):
-    """A number of the file as it was written, not (yet) accepted as an exact number."""
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that remembers a key given twice."""
-
-    duplicate: str | None = None
-
-
-def load_problem(path: str | os.PathLike[str]) -> Problem:
-    """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise.
+def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Problem:
+    """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is JSON on standard input.
 
     The keys are those of ``Problem``: ``weights`` (a list of matrices, W_1 first; a matrix is a list of rows),
-    ``law`` (``{"kind": "gaussian", "teacher": ...}``, optional ``covariance``, ``mean``, ``noise_variance``; or
-    ``{"kind": "dataset", "inputs": ..., "targets": ...}``), and the optional ``learning_rate``, ``step``, ``sampling``,
-    ``momentum``, ``nesterov`` (true or false) and ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the
-    file is evaluated.
+    ``law``, and the optional ``learning_rate``, ``step``, ``sampling``, ``momentum``, ``nesterov`` (true or false) and
+    ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the file is evaluated. The law is one of
+
+    - ``{"kind": "gaussian", "teacher": ...}``, optional ``covariance``, ``mean``, ``noise_variance``;
+    - ``{"kind": "dataset", "inputs": ..., "targets": ...}``;
+    - ``{"kind": "dataset", "file": "house.csv", "target": "price", "decimals": 4}``: a table as
+      ``linvar.datasets.read_table`` reads it, its path as typed (seen from the problem file's directory, or absolute), and as
+      ``rounded_table`` rounds it: every digit is kept without ``decimals``, and the columns stay as they are unless
+      ``"standardise": true`` brings them to mean 0 and variance 1. Optional: ``target`` (the last column), ``header`` (true
+      or false), ``delimiter``. Once read, the problem holds the numbers: ``Problem.save`` writes them out.
 
     Args:
-        path: a file of at most 32 MiB, UTF-8.
+        path: a regular file of at most 32 MiB, UTF-8.
+        say: called with each line there is to say about a table that was read: its rows, inputs and target, what was passed
+            over, the rounding error.
 
     Returns:
         The problem, exactly as written.
 
     Raises:
-        ProblemFileError: the file cannot be read, is malformed, or states no valid problem.
+        ProblemFileError: the file or its table cannot be read, is malformed, or states no valid problem.
 
     >>> import tempfile
-    >>> problem = Problem([[["1/2"]]], Gaussian(teacher=[[1]]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     problem.save(f"{folder}/problem.json")
-    ...     load_problem(f"{folder}/problem.json") == problem
-    True
+    ...     _ = open(f"{folder}/house.csv", "w").write("rooms,price\\n3,210.5\\n4,300\\n2,150.25\\n")
+    ...     law = '{"kind": "dataset", "file": "house.csv", "target": "price", "decimals": 1}'
+    ...     _ = open(f"{folder}/problem.json", "w").write(f'{{"weights": [[[1]]], "law": {law}}}')
+    ...     load_problem(f"{folder}/problem.json").law.targets
+    ((421/2,), (300,), (1503/10,))
     """
-    source = os.fspath(path)
-    text = _read(source)
+    name = checked_path(path, "problem file", ProblemFileError)
+    text = read_text(path, "problem file", MAX_BYTES, error=ProblemFileError, stdin=True)
+    source = "standard input" if name == "-" else cut(name) if name.isprintable() else shown(name)
     try:
-        data = _parse_toml(text) if source.lower().endswith(".toml") else _parse_json(text)
-        return problem_from_dict(data)
+        data = parse_toml(text) if name.lower().endswith(".toml") else parse_json(text)
+        return problem_from_dict(data, folder="" if name == "-" else os.path.dirname(name), say=say)
     except ProblemFileError as error:
-        raise ProblemFileError(f"{source}: {error}") from error.__cause__
+        raise ProblemFileError(f"{source}: {error.argument}", error.value, error.cure, error.fault) from error.__cause__
     except RecursionError:
-        raise ProblemFileError(
-            f"{source}: it nests too deeply: a problem file has lists of matrices, no deeper than four brackets"
-        ) from None
+        fault = Words("nests too deeply")
+        cure = "a problem file has lists of matrices, no deeper than four brackets"
+        raise ProblemFileError(f"{source}: it", fault, cure) from None
 
 
 def save_problem(problem: Problem, path: str | os.PathLike[str]) -> None:
@@ -103,8 +112,8 @@ def save_problem(problem: Problem, path: str | os.PathLike[str]) -> None:
     FileNotFoundError: cannot write 'no/such/folder/problem.json': there is no directory ...
     """
     data = problem_to_dict(problem)
-    toml = os.fspath(path).lower().endswith(".toml")
-    write_atomically(path, _to_toml(data) if toml else problem_to_json(problem) + "\n")
+    toml = checked_path(path, "problem file", ProblemFileError).lower().endswith(".toml")
+    write_atomically(path, to_toml(data) if toml else problem_to_json(problem) + "\n")
 
 
 def problem_to_dict(problem: Problem) -> dict[str, Any]:
@@ -119,11 +128,9 @@ def problem_to_dict(problem: Problem) -> dict[str, Any]:
     [[['1/2']]]
     """
     if problem.symbols:
-        names = ", ".join(str(symbol) for symbol in problem.symbols)
-        raise ProblemFileError(
-            f"problem has the symbols {names}: a problem file holds numbers only: build the problem with numbers in "
-            f"their place, or keep it with pickle"
-        )
+        names = cut(", ".join(str(symbol) for symbol in problem.symbols))
+        cure = "build it with numbers in their place, or keep it with pickle: a problem file holds numbers only"
+        raise ProblemFileError("problem", Words(f"has the symbols {names}"), cure)
     law: dict[str, Any]
     if isinstance(problem.law, Gaussian):
         law = {"kind": "gaussian", "teacher": _plain(problem.law.teacher)}
@@ -167,11 +174,16 @@ def problem_to_json(problem: Problem) -> str:
       "sampling": "iid"
     }
     """
-    return _to_json(problem_to_dict(problem), "")
+    return to_json(problem_to_dict(problem))
 
 
-def problem_from_dict(data: Any) -> Problem:
+def problem_from_dict(data: Any, folder: str | os.PathLike[str] = "", say: Say | None = None) -> Problem:
     """The problem a dictionary states; the keys and numbers of a problem file (see ``load_problem``).
+
+    Args:
+        data: the dictionary.
+        folder: where the path of a table starts; the working directory if empty.
+        say: as in ``load_problem``.
 
     Raises:
         ProblemFileError: an unknown, missing or repeated key, something that is no exact number, shapes that do
@@ -180,82 +192,130 @@ def problem_from_dict(data: Any) -> Problem:
     >>> problem_from_dict({"weights": [[[1]]], "law": {"kind": "gaussian", "teacher": [[0.5]]}})
     ... # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    linvar.problem_file.ProblemFileError: law.teacher[0][0]=0.5 is not an exact number: write an integer or...
+    linvar.plain_data.ProblemFileError: law.teacher[0][0]=0.5 is not an exact number: write an integer or...
     """
     _check_keys(data, "", _PROBLEM_KEYS, ("weights", "law"))
-    law = _law(data["law"])
+    law = _law(data["law"], os.fspath(folder), say)
     weights = [_matrix(matrix, f"weights[{layer}]") for layer, matrix in enumerate(_list(data["weights"], "weights"))]
     rate = data.get("learning_rate", 0)
     read_rate = _vector if isinstance(rate, (list, tuple)) else _number
     learning_rate = read_rate(rate, "learning_rate")
     step = _step(data.get("step", 0))
     sampling = data.get("sampling", "iid")
+    if not isinstance(sampling, str):
+        _refuse("sampling", sampling, 'write "iid" or "without_replacement"')
     further = {key: _number(data[key], key) for key in ("momentum", "weight_decay") if key in data}
-    nesterov = data.get("nesterov", False)
-    if not isinstance(nesterov, bool):
-        _refuse("nesterov", nesterov, "write true or false")
-    return _build(lambda: Problem(weights, law, learning_rate, step, sampling, nesterov=nesterov, **further), "")
+    nesterov = _boolean(data, "nesterov", "")
+    return _built(lambda: Problem(weights, law, learning_rate, step, sampling, nesterov=bool(nesterov), **further), "")
 
 
-def _law(data: Any) -> Gaussian | Dataset:
+def _law(data: Any, folder: str, say: Say | None) -> Gaussian | Dataset:
     """The law, of one of the two kinds."""
     if not isinstance(data, dict):
         _refuse("law", data, 'write an object with a "kind": "gaussian" or "dataset"')
     kind = data.get("kind")
     if not isinstance(kind, str) or kind not in _LAW_KEYS:
         if "kind" not in data:
-            raise ProblemFileError('law.kind is missing: write "kind": "gaussian" or "kind": "dataset"')
+            raise ProblemFileError("law.kind", Words("is missing"), 'write "kind": "gaussian" or "kind": "dataset"')
         _refuse("law.kind", kind, 'write "gaussian" or "dataset"')
-    keys = _LAW_KEYS[kind]
-    required = keys[:1] if kind == "gaussian" else keys
-    _check_keys(data, "law.", ("kind", *keys), required)
     if kind == "gaussian":
-        readers: dict[str, Callable[[Any, str], Any]] = {
-            "covariance": _matrix,
-            "mean": _vector,
-            "noise_variance": _number,
-        }
-        optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
-        teacher = _matrix(data["teacher"], "law.teacher")
-        return _build(lambda: Gaussian(teacher, **optional), "law.")
+        return _gaussian(data)
+    if "file" in data:
+        return _table(data, folder, say)
+    _check_keys(data, "law.", ("kind", *_LAW_KEYS[kind]), _LAW_KEYS[kind], 'or "file" and "target", for a table')
     inputs = _matrix(data["inputs"], "law.inputs")
     raw = _list(data["targets"], "law.targets")
     read = _matrix if any(isinstance(row, (list, tuple)) for row in raw) else _vector
     targets = read(raw, "law.targets")
-    return _build(lambda: Dataset(inputs, targets), "law.")
+    return _built(lambda: Dataset(inputs, targets), "law.")
 
 
-def _build(construct: Callable[[], _Built], prefix: str) -> _Built:
-    """Run a constructor; its error, which names an argument, becomes one that names the key."""
+def _gaussian(data: dict[str, Any]) -> Gaussian:
+    """Inputs of a normal distribution."""
+    _check_keys(data, "law.", ("kind", *_LAW_KEYS["gaussian"]), ("teacher",))
+    readers: dict[str, Callable[[Any, str], Any]] = {"covariance": _matrix, "mean": _vector, "noise_variance": _number}
+    optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
+    teacher = _matrix(data["teacher"], "law.teacher")
+    return _built(lambda: Gaussian(teacher, **optional), "law.")
+
+
+def _table(data: dict[str, Any], folder: str, say: Say | None) -> Dataset:
+    """The rows of a table beside the problem file."""
+    from linvar.datasets import read_table, rounded_table
+
+    _check_keys(data, "law.", ("kind", *_TABLE_KEYS), ("file",))
+    for key in ("file", "target", "delimiter"):
+        if key in data and not (isinstance(data[key], str) and not isinstance(data[key], Literal) and data[key]):
+            _refuse(f"law.{key}", data[key], "write a string")
+    decimals = data.get("decimals")
+    if "decimals" in data and (isinstance(decimals, bool) or not isinstance(decimals, int)):
+        _refuse("law.decimals", decimals, "write the digits kept after the decimal point, an integer >= 0")
+    header, standardise = _boolean(data, "header", "law."), _boolean(data, "standardise", "law.")
+    path = os.path.join(folder, data["file"])
+    try:
+        table = read_table(path, data.get("target"), delimiter=data.get("delimiter"), header=header)
+        rounded = rounded_table(table, decimals, bool(standardise))
+    except InputError as error:
+        # what is wrong with the table names it; what is wrong with a key is of the law
+        argument = f"law.{error.argument}" if error.argument in _TABLE_KEYS else error.argument
+        cure = "write true if it names them, false if it is an example" if error.argument == "header" else error.cure
+        raise ProblemFileError(argument, error.value, cure, error.fault) from error
+    for line in (table.description, *table.remarks) if say else ():
+        say(f"{table.name}: {line}")  # type: ignore[misc]
+    if say and decimals is not None:
+        moved = f"{rounded.largest_rounding_error:.2g} at most"
+        say(f"{table.name}: {'standardised and ' if standardise else ''}rounded to {decimals} decimals, by {moved}")
+    return rounded.dataset
+
+
+def _boolean(data: dict[str, Any], key: str, prefix: str) -> bool | None:
+    """True or false; None if it is not given."""
+    value = data.get(key)
+    if key in data and not isinstance(value, bool):
+        _refuse(f"{prefix}{key}", value, "write true or false")
+    return value
+
+
+def _built(construct: Callable[[], _Built], prefix: str) -> _Built:
+    """What a constructor makes; its error, which names an argument, becomes one that names the key."""
     try:
         return construct()
-    except (TypeError, ValueError) as error:
-        message = " ".join(str(error).split())
-        for key in ("teacher", "covariance", "mean", "noise_variance", "inputs", "targets"):
-            if message.startswith(key):
-                message = f"law.{message}"
-        if prefix and not message.startswith(prefix):
-            message = f"{prefix.rstrip('.')}: {message}"
-        raise ProblemFileError(message) from error
+    except InputError as error:
+        raise ProblemFileError(_key(error.argument, prefix), error.value, error.cure, error.fault) from error
+    except (TypeError, ValueError) as error:  # a law or a problem that does not say which argument
+        raise _worded(_key(one_line(str(error)), prefix)) from error
 
 
-def _check_keys(data: Any, prefix: str, allowed: Sequence[str], required: Sequence[str]) -> None:
-    """Exactly these keys, each once."""
+def _key(argument: str, prefix: str) -> str:
+    """The key in the file that an argument of a constructor comes from."""
+    if argument.startswith(("teacher", "covariance", "mean", "noise_variance", "inputs", "targets")):
+        return f"law.{argument}"
+    return f"{prefix.rstrip('.')}: {argument}" if prefix and not argument.startswith(prefix) else argument
+
+
+def _worded(message: str) -> ProblemFileError:
+    """An error from a whole message."""
+    argument, _, rest = message.partition(" ")
+    fault, _, cure = rest.partition(": ")
+    return ProblemFileError(argument, Words(fault), cure)
+
+
+def _check_keys(data: Any, prefix: str, allowed: Sequence[str], required: Sequence[str], else_: str = "") -> None:
+    """Exactly these keys, each once; ``else_`` says what other keys would do."""
     if not isinstance(data, dict):
         _refuse(prefix.rstrip(".") or "the problem", data, f"write an object with the keys {', '.join(required)}")
-    if isinstance(data, _Object) and data.duplicate is not None:
-        raise ProblemFileError(f"{prefix}{_quote(data.duplicate)} is given twice: keep one of them")
+    if isinstance(data, Object) and data.duplicate is not None:
+        raise ProblemFileError(f"{prefix}{quoted(data.duplicate)}", Words("is given twice"), "keep one of them")
+    keys = f"the keys here are {', '.join(allowed)}{', ' if else_ else ''}{else_}"
     for key in data:
         if key not in allowed:
             close = difflib.get_close_matches(str(key)[:60], allowed, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            value = _quote(data[key])
-            raise ProblemFileError(
-                f"{prefix}{_quote(key)}={value} is an unknown key: {hint}The keys here are {', '.join(allowed)}"
-            )
+            value = Written(quoted(data[key]))
+            raise ProblemFileError(f"{prefix}{quoted(key)}", value, f"{hint}{keys}", fault="is an unknown key")
     for key in required:
         if key not in data:
-            raise ProblemFileError(f"{prefix}{key} is missing: the keys here are {', '.join(allowed)}")
+            raise ProblemFileError(f"{prefix}{key}", Words("is missing"), keys)
 
 
 def _number(value: Any, name: str) -> Rational:
@@ -266,14 +326,11 @@ def _number(value: Any, name: str) -> Rational:
         return value
     if isinstance(value, int):
         if value.bit_length() > 3.33 * MAX_DIGITS:
-            raise ProblemFileError(f"{name} has more than {MAX_DIGITS} digits: give a shorter integer")
+            raise ProblemFileError(name, Words(f"has more than {MAX_DIGITS} digits"), "give a shorter integer")
         return Rational(value)
-    if not isinstance(value, str) or (isinstance(value, _Literal) and not value.lstrip("+-").isdecimal()):
+    if not isinstance(value, str) or (isinstance(value, Literal) and not value.lstrip("+-").isdecimal()):
         _refuse(name, value, 'write an integer or a string "p/q"', "is not an exact number")
-    try:
-        return parse_rational(value, name)
-    except ValueError as error:
-        raise ProblemFileError(str(error)) from None
+    return _built(lambda: parse_rational(value, name), "")
 
 
 def _list(value: Any, name: str) -> Sequence[Any]:
@@ -281,7 +338,7 @@ def _list(value: Any, name: str) -> Sequence[Any]:
     if not isinstance(value, (list, tuple)):
         _refuse(name, value, "write a list (a matrix is a list of rows)")
     if not value:
-        raise ProblemFileError(f"{name}=[] is empty: give at least one entry")
+        _refuse(name, value, "give at least one entry", "is empty")
     return value
 
 
@@ -295,103 +352,18 @@ def _vector(value: Any, name: str) -> tuple[Rational, ...]:
 def _matrix(value: Any, name: str) -> Any:
     """A list of rows of equal length."""
     rows = [_vector(row, f"{name}[{i}]") for i, row in enumerate(_list(value, name))]
-    try:
-        return exact_matrix(rows, name)
-    except ValueError as error:
-        raise ProblemFileError(str(error)) from None
+    return _built(lambda: exact_matrix(rows, name), "")
 
 
 def _step(value: Any) -> int:
     """An integer from 0 to MAX_STEP."""
-    if isinstance(value, (_Literal, bool)) or not isinstance(value, int) or not 0 <= value <= MAX_STEP:
+    if isinstance(value, (Literal, bool)) or not isinstance(value, int) or not 0 <= value <= MAX_STEP:
         _refuse("step", value, f"write the number of updates, an integer from 0 to {MAX_STEP}")
     return value
 
 
-def _refuse(name: str, value: Any, cure: str, what: str = "is not accepted") -> NoReturn:
-    raise ProblemFileError(f"{name}={_quote(value)} {what}: {cure}")
-
-
-def _quote(value: Any, limit: int = 60) -> str:
-    """A value as the file has it, on one line, cut when long; nested data is only named."""
-    if isinstance(value, _Literal):
-        text = str(value)
-    elif isinstance(value, dict):
-        text = "{...}"
-    elif isinstance(value, (list, tuple)):
-        text = "[...]" if value else "[]"
-    elif isinstance(value, int) and not isinstance(value, bool):
-        text = integer_to_str(value)
-    elif value is None or isinstance(value, bool):
-        text = json.dumps(value)
-    else:
-        text = ascii(value) if isinstance(value, str) and not value.isprintable() else str(value)
-        if isinstance(value, str) and not (value.isidentifier() and len(value) <= limit):
-            text = json.dumps(value[: 2 * limit])
-    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 4 :]}"
-
-
-def _read(source: str) -> str:
-    """The text of the file; its size is looked at first, and no more than the limit is ever read."""
-    too_long = f"it is longer than the {MAX_BYTES // 2**20} MiB a problem file may have: give a smaller file"
-    try:
-        status = os.stat(source)
-        if stat.S_ISDIR(status.st_mode):
-            raise ProblemFileError(f"{source}: it is a directory: give the path of a JSON or TOML problem file")
-        if status.st_size > MAX_BYTES:
-            raise ProblemFileError(f"{source}: {too_long}")
-        with open(source, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ProblemFileError(f"{source}: there is no such file: give the path of a problem file") from None
-    except ProblemFileError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ProblemFileError(f"{ascii(source)}: it cannot be read ({reason}): give a readable file") from None
-    if len(data) > MAX_BYTES:
-        raise ProblemFileError(f"{source}: {too_long}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ProblemFileError(f"{source}: it is not UTF-8 (byte {error.start}): save it as UTF-8 text") from None
-
-
-def _parse_json(text: str) -> Any:
-    """Plain data; numbers that are no short integers stay text."""
-
-    def pairs(items: list[tuple[str, Any]]) -> _Object:
-        result = _Object()
-        for key, value in items:
-            if key in result:
-                result.duplicate = key
-            result[key] = value
-        return result
-
-    try:
-        return json.loads(
-            text,
-            object_pairs_hook=pairs,
-            parse_float=_Literal,
-            parse_constant=_Literal,
-            parse_int=lambda digits: int(digits) if len(digits) <= 4_000 else _Literal(digits),
-        )
-    except json.JSONDecodeError as error:
-        raise ProblemFileError(
-            f"it is not JSON ({error.msg}, line {error.lineno} column {error.colno}): correct it there, "
-            f"or name a TOML file .toml"
-        ) from None
-
-
-def _parse_toml(text: str) -> Any:
-    """Plain data; decimals stay text."""
-    try:
-        return tomllib.loads(text, parse_float=_Literal)
-    except tomllib.TOMLDecodeError as error:
-        reason = " ".join(str(error).split())
-        raise ProblemFileError(f"it is not TOML ({reason}): correct it there, or name a JSON file .json") from None
-    except ValueError:  # CPython reads no integer of more than 4,300 digits
-        raise ProblemFileError('it has an integer of more than 4,300 digits: write it as a string "p/q"') from None
+def _refuse(name: str, value: Any, cure: str, fault: str = "is not accepted") -> NoReturn:
+    raise ProblemFileError(name, Written(quoted(value)), cure, fault)
 
 
 def _plain(value: Any) -> Any:
@@ -401,21 +373,3 @@ def _plain(value: Any) -> Any:
     if value.denominator == 1 and abs(value.numerator) <= _MAX_PLAIN_INTEGER:
         return value.numerator
     return str(value)
-
-
-def _to_json(value: Any, indent: str) -> str:
-    """JSON, indented, with lists of numbers on one line."""
-    inner = indent + "  "
-    if isinstance(value, dict):
-        lines = [f"{inner}{json.dumps(key)}: {_to_json(entry, inner)}" for key, entry in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(value, list) and value and isinstance(value[0], list):
-        return "[\n" + ",\n".join(f"{inner}{_to_json(entry, inner)}" for entry in value) + f"\n{indent}]"
-    return json.dumps(value)
-
-
-def _to_toml(data: dict[str, Any]) -> str:
-    """TOML: the keys of the problem, then the table of the law (JSON's lists, integers and strings are TOML's)."""
-    lines = [f"{key} = {_to_json(value, '')}" for key, value in data.items() if key != "law"]
-    lines += ["", "[law]", *(f"{key} = {_to_json(value, '')}" for key, value in data["law"].items())]
-    return "\n".join(lines) + "\n"

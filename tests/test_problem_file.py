@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from linvar import Dataset, Gaussian, Problem, load_problem
 from linvar.demo import example_names, load_example
+from linvar.errors import InputError, InputTypeError
 from linvar.exact import MAX_DIGITS, Rational
 from linvar.problem_file import MAX_BYTES, ProblemFileError, problem_from_dict, problem_to_dict, save_problem
 
@@ -245,7 +247,7 @@ def test_brackets_up_to_the_size_limit_are_refused(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_an_endless_file_is_refused():
-    with pytest.raises(ProblemFileError, match="longer than"):
+    with pytest.raises(ProblemFileError, match="problem file '/dev/zero' is a pipe, a socket or a device"):
         load_problem("/dev/zero")
 
 
@@ -264,11 +266,150 @@ def test_a_byte_order_mark_is_accepted(tmp_path):
 
 
 def test_missing_files_directories_and_null_bytes_are_refused(tmp_path):
-    for path, expected in ((tmp_path / "no.json", "there is no such file"), (tmp_path, "it is a directory")):
+    os.mkfifo(tmp_path / "pipe.json")
+    for path, expected in (
+        (tmp_path / "no.json", "no.json' does not exist"),
+        (tmp_path, "is a directory"),
+        (tmp_path / "pipe.json", "pipe.json' is a pipe, a socket or a device"),
+        ("a\0b.json", r"problem file 'a\\x00b.json' has a null byte in its name"),
+    ):
         with pytest.raises(ProblemFileError, match=expected):
             load_problem(path)
-    with pytest.raises(ProblemFileError, match="null byte"):
-        load_problem("a\0b.json")
+    with pytest.raises(ProblemFileError, match=r"problem file 'a\\x00b.toml' has a null byte in its name"):
+        problem_from_dict(statement()).save("a\0b.toml")
+    with pytest.raises(InputTypeError, match="problem file=5 is of type int"):
+        load_problem(5)
+
+
+def test_standard_input_is_a_problem_file(monkeypatch):
+    def given(text):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    given(json.dumps(statement()))
+    assert load_problem("-") == problem_from_dict(statement())
+    given(json.dumps(statement(stepp=1)))
+    with pytest.raises(ProblemFileError, match="^standard input: stepp=1 is an unknown key: did you mean step?"):
+        load_problem("-")
+
+
+def test_an_error_is_an_input_error_that_keeps_its_parts():
+    with pytest.raises(InputError) as caught:
+        problem_from_dict(statement(learning_rate=0.5))
+    assert isinstance(caught.value, ProblemFileError)
+    assert caught.value.argument == "learning_rate" and str(caught.value.value) == "0.5"
+    assert caught.value.fault == "is not an exact number" and caught.value.cure.startswith("write an integer")
+
+
+# tables beside problem files
+
+TABLE = ["rooms;area;price", "3;71.55;210.25", "4;88.15;300", "2;40;150"]
+TABLE_LAW = {"kind": "dataset", "file": "house.csv", "target": "price"}
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A folder with a table, and a function that reads a problem whose law is of it."""
+    (tmp_path / "house.csv").write_text("\n".join(TABLE))
+    (tmp_path / "below").mkdir()
+
+    def read(name="problem.json", say=None, **law):
+        path = tmp_path / name
+        data = {"weights": [[[0, 0]]], "law": {**TABLE_LAW, **law}, "learning_rate": "1/10", "step": 1}
+        path.write_text(json.dumps({**data, "law": {k: v for k, v in data["law"].items() if v is not None}}))
+        return load_problem(path, say)
+
+    read.folder = tmp_path
+    return read
+
+
+def test_a_law_from_a_table_is_exact_or_rounded(house):
+    exact = Dataset([[3, "1431/20"], [4, "1763/20"], [2, 40]], ["841/4", 300, 150])
+    problem = house()
+    assert problem.law == exact
+    # no number passes through a float; what is saved holds the numbers themselves
+    problem.save(house.folder / "copy.toml")
+    (house.folder / "house.csv").unlink()
+    assert load_problem(house.folder / "copy.toml") == problem
+    (house.folder / "house.csv").write_text("\n".join(TABLE))
+    assert house(decimals=1).law == Dataset([[3, "716/10"], [4, "882/10"], [2, 40]], ["2103/10", 300, 150])
+    assert house(target=None).law == exact and house(target="3").law == exact
+    assert house(target="area").law.targets[0] == (Fraction(1431, 20),)
+    # rooms: (3 - 3)/sqrt(2/3), (4 - 3)/sqrt(2/3)
+    standard = house(decimals=3, standardise=True).law
+    assert [row[0] for row in standard.inputs] == [0, Fraction(1225, 1000), Fraction(-1225, 1000)]
+
+
+def test_a_law_from_a_table_in_toml_and_in_another_folder(house):
+    path = house.folder / "below" / "problem.toml"
+    law = '[law]\nkind = "dataset"\nfile = "../house.csv"\ntarget = "price"\nheader = true\ndelimiter = ";"\n'
+    path.write_text(f"weights = [[[0, 0]]]\n{law}")
+    assert load_problem(path).law == house().law
+    assert house("below/problem.json", file="../house.csv").law == house().law
+    assert house("below/problem.json", file=str(house.folder / "house.csv")).law == house().law
+    data = {"weights": [[[0, 0]]], "law": TABLE_LAW}
+    assert problem_from_dict(data, house.folder).law == house().law
+    with pytest.raises(ProblemFileError, match="table 'house.csv' does not exist"):
+        problem_from_dict(data)
+
+
+def test_what_was_read_is_said(house):
+    said = []
+    house(say=said.append, decimals=1)
+    assert said == [
+        "house.csv: 3 rows, ';'-separated, header found, inputs: rooms, area; target: price",
+        "house.csv: header: line 1 names the columns, as 'rooms' is no number",
+        "house.csv: rounded to 1 decimals, by 0.05 at most",
+    ]
+    said.clear()
+    house(say=said.append)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        ({"file": 5}, "law.file=5 is not accepted: write a string"),
+        ({"file": ""}, 'law.file="" is not accepted'),
+        ({"file": "no.csv"}, "no.csv' does not exist"),
+        ({"file": "."}, "is a directory"),
+        ({"file": "a\0b"}, "has a null byte in its name"),
+        ({"file": "/dev/zero"}, "is a pipe, a socket or a device"),
+        ({"target": "cost"}, "law.target='cost' is no column of table"),
+        ({"target": 3}, "law.target=3 is not accepted: write a string"),
+        ({"decimals": 1.5}, "law.decimals=1.5 is not accepted"),
+        ({"decimals": True}, "law.decimals=true is not accepted"),
+        ({"decimals": -1}, "law.decimals=-1: give the digits kept after the decimal point, from 0 to 1000"),
+        ({"decimals": 10**9}, "law.decimals=1000000000: give"),
+        ({"standardise": 1}, "law.standardise=1 is not accepted: write true or false"),
+        ({"standardise": True}, "law.decimals is missing"),
+        ({"header": "yes"}, "law.header=yes is not accepted: write true or false"),
+        ({"header": False, "target": "3"}, "3 fields of text in columns 'column 1', 'column 2', 'column 3'"),
+        ({"delimiter": "ab"}, "law.delimiter='ab': give the one sign between the fields"),
+        ({"inputs": [[1]]}, "law.inputs=[...] is an unknown key"),
+        ({"fil": "x"}, "law.fil=x is an unknown key: did you mean file?"),
+        ({"kind": "gaussian"}, 'law.file="house.csv" is an unknown key'),
+        (
+            {"file": None, "target": None},
+            'law.inputs is missing: the keys here are kind, inputs, targets, or "file" and',
+        ),
+    ],
+)
+def test_a_bad_law_from_a_table_is_refused_by_key(house, law, expected):
+    with pytest.raises(ProblemFileError) as caught:
+        house(**law)
+    message = str(caught.value)
+    assert expected in message and message.startswith(f"{house.folder}/problem.json: ")
+    assert "\n" not in message and len(message) < 800
+
+
+def test_a_header_of_numbers_is_asked_about_by_key(house):
+    (house.folder / "house.csv").write_text("\n".join(["2010;2011;2012", *TABLE[1:]]))
+    with pytest.raises(
+        ProblemFileError, match="law.header is needed: .* 2010, 2011, 2012, .*: write true if it names them"
+    ):
+        house(target=None)
+    assert house(target=None, header=True).law.size == 3
+    assert house(target=None, header=False).law.size == 4
 
 
 def test_a_problem_with_symbols_is_not_saved(tmp_path):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from linvar.progress import Report
 
 _HOMES = {
-    "diabetes": ("diabetes", "EXPERIMENT"),
+    "diabetes": ("regression", "DIABETES"),
+    "regression": ("regression", "REGRESSION"),
     "two-layers": ("teacher_student", "TWO_LAYERS"),
     "three-layers": ("teacher_student", "THREE_LAYERS"),
     "digits-mlp": ("digits", "MLP"),
@@ -26,7 +27,8 @@ _HOMES = {
 
 #: one line an experiment
 LINES = {
-    "diabetes": "linear regression on the diabetes data, or on your own table (--table); exact for every b",
+    "diabetes": "linear regression on the diabetes data; exact for every b",
+    "regression": "linear regression on a table of your own (--table FILE --target COLUMN); exact for every b",
     "two-layers": "a two-layer linear network learns a linear teacher from Gaussian inputs; exact to t = 2",
     "three-layers": "a three-layer linear network learns a linear teacher; exact to t = 1",
     "digits-mlp": "an MLP on images of digits (--images digits or mnist, --optimizer, --schedule)",
@@ -66,8 +68,8 @@ def run_experiment(
         seed: of every random draw.
         directory: where parts, result (JSON) and picture (PNG) go; ``linvar-NAME`` if None.
         progress: True for a bar, or a function called as ``progress(parts done, parts)``.
-        options: of the experiment: table, target (diabetes); images (digits); optimizer, schedule (digits, text);
-            learning_rate (all but rising).
+        options: of the experiment: table, target, header, delimiter (regression; as ``datasets.read_table`` takes them);
+            images (digits); optimizer, schedule (digits, text); learning_rate (all but rising).
 
     Returns:
         A :class:`linvar.experiments.runner.Result`, which prints as its summary.

@@ -1,0 +1,138 @@
+"""Linear regression on a table, batches without replacement: the exact curves beside the runs.
+
+What the exact curves would take is predicted beforehand; those that would take too long are left out, and the summary says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from linvar.datasets import diabetes_table, read_table, rounded_table
+from linvar.errors import InputError, Words, shown
+from linvar.experiments.curves import Cells, Curves, study
+from linvar.experiments.runner import Conclusion, Experiment, Request, Study
+from linvar.laws import Dataset
+from linvar.problem import Problem
+from linvar.symbolic.regression_moments import RegressionMoments
+from linvar.symbolic.size import default_memory_limit, format_seconds, predict
+from linvar.tables import Table
+
+DECIMALS = 4
+#: Fewer rows are too few for training and testing.
+FEWEST_ROWS = 5
+
+
+def build_diabetes(request: Request) -> Study:
+    """The diabetes data."""
+    return _study(diabetes_table(), request)
+
+
+def build_regression(request: Request) -> Study:
+    """A table of the user's own."""
+    path = request.option("table", None)
+    if path is None:
+        raise InputError("table", Words("is missing"), "give the path of a table, one example a row")
+    options = {name: request.option(name, None) for name in ("delimiter", "header")}
+    return _study(read_table(path, request.option("target", None), **options), request)
+
+
+def _study(table: Table, request: Request) -> Study:
+    """The curves of the runs beside the exact ones."""
+    if len(table.targets) < FEWEST_ROWS:
+        fault = f"has {len(table.targets)} rows: too few to train and to test"
+        raise InputError(f"table {shown(table.name)}", Words(fault), f"give at least {FEWEST_ROWS}")
+    law = rounded_table(table, DECIMALS, standardise=True).dataset
+    train, test = _split(law, request.seed)
+    n = train.size
+    sizes = [b for b in request.pick((2, 16), (1, 4, 16, 64, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256)) if b < n]
+    steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))
+    rate = request.fraction("learning_rate", "1/20")
+    problem = Problem([[[0] * law.input_width]], train, rate, 0, "without_replacement")
+    patience = request.pick(60, 60, 1_800)
+    left_out = _too_long(problem, steps, patience)
+    curves = Curves(
+        title=f"Linear regression on {table.name}, {n} training rows, without replacement",
+        task=partial(_task, train, test, float(rate)), batch_sizes=sizes, steps=steps,
+        runs=request.pick(64, 4096, 16_384), dtype="float64", lanes=256, constant=True,
+        exact=partial(_exact, problem, frozenset(left_out)),
+        settings={"table": table.name, "sha256": table.checksum, "rows": n, "test_rows": test.size, "inputs": list(table.columns),
+                  "target": table.target, "read": [table.description, *table.remarks], "decimals": DECIMALS,
+                  "learning_rate": str(rate), "sampling": "without_replacement", "not_derived": sorted(left_out)},
+    )  # fmt: skip
+    lines = [f"Table: {table.description}.", *(f"Table: {remark}." for remark in table.remarks)]
+    runs = study(curves, request)
+    return replace(runs, conclude=partial(_conclude, runs.conclude, [*lines, *_said(left_out, patience)]))
+
+
+def _split(law: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """Training and test rows, four to one, shuffled by the seed."""
+    import numpy as np
+
+    order = np.random.default_rng(seed).permutation(law.size).tolist()
+    cut = law.size * 4 // 5
+    train, test = (
+        Dataset([law.inputs[i] for i in rows], [law.targets[i] for i in rows]) for rows in (order[:cut], order[cut:])
+    )
+    return train, test
+
+
+def _too_long(problem: Problem, steps: Sequence[int], patience: float) -> dict[int, str]:
+    """t -> why the exact curves are left out there."""
+    reasons = {}
+    for t in steps:
+        size = predict(problem.replace(step=t + 1))  # the moments of t batches, and of the one whose gradient it is
+        if size.bytes > default_memory_limit():
+            reasons[t] = "more than half of the machine's memory"
+        elif size.seconds > patience:
+            reasons[t] = f"about {format_seconds(size.seconds)}"
+    return reasons
+
+
+def _said(left_out: Mapping[int, str], patience: float) -> list[str]:
+    """One line about the exact curves that are missing."""
+    if not left_out:
+        return []
+    where = ", ".join(f"t = {t} ({reason})" for t, reason in left_out.items())
+    return [
+        f"Exact curves are left out where one would take more than {format_seconds(patience)} or does not fit: {where}."
+    ]
+
+
+def _exact(problem: Problem, left_out: Container[int], t: int) -> dict[str, Any]:
+    """The exact curves at t; none where they are left out."""
+    if t in left_out:
+        return {}
+    moments = RegressionMoments(problem.replace(step=t))
+    return {"variance": moments.gradient_variance(), "train_loss": moments.expected_loss()}
+
+
+def _conclude(conclude: Callable[[Cells], Conclusion], lines: list[str], cells: Cells) -> Conclusion:
+    """What was read, then what the curves say."""
+    conclusion = conclude(cells)
+    return replace(conclusion, summary=[*lines, *conclusion.summary])
+
+
+def _task(train: Dataset, test: Dataset, rate: float) -> Any:
+    """The same numbers in float64."""
+    import jax.numpy as jnp
+
+    from linvar.experiments.training import Task, make_optimizer, rows_of
+
+    def floats(law: Dataset) -> Any:
+        inputs = [[float(entry) for entry in row] for row in law.inputs]
+        return jnp.asarray(inputs), jnp.asarray([float(row[0]) for row in law.targets])
+
+    data, held = floats(train), floats(test)
+
+    def loss(weights: Any, example: Any) -> Any:
+        return 0.5 * (example[0] @ weights - example[1]) ** 2
+
+    weights = jnp.zeros(data[0].shape[1])
+    return Task(loss, weights, rows_of(data, replacement=False), data, held, make_optimizer("sgd", rate))
+
+
+REGRESSION = Experiment("regression", build_regression, ("table", "target", "header", "delimiter", "learning_rate"))
+DIABETES = Experiment("diabetes", build_diabetes, ("learning_rate",))
