@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from linvar.errors import InputError, Words, cut
 from linvar.numeric.per_example.evaluation import shape_of
 from linvar.numeric.per_example.jaxprs import (
     ALONG,
@@ -30,7 +31,7 @@ from linvar.numeric.per_example.jaxprs import (
 )
 
 
-class CoupledExamplesError(ValueError):
+class CoupledExamplesError(InputError):
     """The loss of a batch has no per-example gradients."""
 
 
@@ -62,11 +63,12 @@ FREE, REDUCED = State(), State(reduced=True)
 def refusal(equation: Any, why: str) -> CoupledExamplesError:
     """The operation, where it stands, and what to do."""
     name = call_name(equation)
-    shapes = ", ".join(str(shape_of(v)) for v in equation.invars)
+    shapes = cut(", ".join(str(shape_of(v)) for v in equation.invars))
     what = f"{operation(equation)}{f' ({name})' if name else ''} of shapes {shapes}"
     return CoupledExamplesError(
-        f"loss couples the examples of a batch, so that it has no per-example gradient: {what} {why.rstrip(',')}. "
-        f"Give the loss of ONE example, loss(params, example), or freeze what is computed over the batch"
+        "loss",
+        Words(f"couples the examples of a batch, so that it has no per-example gradient: {what} {why.rstrip(',')}"),
+        "give the loss of ONE example, loss(params, example), or freeze what is computed over the batch",
     )
 
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from linvar.errors import Words, cut
 from linvar.numeric.per_example.axes import (
     FREE,
     REDUCED,
@@ -55,6 +56,8 @@ from linvar.numeric.per_example.jaxprs import (
 )
 from linvar.numeric.per_example.twins import grown, same_constant, tangent_of
 
+_ONE = "give the loss of ONE example, loss(params, example)"
+_RETURN = "with batched=True return the mean or the sum over the batch"
 #: functions with a derivative of their own whose derivative is being followed
 _followed: ContextVar[frozenset[str]] = ContextVar("followed", default=frozenset())
 
@@ -79,9 +82,7 @@ def check_uncoupled(
         (result,) = _enter(mine, states, twin)
         if not result.reduced:
             kind = "depends on no example" if result.free else "is not summed over the examples"
-            raise CoupledExamplesError(
-                f"loss {kind}: with batched=True return the mean or the sum over the batch, a scalar"
-            )
+            raise CoupledExamplesError("loss", Words(kind), f"{_RETURN}, a scalar")
 
 
 def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any], count: int) -> core.ClosedJaxpr:
@@ -93,12 +94,17 @@ def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any]
         given = batch[0].shape[0]
         if count == given:
             raise
+        reason = cut((str(error).splitlines() or [type(error).__name__])[0])
         raise CoupledExamplesError(
-            f"loss does not take a batch of {count} examples instead of {given}, so that its examples cannot be told apart "
-            f"({str(error).splitlines()[0]}): give the loss of ONE example, loss(params, example)"
+            "loss",
+            Words(
+                f"does not take a batch of {count} examples instead of {given}, so that its examples cannot be told apart "
+                f"({reason})"
+            ),
+            _ONE,
         ) from error
     if len(traced.out_avals) != 1 or traced.out_avals[0].shape != ():
-        raise CoupledExamplesError("loss is not a scalar: with batched=True return the mean or the sum over the batch")
+        raise CoupledExamplesError("loss", Words("is not a scalar"), _RETURN)
     return traced
 
 
@@ -113,9 +119,7 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[
     found: dict[Any, State] = dict(zip(jaxpr.invars, inputs))
     found.update(zip(jaxpr.constvars, constants))
     if [operation(e) for e in jaxpr.eqns] != [operation(e) for e in twin.eqns]:
-        raise CoupledExamplesError(
-            "loss is another program for another number of examples: give the loss of ONE example, loss(params, example)"
-        )
+        raise CoupledExamplesError("loss", Words("is another program for another number of examples"), _ONE)
 
     def state(mine: Any, theirs: Any) -> State:
         if isinstance(mine, core.Literal) or isinstance(theirs, core.Literal):

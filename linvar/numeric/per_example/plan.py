@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from linvar.errors import InputError, InputTypeError, Words
 from linvar.numeric.per_example.entries import KINDS, Entry, Loop
 from linvar.numeric.per_example.evaluation import is_literal, size_of
 from linvar.numeric.per_example.flattening import Level, body_levels, flatten, level, levels_of
@@ -103,16 +104,23 @@ def make_plan(
     jaxpr = flatten(traced, inputs)
     levels = levels_of(jaxpr, inputs)
     if len(jaxpr.jaxpr.outvars) != 1:
-        raise ValueError(
-            f"loss gives {len(jaxpr.jaxpr.outvars)} arrays for one example: return one scalar, and nothing beside it"
+        count = len(jaxpr.jaxpr.outvars)
+        raise InputError(
+            "loss", Words(f"gives {count} arrays for one example"), "return one scalar, and nothing beside it"
         )
     (output,) = jaxpr.jaxpr.outvars
     if output.aval.shape != ():
-        raise ValueError(f"loss gives an array of shape {output.aval.shape} for one example: return a scalar")
+        raise InputError(
+            "loss", Words(f"gives an array of shape {output.aval.shape} for one example"), "return a scalar"
+        )
     if not jnp.issubdtype(output.aval.dtype, jnp.floating):
-        raise TypeError(f"loss gives {output.aval.dtype} for one example: return a floating-point scalar")
+        raise InputTypeError(
+            "loss", Words(f"gives {output.aval.dtype} for one example"), "return a floating-point scalar"
+        )
     if level(levels, output) < Level.EXAMPLE:
-        raise ValueError("loss does not depend on the example: its arguments are loss(params, example), in that order")
+        raise InputError(
+            "loss", Words("does not depend on the example"), "its arguments are loss(params, example), in that order"
+        )
     leaves_of = _leaves_of(jaxpr, levels, count)
     entries: list[Entry] = []
     direct_at: list[tuple[int, int]] = []
