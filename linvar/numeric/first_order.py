@@ -161,7 +161,8 @@ def first_order_variance(
         chunk_size: examples differentiated at a time; from ``byte_budget`` if None. Changes rounding only.
         byte_budget: memory for the values of the examples differentiated at a time, and the largest of the matrices of
             method "full" together.
-        progress: True for a bar, or a function ``progress(done, total)``, in steps.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in steps.
 
     Returns:
         A :class:`FirstOrder`.

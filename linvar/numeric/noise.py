@@ -142,7 +142,8 @@ def noise_scale(
         nan: "raise", or "drop" examples that are not finite, and count them.
         blocks: groups of the jackknife, at least 2.
         byte_budget: memory for a batch's activations.
-        progress: True for a bar, or a function called as ``progress(examples done, examples or None)``.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in examples; total is None for an iterator.
 
     Returns:
         A :class:`NoiseScale`.

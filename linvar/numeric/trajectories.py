@@ -44,6 +44,7 @@ from linvar.numeric.run_moments import RunTerms, average, dot, quadruple_product
 from linvar.numeric.sampling import sampler_from_problem
 from linvar.numeric.update import update_from_problem
 from linvar.problem import Problem
+from linvar.progress import Report, reporting
 
 #: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
 CPU_CHUNK_BYTES = 2**24
@@ -106,7 +107,7 @@ def simulate(
     step: int | None = None,
     batches: str = "examples",
     byte_budget: int = 2**28,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Report | None = None,
 ) -> dict[int, TrajectoryMoments]:
     """Simulate SGD on a problem and estimate the moments of its batch gradient, conditioned on the initial weights.
 
@@ -125,7 +126,8 @@ def simulate(
             sees of them, (1/b) sum of (1, x, y) (1, x, y)^T, at a cost that does not grow with b (Bartlett's decomposition).
         byte_budget: bytes a chunk of runs may take, and the gradients kept between the two passes may take. What
             grows with ``runs`` beside it is a few floats a run and layer.
-        progress: called as ``progress(done, total)`` after each chunk, in runs over all batch sizes and passes.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in runs over all batch sizes and passes.
 
     Returns:
         One :class:`TrajectoryMoments` for each batch size, keyed by it.
@@ -155,22 +157,25 @@ def simulate(
 
     keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
     total, done = runs * len(sizes) * (1 if keep else 2), 0
+    results = {}
+    with (
+        jax.enable_x64(dtype == "float64"),
+        jax.default_matmul_precision("highest"),
+        reporting(progress, "simulation") as report,
+    ):
 
-    def report(count: int) -> None:
-        """Count finished runs."""
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, total)
+        def count(finished: int) -> None:
+            """Count finished runs."""
+            nonlocal done
+            done += finished
+            report(done, total)
 
-    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         plan = _Plan(problem, dtype, byte_budget, batches == "second_moments")
-        results = {}
         for size in sizes:
             share = None if batches == "second_moments" else _unbiased_share(problem, size)
-            chunks = partial(plan.run, key, size, runs, report)
+            chunks = partial(plan.run, key, size, runs, count)
             results[size] = _moments(chunks, size, runs, problem, keep, share)
-        return results
+    return results
 
 
 def _unbiased_share(problem: Problem, batch_size: int) -> float | None:
