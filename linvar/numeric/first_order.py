@@ -1,9 +1,16 @@
-"""The gradient variance along SGD to first order in 1/b, for ANY differentiable JAX loss: the delta method.
+"""The gradient variance along SGD to first order in 1/b, for ANY twice differentiable JAX loss: the delta method.
 
-    beta_1(t) = tr Sigma_t + tr(H_t C_t H_t),      tr Cov(G_t) = beta_1(t) / b + O(1/b^2)
+    beta_1(t) = tr Sigma_t + tr(H_t C_t H_t),      tr Cov(G_t) = beta_1(t) / b + o(1/b)
 
 along the deterministic iterate w_{t+1} = w_t - a_t grad L(w_t): Sigma_t is the covariance of one example's gradient at w_t,
 H_t the Hessian of the mean loss L there, C_0 = 0 and C_{t+1} = (I - a_t H_t) C_t (I - a_t H_t)^T + a_t^2 Sigma_t.
+
+The remainder is o(1/b) where the second derivatives by the parameters are continuous and the tails are light (moments of the
+derivatives near the path, and of what lies far from it). It is O(1/b^2) where, beyond that, the third derivatives are
+Lipschitz. That they exist is not enough: for w^2/2 - x w + |w|^3.1, x ~ N(0, 1), w_0 = 0, a = 1, beta_1(1) = 2 and
+
+    Var(G_1) = 2 / b + 6.2 E|z|^3.1 b^-1.55 + 9.61 E|z|^4.2 b^-2.1,      z ~ N(0, 1).
+
 The steps are those of ``linearized.py``; a Gaussian law is replaced by the weighted examples of ``quadrature.py``.
 """
 
@@ -84,7 +91,8 @@ class FirstOrder:
     def at(self, batch_size: int, sampling: str = "iid") -> np.ndarray:
         """The variance predicted for batches of b examples, (steps + 1,): beta_1 times 1/b or (n - b)/(b (n - 1)).
 
-        First order only: the relative error is of the order of 1/b for t >= 1; for t = 0 there is none.
+        First order only: for t >= 1 the relative error vanishes as b grows; like 1/b where third derivatives are Lipschitz and
+        tails are light, but not for every loss (see the module). For t = 0 there is none.
 
         Args:
             batch_size: b.
@@ -131,14 +139,15 @@ def first_order_variance(
 
     beta_1 = tr Sigma_t + tr(H_t C_t H_t) (see the module), G_t the MEAN gradient of a batch of b examples after t updates
     from ``params``, batches independent, examples iid. Without replacement from n examples the covariance of a batch mean is
-    (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same number multiplies that factor; what is left out
-    is of the order of 1/b times it. The gradient is that of the loss, whatever momentum and weight decay the updates have.
+    (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same number multiplies that factor. What is left out is
+    o(1/b), and O(1/b^2) only with Lipschitz third derivatives and light tails (see the module). The gradient
+    is that of the loss, whatever momentum and weight decay the updates have.
 
     Method "full" is exact up to rounding. Method "probes" is exact for tr Sigma_t, and unbiased for tr(H C H), with one
     Hessian-vector product a step and probe; its memory is that of a few copies of the parameters a probe.
 
-    The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call. It has to be twice
-    differentiable along the path. A ReLU counts with second derivative 0, formally: its kinks also bend the mean loss of a
+    The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call. Its second derivatives
+    have to be continuous near the path. A ReLU counts with second derivative 0, formally: its kinks also bend the mean loss of a
     continuous law, and a sample shows nothing of that. Parameters are float32 or float64, as given; half precision is
     computed in float32, other leaves stay as they are. float64 needs ``jax.enable_x64(True)``.
 

@@ -18,6 +18,7 @@ from linvar.errors import InputError, InputTypeError, NotFiniteError
 from linvar.numeric.moments import NoFiniteExamplesError
 from linvar.numeric.network import network_from_problem
 from linvar.numeric.per_example.coupling import CoupledExamplesError
+from linvar.numeric.rare_batches import rare_batches
 
 # as users have them: without the checks of annotations that the tests switch on
 first_order_variance, gradient_moments, noise_scale, record_noise, recorded_noise, regression_curve, simulate = (
@@ -59,6 +60,11 @@ def runs(**changes):
 def curve(**changes):
     given = {"inputs": DATA, "targets": np.ones(4), "weights": np.ones(3), "learning_rate": 0.1, "step": 1}
     return regression_curve(**{"batch_sizes": [1], **given, **changes})
+
+
+def rare(**changes):
+    given = {"key": jax.random.key(0), "problem": PROBLEM, "batch_size": 2, "runs": 4}
+    return inspect.unwrap(rare_batches)(**{**given, **changes})
 
 
 def update_without_moments():
@@ -148,6 +154,8 @@ WRONG = [
     (lambda: regression_curve(PROBLEM, [1], step=3), InputError, "step=3 is given beside problem"),
     (lambda: curve(covariances=True).variance_of("abc"), InputTypeError, "matrix='abc'"),
     (lambda: curve().variance_of([[1]], of=LONG), InputError, "of='xxx"),
+    (lambda: rare(runs=0), InputError, "runs=0: give the number of runs"),
+    (lambda: rare(batch_size=0), InputError, "batch_sizes contains 0"),
     (lambda: record_noise("fast"), InputTypeError, "decay='fast'"),
     (update_without_moments, InputError, "without moments"),
     (lambda: recorded_noise({}), InputError, "holds 0 noise records"),
