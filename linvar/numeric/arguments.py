@@ -1,35 +1,44 @@
-"""Arguments of the numerical half: typed keys, numeric problems, batch sizes; each refused with its cure."""
+"""Arguments of the numerical half: typed keys, numeric problems, arrays, batch sizes; each refused with its cure."""
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.problem import Problem
+
+#: The largest integer of 64 bits.
+LARGEST_BATCH = 2**63 - 1
+#: Updates that are made one by one.
+MOST_STEPS = 2**31 - 1
 
 
 def check_key(key: Any) -> Any:
     """One typed key."""
     if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        raise TypeError(f"key={key!r} is not a typed key: give jax.random.key(seed)")
+        raise InputTypeError("key", key, "give jax.random.key(seed)", fault="is not a typed key")
     if key.shape != ():
-        raise TypeError(f"key has shape {key.shape}: give one key, jax.random.key(seed)")
+        raise InputTypeError("key", Words(f"has shape {key.shape}"), "give one key, jax.random.key(seed)")
     return key
 
 
 def check_numeric_problem(problem: Any) -> Problem:
     """A Problem in which no symbols occur."""
     if not isinstance(problem, Problem):
-        raise TypeError(f"problem={problem!r} is of type {type(problem).__name__}: give a linvar.Problem")
+        raise InputTypeError("problem", problem, "give a linvar.Problem")
     if problem.symbols:
-        names = ", ".join(str(symbol) for symbol in problem.symbols)
-        raise ValueError(
-            f"problem contains the symbols {names}: a simulation needs numbers, substitute them in weights, law and "
-            f"learning_rate first"
+        names = cut(", ".join(str(symbol) for symbol in problem.symbols))
+        raise InputError(
+            "problem",
+            Words(f"contains the symbols {names}"),
+            "a simulation needs numbers, substitute them in weights, law and learning_rate first",
         )
     return problem
 
@@ -37,11 +46,110 @@ def check_numeric_problem(problem: Any) -> Problem:
 def check_integer(value: Any, name: str) -> int:
     """An int, or an integer of NumPy; no truth value, no float."""
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}={value!r} is a truth value: give an integer")
+        raise InputTypeError(name, value, "give an integer", fault="is a truth value")
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}: give an integer") from None
+        raise InputTypeError(name, value, "give an integer") from None
+
+
+def check_at_least(value: Any, name: str, least: int, cure: str) -> int:
+    """An integer, not below ``least``."""
+    number = check_integer(value, name)
+    if number < least:
+        raise InputError(name, value, cure)
+    return number
+
+
+def check_steps(value: Any, name: str, cure: str) -> int:
+    """How many updates."""
+    steps = check_integer(value, name)
+    if steps < 0:
+        raise InputError(name, value, cure, fault="is negative")
+    if steps > MOST_STEPS:
+        raise InputError(name, value, f"they are made one by one; give at most {MOST_STEPS}")
+    return steps
+
+
+def check_number(value: Any, name: str) -> float:
+    """A finite float."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise InputTypeError(name, value, "give a number") from None
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
+        raise InputError(name, value, "give a number", fault="is not finite")
+    return result
+
+
+def check_choice(value: Any, name: str, choices: Sequence[Any], cure: str = "") -> Any:
+    """One of a few words or numbers."""
+    plain = isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
+    if plain and value in choices:
+        return value
+    *others, last = map(repr, choices)
+    raise InputError(name, value, cure or f"write {', '.join(others)} or {last}", fault="" if cure else "is unknown")
+
+
+def check_flags(**values: Any) -> None:
+    """Truth values."""
+    for name, value in values.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise InputTypeError(name, value, "write True or False")
+
+
+def check_floats(value: Any, name: str) -> np.ndarray:
+    """An array of finite real numbers, in float64."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise InputTypeError(name, Words("has complex entries"), "give real numbers")
+        array = array.astype("float64")
+    except InputTypeError:
+        raise
+    except (TypeError, ValueError, OverflowError):
+        raise InputTypeError(
+            name, value, "give numbers in rows of equal length", fault="is no array of numbers"
+        ) from None
+    if not np.all(np.isfinite(array)):
+        raise InputError(name, Words("has entries that are not finite"), "give numbers")
+    return array
+
+
+def check_leaves(tree: Any, name: str) -> None:
+    """Arrays of numbers, or of keys, in every leaf."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        try:
+            known = not isinstance(leaf, (str, bytes)) and jnp.result_type(leaf) is not None
+        except (TypeError, ValueError):
+            known = False
+        if not known:
+            where = f"{name}{jax.tree_util.keystr(path)}"
+            raise InputTypeError(where, leaf, "give an array of numbers", fault="is no array of numbers")
+
+
+def check_examples(tree: Any, name: str, cure: str = "give every leaf one row per example") -> int:
+    """How many examples: the leading axis that all leaves have."""
+    leaves = jax.tree.leaves(tree)
+    lengths: set[tuple[int, ...]] = set()
+    for leaf in leaves:
+        try:
+            lengths.add(tuple(np.shape(leaf)[:1]))
+        except ValueError:
+            raise InputTypeError(name, leaf, cure, fault="has rows of different lengths") from None
+    if len(lengths) != 1 or () in lengths:
+        raise InputError(name, Words(f"has leaves with leading axes {cut(str(sorted(lengths)))}"), cure)
+    check_leaves(tree, name)
+    ((examples,),) = lengths
+    return int(examples)
+
+
+def check_loss(loss: Any) -> None:
+    """A function."""
+    if not callable(loss):
+        raise InputTypeError("loss", loss, "give a function loss(params, example)")
 
 
 def check_batch_sizes(batch_sizes: Any, limit: int | None) -> tuple[int, ...]:
@@ -49,17 +157,19 @@ def check_batch_sizes(batch_sizes: Any, limit: int | None) -> tuple[int, ...]:
     try:
         values = tuple(batch_sizes)
     except TypeError:
-        kind = type(batch_sizes).__name__
-        raise TypeError(f"batch_sizes={batch_sizes!r} is of type {kind}: give a list, [1, 4, 16]") from None
+        raise InputTypeError("batch_sizes", batch_sizes, "give a list, [1, 4, 16]") from None
     if not values:
-        raise ValueError("batch_sizes is empty: give at least one batch size, [1, 4, 16]")
+        raise InputError("batch_sizes", Words("is empty"), "give at least one batch size, [1, 4, 16]")
     sizes = tuple(dict.fromkeys(check_integer(value, f"batch_sizes[{i}]") for i, value in enumerate(values)))
     for size in sizes:
         if size < 1:
-            raise ValueError(f"batch_sizes contains {size}: a batch has at least 1 example")
+            raise InputError("batch_sizes", Words(f"contains {shown(size)}"), "a batch has at least 1 example")
         if limit is not None and size > limit:
-            raise ValueError(
-                f"batch_sizes contains {size}, but the data set has {limit} examples: without replacement give at most "
-                f"{limit}, or use sampling='iid'"
+            raise InputError(
+                "batch_sizes",
+                Words(f"contains {shown(size)}, but the data set has {limit} examples"),
+                f"without replacement give at most {limit}, or use sampling='iid'",
             )
+        if size > LARGEST_BATCH:
+            raise InputError("batch_sizes", Words(f"contains {shown(size)}"), "in floating point give at most 2^63 - 1")
     return sizes

@@ -19,7 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from linvar.numeric.arguments import check_integer, check_key
+from linvar.errors import InputError, InputTypeError, NotFiniteError, Words
+from linvar.numeric.arguments import (
+    check_at_least,
+    check_choice,
+    check_examples,
+    check_flags,
+    check_integer,
+    check_key,
+    check_leaves,
+    check_loss,
+)
 from linvar.numeric.per_example.batches import in_chunks, merge_over
 from linvar.numeric.per_example.coupling import CoupledExamplesError, check_uncoupled
 from linvar.numeric.per_example.explanation import Explanation, explain_plan
@@ -106,7 +116,7 @@ class GradientMoments:
         return text if self.explanation is None else f"{text}\n{self.explanation}"
 
 
-class NoFiniteExamplesError(FloatingPointError):
+class NoFiniteExamplesError(NotFiniteError):
     """Too few examples of a batch are finite."""
 
 
@@ -184,38 +194,40 @@ def gradient_moments(
         A :class:`GradientMoments`.
 
     Raises:
-        TypeError: complex parameters, or a loss that is not a floating-point number.
-        ValueError: an argument out of range, too few examples, leading axes that differ, a loss that is not a scalar, does
-            not depend on the example, or couples the examples of a batch.
-        FloatingPointError: an example is not finite and nan="raise", or a number overflows.
+        InputTypeError: complex parameters, or a loss that is not a floating-point number.
+        InputError: an argument out of range, too few examples, leading axes that differ, a loss that is not a scalar, does
+            not depend on the example, or (CoupledExamplesError) couples the examples of a batch.
+        NotFiniteError: an example is not finite and nan="raise", or a number overflows.
 
     >>> moments = gradient_moments(lambda w, x: w * x, jnp.asarray(1.0), jnp.asarray([1.0, 2.0, 6.0]))
     >>> float(moments.mean), float(moments.trace)
     (3.0, 7.0)
     """
-    examples = _check_batch(batch)
-    if ddof not in (0, 1):
-        raise ValueError(f"ddof={ddof!r}: give 1 (divisor n - 1) or 0 (divisor n)")
+    examples = check_examples(batch, "batch")
+    check_leaves(params, "params")
+    check_choice(ddof, "ddof", (0, 1), "give 1 (divisor n - 1) or 0 (divisor n)")
     if examples <= ddof:
-        raise ValueError(f"batch has {examples} examples: give at least {ddof + 1} for ddof={ddof}")
-    if not callable(loss):
-        raise TypeError(f"loss={loss!r} is of type {type(loss).__name__}: give a function loss(params, example)")
-    if nan not in ("raise", "drop"):
-        raise ValueError(f"nan={nan!r} is unknown: write 'raise' or 'drop'")
+        raise InputError("batch", Words(f"has {examples} examples"), f"give at least {ddof + 1} for ddof={ddof}")
+    check_loss(loss)
+    check_choice(nan, "nan", ("raise", "drop"))
+    check_flags(
+        batched=batched, centred=centred, squared_norms=squared_norms, second_moment=second_moment, explain=explain
+    )
     if key is not None:
         check_key(key)
         if batched:
-            raise ValueError(
-                "key is given with batched=True: give the loss of one example, loss(params, example, key=...)"
+            raise InputError(
+                "key",
+                Words("is given with batched=True"),
+                "give the loss of one example, loss(params, example, key=...)",
             )
-    if chunk_size is not None and check_integer(chunk_size, "chunk_size") < 1:
-        raise ValueError(f"chunk_size={chunk_size}: give the number of examples differentiated at a time, >= 1")
+    if chunk_size is not None:
+        check_at_least(chunk_size, "chunk_size", 1, "give the number of examples differentiated at a time, >= 1")
     byte_budget = check_integer(byte_budget, "byte_budget")
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
-            raise TypeError(
-                f"params{jax.tree_util.keystr(path)} is complex: give real and imaginary part as two leaves"
-            )
+            where = f"params{jax.tree_util.keystr(path)}"
+            raise InputTypeError(where, Words("is complex"), "give real and imaginary part as two leaves")
     mesh, axes = _sharding(batch)
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
     options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, mesh, axes)
@@ -291,15 +303,6 @@ def _moments(
     return moments, whole
 
 
-def _check_batch(batch: Any) -> int:
-    """The number of examples."""
-    lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
-    if len(lengths) != 1 or () in lengths:
-        raise ValueError(f"batch has leaves with leading axes {sorted(lengths)}: give every leaf one row per example")
-    ((examples,),) = lengths
-    return int(examples)
-
-
 def _sharding(batch: Any) -> tuple[Any, tuple[str, ...]]:
     """The mesh over whose axes the examples are spread, and these axes; nothing if they are on one device."""
     found: set[tuple[Any, tuple[str, ...]]] = set()
@@ -314,7 +317,9 @@ def _sharding(batch: Any) -> tuple[Any, tuple[str, ...]]:
         else:
             found.add((None, ()))
     if len(found) > 1:
-        raise ValueError(f"batch has leaves spread over devices in {len(found)} ways: give all the same NamedSharding")
+        raise InputError(
+            "batch", Words(f"has leaves spread over devices in {len(found)} ways"), "give all the same NamedSharding"
+        )
     ((mesh, axes),) = found
     return (mesh, axes) if axes else (None, ())
 
@@ -328,19 +333,24 @@ def _check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], Gra
     if nan == "drop":
         if left <= moments.ddof:
             raise NoFiniteExamplesError(
-                f"batch has {left} examples with a finite loss and gradient: nothing can be estimated"
+                "batch",
+                Words(f"has {left} examples with a finite loss and gradient"),
+                f"nothing can be estimated from fewer than {moments.ddof + 1}, look at params and batch",
             )
-        raise FloatingPointError(
-            "the moments of the finite examples overflow: scale the loss, or use jax.enable_x64(True)"
-        )
+        raise NotFiniteError("batch", Words("has finite examples whose moments overflow"), _overflow_cure(moments))
     given = int(moments.examples)
     if left == given:
-        raise FloatingPointError(
-            "every example is finite, but their moments overflow: scale the loss, or use jax.enable_x64(True)"
-        )
-    raise FloatingPointError(
-        f"{given - left:,} of {given:,} examples have a loss or a gradient that is not finite: nan='drop' leaves them out"
+        raise NotFiniteError("batch", Words("is finite, but its moments overflow"), _overflow_cure(moments))
+    raise NotFiniteError(
+        "batch",
+        Words(f"is not finite: {given - left:,} of {given:,} examples have a loss or a gradient that is not finite"),
+        "nan='drop' leaves them out",
     )
+
+
+def _overflow_cure(moments: GradientMoments) -> str:
+    """Double precision helps where it is not there yet."""
+    return "scale the loss" if moments.trace.dtype == jnp.float64 else "scale the loss, or use jax.enable_x64(True)"
 
 
 def _check_whole(moments: GradientMoments, whole: Any, given: int) -> None:
@@ -350,8 +360,12 @@ def _check_whole(moments: GradientMoments, whole: Any, given: int) -> None:
     value, mean = float(whole), float(moments.loss)
     if not any(math.isclose(value, expected, rel_tol=1e-2, abs_tol=1e-6) for expected in (mean, given * mean)):
         raise CoupledExamplesError(
-            f"loss is {value:.6g} for the batch, but for batches of one it is {mean:.6g} on average and {given * mean:.6g} in "
-            f"sum: it depends on how many examples there are; give the loss of ONE example, loss(params, example)"
+            "loss",
+            Words(
+                f"is {value:.6g} for the batch, but for batches of one it is {mean:.6g} on average and {given * mean:.6g} in "
+                f"sum: it depends on how many examples there are"
+            ),
+            "give the loss of ONE example, loss(params, example)",
         )
 
 

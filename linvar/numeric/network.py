@@ -16,7 +16,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from linvar.numeric.arguments import check_numeric_problem
+from linvar.errors import InputError, Words
+from linvar.numeric.arguments import check_choice, check_numeric_problem
 from linvar.problem import Problem
 
 Input: TypeAlias = Float[Array, " input"]
@@ -78,7 +79,7 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
         dtype: "float64" or "float32". A float64 network can only be used inside ``with jax.enable_x64(True):``.
 
     Raises:
-        ValueError: the problem has symbols, or a weight is too large for ``dtype``.
+        InputError: the problem has symbols, or a weight is too large for ``dtype``.
 
     >>> from linvar import Gaussian, Problem
     >>> problem = Problem(weights=[[["1/2", 1]]], law=Gaussian([[1, 0]]))
@@ -86,6 +87,7 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
     (Array([[0.5, 1. ]], dtype=float32),)
     """
     check_numeric_problem(problem)
+    check_choice(dtype, "dtype", ("float64", "float32"))
     weights = [to_floats(matrix, f"weights[{index}]", dtype) for index, matrix in enumerate(problem.weights)]
     with jax.enable_x64(dtype == "float64"):
         return LinearNetwork([jnp.asarray(weight) for weight in weights])
@@ -98,7 +100,7 @@ def to_floats(entries: Any, name: str, dtype: str) -> np.ndarray:
     except OverflowError:
         rounded = np.asarray(math.inf)
     if rounded.size and not np.max(np.abs(rounded)) <= np.finfo(dtype).max:
-        raise ValueError(f"{name} has an entry too large for dtype={dtype!r}: rescale the problem")
+        raise InputError(name, Words(f"has an entry too large for dtype={dtype!r}"), "rescale the problem")
     return rounded.astype(dtype)
 
 

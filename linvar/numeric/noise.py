@@ -15,9 +15,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key
+from linvar.errors import InputError, Words, shown
+from linvar.numeric.arguments import (
+    check_at_least,
+    check_batch_sizes,
+    check_choice,
+    check_examples,
+    check_floats,
+    check_integer,
+    check_key,
+)
 from linvar.numeric.moments import GradientMoments, NoFiniteExamplesError, gradient_moments
 from linvar.numeric.per_example.forms import sum_of_squares
+from linvar.problem import SAMPLINGS
 from linvar.progress import Report, reporting
 
 
@@ -76,10 +86,9 @@ class NoiseScale:
             sampling: "iid" or "without_replacement".
 
         Raises:
-            ValueError: an unknown sampling, or a batch size below 1 or, without replacement, above n.
+            InputError: an unknown sampling, or a batch size below 1 or, without replacement, above n.
         """
-        if sampling not in ("iid", "without_replacement"):
-            raise ValueError(f"sampling={sampling!r} is unknown: write 'iid' or 'without_replacement'")
+        check_choice(sampling, "sampling", SAMPLINGS)
         limit = self.examples if sampling == "without_replacement" else None
         check_batch_sizes(np.atleast_1d(batch_sizes).ravel(), limit)
         b = np.asarray(batch_sizes, "float64")
@@ -133,13 +142,14 @@ def noise_scale(
         nan: "raise", or "drop" examples that are not finite, and count them.
         blocks: groups of the jackknife, at least 2.
         byte_budget: memory for a batch's activations.
-        progress: True for a bar, or a function called as ``progress(examples done, examples or None)``.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in examples; total is None for an iterator.
 
     Returns:
         A :class:`NoiseScale`.
 
     Raises:
-        TypeError, ValueError, FloatingPointError: as :func:`linvar.numeric.gradient_moments`; too few examples.
+        InputTypeError, InputError, NotFiniteError: as :func:`linvar.numeric.gradient_moments`; too few examples.
 
     After McCandlish, Kaplan, Amodei et al. (2018), "An Empirical Model of Large-Batch Training"; the jackknife for
     groups of unequal size after Busing, Meijer and van der Leeden (1999).
@@ -149,10 +159,9 @@ def noise_scale(
     >>> noise, noise.variance([1, 100]).round(3)
     (NoiseScale(9.868 +- 0.92; trace=8.972, squared_mean=0.9092, 4,000 examples), array([8.972, 0.09 ]))
     """
-    if ddof not in (0, 1):
-        raise ValueError(f"ddof={ddof!r}: give 1 (the data are a sample) or 0 (they are the whole population)")
-    if check_integer(blocks, "blocks") < 2:
-        raise ValueError(f"blocks={blocks}: a jackknife needs at least 2 groups")
+    check_choice(ddof, "ddof", (0, 1), "give 1 (the data are a sample) or 0 (they are the whole population)")
+    check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
+    byte_budget = check_integer(byte_budget, "byte_budget")
     if key is not None:
         key = check_key(key)
         key = jax.random.fold_in(key, jax.process_index()) if jax.process_index() else key
@@ -165,7 +174,7 @@ def noise_scale(
             done = 0
             for j, (batch, total) in enumerate(_batches(data, blocks, byte_budget)):
                 own = None if key is None else jax.random.fold_in(key, j)
-                size = int(jnp.shape(jax.tree.leaves(batch)[0])[0])
+                size = check_examples(batch, "data")
                 try:
                     moments = gradient_moments(
                         loss,
@@ -198,7 +207,7 @@ def noise_scale(
     if found:
         found[0].given += lost
     if not together and count <= ddof:
-        raise ValueError(f"data has {count} examples: give at least {ddof + 1} for ddof={ddof}")
+        raise InputError("data", Words(f"has {count} examples"), f"give at least {ddof + 1} for ddof={ddof}")
     return _summarize(found, jax.tree.structure(params), ddof, together)
 
 
@@ -222,9 +231,9 @@ def two_batch_noise_scale(small_norm: Any, large_norm: Any, small: Any, large: A
     >>> [round(float(x), 6) for x in two_batch_noise_scale(1 + 8 / 4, 1 + 8 / 16, 4, 16)]
     [8.0, 8.0, 1.0]
     """
-    if not np.all(np.asarray(large) > np.asarray(small)) or not np.all(np.asarray(small) >= 1):
-        raise ValueError(
-            f"small={small!r}, large={large!r}: the large batch must have more examples, the small one at least 1"
+    if not np.all(check_floats(large, "large") > check_floats(small, "small")) or not np.all(np.asarray(small) >= 1):
+        raise InputError(
+            f"small={shown(small)}, large", large, "the large batch must have more examples, the small one at least 1"
         )
     trace = (small_norm - large_norm) / (1 / small - 1 / large)
     squared_mean = large_norm - trace / large
@@ -280,15 +289,10 @@ def _batches(data: Any, blocks: int, byte_budget: int) -> Iterator[tuple[Any, in
             yield batch, None
         return
     leaves = jax.tree.leaves(data)
-    lengths = {np.shape(leaf)[:1] for leaf in leaves}
-    if len(lengths) != 1 or () in lengths:
-        raise ValueError(
-            f"data has leaves with leading axes {sorted(lengths)}: give arrays with a row per example, or an iterator of batches"
-        )
-    ((size,),) = lengths
+    size = check_examples(data, "data", "give arrays with a row per example, or an iterator of batches")
     if any(isinstance(leaf, jax.Array) and not leaf.is_fully_addressable for leaf in leaves):
-        raise ValueError(
-            "data has arrays spread over several processes: give each process its own part, as local arrays"
+        raise InputError(
+            "data", Words("has arrays spread over several processes"), "give each process its own part, as local arrays"
         )
     row = sum(math.prod(np.shape(leaf)[1:]) * jnp.result_type(leaf).itemsize for leaf in leaves)
     rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
@@ -303,11 +307,12 @@ def _check_all(failure: Exception | None, count: int) -> None:
     states = np.asarray(process_allgather(np.asarray([failure is not None, count == 0])))
     if failure is not None:
         raise failure
-    for state, what in zip(
-        states.T, ("failed: see its own error", "has no examples: give every process a part of the data")
-    ):
-        if state.any():
-            raise RuntimeError(f"process {int(np.argmax(state))} of {len(states)} {what}")
+    failed, empty = states.T
+    if failed.any():  # of whatever
+        raise RuntimeError(f"process {int(np.argmax(failed))} of {len(states)} failed: see its own error")
+    if empty.any():
+        where = f"of process {int(np.argmax(empty))} of {len(states)} has no examples"
+        raise InputError("data", Words(where), "give every process a part of the data")
 
 
 def _summarize(found: Sequence[_Block], structure: Any, ddof: int, together: bool) -> NoiseScale:

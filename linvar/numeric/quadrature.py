@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from linvar.errors import InputError, Words, cut
 from linvar.laws import Dataset, Gaussian
 from linvar.numeric.linearized import differentiated
 from linvar.numeric.network import to_floats
@@ -45,7 +46,8 @@ def law_examples(law: Gaussian | Dataset, dtype: Any) -> tuple[tuple[np.ndarray,
     [1.0, 2.0, 12.0]
     """
     if law.symbols:
-        raise ValueError(f"data={law!r} contains the symbols {', '.join(map(str, law.symbols))}: put numbers in")
+        names = cut(", ".join(map(str, law.symbols)))
+        raise InputError("data", law, "put numbers in", fault=f"contains the symbols {names}")
     if isinstance(law, Dataset):
         return (to_floats(law.inputs, "inputs", str(dtype)), to_floats(law.targets, "targets", str(dtype))), None
     points, weights = gaussian_rule(_noise_factor(law)[0].shape[1])
@@ -60,9 +62,10 @@ def gaussian_rule(width: int) -> tuple[np.ndarray, np.ndarray]:
         points = np.asarray(list(itertools.product(nodes, repeat=width))).reshape(3**width, width)
         return points, np.asarray([math.prod(w) for w in itertools.product(shares, repeat=width)])
     if width > 255:
-        raise ValueError(
-            f"data is a Gaussian law of {width} independent normals: beyond 255 give a large sample of it, arrays with "
-            f"the examples first"
+        raise InputError(
+            "data",
+            Words(f"is a Gaussian law of {width} independent normals"),
+            "beyond 255 give a large sample of it, arrays with the examples first",
         )
     c = 4 / (width + 2)
     signs = _sign_vectors(width) / math.sqrt(1 - c)
@@ -128,7 +131,10 @@ def check_quadratic(loss: Any, params: Any, law: Gaussian) -> None:
         largest = float(np.max(np.abs(values)))
         rounding = math.sqrt(np.finfo(np.dtype(dtype)).eps)
         if math.isfinite(largest) and np.max(np.abs(values @ [-1, 3, -3, 1])) > rounding * largest:
-            raise ValueError(
-                "loss is not a polynomial of degree 2 in the example, and only for one has a Gaussian law a finite rule: give "
-                "a large sample of the law as data, arrays with the examples first"
+            raise InputError(
+                "loss",
+                Words(
+                    "is not a polynomial of degree 2 in the example, and only for one has a Gaussian law a finite rule"
+                ),
+                "give a large sample of the law as data, arrays with the examples first",
             )

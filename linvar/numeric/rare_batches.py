@@ -25,6 +25,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
+from linvar.numeric.arguments import check_at_least, check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.network import batch_loss, network_from_problem, to_floats
 from linvar.numeric.sampling import GaussianSampler, random_subset, sampler_from_problem
 from linvar.numeric.update import update_from_problem
@@ -61,11 +62,18 @@ def rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int, runs
     Returns:
         The terms of each run, with weights of mean 1.
 
+    Raises:
+        InputTypeError, InputError: as :func:`linvar.numeric.simulate`.
+
     >>> from linvar import Gaussian, Problem
     >>> sample = rare_batches(jax.random.key(0), Problem([[[2]]], Gaussian([[-1]])), batch_size=1, runs=4000)
     >>> bool(abs(np.mean(sample.weights * sample.second_moment_terms) - 27) < 3)
     True
     """
+    check_key(key)
+    check_numeric_problem(problem)
+    (batch_size,) = check_batch_sizes([batch_size], problem.largest_batch_size)
+    runs = check_at_least(runs, "runs", 1, "give the number of runs, >= 1")
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         source = _source(problem)
         graph, params = nnx.split(network_from_problem(problem))

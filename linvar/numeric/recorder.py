@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from linvar.errors import InputError, Words
+from linvar.numeric.arguments import check_number
 from linvar.numeric.moments import GradientMoments, ratio
 
 
@@ -86,10 +88,10 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
         decay: weight of the past in the smoothed values, in [0, 1); 0 smooths nothing.
 
     Raises:
-        ValueError: ``decay`` out of range; an update without ``moments``.
+        InputError: ``decay`` out of range; an update without ``moments``.
     """
-    if not 0 <= decay < 1:
-        raise ValueError(f"decay={decay!r}: give the weight of the past, 0 <= decay < 1")
+    if not 0 <= check_number(decay, "decay") < 1:
+        raise InputError("decay", decay, "give the weight of the past, 0 <= decay < 1")
 
     def init(params: Any) -> NoiseRecord:
         zeros = jax.tree.map(lambda _: jnp.zeros((), jnp.float32), params)
@@ -100,7 +102,11 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
     ) -> Any:
         del params, rest
         if moments is None:
-            raise ValueError("update is called without moments: give moments=gradient_moments(loss, params, batch)")
+            raise InputError(
+                "moments",
+                Words("is missing: update is called without moments"),
+                "give moments=gradient_moments(loss, params, batch)",
+            )
         trace, squared_mean = (
             jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)
             for tree in (moments.trace_per_leaf, moments.squared_mean_per_leaf)
@@ -122,11 +128,11 @@ def recorded_noise(state: Any) -> NoiseRecord:
     """The record inside an optimizer's state, however deep it is chained.
 
     Raises:
-        ValueError: there is none, or more than one.
+        InputError: there is none, or more than one.
     """
     found = [
         x for x in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, NoiseRecord)) if isinstance(x, NoiseRecord)
     ]
     if len(found) != 1:
-        raise ValueError(f"state holds {len(found)} noise records: put record_noise() into the chain once")
+        raise InputError("state", Words(f"holds {len(found)} noise records"), "put record_noise() into the chain once")
     return found[0]

@@ -26,8 +26,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.laws import Dataset
-from linvar.numeric.arguments import check_batch_sizes, check_integer, check_numeric_problem
+from linvar.numeric.arguments import (
+    check_batch_sizes,
+    check_choice,
+    check_flags,
+    check_floats,
+    check_number,
+    check_numeric_problem,
+    check_steps,
+)
 from linvar.numeric.network import to_floats
 from linvar.problem import SAMPLINGS, Problem
 
@@ -76,16 +85,15 @@ class RegressionCurve:
             of: "gradient" or "weights".
 
         Raises:
-            ValueError: the covariances were not kept (``covariances=True``), or A does not fit them.
+            InputError: the covariances were not kept (``covariances=True``), or A does not fit them.
         """
         known = {"gradient": self.gradient_covariance, "weights": self.weight_covariance}
-        if of not in known:
-            raise ValueError(f"of={of!r} is unknown: write 'gradient' or 'weights'")
-        covariance, a = known[of], np.asarray(matrix, dtype="float64")
+        check_choice(of, "of", tuple(known))
+        covariance, a = known[of], check_floats(matrix, "matrix")
         if covariance is None:
-            raise ValueError("the covariances were not kept: call regression_curve with covariances=True")
+            raise InputError("covariances", Words("were not kept"), "call regression_curve with covariances=True")
         if a.ndim != 2 or a.shape[1] != covariance.shape[1]:
-            raise ValueError(f"matrix has shape {a.shape}: give one with {covariance.shape[1]} columns")
+            raise InputError("matrix", Words(f"has shape {a.shape}"), f"give one with {covariance.shape[1]} columns")
         return np.einsum("ai,kij,aj->k", a, covariance, a)
 
     @property
@@ -184,7 +192,7 @@ def regression_curve(
         A :class:`RegressionCurve`; its ``relative_error`` is the error measured between the nodes.
 
     Raises:
-        TypeError, ValueError: an argument has the wrong type or shape; more than one layer; symbols.
+        InputTypeError, InputError: an argument has the wrong type or shape; more than one layer; symbols.
 
     >>> from linvar import Gaussian
     >>> curve = regression_curve(Problem([[[2]]], Gaussian([[-1]]), "1/10", 1), [1, 4])
@@ -192,21 +200,26 @@ def regression_curve(
     array([15.12  ,  3.7125])
     """
     with jax.enable_x64(True):
+        check_flags(covariances=covariances)
+        if check_number(relative_error, "relative_error") < 0:
+            raise InputError("relative_error", relative_error, "give a number >= 0", fault="is negative")
         if problem is not None:
+            _check_alone(inputs=inputs, targets=targets, weights=weights, learning_rate=learning_rate, step=step)
             law, start, rates, sampling = _from_problem(problem)
         else:
             law, start, rates = _from_arrays(inputs, targets, weights, learning_rate, step)
         size = len(law.inputs) if isinstance(law, DataLaw) else None
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling={sampling!r} is unknown: write one of {', '.join(map(repr, SAMPLINGS))}")
+        check_choice(sampling, "sampling", SAMPLINGS)
         limit = size if sampling == "without_replacement" else None
         if batch_sizes is not None:
             sizes = np.array(check_batch_sizes(batch_sizes, limit))
             return _curve(sizes, law, start, rates, *_direct(law, start, rates, _factors(sizes, limit), covariances))
         if covariances:
-            raise ValueError("covariances=True with batch_sizes=None: give the batch sizes, a matrix is kept for each")
+            cure = "give the batch sizes, a matrix is kept for each"
+            raise InputError("covariances", True, cure, fault="with batch_sizes=None")
         if max_batch_size is None and size is None:
-            raise ValueError("batch_sizes=None needs max_batch_size= where the law is no data set: give one of them")
+            cure = "give one of them"
+            raise InputError("batch_sizes", None, cure, fault="needs max_batch_size= where the law is no data set")
         (last,) = check_batch_sizes([size if max_batch_size is None else max_batch_size], limit)
         sizes = np.arange(1, last + 1)
         values, error = _interpolated(law, start, rates, _factors(sizes, limit), relative_error)
@@ -351,13 +364,13 @@ def _from_problem(problem: Problem) -> tuple[Any, Any, Any, str]:
     """Law, weights and rates as arrays, and the sampling."""
     check_numeric_problem(problem)
     if problem.depth != 1:
-        raise ValueError(
-            f"problem has {problem.depth} layers: linear regression has one; use linvar.numeric simulation"
-        )
+        cure = "linear regression has one; use linvar.numeric.simulate"
+        raise InputError("problem", Words(f"has {problem.depth} layers"), cure)
     if not problem.plain:
-        raise ValueError(
-            f"momentum={problem.momentum}, weight_decay={problem.weight_decay}: the curve is for plain SGD; use "
-            f"linvar.RegressionMoments (exact) or linvar.numeric.simulate"
+        raise InputError(
+            f"momentum={shown(problem.momentum)}, weight_decay",
+            problem.weight_decay,
+            "the curve is for plain SGD; use linvar.RegressionMoments (exact) or linvar.numeric.simulate",
         )
     given = problem.law
     law: Any
@@ -373,28 +386,36 @@ def _from_problem(problem: Problem) -> tuple[Any, Any, Any, str]:
     return law, weights, rates, problem.sampling
 
 
+def _check_alone(**given: Any) -> None:
+    """A problem says all this itself."""
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                name, value, "leave it out, or give arrays and no problem", fault="is given beside problem"
+            )
+
+
 def _from_arrays(inputs: Any, targets: Any, weights: Any, learning_rate: Any, step: Any) -> tuple[Any, Any, Any]:
     """Law, weights and rates from arrays of floats; shapes and values checked."""
     given = {"inputs": inputs, "targets": targets, "weights": weights, "learning_rate": learning_rate, "step": step}
     for name, value in given.items():
         if value is None:
-            raise TypeError(f"{name} is missing: give a problem, or all of {', '.join(given)}")
-    arrays = {}
-    for name in ("inputs", "targets", "weights", "learning_rate"):
-        arrays[name] = np.asarray(given[name], dtype="float64")
-        if not np.all(np.isfinite(arrays[name])):
-            raise ValueError(f"{name} has entries that are not finite: give numbers")
+            raise InputTypeError(name, Words("is missing"), f"give a problem, or all of {', '.join(given)}")
+    arrays = {name: check_floats(given[name], name) for name in ("inputs", "targets", "weights", "learning_rate")}
     x, y, w = arrays["inputs"], arrays["targets"], np.atleast_2d(arrays["weights"])
     y = y[:, None] if y.ndim == 1 else y
     if x.ndim != 2 or not x.size or y.ndim != 2 or len(y) != len(x) or w.shape != (y.shape[1], x.shape[1]):
-        raise ValueError(
-            f"inputs has shape {x.shape}, targets {arrays['targets'].shape}, weights {arrays['weights'].shape}: give "
-            f"(n, d_0), (n, d_1) and (d_1, d_0)"
+        raise InputError(
+            "inputs",
+            Words(f"has shape {x.shape}, targets {arrays['targets'].shape}, weights {arrays['weights'].shape}"),
+            "give (n, d_0), (n, d_1) and (d_1, d_0)",
         )
-    count = check_integer(step, "step")
-    if count < 0:
-        raise ValueError(f"step={count} is negative: give the number of updates before the gradient is measured, >= 0")
+    count = check_steps(step, "step", "give the number of updates before the gradient is measured, >= 0")
     rates = arrays["learning_rate"]
     if rates.ndim and rates.shape != (count,):
-        raise ValueError(f"learning_rate has shape {rates.shape}, but step={count}: give one number, or {count}")
+        raise InputError(
+            "learning_rate",
+            Words(f"has shape {rates.shape}, but step={shown(count)}"),
+            f"give one number, or {shown(count)}",
+        )
     return DataLaw(jnp.asarray(x), jnp.asarray(y)), jnp.asarray(w), jnp.asarray(np.broadcast_to(rates, (count,)))

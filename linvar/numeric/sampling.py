@@ -73,7 +73,8 @@ class GaussianSampler:
         normal_key, diagonal_key = jax.random.split(key)
         normal = jax.random.normal(normal_key, (rows, width), dtype)  # the mean's row, then columns of L
         columns = jnp.arange(rows - 1)
-        diagonal = jnp.sqrt(jax.random.chisquare(diagonal_key, (batch_size - 1 - columns).astype(dtype), dtype=dtype))
+        freedom = jnp.asarray(batch_size - 1.0, dtype) - columns.astype(dtype)  # floats: b may exceed 32 bits
+        diagonal = jnp.sqrt(jax.random.chisquare(diagonal_key, freedom, dtype=dtype))
         below = jnp.arange(width)[None, :] > columns[:, None]
         factor = jnp.where(below, normal[1:], 0).at[columns, columns].set(diagonal)
         scale = jnp.sqrt(jnp.asarray(rows / batch_size, dtype))  # the mean over rows stands for that over the batch

@@ -27,8 +27,16 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
+from linvar.errors import InputError
 from linvar.laws import Gaussian
-from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key, check_numeric_problem
+from linvar.numeric.arguments import (
+    check_at_least,
+    check_batch_sizes,
+    check_choice,
+    check_integer,
+    check_key,
+    check_numeric_problem,
+)
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.moments import gradient_moments
 from linvar.numeric.network import loss, network_from_problem, to_floats
@@ -36,6 +44,7 @@ from linvar.numeric.run_moments import RunTerms, average, dot, quadruple_product
 from linvar.numeric.sampling import sampler_from_problem
 from linvar.numeric.update import update_from_problem
 from linvar.problem import Problem
+from linvar.progress import Report, reporting
 
 #: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
 CPU_CHUNK_BYTES = 2**24
@@ -98,7 +107,7 @@ def simulate(
     step: int | None = None,
     batches: str = "examples",
     byte_budget: int = 2**28,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Report | None = None,
 ) -> dict[int, TrajectoryMoments]:
     """Simulate SGD on a problem and estimate the moments of its batch gradient, conditioned on the initial weights.
 
@@ -117,14 +126,15 @@ def simulate(
             sees of them, (1/b) sum of (1, x, y) (1, x, y)^T, at a cost that does not grow with b (Bartlett's decomposition).
         byte_budget: bytes a chunk of runs may take, and the gradients kept between the two passes may take. What
             grows with ``runs`` beside it is a few floats a run and layer.
-        progress: called as ``progress(done, total)`` after each chunk, in runs over all batch sizes and passes.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in runs over all batch sizes and passes.
 
     Returns:
         One :class:`TrajectoryMoments` for each batch size, keyed by it.
 
     Raises:
-        TypeError: ``key`` is not a typed key, or an argument has the wrong type.
-        ValueError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, or a
+        InputTypeError: ``key`` is not a typed key, or an argument has the wrong type.
+        InputError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, or a
             single run that does not fit ``byte_budget``.
 
     >>> from linvar import Gaussian, Problem
@@ -134,40 +144,38 @@ def simulate(
     """
     check_key(key)
     check_numeric_problem(problem)
-    if batches not in ("examples", "second_moments"):
-        raise ValueError(f"batches={batches!r} is unknown: write 'examples' or 'second_moments'")
+    check_choice(batches, "batches", ("examples", "second_moments"))
     if batches == "second_moments" and not isinstance(problem.law, Gaussian):
-        raise ValueError(
-            "batches='second_moments' is for a Gaussian law, and this one is a data set: write batches='examples'"
-        )
+        fault = "is for a Gaussian law, and this one is a data set"
+        raise InputError("batches", batches, "write batches='examples'", fault=fault)
     if step is not None:
         problem = problem.replace(step=step)
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype={dtype!r} is unknown: write 'float64' or 'float32'")
+    check_choice(dtype, "dtype", ("float64", "float32"))
     sizes = check_batch_sizes(batch_sizes, problem.largest_batch_size)
-    runs = check_integer(runs, "runs")
-    if runs < 2:
-        raise ValueError(f"runs={runs}: a variance over runs needs at least 2")
+    runs = check_at_least(runs, "runs", 2, "a variance over runs needs at least 2")
     byte_budget = check_integer(byte_budget, "byte_budget")
 
     keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
     total, done = runs * len(sizes) * (1 if keep else 2), 0
+    results = {}
+    with (
+        jax.enable_x64(dtype == "float64"),
+        jax.default_matmul_precision("highest"),
+        reporting(progress, "simulation") as report,
+    ):
 
-    def report(count: int) -> None:
-        """Count finished runs."""
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, total)
+        def count(finished: int) -> None:
+            """Count finished runs."""
+            nonlocal done
+            done += finished
+            report(done, total)
 
-    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         plan = _Plan(problem, dtype, byte_budget, batches == "second_moments")
-        results = {}
         for size in sizes:
             share = None if batches == "second_moments" else _unbiased_share(problem, size)
-            chunks = partial(plan.run, key, size, runs, report)
+            chunks = partial(plan.run, key, size, runs, count)
             results[size] = _moments(chunks, size, runs, problem, keep, share)
-        return results
+    return results
 
 
 def _unbiased_share(problem: Problem, batch_size: int) -> float | None:
@@ -214,9 +222,11 @@ class _Plan:
         one_run = self.itemsize * (7 * entries + 3 * self.sampler.rows(batch_size) * sum(self.widths))
         one_run += self.sampler.bytes_per_batch(batch_size)
         if one_run > self.byte_budget:
-            raise ValueError(
-                f"byte_budget={self.byte_budget}: one run with batch size {batch_size} needs about {one_run} bytes; "
-                f"raise byte_budget to that or lower batch_sizes"
+            lower = " or lower batch_sizes" if batch_size > 1 else ""
+            raise InputError(
+                "byte_budget",
+                self.byte_budget,
+                f"one run with batch size {batch_size} needs about {one_run} bytes; raise byte_budget to that{lower}",
             )
         target = min(self.byte_budget, CPU_CHUNK_BYTES) if jax.default_backend() == "cpu" else self.byte_budget
         chunks = -(-runs // max(1, target // one_run))

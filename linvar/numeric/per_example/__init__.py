@@ -9,7 +9,9 @@ So one pass that keeps the inputs h_i and differentiates with respect to zeros (
 all that is to be known about every per-example gradient; for a matrix product it is the product h_i delta_i^T, whose
 mean, norm and deviation from the mean need no per-example matrix.
 
-    jaxprs.py       the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
+    jaxprs.py       the one place that knows the operations of JAX and what this version calls their parameters
+    evaluation.py   running a jaxpr equation by equation
+    flattening.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
     entries.py      the kinds of equations at which a parameter meets the example
     plan.py         where parameters enter, in which form each leaf is computed, and why
     explanation.py  the plan in words

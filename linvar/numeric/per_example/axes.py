@@ -7,10 +7,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linvar.numeric.per_example.jaxprs import CALLS
+from linvar.errors import InputError, Words, cut
+from linvar.numeric.per_example.evaluation import shape_of
+from linvar.numeric.per_example.jaxprs import (
+    ALONG,
+    REDUCTIONS,
+    WINDOWS,
+    axis_along_of,
+    broadcast_axes_of,
+    call_name,
+    convolution_of,
+    dot_of,
+    gather_of,
+    joined_axis_of,
+    operation,
+    padding_of,
+    permutation_of,
+    reduced_axes_of,
+    reversed_axes_of,
+    squeezed_axes_of,
+    top_axis_of,
+    window_of,
+)
 
 
-class CoupledExamplesError(ValueError):
+class CoupledExamplesError(InputError):
     """The loss of a batch has no per-example gradients."""
 
 
@@ -37,50 +58,17 @@ class State:
 
 
 FREE, REDUCED = State(), State(reduced=True)
-#: output position p depends on the operands' position p alone
-_NAMES = """
-    abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz conj
-    convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma
-    igammac imag integer_pow is_finite le lgamma log log1p logistic lt max min mul name ne neg nextafter not
-    or polygamma population_count pow real reduce_precision regularized_incomplete_beta rem
-    round rsqrt select_n sharding_constraint shift_left shift_right_arithmetic shift_right_logical sign sin sinh
-    sqrt square stop_gradient sub tan tanh xor
-"""
-ELEMENTWISE = frozenset(_NAMES.split())
-#: axes are named, all other axes are kept apart
-ALONG = {
-    "cumsum": "axis",
-    "cumprod": "axis",
-    "cummax": "axis",
-    "cummin": "axis",
-    "cumlogsumexp": "axis",
-    "sort": "dimension",
-}
-REDUCTIONS = {
-    "reduce_sum",
-    "reduce_max",
-    "reduce_min",
-    "reduce_prod",
-    "reduce_and",
-    "reduce_or",
-    "reduce_xor",
-    "argmax",
-    "argmin",
-}
-
-
-def shape_of(v: Any) -> tuple[int, ...]:
-    return tuple(v.aval.shape)
 
 
 def refusal(equation: Any, why: str) -> CoupledExamplesError:
     """The operation, where it stands, and what to do."""
-    name = equation.params.get("name", "") if equation.primitive.name in CALLS else ""
-    shapes = ", ".join(str(shape_of(v)) for v in equation.invars)
-    what = f"{equation.primitive.name}{f' ({name})' if name else ''} of shapes {shapes}"
+    name = call_name(equation)
+    shapes = cut(", ".join(str(shape_of(v)) for v in equation.invars))
+    what = f"{operation(equation)}{f' ({name})' if name else ''} of shapes {shapes}"
     return CoupledExamplesError(
-        f"loss couples the examples of a batch, so that it has no per-example gradient: {what} {why.rstrip(',')}. "
-        f"Give the loss of ONE example, loss(params, example), or freeze what is computed over the batch"
+        "loss",
+        Words(f"couples the examples of a batch, so that it has no per-example gradient: {what} {why.rstrip(',')}"),
+        "give the loss of ONE example, loss(params, example), or freeze what is computed over the batch",
     )
 
 
@@ -90,7 +78,7 @@ def elementwise(equation: Any, states: Sequence[State]) -> list[State]:
     if more:
         raise refusal(equation, f"combines examples along axes {axis} and {more[0]}")
     for v, s in zip(equation.invars, states):
-        if s.free and shape_of(v) != () and axis not in s.even and shape_of(v)[axis] != 1:
+        if s.free and shape_of(v) != () and axis not in s.even and shape_of(v)[axis : axis + 1] != (1,):
             raise refusal(equation, "combines the examples with values that differ between their positions (a random draw "
                                     "for the whole batch, or weights by position),")  # fmt: skip
     return [State(axis=axis) for _ in equation.outvars]
@@ -98,7 +86,8 @@ def elementwise(equation: Any, states: Sequence[State]) -> list[State]:
 
 def product(equation: Any, states: Sequence[State]) -> State:
     """The examples' axis as a free or a batch axis."""
-    (contracted, batch) = equation.params["dimension_numbers"]
+    dot = dot_of(equation)
+    contracted, batch = dot.contracted, dot.batch
     for side in (0, 1):
         if states[side].axis is not None and states[side].axis in contracted[side]:
             raise refusal(equation, "sums over the examples times something else")
@@ -125,76 +114,77 @@ def concatenated(equation: Any, states: Sequence[State]) -> list[State]:
     """Along another axis."""
     (axis, *more) = {s.axis for s in states if s.axis is not None}
     uneven = [s for s in states if s.free and axis not in s.even]
-    if more or uneven or equation.params["dimension"] == axis:
+    if more or uneven or joined_axis_of(equation) == axis:
         raise refusal(equation, "joins examples with other examples or with values that differ between positions")
     return [State(axis=axis)]
 
 
+def convolved(equation: Any, states: Sequence[State]) -> State:
+    """The examples as the batch of the input, with a kernel that is free of them."""
+    convolution = convolution_of(equation)
+    if states[0].axis == convolution.input[0] and states[1].free and convolution.batch_groups == 1:
+        return State(axis=convolution.output[0])
+    raise refusal(equation, "convolves along the examples or with a kernel made of them")
+
+
 def gathered(equation: Any, states: Sequence[State]) -> State:
     """A table of parameters looked up by examples, or each example looked up by itself."""
-    numbers = equation.params["dimension_numbers"]
+    gather = gather_of(equation)
     table, indices = states[0], states[1]
     rank = len(shape_of(equation.outvars[0]))
-    places = [a for a in range(rank) if a not in numbers.offset_dims]  # output axes of the indices' axes, in order
+    places = [a for a in range(rank) if a not in gather.offset_axes]  # output axes of the indices' axes, in order
     if table.free and indices.axis is not None and indices.axis != len(shape_of(equation.invars[1])) - 1:
-        batching = list(numbers.start_indices_batching_dims)
-        if indices.axis not in batching:
+        if indices.axis not in gather.index_batch:
             return State(axis=places[indices.axis])
-        if numbers.operand_batching_dims[batching.index(indices.axis)] in table.even:
+        if gather.table_batch[gather.index_batch.index(indices.axis)] in table.even:
             return State(axis=places[indices.axis])
-    if table.axis is not None and table.axis in numbers.operand_batching_dims:
-        own = numbers.start_indices_batching_dims[numbers.operand_batching_dims.index(table.axis)]
+    if table.axis is not None and table.axis in gather.table_batch:
+        own = gather.index_batch[gather.table_batch.index(table.axis)]
         if indices.axis == own or (indices.free and own in indices.even):
             return State(axis=places[own])
     if table.axis is None:
         raise refusal(equation, "looks up parameters by what differs between positions")
-    whole = equation.params["slice_sizes"][table.axis] == shape_of(equation.invars[0])[table.axis]
-    if whole and indices.free and table.axis not in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims):
-        gone = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+    gone = (*gather.collapsed, *gather.table_batch)
+    whole = gather.sizes[table.axis] == shape_of(equation.invars[0])[table.axis]
+    if whole and indices.free and table.axis not in gone:
         kept = [a for a in range(len(shape_of(equation.invars[0]))) if a not in gone]
-        return State(axis=numbers.offset_dims[kept.index(table.axis)])
+        return State(axis=gather.offset_axes[kept.index(table.axis)])
     raise refusal(equation, "looks up one example by another")
 
 
 def one_operand(equation: Any, axis: int) -> State | None:
     """The examples' axis after an operation on one array; None if it does not keep them apart."""
-    name, params, shape = equation.primitive.name, equation.params, shape_of(equation.invars[0])
+    name, shape = operation(equation), shape_of(equation.invars[0])
+    kept: bool | None = None  # is the axis, at its place, left alone?
     if name in REDUCTIONS:
-        axes = [int(a) for a in params["axes"]]
+        axes = reduced_axes_of(equation)
         if axis in axes:
             if name != "reduce_sum":
                 raise refusal(equation, "looks at all examples together")
             return REDUCED
         return State(axis=axis - sum(a < axis for a in axes))
     if name == "broadcast_in_dim":
-        return State(axis=params["broadcast_dimensions"][axis])
+        return State(axis=broadcast_axes_of(equation)[axis])
     if name == "transpose":
-        return State(axis=params["permutation"].index(axis))
+        return State(axis=permutation_of(equation).index(axis))
     if name == "squeeze":
-        gone = params["dimensions"]
+        gone = squeezed_axes_of(equation)
         return None if axis in gone else State(axis=axis - sum(a < axis for a in gone))
     if name == "reshape":
         return _reshaped(shape, shape_of(equation.outvars[0]), axis)
     if name in ALONG:
-        return None if params[ALONG[name]] == axis else State(axis=axis)
-    if name == "rev":
-        return None if axis in params["dimensions"] else State(axis=axis)
-    if name == "pad":
-        return State(axis=axis) if tuple(params["padding_config"][axis]) == (0, 0, 0) else None
-    if name in ("slice", "dynamic_slice", "split", "top_k"):
-        out = shape_of(equation.outvars[0])
-        along = name == "top_k" and axis == params.get("axis", len(shape) - 1)
-        return State(axis=axis) if out[axis] == shape[axis] and not along else None
-    if name.startswith("reduce_window") or name.startswith("cumred") or name.startswith("select_and_"):
-        window, strides = params["window_dimensions"], params["window_strides"]
-        if "base_dilation" in params and params["base_dilation"][axis] != 1:
-            return None
-        return (
-            State(axis=axis)
-            if window[axis] == strides[axis] == 1 and tuple(params["padding"][axis]) == (0, 0)
-            else None
-        )
-    return None
+        kept = axis_along_of(equation) != axis
+    elif name == "rev":
+        kept = axis not in reversed_axes_of(equation)
+    elif name == "pad":
+        kept = padding_of(equation)[axis] == (0, 0, 0)
+    elif name in ("slice", "dynamic_slice", "split"):
+        kept = shape_of(equation.outvars[0])[axis] == shape[axis]
+    elif name == "top_k":
+        kept = top_axis_of(equation) != axis
+    elif name in WINDOWS:
+        kept = window_of(equation).keeps(axis)
+    return State(axis=axis) if kept else None
 
 
 def _reshaped(old: tuple[int, ...], new: tuple[int, ...], axis: int) -> State | None:

@@ -18,34 +18,48 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from linvar.errors import Words, cut
 from linvar.numeric.per_example.axes import (
-    ELEMENTWISE,
     FREE,
     REDUCED,
     CoupledExamplesError,
     State,
     concatenated,
+    convolved,
     elementwise,
     gathered,
     one_operand,
     product,
     refusal,
-    shape_of,
-)  # fmt: skip
-from linvar.numeric.per_example.jaxprs import CALLS, scan_parts
-from linvar.numeric.per_example.twins import differs, grown, primal_of, programs, same_constant, tangent_of
+)
+from linvar.numeric.per_example.evaluation import shape_of
+from linvar.numeric.per_example.jaxprs import (
+    CALLS,
+    ELEMENTWISE,
+    LINEAR,
+    MAKERS,
+    SUMS,
+    Unread,
+    branches_of,
+    broadcast_axes_of,
+    call_of,
+    counted_axis_of,
+    differs,
+    dot_of,
+    has_own_jvp,
+    has_own_vjp,
+    if_read,
+    operation,
+    primal_of,
+    programs,
+    scan_of,
+)
+from linvar.numeric.per_example.twins import grown, same_constant, tangent_of
 
+_ONE = "give the loss of ONE example, loss(params, example)"
+_RETURN = "with batched=True return the mean or the sum over the batch"
 #: functions with a derivative of their own whose derivative is being followed
 _followed: ContextVar[frozenset[str]] = ContextVar("followed", default=frozenset())
-#: linear in the operands that are sums over the examples, if the others are free
-LINEAR = {
-    "neg", "convert_element_type", "copy", "reshape", "squeeze", "transpose", "reduce_sum", "broadcast_in_dim",
-    "sharding_constraint",
-}  # fmt: skip
-#: values made for every example, longer for more of them
-_MAKERS = frozenset(
-    ("broadcast_in_dim", "iota", "random_bits", "random_wrap", "random_unwrap", "random_split", "random_seed")
-)
 
 
 def check_uncoupled(
@@ -68,9 +82,7 @@ def check_uncoupled(
         (result,) = _enter(mine, states, twin)
         if not result.reduced:
             kind = "depends on no example" if result.free else "is not summed over the examples"
-            raise CoupledExamplesError(
-                f"loss {kind}: with batched=True return the mean or the sum over the batch, a scalar"
-            )
+            raise CoupledExamplesError("loss", Words(kind), f"{_RETURN}, a scalar")
 
 
 def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any], count: int) -> core.ClosedJaxpr:
@@ -82,12 +94,17 @@ def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any]
         given = batch[0].shape[0]
         if count == given:
             raise
+        reason = cut((str(error).splitlines() or [type(error).__name__])[0])
         raise CoupledExamplesError(
-            f"loss does not take a batch of {count} examples instead of {given}, so that its examples cannot be told apart "
-            f"({str(error).splitlines()[0]}): give the loss of ONE example, loss(params, example)"
+            "loss",
+            Words(
+                f"does not take a batch of {count} examples instead of {given}, so that its examples cannot be told apart "
+                f"({reason})"
+            ),
+            _ONE,
         ) from error
     if len(traced.out_avals) != 1 or traced.out_avals[0].shape != ():
-        raise CoupledExamplesError("loss is not a scalar: with batched=True return the mean or the sum over the batch")
+        raise CoupledExamplesError("loss", Words("is not a scalar"), _RETURN)
     return traced
 
 
@@ -101,10 +118,8 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[
     """States of the outputs; ``twin`` is the same program for another number of examples."""
     found: dict[Any, State] = dict(zip(jaxpr.invars, inputs))
     found.update(zip(jaxpr.constvars, constants))
-    if [e.primitive.name for e in jaxpr.eqns] != [e.primitive.name for e in twin.eqns]:
-        raise CoupledExamplesError(
-            "loss is another program for another number of examples: give the loss of ONE example, loss(params, example)"
-        )
+    if [operation(e) for e in jaxpr.eqns] != [operation(e) for e in twin.eqns]:
+        raise CoupledExamplesError("loss", Words("is another program for another number of examples"), _ONE)
 
     def state(mine: Any, theirs: Any) -> State:
         if isinstance(mine, core.Literal) or isinstance(theirs, core.Literal):
@@ -114,62 +129,67 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[
 
     for equation, other in zip(jaxpr.eqns, twin.eqns):
         states = [state(*both) for both in zip(equation.invars, other.invars)]
-        if all(s.free for s in states):
-            outputs = _free(equation, states, other)
-        elif any(s.reduced for s in states):
-            outputs = _after_the_sum(equation, states, other)
-        elif any(s.sized for s in states) or differs(equation, other):
-            raise refusal(equation, "uses a number that depends on the number of examples")
-        else:
-            outputs = _of_examples(equation, states, other)
-            _check_growth(equation, states, other, outputs)
+        try:
+            outputs = _outputs(equation, states, other)
+        except Unread as error:
+            raise refusal(equation, f"cannot be followed ({error})") from error
         found.update(zip(equation.outvars, outputs))
     return [state(*both) for both in zip(jaxpr.outvars, twin.outvars)]
 
 
+def _outputs(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+    """States of the outputs of one equation."""
+    if all(s.free for s in states):
+        return _free(equation, states, other)
+    if any(s.reduced for s in states):
+        return _after_the_sum(equation, states, other)
+    if any(s.sized for s in states) or differs(equation, other):
+        raise refusal(equation, "uses a number that depends on the number of examples")
+    outputs = _of_examples(equation, states, other)
+    _check_growth(equation, states, other, outputs)
+    return outputs
+
+
 def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Along which axes the outputs are constant: where an input's such axis goes, followed as if it were the examples'."""
-    if equation.primitive.name in CALLS:
-        return _enter(_inner(equation), states, _inner(other))
+    if operation(equation) in CALLS:
+        return _enter(call_of(equation), states, call_of(other))
     even = [{a for a, size in enumerate(shape_of(v)) if size == 1} for v in equation.outvars]
-    if equation.primitive.name == "broadcast_in_dim":
-        even[0] |= set(range(len(shape_of(equation.outvars[0])))) - set(equation.params["broadcast_dimensions"])
-    elif equation.primitive.name == "iota":
-        even[0] |= set(range(len(shape_of(equation.outvars[0])))) - {equation.params["dimension"]}
+    placed, counted = if_read(broadcast_axes_of, equation), if_read(counted_axis_of, equation)
+    if placed is not None or counted is not None:
+        even[0] |= set(range(len(shape_of(equation.outvars[0])))) - {counted, *(placed or ())}
     for place, state in enumerate(states):
         for axis in state.even:
             if shape_of(equation.invars[place])[axis] == 1:
                 continue
             try:
                 moved = _of_examples(equation, [*states[:place], State(axis=axis), *states[place + 1 :]], other)
-            except CoupledExamplesError:
+            except (CoupledExamplesError, Unread):
                 continue
             for found, now in zip(even, moved):
                 found |= {now.axis} if now.axis is not None else now.even
-    name = equation.primitive.name
-    if name.startswith("custom_vjp"):
+    name = operation(equation)
+    if has_own_vjp(equation):
         raise refusal(equation, "has a backward pass of its own (custom_vjp), which is not followed")
     # what is summed over as many entries as there are examples, cut out by their number, or counted, changes with it
     lengths = [len(grown(a, b)) for a, b in zip(equation.invars, other.invars)]
     inside = sum(lengths) if name == "dot_general" else max(lengths, default=0)
     outside = max((len(grown(a, b)) for a, b in zip(equation.outvars, other.outvars)), default=0)
     sized = any(s.sized for s in states) or inside > outside or differs(equation, other)
-    sized = sized or (outside > inside and name not in _MAKERS)
-    sized = (
-        sized or equation.params.get("length") != other.params.get("length") or programs(equation) != programs(other)
-    )
+    sized = sized or (outside > inside and name not in MAKERS)
+    sized = sized or programs(equation) != programs(other)
     return [State(even=frozenset(found), sized=sized) for found in even]
 
 
 def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Linear in what is summed: still a sum of one term an example."""
-    name = equation.primitive.name
+    name = operation(equation)
     if any(s.axis is not None for s in states):
         raise refusal(equation, "brings a sum over the batch together with single examples")
     reduced = [s.reduced for s in states]
     if name in CALLS:
-        return _enter(_inner(equation), states, _inner(other))
-    fine = name in LINEAR or name in ("add", "sub", "add_any")
+        return _enter(call_of(equation), states, call_of(other))
+    fine = name in LINEAR or name in SUMS
     fine = fine or (name == "mul" and sum(reduced) == 1) or (name == "div" and reduced == [True, False])
     fine = fine or (name == "dot_general" and sum(reduced) == 1)
     if not fine or not all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars):
@@ -177,14 +197,9 @@ def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[S
     return [REDUCED for _ in equation.outvars]
 
 
-def _inner(equation: Any) -> Any:
-    inner = equation.params[CALLS[equation.primitive.name]]
-    return inner if isinstance(inner, core.ClosedJaxpr) else core.ClosedJaxpr(inner, ())
-
-
 def _own_derivative(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A function with a derivative of its own: neither what it computes nor that derivative may couple the examples."""
-    if equation.primitive.name.startswith("custom_vjp"):
+    if has_own_vjp(equation):
         raise refusal(equation, "has a backward pass of its own (custom_vjp), which is not followed")
     primal = _enter(primal_of(equation), states, primal_of(other))
     program = str(primal_of(equation))
@@ -211,10 +226,10 @@ def _check_growth(equation: Any, states: Sequence[State], other: Any, outputs: S
     """No axis but the examples' own may change with their number."""
     pairs = zip(equation.outvars, other.outvars, outputs)
     wrong = any(set(grown(mine, theirs)) - {state.axis} for mine, theirs, state in pairs if state.axis is not None)
-    name = equation.primitive.name
+    name = operation(equation)
     if name not in ELEMENTWISE and name not in ("concatenate", "sort", "scan", "cond") and name not in CALLS:
         for place, (mine, theirs, state) in enumerate(zip(equation.invars, other.invars, states)):
-            batch = equation.params["dimension_numbers"][1][place] if name == "dot_general" else ()
+            batch = dot_of(equation).batch[place] if name == "dot_general" else ()
             wrong = wrong or bool(state.free and set(grown(mine, theirs)) - set(batch))
     if wrong:
         raise refusal(equation, "has another axis that is as long as there are examples")
@@ -222,20 +237,17 @@ def _check_growth(equation: Any, states: Sequence[State], other: Any, outputs: S
 
 def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """Where the examples' axis goes."""
-    name, params = equation.primitive.name, equation.params
+    name = operation(equation)
     if name in CALLS:
-        return _enter(_inner(equation), states, _inner(other))
-    if name.startswith(("custom_jvp_call", "custom_vjp_call")):
+        return _enter(call_of(equation), states, call_of(other))
+    if has_own_jvp(equation) or has_own_vjp(equation):
         return _own_derivative(equation, states, other)
     if name in ELEMENTWISE:
         return elementwise(equation, states)
     if name == "dot_general":
         return [product(equation, states)]
     if name == "conv_general_dilated":
-        spec = params["dimension_numbers"]
-        if states[0].axis == spec.lhs_spec[0] and states[1].free and params["batch_group_count"] == 1:
-            return [State(axis=spec.out_spec[0])]
-        raise refusal(equation, "convolves along the examples or with a kernel made of them")
+        return [convolved(equation, states)]
     if name == "concatenate":
         return concatenated(equation, states)
     if name == "gather":
@@ -255,19 +267,18 @@ def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[Sta
 
 def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     """A loop over another axis; what is carried is followed until it does not change."""
-    constants, carry, sequences = scan_parts(equation)
-    if any(s.axis == 0 for s in states[sequences]):
+    loop, twin = scan_of(equation), scan_of(other)
+    if any(s.axis == 0 for s in states[loop.sequences]):
         raise refusal(equation, "loops over the examples")
-    if equation.params["length"] != other.params["length"]:
+    if loop.length != twin.length:
         raise refusal(equation, "loops as often as there are examples")
     slices = [
         State(axis=s.axis - 1) if s.axis is not None else State(even=frozenset(a - 1 for a in s.even if a))
-        for s in states[sequences]
+        for s in states[loop.sequences]
     ]
-    carried = list(states[carry])
-    body, twin = equation.params["jaxpr"], other.params["jaxpr"]
+    carried = list(states[loop.carry])
     for _ in range(len(carried) + 2):
-        outputs = _enter(body, [*states[constants], *carried, *slices], twin)
+        outputs = _enter(loop.body, [*states[loop.constants], *carried, *slices], twin.body)
         joined = [_join(equation, old, new) for old, new in zip(carried, outputs)]
         if joined == carried:
             stacked = outputs[len(carried) :]
@@ -300,7 +311,7 @@ def _branches(equation: Any, states: Sequence[State], other: Any) -> list[State]
     """A choice that no example makes."""
     if not states[0].free:
         raise refusal(equation, "chooses for the whole batch by what the examples are")
-    both = zip(equation.params["branches"], other.params["branches"])
+    both = zip(branches_of(equation), branches_of(other))
     results = [_enter(mine, states[1:], theirs) for mine, theirs in both]
     if any(s.reduced for result in results for s in result):
         raise refusal(equation, "sums over the examples inside a branch")

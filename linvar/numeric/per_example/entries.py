@@ -22,7 +22,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from linvar.numeric.per_example.jaxprs import Level
+from linvar.numeric.per_example.flattening import Level
+from linvar.numeric.per_example.jaxprs import Conv, convolution_of, dot_of, gather_of, if_read, slice_sizes_of
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,13 @@ class Dense(Entry):
     @staticmethod
     def accepts(equation: Any, position: int, levels: Sequence[Level]) -> bool:
         """Is this V times a value of the example?"""
-        return equation.primitive.name == "dot_general" and levels[1 - position] == Level.EXAMPLE
+        return if_read(dot_of, equation) is not None and levels[1 - position] == Level.EXAMPLE
 
     def _dimensions(self) -> tuple[Any, Any, Any, Any]:
         """Contracted and batch axes of h, the same of V."""
-        contracted, batch = self.equation.params["dimension_numbers"]
+        product = dot_of(self.equation)
         mine, other = self.position, 1 - self.position
-        return contracted[other], batch[other], contracted[mine], batch[mine]
+        return product.contracted[other], product.batch[other], product.contracted[mine], product.batch[mine]
 
     def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         invars = self.equation.invars
@@ -210,27 +211,28 @@ class Convolution(Entry):
     @staticmethod
     def accepts(equation: Any, position: int, levels: Sequence[Level]) -> bool:
         """Is V the kernel of a convolution over the example?"""
-        name, params = equation.primitive.name, equation.params
+        convolution = if_read(convolution_of, equation)
         return (
-            name == "conv_general_dilated"
-            and position == 1
-            and levels[0] == Level.EXAMPLE
-            and params["batch_group_count"] == 1
+            convolution is not None and position == 1 and levels[0] == Level.EXAMPLE and convolution.batch_groups == 1
         )
+
+    @property
+    def _convolution(self) -> Conv:
+        return convolution_of(self.equation)
 
     @property
     def _kernel(self) -> tuple[tuple[int, ...], int, int]:
         """Spatial shape of the kernel, its inputs in a group, its outputs."""
-        shape, spec = self.equation.invars[1].aval.shape, self.equation.params["dimension_numbers"].rhs_spec
+        shape, spec = self.equation.invars[1].aval.shape, self._convolution.kernel
         return tuple(shape[a] for a in spec[2:]), shape[spec[1]], shape[spec[0]]
 
     @property
     def _groups(self) -> int:
-        return int(self.equation.params["feature_group_count"])
+        return self._convolution.feature_groups
 
     @property
     def _rows(self) -> int:
-        shape, spec = self.equation.outvars[0].aval.shape, self.equation.params["dimension_numbers"].out_spec
+        shape, spec = self.equation.outvars[0].aval.shape, self._convolution.output
         return math.prod(shape) // shape[spec[1]]
 
     @property
@@ -244,23 +246,23 @@ class Convolution(Entry):
 
     @property
     def layout(self) -> Any:
-        return tuple(self.equation.params["dimension_numbers"].rhs_spec), self._groups
+        return self._convolution.kernel, self._groups
 
     def inputs(self, kept: Any) -> Any:
         """Patches, one a kernel offset and a position: strided slices of the padded input."""
-        params, (spatial, inputs, _) = self.equation.params, self._kernel
-        spec = params["dimension_numbers"].lhs_spec
+        convolution, (spatial, inputs, _) = self._convolution, self._kernel
+        spec = convolution.input
         first = 1 + len(self.loops)
         array = jnp.transpose(kept, [*range(first), *(first + a for a in spec)])  # (..., batch, features, *spatial)
         padding = [(0, 0, 0)] * (first + 2)
-        padding += [(low, high, d - 1) for (low, high), d in zip(params["padding"], params["lhs_dilation"])]
+        padding += [(low, high, d - 1) for (low, high), d in zip(convolution.padding, convolution.input_dilation)]
         array = jax.lax.pad(array, jnp.zeros((), array.dtype), padding)
-        out, out_spec = self.equation.outvars[0].aval.shape, params["dimension_numbers"].out_spec
+        out, out_spec = self.equation.outvars[0].aval.shape, convolution.output
         sizes = [out[a] for a in out_spec[2:]]
-        strides = params["window_strides"]
+        strides = convolution.strides
         slices = []
         for offset in itertools.product(*(range(k) for k in spatial)):
-            start = [o * d for o, d in zip(offset, params["rhs_dilation"])]
+            start = [o * d for o, d in zip(offset, convolution.kernel_dilation)]
             limit = [s + (size - 1) * stride + 1 for s, size, stride in zip(start, sizes, strides)]
             index = tuple(slice(s, e, stride) for s, e, stride in zip(start, limit, strides))
             slices.append(array[(..., *index)])
@@ -271,7 +273,7 @@ class Convolution(Entry):
 
     def cotangents(self, delta: Any) -> Any:
         """delta with its output features split into the groups."""
-        spec = self.equation.params["dimension_numbers"].out_spec
+        spec = self._convolution.output
         first = 1 + len(self.loops)
         array = jnp.transpose(delta, [*range(first), *(first + a for a in spec)])
         split = array.reshape(*array.shape[: first + 1], self._groups, self.free, *array.shape[first + 2 :])
@@ -280,7 +282,7 @@ class Convolution(Entry):
     def weight(self, product: Any) -> Any:
         """(groups, inputs x offsets, outputs of a group) -> the kernel."""
         spatial, inputs, outputs = self._kernel
-        spec = self.equation.params["dimension_numbers"].rhs_spec
+        spec = self._convolution.kernel
         lead = product.ndim - 3
         outer = lead + len(self._mapped())
         shaped = product.reshape(*product.shape[:-3], *self._mapped(), self._groups, inputs, *spatial, self.free)
@@ -300,17 +302,17 @@ class Lookup(Entry):
     @staticmethod
     def accepts(equation: Any, position: int, levels: Sequence[Level]) -> bool:
         """Does this take whole rows of V, one an index of the example?"""
-        if equation.primitive.name != "gather" or position != 0 or levels[1] != Level.EXAMPLE:
+        gather = if_read(gather_of, equation)
+        if gather is None or position != 0 or levels[1] != Level.EXAMPLE:
             return False
         table, indices = equation.invars[0].aval.shape, equation.invars[1].aval.shape
-        numbers, out = equation.params["dimension_numbers"], len(equation.outvars[0].aval.shape)
+        out = len(equation.outvars[0].aval.shape)
         return (
-            tuple(numbers.start_index_map) == (0,)
-            and tuple(numbers.collapsed_slice_dims) == (0,)
-            and tuple(equation.params["slice_sizes"]) == (1, *table[1:])
-            and not numbers.operand_batching_dims
+            gather.indexed == gather.collapsed == (0,)
+            and gather.sizes == (1, *table[1:])
+            and not gather.table_batch
             and indices[-1:] == (1,)
-            and tuple(numbers.offset_dims) == tuple(range(out - len(table) + 1, out))
+            and gather.offset_axes == tuple(range(out - len(table) + 1, out))
         )
 
     @property
@@ -336,7 +338,7 @@ class Lookup(Entry):
     @property
     def _clamps(self) -> bool:
         """Does an index outside the table mean its last row?"""
-        return bool(self.equation.params["mode"] == jax.lax.GatherScatterMode.CLIP)
+        return gather_of(self.equation).clips
 
     @property
     def layout(self) -> Any:
@@ -369,10 +371,11 @@ class RowSlice(Lookup):
     @staticmethod
     def accepts(equation: Any, position: int, levels: Sequence[Level]) -> bool:
         """Does this take one whole row of V, at an index of the example?"""
-        if equation.primitive.name != "dynamic_slice" or position != 0 or levels[1] != Level.EXAMPLE:
+        sizes = if_read(slice_sizes_of, equation)
+        if sizes is None or position != 0 or levels[1] != Level.EXAMPLE:
             return False
         table = equation.invars[0].aval.shape
-        return len(table) > 1 and tuple(equation.params["slice_sizes"]) == (1, *table[1:])
+        return len(table) > 1 and sizes == (1, *table[1:])
 
     @property
     def _rows(self) -> int:

@@ -14,7 +14,6 @@ Leaves that share a value V form a group (usually one leaf). A group is computed
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,17 +22,25 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from linvar.errors import InputError, InputTypeError, Words
 from linvar.numeric.per_example.entries import KINDS, Entry, Loop
-from linvar.numeric.per_example.jaxprs import Level, body_levels, flatten, level, levels_of, scan_parts
+from linvar.numeric.per_example.evaluation import is_literal, size_of
+from linvar.numeric.per_example.flattening import Level, body_levels, flatten, level, levels_of
+from linvar.numeric.per_example.jaxprs import (
+    REARRANGED,
+    SUMS,
+    broadcast_axes_of,
+    if_read,
+    keeps_terms,
+    operation,
+    scan_of,
+    unread,
+)
 
 #: a row of a per-example matrix written and read costs about as much as this many multiplications on it
 MATERIALISE_COST = 30
 #: forms that subtract n ||mean||^2 from a sum of squares, unless centred
 CANCELLING = ("outer", "gram")
-#: same shape up to the order of entries: the norm of a gradient passes through
-ISOMETRIES = {"transpose", "reshape", "squeeze", "expand_dims", "copy", "copy_p", "rev", "convert_element_type"}
-#: operations of the loss's last lines under which a term of the sum keeps a constant derivative
-LINEAR = {"add", "sub", "add_any", "neg", "convert_element_type", "reshape", "squeeze", "copy", "mul", "div"}
 
 
 @dataclass(frozen=True)
@@ -97,20 +104,27 @@ def make_plan(
     jaxpr = flatten(traced, inputs)
     levels = levels_of(jaxpr, inputs)
     if len(jaxpr.jaxpr.outvars) != 1:
-        raise ValueError(
-            f"loss gives {len(jaxpr.jaxpr.outvars)} arrays for one example: return one scalar, and nothing beside it"
+        count = len(jaxpr.jaxpr.outvars)
+        raise InputError(
+            "loss", Words(f"gives {count} arrays for one example"), "return one scalar, and nothing beside it"
         )
     (output,) = jaxpr.jaxpr.outvars
     if output.aval.shape != ():
-        raise ValueError(f"loss gives an array of shape {output.aval.shape} for one example: return a scalar")
+        raise InputError(
+            "loss", Words(f"gives an array of shape {output.aval.shape} for one example"), "return a scalar"
+        )
     if not jnp.issubdtype(output.aval.dtype, jnp.floating):
-        raise TypeError(f"loss gives {output.aval.dtype} for one example: return a floating-point scalar")
+        raise InputTypeError(
+            "loss", Words(f"gives {output.aval.dtype} for one example"), "return a floating-point scalar"
+        )
     if level(levels, output) < Level.EXAMPLE:
-        raise ValueError("loss does not depend on the example: its arguments are loss(params, example), in that order")
+        raise InputError(
+            "loss", Words("does not depend on the example"), "its arguments are loss(params, example), in that order"
+        )
     leaves_of = _leaves_of(jaxpr, levels, count)
     entries: list[Entry] = []
-    direct: list[Any] = []
     direct_at: list[tuple[int, int]] = []
+    reasons: dict[Any, list[str]] = {}
     constants = [] if exact_norms else _constant_terms(jaxpr, levels, leaves_of)
     for index, equation in enumerate(jaxpr.jaxpr.eqns):
         depends = [level(levels, v) for v in equation.invars]
@@ -120,28 +134,27 @@ def make_plan(
             if depends[position] != Level.PARAMETER or not leaves_of[value] or (index, position) in constants:
                 continue
             found = _entries_at(value, (index,), (), position, equation, depends)
-            if found is None:
+            if isinstance(found, str):
                 direct_at.append((index, position))
-                direct.append(value)
+                reasons.setdefault(value, []).append(found)
             else:
                 entries.extend(found)
-    direct = list(dict.fromkeys(direct))
     size = sum(
-        math.prod(v.aval.shape) * v.aval.dtype.itemsize
+        size_of(v) * v.aval.dtype.itemsize
         for equation in jaxpr.jaxpr.eqns for v in equation.outvars if level(levels, v) == Level.EXAMPLE
     )  # fmt: skip
     groups = _groups(
         jaxpr,
         leaves_of,
         entries,
-        direct,
+        reasons,
         [jaxpr.jaxpr.eqns[e].invars[p] for e, p in constants],
         size,
         count,
         centred,
     )
     large = {v for group in groups if group.form == "fallback" for v in group.values}
-    kept = [v for v in direct if v not in large]
+    kept = [v for v in reasons if v not in large]
     sites = frozenset((e, p) for e, p in direct_at if jaxpr.jaxpr.eqns[e].invars[p] in kept)
     own = tuple(entry for entry in entries if entry.value not in large)
     return Plan(jaxpr, levels, count, own, tuple(kept), sites, tuple(constants), tuple(groups), size, centred)
@@ -157,10 +170,8 @@ def _leaves_of(jaxpr: core.ClosedJaxpr, levels: dict[Any, Level], count: int) ->
     for i, v in enumerate(jaxpr.jaxpr.invars[:count]):
         found[v] = frozenset({i}) if levels[v] == Level.PARAMETER else frozenset()
     for equation in jaxpr.jaxpr.eqns:
-        stops = equation.primitive.name == "stop_gradient"
-        union = frozenset().union(
-            *(found.get(v, frozenset()) for v in equation.invars if not isinstance(v, core.Literal))
-        )
+        stops = operation(equation) == "stop_gradient"
+        union = frozenset().union(*(found.get(v, frozenset()) for v in equation.invars if not is_literal(v)))
         for v in equation.outvars:
             if levels[v] == Level.PARAMETER:
                 found[v] = union if not stops and jnp.issubdtype(v.aval.dtype, jnp.inexact) else frozenset()
@@ -169,8 +180,8 @@ def _leaves_of(jaxpr: core.ClosedJaxpr, levels: dict[Any, Level], count: int) ->
 
 def _entries_at(
     value: Any, path: tuple[int, ...], loops: tuple[Loop, ...], position: int, equation: Any, depends: Sequence[Level]
-) -> list[Entry] | None:
-    """The entries through which V acts in an equation; None if autodiff must take it as it is."""
+) -> list[Entry] | str:
+    """The entries through which V acts in an equation; if autodiff must take it as it is, what is not known ("": all is)."""
     mixed = any(  # a real parameter and a complex example: autodiff knows how to take the real part
         jnp.issubdtype(v.aval.dtype, jnp.complexfloating) != jnp.issubdtype(value.aval.dtype, jnp.complexfloating)
         for v in equation.outvars
@@ -178,15 +189,15 @@ def _entries_at(
     for kind in KINDS:
         if not mixed and kind.accepts(equation, position, depends):
             return [kind(value, path, position, loops, equation)]
-    if equation.primitive.name != "scan":
-        return None
-    constants, carry, sequences = scan_parts(equation)
-    if carry.start <= position < carry.stop:
-        return None
-    body = equation.params["jaxpr"]
-    inside = levels_of(body, body_levels(equation, depends))
+    scan = if_read(scan_of, equation)
+    if scan is None:
+        return unread(equation)
+    if scan.carry.start <= position < scan.carry.stop:
+        return ""
+    body = scan.body
+    inside = levels_of(body, body_levels(scan, depends))
     mine = body.jaxpr.invars[position]
-    loop = Loop(int(equation.params["length"]), position >= sequences.start)
+    loop = Loop(scan.length, position >= scan.sequences.start)
     found: list[Entry] = []
     for index, step in enumerate(body.jaxpr.eqns):
         for place, v in enumerate(step.invars):
@@ -195,10 +206,10 @@ def _entries_at(
             deeper = _entries_at(
                 value, (*path, index), (*loops, loop), place, step, [level(inside, x) for x in step.invars]
             )
-            if deeper is None:
-                return None
+            if isinstance(deeper, str):
+                return deeper
             found.extend(deeper)
-    return None if any(v is mine for v in body.jaxpr.outvars) else found
+    return "" if any(v is mine for v in body.jaxpr.outvars) else found
 
 
 def _constant_terms(
@@ -208,40 +219,36 @@ def _constant_terms(
     users: dict[Any, list[int]] = {}
     for index, equation in enumerate(jaxpr.jaxpr.eqns):
         for v in equation.invars:
-            if not isinstance(v, core.Literal):
+            if not is_literal(v):
                 users.setdefault(v, []).append(index)
     tail: set[int] = set()
     terms = []
     output = jaxpr.jaxpr.outvars[0]
     for index in reversed(range(len(jaxpr.jaxpr.eqns))):
         equation = jaxpr.jaxpr.eqns[index]
-        name, depends = equation.primitive.name, [level(levels, v) for v in equation.invars]
+        depends = [level(levels, v) for v in equation.invars]
         (out, *more) = equation.outvars or [None]
         used = users.get(out, [])
-        if more or name not in LINEAR or not (used or out is output) or not all(user in tail for user in used):
+        if more or not (used or out is output) or not all(user in tail for user in used):
             continue
-        if (
-            name in ("mul", "div")
-            and sorted(depends)[0] != Level.CONSTANT
-            or (name == "div" and depends[1] != Level.CONSTANT)
-        ):
+        if max(depends, default=Level.CONSTANT) != Level.EXAMPLE:
             continue
-        if max(depends) != Level.EXAMPLE:
+        if not keeps_terms(equation, [d == Level.CONSTANT for d in depends]):
             continue
         tail.add(index)
         terms += [
             (index, place) for place, v in enumerate(equation.invars)
-            if depends[place] == Level.PARAMETER and leaves_of[v] and name in ("add", "sub", "add_any")
+            if depends[place] == Level.PARAMETER and leaves_of[v] and operation(equation) in SUMS
         ]  # fmt: skip
     return terms
 
 
 def _groups(
-    jaxpr: core.ClosedJaxpr, leaves_of: dict[Any, frozenset[int]], entries: list[Entry], direct: list[Any],
-    constants: list[Any], activation_bytes: int, count: int, centred: bool,
+    jaxpr: core.ClosedJaxpr, leaves_of: dict[Any, frozenset[int]], entries: list[Entry],
+    reasons: dict[Any, list[str]], constants: list[Any], activation_bytes: int, count: int, centred: bool,
 ) -> list[Group]:  # fmt: skip
     """Connect leaves that share a value, and choose the form of each connected set."""
-    values = list(dict.fromkeys([*(entry.value for entry in entries), *direct]))
+    values = list(dict.fromkeys([*(entry.value for entry in entries), *reasons]))
     parent = list(range(count))
 
     def root(leaf: int) -> int:
@@ -266,7 +273,7 @@ def _groups(
             result.append(Group(leaves, (), "constant" if constant_leaves & set(leaves) else "none", why))
             continue
         own = [entry for entry in entries if entry.value in mine]
-        taken = [v for v in direct if v in mine]
+        taken = {v: why for v, why in reasons.items() if v in mine}
         form, why = _form(
             own,
             taken,
@@ -280,19 +287,29 @@ def _groups(
 
 
 def _form(
-    entries: list[Entry], direct: list[Any], values: tuple[Any, ...], alias: bool, activation_bytes: int, centred: bool
+    entries: list[Entry],
+    direct: dict[Any, list[str]],
+    values: tuple[Any, ...],
+    alias: bool,
+    activation_bytes: int,
+    centred: bool,
 ) -> tuple[str, str]:
     """The form of a group, and the reason in words."""
     names = ", ".join(dict.fromkeys(_describe(entry) for entry in entries))
-    size = sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in direct)
+    unknown = ", ".join(dict.fromkeys(why for v in direct for why in direct[v] if why))
+    fallen = f"falls back on autodiff: {unknown}" if unknown else ""
+    size = sum(size_of(v) * v.aval.dtype.itemsize for v in direct)
     if size > max(activation_bytes, 2**16):
-        return "fallback", f"{size:,} bytes an example where nothing is known of the operation"
+        words = f"{size:,} bytes an example where nothing is known of the operation"
+        return "fallback", f"{words}; {fallen}" if fallen else words
     if not entries:
-        return "direct", "elementwise or small"
+        return "direct", fallen or "elementwise or small"
     first = entries[0]
     same = len(values) == 1 and not direct and all(_kind(entry) == _kind(first) for entry in entries)
     if not (alias and same):
-        return "materialised", f"{names}; " + ("several values of it" if alias else "through a function of it")
+        return "materialised", "; ".join(
+            filter(None, (names, "several values of it" if alias else "through a function of it", fallen))
+        )
     rows = sum(entry.rows for entry in entries)
     if first.kind == "lookup":
         return "lookup", names
@@ -322,12 +339,11 @@ def _aliases(jaxpr: core.ClosedJaxpr, count: int) -> set[Any]:
     """Values that are one leaf with its entries rearranged."""
     found = set(jaxpr.jaxpr.invars[:count])
     for equation in jaxpr.jaxpr.eqns:
-        name = equation.primitive.name
-        moves = name in ISOMETRIES or (
-            name == "broadcast_in_dim"
-            and math.prod(equation.outvars[0].aval.shape) == math.prod(equation.invars[0].aval.shape)
+        moves = operation(equation) in REARRANGED or (
+            if_read(broadcast_axes_of, equation) is not None
+            and size_of(equation.outvars[0]) == size_of(equation.invars[0])
         )
         moves = moves and all(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in equation.outvars)
-        if moves and any(v in found for v in equation.invars if not isinstance(v, core.Literal)):
+        if moves and any(v in found for v in equation.invars if not is_literal(v)):
             found.update(equation.outvars)
     return found

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from linvar.numeric.per_example import forms
 from linvar.numeric.per_example.entries import Convolution
 from linvar.numeric.per_example.forms import Sums, Wanted
+from linvar.numeric.per_example.jaxprs import operation
 from linvar.numeric.per_example.plan import Group, Plan
 from linvar.numeric.per_example.taps import Pass, run_pass, values_of
 
@@ -208,7 +209,7 @@ def _converted_leaves(plan: Plan) -> dict[Any, int]:
     found = {v: i for i, v in enumerate(plan.parameters)}
     for equation in plan.jaxpr.jaxpr.eqns:
         real = all(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in equation.outvars)
-        if real and equation.primitive.name == "convert_element_type" and equation.invars[0] in found:
+        if real and operation(equation) == "convert_element_type" and equation.invars[0] in found:
             found[equation.outvars[0]] = found[equation.invars[0]]
     return found
 

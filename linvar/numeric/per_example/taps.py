@@ -14,7 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from linvar.numeric.per_example.jaxprs import Level, bind, equation_level, evaluate, read, scan_parts
+from linvar.numeric.per_example.evaluation import bind, evaluate, read
+from linvar.numeric.per_example.flattening import Level, equation_level
+from linvar.numeric.per_example.jaxprs import if_read, scan_of
 from linvar.numeric.per_example.plan import Plan
 
 
@@ -98,19 +100,19 @@ def _apply(
     """One equation, with the taps that belong to it or to the body it repeats."""
     if not here:
         return bind(jaxpr, equation, inputs)
-    if equation.primitive.name != "scan":
+    loop = if_read(scan_of, equation)
+    if loop is None:
         outputs = bind(jaxpr, equation, inputs)
         for i, entry, tap in here:
             kept[i] = inputs[entry.example_position]
             outputs[0] = outputs[0] + tap
         return outputs
-    constants, carry, sequences = scan_parts(equation)
-    body = equation.params["jaxpr"]
+    body = loop.body
 
     def iteration(carried: Any, slices: Any) -> tuple[list[Any], tuple[list[Any], dict[int, Any]]]:
         own, taps = slices
         values = dict(zip(body.jaxpr.constvars, body.consts))
-        values.update(zip(body.jaxpr.invars, [*inputs[constants], *carried, *own]))
+        values.update(zip(body.jaxpr.invars, [*inputs[loop.constants], *carried, *own]))
         inside: dict[int, Any] = {}
         for index, step in enumerate(body.jaxpr.eqns):
             deeper = [(i, entry, taps[i]) for i, entry, _ in here if entry.path[depth] == index]
@@ -119,8 +121,7 @@ def _apply(
         outputs = [read(values, v) for v in body.jaxpr.outvars]
         return outputs[: len(carried)], (outputs[len(carried) :], inside)
 
-    options = {name: equation.params[name] for name in ("length", "reverse", "unroll")}
     taps = {i: tap for i, _, tap in here}
-    last, (stacked, inside) = jax.lax.scan(iteration, inputs[carry], (inputs[sequences], taps), **options)
+    last, (stacked, inside) = loop.run(iteration, inputs[loop.carry], (inputs[loop.sequences], taps))
     kept.update(inside)
     return [*last, *stacked]
