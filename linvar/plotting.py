@@ -68,7 +68,7 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
         )
     rows = [row for row in report.rows if row.quantity == "variance"] if report is not None else []
     sizes = _default_sizes(polynomial, rows) if batch_sizes is None else _sorted(batch_sizes)
-    values = [_to_float(value) for value in polynomial(sizes)]
+    values = [to_float(value) for value in polynomial(sizes)]
     if ax is None:
         from matplotlib import pyplot
 
@@ -93,7 +93,7 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
     ax.set_ylabel("gradient variance tr Cov(G)")
     ax.set_title(_title(polynomial))
     ax.grid(True, alpha=0.3)
-    ax.legend()
+    ax.legend(fontsize="small")
     if notes:
         ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize="small", va="bottom")
     return ax
@@ -118,7 +118,7 @@ def _draw_estimates(ax: Axes, rows: list[Any], logarithmic: bool) -> list[str]:
                 color="C1",
                 capsize=3,
                 markerfacecolor="C1" if resolved else "none",
-                label=f"estimate{'' if resolved else ' (UNRESOLVED)'}; bars: two standard errors",
+                label=f"{'estimate' if resolved else 'UNRESOLVED'}, 2 standard errors",
                 zorder=3,
             )
     if not left_out:
@@ -148,7 +148,7 @@ def _default_sizes(polynomial: Any, rows: list[Any]) -> list[int]:
     return sorted(spread | {1, max(1, largest - 1), largest} | {row.batch_size for row in rows})
 
 
-def _to_float(value: Any) -> float:
+def to_float(value: Any) -> float:
     """An exact number as a float, infinite where it is beyond their range."""
     try:
         return float(value)

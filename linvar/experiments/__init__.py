@@ -67,7 +67,8 @@ def run_experiment(
         size: "default" (under two minutes on two cores), "full" for the real one, "tiny" to see that it runs.
         seed: of every random draw.
         directory: where parts, result (JSON) and picture (PNG) go; ``linvar-NAME`` if None.
-        progress: True for a bar, a function called as ``progress(parts done, parts)``, False or None for silence.
+        progress: True for a bar, a function called as ``progress(parts done, parts)``, False for silence; None for a bar
+            where somebody sees it, unless the size is "tiny".
         options: of the experiment: table, target (diabetes); images (digits); optimizer, schedule (digits, text);
             learning_rate (all but rising).
 

@@ -105,7 +105,9 @@ def conclude(curves: Curves, cells: Cells, rate: float = FALSE_ALARM_RATE) -> Co
     stability = Stability(**cells["stability"]) if curves.stability is not None else None
     parts = [
         sentences.divergence(estimates),
-        sentences.growth(exact) if stability is None else ([str(stability)], {"stability": stability.to_dict()}),
+        sentences.growth(exact, curves.steps[-1])
+        if stability is None
+        else ([str(stability)], {"stability": stability.to_dict()}),
         sentences.variance(estimates, budget),
         sentences.powers_of(estimates, exact, curves.constant, budget),
         sentences.agreement(estimates, exact, budget),

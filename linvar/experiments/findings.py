@@ -45,9 +45,9 @@ class Budget:
     def limit(self, comparisons: int) -> float:
         """|z| that one of so many comparisons of one question passes by chance with probability ``share`` at most.
 
-        The quantile of Student's t with R - 1 degrees of freedom (two means have as many or more), by Wallace's
-        t^2 = nu (exp(z^2 ((8 nu + 3) / (8 nu + 1))^2 / nu) - 1): from 2e-5 down to 1e-6 within 1 % of the rate for R >= 64,
-        and never above it.
+        The quantile of Student's t with nu = R - 1 degrees of freedom (the difference of two means has as many or more), by
+        Wallace's t^2 = nu (exp(z^2 ((8 nu + 3) / (8 nu + 1))^2 / nu) - 1): passed as rarely as stated, within 1 % from 64
+        runs on and more rarely below.
 
         >>> round(Budget().limit(1), 2), round(Budget().limit(10), 2), round(Budget(runs=64).limit(1), 2)
         (3.29, 3.89, 3.45)
@@ -168,7 +168,7 @@ class Powers:
         """In words: which of the degrees that were tried before are rejected at this rate."""
         groups = (
             ("rejected", [(k, p) for k, p in self.tried if p < level]),
-            ("worse, not rejected", [(k, p) for k, p in self.tried if p >= level]),
+            ("with p < 0.01 but not rejected", [(k, p) for k, p in self.tried if p >= level]),
         )
         return "; ".join(
             f"degree {', '.join(str(k) for k, _ in group)} {word} (p = {', '.join(f'{p:.1g}' for _, p in group)})"

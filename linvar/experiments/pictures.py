@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from linvar.errors import cut
 from linvar.experiments.sentences import Estimates, Exact
-from linvar.plotting import WHOLE
+from linvar.plotting import WHOLE, to_float
 
 #: Values of one sign that span a larger factor are drawn on a logarithmic axis.
 SPAN = 30.0
@@ -70,8 +71,9 @@ def _panel(axes: Any, name: str, estimates: Estimates, exact: Exact) -> None:
             axes.plot(sizes, heights, color=colour, lw=0.7, ls=":")
             continue
         grid = _whole(estimates.batch_sizes)
-        style = {"ls": "none", "marker": "_", "ms": 7} if _few(estimates) else {"lw": 1}
-        axes.plot(grid, [float(polynomial(b)) for b in grid], color=colour, zorder=1, **style)
+        style = {"ls": "none", "marker": "x", "ms": 3.5, "mew": 0.7} if _few(estimates) else {"lw": 1}
+        curve = [(b, value) for b in grid if math.isfinite(value := to_float(polynomial(b)))]
+        axes.plot([b for b, _ in curve], [value for _, value in curve], color=colour, zorder=1, **style)
     notes = [] if values else ["no finite estimate"]
     if hidden:
         notes.append(f"estimates <= 0 at b = {', '.join(map(str, sorted(hidden)))} are not shown")
@@ -102,7 +104,7 @@ def _styles(estimates: Estimates, exact: Exact) -> list[Any]:
     names = ("variance", *estimates.losses)
     known = [name in exact.get(t, {}) for t in estimates.steps for name in names]
     dots = Line2D([], [], color="k", marker="o", ms=3, ls="none", label="runs; bars: two standard errors")
-    marks = Line2D([], [], color="k", marker="_", ms=7, ls="none", label="exact, at every whole b")
+    marks = Line2D([], [], color="k", marker="x", ms=3.5, mew=0.7, ls="none", label="exact, at every whole b")
     line = Line2D([], [], color="k", lw=1, label="exact, whole b joined")
     dotted = Line2D([], [], color="k", lw=0.7, ls=":", label="runs joined, to guide the eye (no exact curve)")
     found = [dots]

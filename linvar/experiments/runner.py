@@ -26,6 +26,8 @@ from linvar.exact import Rational
 from linvar.progress import Report, reporting
 
 SIZES = ("tiny", "default", "full")
+#: what an experiment of each size takes, in order of magnitude
+_SECONDS = (1.0, 60.0, 300.0)
 #: Seeds are signed 64-bit numbers in JAX.
 LARGEST_SEED = 2**63 - 1
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -165,7 +167,8 @@ def run_study(
         experiment: what to run.
         request: its size, seed and options.
         directory: where the cells, the result and the picture go; made if need be; ``linvar-NAME`` if None.
-        progress: True for a bar, a function called as ``progress(cells done, cells)``, False or None for silence.
+        progress: True for a bar, a function called as ``progress(cells done, cells)``, False for silence; None for a bar
+            where somebody sees it, unless the size is "tiny".
 
     Raises:
         InputError: a size, seed or option out of range; a cell file that is damaged or of other settings.
@@ -189,7 +192,7 @@ def run_study(
     folder = _make_directory(f"linvar-{experiment.name}" if directory is None else directory)
     finished: dict[str, dict[str, Any]] = {}
     found = 0
-    with reporting(progress, experiment.name) as report:
+    with reporting(progress, experiment.name, seconds=request.pick(*_SECONDS)) as report:
         report(0, len(study.cells))
         for name, compute in study.cells.items():
             path = folder / "cells" / f"{name}.json"

@@ -5,11 +5,13 @@ Each function returns lines and results (JSON). What was not measured is said to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from linvar.experiments.findings import TOO_FEW, Budget, falls, lower, powers, z_score
+from linvar.plotting import to_float
 
 Cells = Mapping[str, Mapping[str, Any]]
 Lines = tuple[list[str], dict[str, Any]]
@@ -100,7 +102,7 @@ def _places(found: Mapping[int, Sequence[int]]) -> str:
     return "; ".join(f"b = {join(sizes)} at t = {join(steps)}" for steps, sizes in together.items())
 
 
-def growth(exact: Exact) -> Lines:
+def growth(exact: Exact, last: int) -> Lines:
     """The exact expected loss at b = 1 from step to step, where it is known at two steps."""
     values = {t: found["train_loss"](1) for t, found in exact.items() if "train_loss" in found}
     if len(values) < 2:
@@ -110,11 +112,10 @@ def growth(exact: Exact) -> Lines:
     grows = [values[t] > values[s] for s, t in pairs]
     shrinks = [values[t] < values[s] for s, t in pairs]
     word = "grows" if all(grows) else "shrinks" if all(shrinks) else "neither grows nor shrinks throughout"
-    numbers = join(f"{float(values[t]):.4g}" for t in steps)
-    line = (
-        f"At b = 1 the exact expected train loss {word}: {numbers} at t = {join(steps)}; later steps were not derived."
-    )
-    return [line], {"loss_at_one": {str(t): float(values[t]) for t in steps}}
+    numbers = join(f"{to_float(values[t]):.4g}" for t in steps)
+    rest = "; later steps were not derived" if steps[-1] < last else ""
+    line = f"At b = 1 the exact expected train loss {word}: {numbers} at t = {join(steps)}{rest}."
+    return [line], {"loss_at_one": {str(t): to_float(values[t]) for t in steps}}
 
 
 def variance(estimates: Estimates, budget: Budget) -> Lines:
@@ -154,7 +155,7 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
         parts = [str(fit)]
         polynomial = exact.get(t, {}).get("variance")
         if polynomial is not None:
-            first = join(f"{float(c):.4g}" for c in polynomial.coefficients[fit.lowest : fit.lowest + 3])
+            first = join(f"{to_float(c):.4g}" for c in polynomial.coefficients[fit.lowest : fit.lowest + 3])
             start = "the constant" if fit.lowest == 0 else "1/b"
             parts = [f"exactly degree {polynomial.degree}, coefficients from {start} on {first}", f"runs: {fit}"]
         if fit.degree is not None:
@@ -177,7 +178,7 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
 
 def _missed(fit: Any, polynomial: Any) -> str:
     """How far the fit is from the exact coefficients, in its own standard errors."""
-    truth = [*map(float, polynomial.coefficients), *[0.0] * len(fit.coefficients)]
+    truth = [*map(to_float, polynomial.coefficients), *[0.0] * len(fit.coefficients)]
     scores = [z_score(point, (truth[fit.lowest + k], 0.0)) for k, point in enumerate(fit.coefficients)]
     return f"misses the exact ones by {join(f'{z:.1f}' for z in scores)} standard errors"
 
@@ -196,8 +197,9 @@ def agreement(estimates: Estimates, exact: Exact, budget: Budget) -> Lines:
     for t, found in exact.items():
         for name, polynomial in found.items():
             for b, point in estimates.sound(t, name).items():
-                value = float(polynomial(b))
-                scores.append((z_score(point, (value, 1e-9 * abs(value))), name, t, b))
+                value = to_float(polynomial(b))
+                if math.isfinite(value):
+                    scores.append((z_score(point, (value, 1e-9 * abs(value))), name, t, b))
     if not scores:
         line = "Estimates and exact curves: no estimate to compare."
         return [line], {"exact": {"comparisons": 0, "largest_z": None, "agree": None}}
@@ -215,10 +217,10 @@ def losses(estimates: Estimates, budget: Budget) -> Lines:
     """After the same number of steps, and of examples."""
     last, sizes = estimates.steps[-1], len(estimates.batch_sizes)
     after = {name: lower(estimates.sound(last, name), sizes, budget) for name in estimates.losses}
-    lines = [f"{estimates.losses[name]} after {last} steps: {text}." for name, text in after.items()]
+    lines = [f"{estimates.losses[name]} after {_steps(last)}: {text}." for name, text in after.items()]
     total, pairs = _same_examples(estimates)
     if pairs:
-        counts = join(f"{t} step{'s' * (t > 1)} at b = {b}" for b, t in pairs.items())
+        counts = join(f"{_steps(t)} at b = {b}" for b, t in pairs.items())
         lines.append(f"The same {total:,} examples are {counts}{_left_out(estimates, total, pairs)}.")
     else:
         lines.append("The same number of examples: no two batch sizes were measured after it.")
@@ -232,6 +234,10 @@ def losses(estimates: Estimates, budget: Budget) -> Lines:
     text = join(moved) if moved else "no batch size is finite at both"
     lines.append(f"{estimates.losses[name]} from t = {estimates.steps[0]} to t = {last}: {text}.")
     return lines, {"losses": after}
+
+
+def _steps(t: int) -> str:
+    return "1 step" if t == 1 else f"{t} steps"
 
 
 def _same_examples(estimates: Estimates) -> tuple[int, dict[int, int]]:
