@@ -114,15 +114,16 @@ def conclude(curves: Curves, cells: Cells, rate: float = FALSE_ALARM_RATE) -> Co
         sentences.losses(estimates, budget),
         sentences.noise(estimates),
     ]
+    rate_line = _rate(curves.settings, curves.steps[-1])
     sizes = f"b = {sentences.join(curves.batch_sizes)}"
     summary = [
         f"{curves.title}: {curves.runs:,} runs from one point at each {sizes}.",
-        _rate(curves.settings, curves.steps[-1]),
+        rate_line,
     ]
     summary += [line for lines, _ in parts for line in lines]
     summary.append(str(budget))
     results = {name: value for _, found in parts for name, value in found.items()}
-    return Conclusion(results, summary, partial(draw_curves, curves.title, estimates, exact))
+    return Conclusion(results, summary, partial(draw_curves, (curves.title, rate_line), estimates, exact))
 
 
 def _rate(settings: Mapping[str, Any], steps: int) -> str:

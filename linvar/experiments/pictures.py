@@ -25,12 +25,13 @@ def spans_decades(values: Iterable[float]) -> bool:
     return bool(found) and min(found) > 0 and max(found) > SPAN * min(found)
 
 
-def set_title(figure: Any, title: str) -> None:
-    """A title with text of the user's in it: as it is written, without markup, on two lines where it is long."""
+def set_title(figure: Any, *lines: str) -> None:
+    """A title with text of the user's in it: as it is written, without markup, a long line on two."""
     from textwrap import fill
 
-    text = "".join(letter if letter.isprintable() else "?" for letter in cut(title, 220))
-    figure.suptitle(fill(text, 120), fontsize=10, parse_math=False)
+    text = "\n".join(fill(cut(line, 220), 120) for line in lines)
+    text = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    figure.suptitle(text, fontsize=10, parse_math=False)
 
 
 def mark_batch_sizes(axes: Any, batch_sizes: Sequence[int]) -> None:
@@ -40,15 +41,15 @@ def mark_batch_sizes(axes: Any, batch_sizes: Sequence[int]) -> None:
     axes.xaxis.minorticks_off()
 
 
-def draw_curves(title: str, estimates: Estimates, exact: Exact, figure: Any) -> None:
-    """Variance and losses against b, a panel each."""
+def draw_curves(title: Sequence[str], estimates: Estimates, exact: Exact, figure: Any) -> None:
+    """Variance and losses against b, a panel each; the title's lines above."""
     names = ("variance", *estimates.losses)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names):
         _panel(axes, name, estimates, exact)
     panels[0].legend(fontsize=7)
     figure.legend(handles=_styles(estimates, exact), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    set_title(figure, title)
+    set_title(figure, *title)
 
 
 def _panel(axes: Any, name: str, estimates: Estimates, exact: Exact) -> None:
