@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from linvar.errors import InputError, InputTypeError, Words, cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,13 +15,16 @@ if TYPE_CHECKING:
 #: The curve of an iid polynomial goes to this batch size, or to the largest estimate.
 _LARGEST_BATCH = 1024
 _POINTS = 60
+#: Up to this b exact values are marked at whole b, and not joined: there is nothing between them.
+WHOLE = 64
 
 
 def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes: Iterable[int] | None = None) -> Axes:
     """Log-log picture of the gradient variance against the batch size b, with the estimates of a report.
 
-    The curve joins exact values at integers b, turned into floats to be drawn. Estimates are drawn with bars of two
-    standard errors; those that verify left UNRESOLVED are hollow. An axis of values that are not all >= 0, or all
+    Exact values at whole b, turned into floats to be drawn: marked and not joined where the largest b is at most 64
+    (a small data set), else joined. Estimates are drawn with bars of two standard errors; those that verify left
+    UNRESOLVED are hollow. An axis of values that are not all >= 0, or all
     zero, is linear; a zero or an estimate <= 0 among positive values cannot be shown on a logarithmic axis: it is
     left out, and a note in the picture says so.
 
@@ -33,14 +39,14 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
         The Axes.
 
     Raises:
-        TypeError: the first argument is neither a polynomial nor a report.
-        ValueError: the polynomial contains symbols, or a b is out of range.
+        InputTypeError: the first argument is neither a polynomial nor a report, or a b is no integer.
+        InputError: the polynomial contains symbols, or a b is out of range.
 
     >>> from matplotlib.figure import Figure
     >>> from linvar.symbolic.polynomial import BatchPolynomial
     >>> axes = plot_variance(BatchPolynomial([0, 18]), ax=Figure().subplots())
     >>> axes.get_xlabel(), axes.get_yscale()
-    ('batch size b', 'log')
+    ('batch size b (examples)', 'log')
     """
     from linvar.symbolic.polynomial import BatchPolynomial
 
@@ -50,18 +56,19 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
     elif isinstance(getattr(polynomial_or_report, "variance", None), BatchPolynomial):
         report, polynomial = polynomial_or_report, polynomial_or_report.variance
     else:
-        raise TypeError(
-            f"polynomial_or_report is of type {type(polynomial_or_report).__name__}: give what "
-            f"linvar.gradient_variance(problem) or linvar.verify(problem) returns"
+        raise InputTypeError(
+            "polynomial_or_report",
+            Words(f"is of type {type(polynomial_or_report).__name__}"),
+            "give what linvar.gradient_variance(problem) or linvar.verify(problem) returns",
         )
     if polynomial.symbols:
-        names = ", ".join(symbol.name for symbol in polynomial.symbols)
-        raise ValueError(f"the polynomial has the symbols {names}: substitute numbers first, subs({{...}})")
+        names = cut(", ".join(symbol.name for symbol in polynomial.symbols))
+        raise InputError(
+            "polynomial_or_report", Words(f"has the symbols {names}"), "substitute numbers first, subs({...})"
+        )
     rows = [row for row in report.rows if row.quantity == "variance"] if report is not None else []
-    sizes = _default_sizes(polynomial, rows) if batch_sizes is None else sorted(set(batch_sizes))
-    if not sizes:
-        raise ValueError("batch_sizes is empty: give at least one integer >= 1")
-    values = [_to_float(value) for value in polynomial(sizes)]
+    sizes = _default_sizes(polynomial, rows) if batch_sizes is None else _sorted(batch_sizes)
+    values = [to_float(value) for value in polynomial(sizes)]
     if ax is None:
         from matplotlib import pyplot
 
@@ -75,18 +82,18 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
         notes.append(f"zero at b = {', '.join(str(b) for b, value in zip(sizes, values) if value == 0)}: not shown")
     if any(math.isinf(value) for value in values):
         notes.append("values beyond the range of floats are not shown")
-    style = "-" if len(curve) > 1 else "o"
-    ax.plot([b for b, _ in curve], [value for _, value in curve], style, color="C0", label="exact", zorder=2)
+    joined = len(curve) > 1 and sizes[-1] > WHOLE
+    style, label = ("-", "exact, whole b joined") if joined else ("o", "exact, at whole b")
+    ax.plot([b for b, _ in curve], [value for _, value in curve], style, ms=4, color="C0", label=label, zorder=2)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log" if logarithmic else "linear")
     notes += _draw_estimates(ax, rows, logarithmic)
     ax.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
-    ax.set_xlabel("batch size b")
-    ax.set_ylabel("gradient variance")
+    ax.set_xlabel("batch size b (examples)")
+    ax.set_ylabel("gradient variance tr Cov(G)")
     ax.set_title(_title(polynomial))
     ax.grid(True, alpha=0.3)
-    if rows:
-        ax.legend()
+    ax.legend(fontsize="small")
     if notes:
         ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize="small", va="bottom")
     return ax
@@ -111,12 +118,25 @@ def _draw_estimates(ax: Axes, rows: list[Any], logarithmic: bool) -> list[str]:
                 color="C1",
                 capsize=3,
                 markerfacecolor="C1" if resolved else "none",
-                label="estimate, 2 standard errors" if resolved else "estimate, UNRESOLVED",
+                label=f"{'estimate' if resolved else 'UNRESOLVED'}, 2 standard errors",
                 zorder=3,
             )
     if not left_out:
         return []
     return [f"estimates at b = {', '.join(str(entry[0]) for entry in left_out)} are not positive numbers: not shown"]
+
+
+def _sorted(batch_sizes: Any) -> list[int]:
+    """Each b once; the polynomial checks their range."""
+    try:
+        sizes = sorted(set(batch_sizes), key=operator.index)
+    except TypeError:
+        raise InputTypeError(
+            "batch_sizes", batch_sizes, "give a list of integers >= 1", fault="has no integers"
+        ) from None
+    if not sizes:
+        raise InputError("batch_sizes", Words("is empty"), "give at least one integer >= 1")
+    return sizes
 
 
 def _default_sizes(polynomial: Any, rows: list[Any]) -> list[int]:
@@ -128,7 +148,7 @@ def _default_sizes(polynomial: Any, rows: list[Any]) -> list[int]:
     return sorted(spread | {1, max(1, largest - 1), largest} | {row.batch_size for row in rows})
 
 
-def _to_float(value: Any) -> float:
+def to_float(value: Any) -> float:
     """An exact number as a float, infinite where it is beyond their range."""
     try:
         return float(value)

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from linvar import BatchPolynomial, plot_variance
+from linvar.errors import InputError, InputTypeError
 
 
 @dataclass
@@ -45,7 +46,7 @@ def test_the_curve_is_the_exact_value(ax):
     assert list(y) == [float(polynomial(b)) for b in (1, 2, 4, 64)]
     assert list(y) != [1.5 * float(polynomial(b)) for b in (1, 2, 4, 64)]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert ax.get_ylabel() == "gradient variance" and "iid" in ax.get_title()
+    assert ax.get_ylabel() == "gradient variance tr Cov(G)" and "iid" in ax.get_title()
 
 
 def test_without_replacement_stays_within_the_data_set(ax):
@@ -57,6 +58,19 @@ def test_without_replacement_stays_within_the_data_set(ax):
     assert "zero at b = 10" in texts(ax) and "n = 10" in ax.get_title()
     with pytest.raises(ValueError, match="batch_size=11"):
         plot_variance(polynomial, ax=ax, batch_sizes=[11])
+
+
+@pytest.mark.parametrize(("n", "joined"), [(10, False), (64, False), (65, True), (353, True)])
+def test_whole_b_of_a_small_data_set_are_marked_and_not_joined(ax, n, joined):
+    polynomial = BatchPolynomial([f"-1/{n - 1}", f"{n}/{n - 1}"], sampling="without_replacement", dataset_size=n)
+    plot_variance(polynomial, ax=ax)
+    line = ax.lines[0]
+    assert (line.get_linestyle() == "-") == joined and (line.get_marker() == "o") != joined
+    if n == 10:
+        assert list(line.get_xdata()) == list(range(1, 10))
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["exact, whole b joined" if joined else "exact, at whole b"]
+    assert ax.get_xlabel() == "batch size b (examples)"
 
 
 def test_identically_zero_is_a_linear_axis_with_a_note(ax):
@@ -92,17 +106,22 @@ def test_estimates_with_error_bars(ax):
     assert [list(segment[:, 1]) for segment in segments] == [pytest.approx([16, 18]), pytest.approx([3.9, 4.9])]
     assert "b = 32 are not positive" in texts(ax)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels[0] == "exact" and len(labels) == 3
+    assert labels == ["exact, whole b joined", "estimate, 2 standard errors", "UNRESOLVED, 2 standard errors"]
 
 
 def test_what_is_neither_polynomial_nor_report_is_refused(ax):
     import sympy
 
-    with pytest.raises(TypeError, match="polynomial_or_report is of type list"):
+    with pytest.raises(
+        InputTypeError, match="polynomial_or_report is of type list: give what linvar.gradient_variance"
+    ):
         plot_variance([0, 18], ax=ax)
-    with pytest.raises(ValueError, match="batch_sizes is empty"):
+    for wrong in (5, [1, "2"], [[1]], [1.5], None.__class__):
+        with pytest.raises(InputTypeError, match="batch_sizes=.* has no integers: give a list of integers >= 1"):
+            plot_variance(BatchPolynomial([0, 18]), ax=ax, batch_sizes=wrong)
+    with pytest.raises(InputError, match="batch_sizes is empty"):
         plot_variance(BatchPolynomial([0, 18]), ax=ax, batch_sizes=[])
-    with pytest.raises(ValueError, match="symbols a"):
+    with pytest.raises(InputError, match="symbols a: substitute numbers first"):
         plot_variance(BatchPolynomial([0, sympy.Symbol("a")]), ax=ax)
 
 

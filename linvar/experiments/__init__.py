@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from linvar.errors import InputError
+
 if TYPE_CHECKING:
     from linvar.experiments.runner import Experiment, Result
     from linvar.progress import Report
@@ -45,13 +47,13 @@ def get_experiment(name: str) -> Experiment:
     """An experiment by name.
 
     Raises:
-        ValueError: there is none of this name.
+        InputError: there is none of this name.
 
     >>> get_experiment("rising").name
     'rising'
     """
-    if name not in _HOMES:
-        raise ValueError(f"name={name!r} is no experiment: write one of {', '.join(NAMES)}")
+    if not isinstance(name, str) or name not in _HOMES:
+        raise InputError("name", name, f"write one of {', '.join(NAMES)}", fault="is no experiment")
     module, attribute = _HOMES[name]
     return getattr(import_module(f"linvar.experiments.{module}"), attribute)  # type: ignore[no-any-return]
 
@@ -67,7 +69,8 @@ def run_experiment(
         size: "default" (under two minutes on two cores), "full" for the real one, "tiny" to see that it runs.
         seed: of every random draw.
         directory: where parts, result (JSON) and picture (PNG) go; ``linvar-NAME`` if None.
-        progress: True for a bar, or a function called as ``progress(parts done, parts)``.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            called as ``progress(parts done, parts)``. Size "tiny" is never long.
         options: of the experiment: table, target, header, delimiter (regression; as ``datasets.read_table`` takes them);
             images (digits); optimizer, schedule (digits, text); learning_rate (all but rising).
 
@@ -75,7 +78,7 @@ def run_experiment(
         A :class:`linvar.experiments.runner.Result`, which prints as its summary.
 
     Raises:
-        ValueError: an unknown name, an option that is not the experiment's or out of range, a damaged or foreign part in the
+        InputError: an unknown name, an option that is not the experiment's or out of range, a damaged or foreign part in the
             directory.
         OSError: the directory cannot be written, the table cannot be read.
     """

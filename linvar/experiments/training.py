@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from linvar.experiments.runner import check_choice
 from linvar.numeric.moments import gradient_moments
 from linvar.numeric.run_moments import average, terms_of_rows
 from linvar.numeric.sampling import random_subset
@@ -51,28 +52,55 @@ def make_optimizer(
     Args:
         name: "sgd"; "momentum" (0.9); "weight-decay" (SGD with 1e-4 times the weights); "adam"; "adamw" (decay 1e-4).
         learning_rate: at the start.
-        schedule: "constant"; "cosine", to zero after ``steps``; "exponential", halved ``steps / 4`` by ``steps / 4``.
+        schedule: "constant"; "cosine", to zero after ``steps``; "exponential", halved every ``steps // 4`` steps.
         steps: how long the schedule is.
 
     Raises:
-        ValueError: an unknown name or schedule.
+        InputError: an unknown name or schedule.
 
     >>> make_optimizer("sgd", 0.1).update(jnp.ones(1), optax.sgd(0.1).init(jnp.ones(1)))[0]
     Array([-0.1], dtype=float32)
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"optimizer={name!r} is unknown: write one of {', '.join(OPTIMIZERS)}")
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule={schedule!r} is unknown: write one of {', '.join(SCHEDULES)}")
+    check_choice("optimizer", name, OPTIMIZERS)
+    check_choice("schedule", schedule, SCHEDULES)
     rate: Any = learning_rate
     if schedule == "cosine":
         rate = optax.cosine_decay_schedule(learning_rate, max(1, steps))
     elif schedule == "exponential":
-        rate = optax.exponential_decay(learning_rate, max(1, steps // 4), 0.5, staircase=True)
+        rate = optax.exponential_decay(learning_rate, _half_life(steps), 0.5, staircase=True)
     if name == "weight-decay":
         return optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate))
     makers = {"sgd": optax.sgd, "momentum": partial(optax.sgd, momentum=0.9), "adam": optax.adam, "adamw": optax.adamw}
     return makers[name](rate)  # type: ignore[no-any-return]
+
+
+def describe_rate(learning_rate: object, schedule: str, steps: int) -> str:
+    """The learning rate of ``make_optimizer`` in words.
+
+    >>> describe_rate("1/20", "constant", 16), describe_rate(0.1, "exponential", 16)
+    ('1/20, fixed', '0.1 at first, halved every 4 steps')
+    """
+    half = _half_life(steps)
+    return {
+        "constant": f"{learning_rate}, fixed",
+        "cosine": f"{learning_rate} at first, falling as a cosine to 0 at step {max(1, steps)}",
+        "exponential": f"{learning_rate} at first, halved every {f'{half} steps' if half > 1 else 'step'}",
+    }[schedule]
+
+
+def _half_life(steps: int) -> int:
+    """Steps after which the exponential schedule has halved the rate."""
+    return max(1, steps // 4)
+
+
+def key_of(seed: int) -> Any:
+    """The typed key of a seed; all its 64 bits count, also where JAX computes in 32.
+
+    >>> bool(key_of(2**32) == key_of(0))
+    False
+    """
+    with jax.enable_x64(True):
+        return jax.random.key(seed)
 
 
 def rows_of(data: Any, replacement: bool) -> Callable[[Any, int], Any]:

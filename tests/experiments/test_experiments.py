@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -14,9 +15,10 @@ import optax
 import pytest
 
 from linvar.cli import main
+from linvar.errors import InputError
 from linvar.experiments import LINES, NAMES, get_experiment, run_experiment
 from linvar.experiments.runner import Conclusion, Experiment, Request, Study, run_study
-from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, key_of, make_optimizer, rows_of, run_many
 
 CASES = [pytest.param(n, {}, marks=pytest.mark.slow) if n == "digits-conv" else (n, {}) for n in NAMES]
 
@@ -26,19 +28,23 @@ def test_an_experiment_end_to_end(name, options, tmp_path):
     seen = []
     progress = lambda done, total: seen.append((done, total))  # noqa: E731
     result = run_experiment(name, size="tiny", directory=tmp_path, progress=progress, **options)
-    assert seen[0] == (0, 2) and seen[-1] == (2, 2) and result.cells_found == 0
     kept = json.loads(result.file.read_text())
+    parts = len(kept["cells"])
+    assert seen == [(done, parts) for done in range(parts + 1)] and result.cells_found == 0
+    assert sum(name.startswith("b-") for name in kept["cells"]) == 2
     assert kept["summary"] == result.summary and kept["results"] == result.results
     assert {"seed", "size", "versions", "device", "dtype", "experiment"} <= set(kept["settings"])
     assert result.picture.read_bytes().startswith(b"\x89PNG") and result.picture.stat().st_size > 10_000
     assert "b = " in "\n".join(result.summary) and str(result.picture) in repr(result)
-    for cell in kept["cells"].values():
+    for cell in (cell for name, cell in kept["cells"].items() if name.startswith("b-")):
         for value, error in (point for t in cell.values() if isinstance(t, dict) for point in t.values()):
             assert np.isfinite(value) and error >= 0
     agreement = kept["results"].get("exact", {"agree": kept["results"].get("agree", True)})
     assert agreement["agree"]
     again = run_experiment(name, size="tiny", directory=tmp_path, **options)
-    assert again.cells_found == 2 and again.summary == result.summary and json.loads(result.file.read_text()) == kept
+    assert (
+        again.cells_found == parts and again.summary == result.summary and json.loads(result.file.read_text()) == kept
+    )
 
 
 KILLED = """
@@ -129,13 +135,98 @@ def test_what_is_wrong_is_named(tmp_path):
         run_experiment("rising", size="big")
     with pytest.raises(ValueError, match="optimizer='best' is unknown: write one of sgd, momentum"):
         run_experiment("digits-mlp", size="tiny", optimizer="best", directory=tmp_path / "a")
-    with pytest.raises(ValueError, match="images='cats' is unknown"):
+    with pytest.raises(ValueError, match="images='cats' is unknown: write one of digits, mnist"):
         run_experiment("digits-mlp", size="tiny", images="cats", directory=tmp_path / "b")
     with pytest.raises(ValueError, match="learning_rate='x' is no number > 0"):
         run_experiment("digits-mlp", size="tiny", learning_rate="x", directory=tmp_path / "d")
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot make the directory"):
         run_study(quick()[0], Request(), tmp_path / "file" / "below")
+
+
+def test_a_picture_that_fails_does_not_lose_the_result(tmp_path):
+    def draw(figure):
+        raise RuntimeError("no picture")
+
+    build = lambda request: Study({}, {"one": lambda: {"x": 1}}, lambda cells: Conclusion({"c": 2}, ["done"], draw))  # noqa: E731
+    with pytest.raises(RuntimeError, match="no picture"):
+        run_study(Experiment("blind", build), Request(), tmp_path)
+    assert json.loads((tmp_path / "blind.json").read_text())["results"] == {"c": 2}
+
+
+def test_a_picture_does_not_depend_on_the_users_style(tmp_path):
+    import matplotlib
+
+    experiment = quick()[0]
+    run_study(experiment, Request(), tmp_path / "a")
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red"}):
+        run_study(experiment, Request(), tmp_path / "b")
+    assert (tmp_path / "a" / "quick.png").read_bytes() == (tmp_path / "b" / "quick.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": ["rising"]}, "is no experiment: write one of diabetes"),
+        ({"size": ["tiny"]}, "is unknown: write one of tiny, default, full"),
+        ({"seed": -1}, "seed=-1 is out of range: give an integer from 0 to "),
+        ({"seed": 10**5000}, "seed=<an integer of about 5001 digits> is out of range"),
+        ({"seed": 1.5}, "seed=1.5 is of type float: give an integer"),
+        ({"seed": True}, "seed=True is of type bool"),
+        ({"directory": 5}, "directory=5 is of type int: give a path"),
+        ({"directory": "a\0b"}, "is no path: give another path"),
+        ({"name": "digits-mlp", "optimizer": ["sgd"]}, "optimizer=.* is unknown: write one of sgd, momentum"),
+        ({"name": "digits-mlp", "optimizer": np.ones(2)}, "is unknown: write one of sgd"),
+        ({"name": "text", "schedule": "never" * 1000}, "is unknown: write one of constant"),
+        ({"name": "text", "learning_rate": 10**5000}, "is no number > 0: write one like 0.1"),
+        ({"name": "text", "learning_rate": [1]}, "is no number > 0"),
+        ({"name": "text", "learning_rate": True}, "learning_rate=True is no number > 0"),
+        ({"name": "two-layers", "learning_rate": 10**5000}, "is no fraction > 0: write one like 1/20"),
+        ({"name": "two-layers", "learning_rate": "1/20" * 1000}, "is no fraction > 0"),
+        ({"name": "two-layers", "learning_rate": True}, "learning_rate=True is no fraction > 0"),
+    ],
+)
+def test_a_users_mistake_is_an_input_error_with_a_short_message(arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message) as caught:
+        run_experiment(**{"name": "rising", "size": "tiny", "directory": tmp_path, **arguments})
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, 20), "1/20", "0.05", 0.05])
+def test_a_rate_may_be_written_in_several_ways(rate):
+    assert Request(options={"learning_rate": rate}).fraction("learning_rate", "1") == Fraction(1, 20)
+
+
+@pytest.mark.parametrize("damage", ["[" * 100_000, "\udcff", '{"settings": 1, "sum": 2, "cell": ' + "9" * 5000 + "}"])
+def test_a_part_that_python_cannot_read_is_damaged(tmp_path, damage):
+    experiment, _ = quick()
+    run_study(experiment, Request(), tmp_path)
+    (tmp_path / "cells" / "one.json").write_bytes(damage.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match="one.json' is damaged: delete it"):
+        run_study(experiment, Request(), tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_a_part_that_is_a_fifo_is_refused_and_does_not_hang(tmp_path):
+    (tmp_path / "cells").mkdir()
+    os.mkfifo(tmp_path / "cells" / "one.json")
+    with pytest.raises(InputError, match="one.json' is no regular file: delete it"):
+        run_study(quick()[0], Request(), tmp_path)
+
+
+def test_seeds_that_differ_above_32_bits_differ():
+    assert key_of(2**32 + 3) != key_of(3) and key_of(3) == jax.random.key(3)
+
+
+@pytest.mark.parametrize("name", ["three-layers", "digits-mlp"])
+def test_runs_that_all_diverge_end_in_a_summary(name, tmp_path):
+    """A rate that is far too large: the result, the picture, and what to do."""
+    rate = "1000000"
+    result = run_experiment(name, size="tiny", directory=tmp_path, learning_rate=rate)
+    assert result.file.exists() and result.picture.exists()
+    text = "\n".join(result.summary)
+    assert "All runs diverged by t = 1: the learning rate is too large; give a smaller one." in text
+    assert "Learning rate of sgd: 1" in text and "after 1 step: too few batch sizes to tell" in text
 
 
 def regression(n=8, batch_size=3, optimizer=None):
