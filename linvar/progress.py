@@ -70,8 +70,9 @@ def waiting(what: str) -> Iterator[Report]:
 
 def is_watched() -> bool:
     """Whether standard error is a terminal that can draw, or belongs to a notebook that can."""
-    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown"):
-        return True
+    with contextlib.suppress(OSError, ValueError):  # a closed one
+        if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown"):
+            return True
     return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 
 
