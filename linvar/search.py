@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -187,22 +187,16 @@ def _check_seconds(seconds: Any) -> float:
 # rounds
 
 
-@dataclass(frozen=True)
 class _Clock:
-    """The time of a search.
+    """The time of a search, which ends after ``limit`` seconds; ``report`` is told the whole seconds spent."""
 
-    Attributes:
-        limit: when it ends.
-        report: is told the whole seconds spent.
-    """
-
-    limit: float
-    report: Report
-    begin: float = field(default_factory=time.perf_counter)
+    def __init__(self, limit: float, report: Report) -> None:
+        self.limit, self.report = limit, report
+        self._begin = time.perf_counter()
 
     @property
     def spent(self) -> float:
-        return time.perf_counter() - self.begin
+        return time.perf_counter() - self._begin
 
     @property
     def left(self) -> float:
