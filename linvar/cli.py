@@ -1,7 +1,8 @@
 """The command line: ``linvar derive | plan | verify | plot | search | experiment | demo``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
-Whatever the user gets wrong ends in one line on standard error and exit status 2: commands raise, ``main`` prints.
+Whatever the user gets wrong (a ``LinvarError``) ends in one line on standard error and exit status 2, as does what the
+operating system refuses: commands raise, ``main`` prints. Any other exception is a bug: a traceback and exit status 70.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from linvar.command_arguments import (
-    BadInputError,
     BatchSizes,
+    Commands,
     Digits,
     File,
     Json,
@@ -27,13 +28,14 @@ from linvar.command_arguments import (
     Quantity,
     Runs,
     Seed,
-    as_typed,
     check_derivation,
-    check_runs,
     check_seed,
+    is_for_the_user,
     load,
     parse_batch_sizes,
+    spelled,
 )
+from linvar.errors import InputError, cut, shown
 from linvar.progress import waiting
 from linvar.terminal import (
     complain,
@@ -56,10 +58,13 @@ if TYPE_CHECKING:
 
 #: Exit statuses.
 OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+#: Characters of a message that may repeat what was typed.
+_LONGEST_USAGE, _LONGEST_REFUSAL = 220, 600
 _EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
 
 app = typer.Typer(
     name="linvar",
+    cls=Commands,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The exact variance of mini-batch gradients of linear networks, as a polynomial in 1/b, and its check.",
@@ -97,9 +102,8 @@ def demo(
         _list_examples(as_json)
         return
     check_seed(seed)
-    check_runs(runs)
-    if not Path(directory).is_dir():
-        raise BadInputError(f"-o {directory!r} is not a directory: create it or give another one")
+    if not os.path.isdir(directory):
+        raise InputError("-o", directory, "create it or give another one", fault="is not a directory")
     from linvar.atomic import check_writable, write_atomically
 
     target = Path(directory) / content.PICTURE
@@ -144,7 +148,7 @@ def derive(
     ] = None,
 ) -> None:
     """Derive the exact polynomial in 1/b, or with --order its first coefficients only."""
-    check_derivation(quantity, of, order, method, checkpoint, output)
+    check_derivation(quantity, of, order, output)
     problem = load(file)
     if output is not None:
         from linvar.atomic import check_writable
@@ -165,7 +169,7 @@ def derive(
     if quantity is not Quantity.loss:
         options["of"] = asked["of"] = of.value
     name = f"{quantity.value} of the update" if of is Of.update else quantity.value
-    with waiting(f"deriving the {name}"), as_typed():
+    with waiting(f"deriving the {name}"):
         result = functions[quantity](problem, **options)
         start = result.decreasing_from() if order is None else None
     if output is not None:
@@ -195,12 +199,11 @@ def plan(
     problem = load(file)
     from linvar.symbolic.plan import plan as predict
 
-    with as_typed():
-        found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)
+    found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)
     if as_json:
         print_json(plan_object(found))
     else:
-        print_text(repr(found))
+        print_text(spelled(repr(found), {"method": "--method"}))
 
 
 @app.command()
@@ -235,10 +238,7 @@ def plot(
     from linvar.atomic import check_writable, write_atomically
     from linvar.demo import draw, picture_suffix
 
-    try:
-        suffix = picture_suffix(output)
-    except ValueError as error:
-        raise BadInputError(f"-o {error}") from None
+    suffix = picture_suffix(output)
     problem = load(file)
     check_writable(output)
     if with_estimates:
@@ -273,22 +273,15 @@ def search(
 ) -> None:
     """Search for a network whose variance rises with the batch size; what is found is certified exactly."""
     check_seed(seed)
-    if not 1 <= depth <= 64 or not 1 <= step <= 8:
-        raise BadInputError(f"--depth {depth} --step {step}: give a depth from 1 to 64 and a step from 1 to 8")
-    if not 0 < seconds <= 10**6:
-        raise BadInputError(f"--seconds {seconds:g} is out of range: give a number > 0, at most 10^6")
     if output is not None:
         from linvar.atomic import check_writable
 
         check_writable(output)
-    with waiting(f"searching, up to {seconds:g} seconds"):
-        import jax
+    import jax
 
-        from linvar.search import search_nonmonotone
+    from linvar.search import search_nonmonotone
 
-        result = search_nonmonotone(
-            depth, step=step, label_noise=label_noise, key=jax.random.key(seed), seconds=seconds
-        )
+    result = search_nonmonotone(depth, step=step, label_noise=label_noise, key=jax.random.key(seed), seconds=seconds)
     if output is not None and result.problem is not None:
         result.problem.save(output)
     if as_json:
@@ -386,7 +379,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except MemoryError:
-        return _complain("out of memory: derive fewer steps or a smaller network, or use a larger machine")
+        return _complain("out of memory: give a smaller problem, or use a larger machine")
     except Exception as error:  # noqa: BLE001  the last door: every error becomes a status
         return _status_of(error)
     if status == INTERRUPTED:
@@ -401,13 +394,22 @@ def _status_of(error: Exception) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "linvar"
         message = error.format_message().rstrip(".").replace("Value error, ", "")
-        return _complain(f'{message}: see "{path} --help"')
-    if isinstance(error, (ValueError, OSError)) or type(error).__name__ == "DerivationTooLargeError":
+        return _complain(f'{cut(message, _LONGEST_USAGE)}: see "{path} --help"')
+    if is_for_the_user(error):
         return _complain(str(error))
-    if isinstance(error, ImportError) and error.name and not error.name.startswith("linvar"):
+    if isinstance(error, OSError):
+        return _complain(_refusal(error))
+    if isinstance(error, ImportError) and not (error.name or "").startswith("linvar"):
         return _complain(f'{error}: install it, or linvar again with pip install --upgrade "linvar"')
     traceback.print_exception(error)
     return _complain("internal error: please report it with the lines above", INTERNAL)
+
+
+def _refusal(error: OSError) -> str:
+    """What the operating system refused, and of which file."""
+    if error.strerror is None or error.filename is None:
+        return cut(str(error), _LONGEST_REFUSAL)
+    return f"{shown(error.filename)}: {error.strerror}: give another path, or change what is in its way"
 
 
 def _complain(message: str, status: int = BAD_INPUT) -> int:
@@ -417,9 +419,8 @@ def _complain(message: str, status: int = BAD_INPUT) -> int:
 
 
 def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Any:
-    """The Report; options are checked before JAX is loaded."""
+    """The Report."""
     check_seed(seed)
-    check_runs(runs)
     with waiting("deriving and simulating"):
         import jax
 

@@ -1,27 +1,23 @@
-"""What the commands take: options and their checks. Nothing heavy is imported here."""
+"""What the commands take: options, their checks, and the names that errors have for them. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
+
+from linvar.errors import InputError, LinvarError, Words, shown
 
 if TYPE_CHECKING:
     from linvar.problem import Problem
 
 _LARGEST_SEED = 2**63 - 1
-#: order=1, method='lattice', digits=None of a message of the library
-_ARGUMENT = re.compile(r"\b(order|digits|method|of|checkpoint|memory_limit)=(?:'([^']*)'|(-?\w*))")
-
-
-class BadInputError(ValueError):
-    """Something on the command line is wrong; the message names it, its value and the cure."""
 
 
 class Quantity(StrEnum):
@@ -62,9 +58,27 @@ Order = Annotated[
 Digits = Annotated[
     int | None, typer.Option("--digits", metavar="D", help="With --order: enclosures with D certified digits.")
 ]
+
+
+def _number_of_bytes(text: str) -> int | float:
+    """The number as typed; the library says whether it is one of bytes."""
+    try:
+        return int(text)
+    except ValueError:  # also an integer of more digits than CPython reads
+        try:
+            return float(text)
+        except ValueError:
+            raise typer.BadParameter(f"{shown(text)} is not a number") from None
+
+
 MemoryLimit = Annotated[
-    int | None,
-    typer.Option("--memory-limit", metavar="BYTES", help="What a derivation may take: half of the machine's."),
+    float | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="BYTES",
+        parser=_number_of_bytes,
+        help="What a derivation may take: half of the machine's.",
+    ),
 ]
 
 
@@ -73,46 +87,36 @@ def load(file: str) -> Problem:
     from linvar.demo import example_names, load_example
     from linvar.problem_file import load_problem
 
-    if not os.path.lexists(file) if "\0" not in file else False:
+    if "\0" in file:
+        raise InputError("FILE", file, "give the path of a problem file", fault="has a null byte in its name")
+    if not os.path.lexists(file):
         names = example_names()
         if file in names:
             return load_example(file)
         if os.sep not in file and not Path(file).suffix:
-            raise BadInputError(
-                f"FILE={file!r} is no file and no shipped example: give a problem file, or one of {', '.join(names)}"
-            )
+            cure = f"give a problem file, or one of {', '.join(names)}"
+            raise InputError("FILE", file, cure, fault="is no file and no shipped example")
+        raise InputError("FILE", Words(f"{shown(file)}: there is no such file"), "give the path of a problem file")
     return load_problem(file)
 
 
 def check_seed(seed: int) -> None:
     """From 0 to 2^63 - 1."""
     if not 0 <= seed <= _LARGEST_SEED:
-        raise BadInputError(f"--seed {seed} is out of range: give an integer from 0 to {_LARGEST_SEED}")
+        cure = f"give an integer from 0 to {_LARGEST_SEED}"
+        raise InputError("--seed", Words(f"{seed if abs(seed) < 2**200 else shown(seed)} is out of range"), cure)
 
 
-def check_runs(runs: int | None) -> None:
-    """Enough for a standard error."""
-    if runs is not None and not 8 <= runs <= 10**9:
-        raise BadInputError(f"--runs {runs} is out of range: give an integer from 8 to {10**9}")
-
-
-def check_derivation(
-    quantity: Quantity, of: Of, order: int | None, method: Method, checkpoint: str | None, output: str | None
-) -> None:
-    """Options of ``derive`` that exclude each other."""
+def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None) -> None:
+    """Options of ``derive`` that exclude each other, and of which the library knows nothing."""
     if of is Of.update and quantity is Quantity.loss:
-        raise BadInputError("--of update with --quantity loss: a loss is of the weights, not of a step; leave --of out")
+        fault = Words("update with --quantity loss, which is of the weights and not of a step")
+        raise InputError("--of", fault, "leave --of out")
     if order is not None and output is not None:
-        raise BadInputError(
-            f"-o {output!r} with --order {order}: a file holds a whole polynomial, and these are its first coefficients; "
-            f"leave -o out and keep what --json prints"
+        fault = (
+            f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
         )
-    road = f"--order {order}" if order is not None else f"--method {method.value}"
-    if checkpoint is not None and (order is not None or method not in (Method.auto, Method.lattice)):
-        raise BadInputError(
-            f"--checkpoint {checkpoint!r} with {road}: only the lattice road keeps one; leave --checkpoint out, or give "
-            f"--method lattice"
-        )
+        raise InputError("-o", output, "leave -o out and keep what --json prints", fault=fault)
 
 
 def parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:
@@ -123,25 +127,74 @@ def parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:
         word = part.strip()
         if not (word.isascii() and word.isdecimal() and len(word) <= 10 and 1 <= int(word) <= largest):
             limit = f"from 1 to n = {largest} (without replacement)" if largest < 10**9 else "from 1 to 10^9"
-            raise BadInputError(f"--batch-sizes {text!r}: {word!r}: give integers {limit}, separated by commas")
+            cure = f"give integers {limit}, separated by commas"
+            raise InputError("--batch-sizes", text, cure, fault=f"contains {shown(word, 40)}")
         sizes.append(int(word))
     return tuple(dict.fromkeys(sizes))
 
 
-@contextmanager
-def as_typed() -> Iterator[None]:
-    """What the library says of order=1 and method='lattice', said of --order 1 and --method lattice."""
-    from linvar.symbolic.size import DerivationTooLargeError
-
-    try:
-        yield
-    except (ValueError, DerivationTooLargeError) as error:
-        raise BadInputError(_ARGUMENT.sub(_option, str(error))) from error
+# errors, as typed
 
 
-def _option(found: re.Match[str]) -> str:
-    """An argument of a function as an option."""
-    name, value = found[1].replace("_", "-"), found[2] or found[3]
-    if value == "None":
-        return f"no --{name}"
-    return f"--{name} {value}" if value else f"--{name}"
+class Commands(typer.core.TyperGroup):
+    """The commands; an error about an argument of a function becomes one about the option it came from."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is None or not is_for_the_user(error):
+                raise
+            raise as_typed(error, option_names(command)) from error
+
+
+def is_for_the_user(error: BaseException) -> bool:
+    """Whether an error is the user's to mend."""
+    return isinstance(error, LinvarError) or _is_too_large(error)
+
+
+def _is_too_large(error: BaseException) -> bool:
+    # by its name: its class is in a module that is slow to import
+    return type(error).__name__ == "DerivationTooLargeError"
+
+
+def option_names(command: Any) -> dict[str, str]:
+    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``."""
+    return {
+        parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
+        for parameter in command.params
+    }
+
+
+def as_typed(error: Exception, options: Mapping[str, str]) -> Exception:
+    """An error of the library, said of the options of a command; what the command has no option for is not offered."""
+    if _is_too_large(error):
+        statement, _, cures = str(error).partition(". Use ")
+        if "method" in options:
+            return LinvarError(spelled(f"{statement}. Use {cures}", options))
+        statement = re.sub(r" \(too long unless asked for: [^)]*\)", " (too long)", statement)
+        if "step" in options:
+            return LinvarError(f"{statement}. Give a smaller {options['depth']} or {options['step']}")
+        return LinvarError(
+            f"{statement}. Give a smaller problem, or see what linvar plan and linvar derive have for it"
+        )
+    if not isinstance(error, InputError):
+        return error
+    name, bracket, rest = error.argument.partition("[")
+    argument = options[name] + bracket + rest if name in options else error.argument
+    return InputError(argument, error.value, spelled(error.cure, options), fault=spelled(error.fault, options))
+
+
+def spelled(text: str, options: Mapping[str, str]) -> str:
+    """Mentions of further arguments as their options: ``leave order= out`` as ``leave --order out``.
+
+    >>> spelled("with order=1 and step=3: write method='auto'", {"order": "--order", "method": "--method"})
+    'with --order 1 and step=3: write --method auto'
+    """
+    names = "|".join(map(re.escape, options))
+    return re.sub(
+        rf"\b({names})=(?:'([^']*)'|(-?\w*))",
+        lambda found: f"{options[found[1]]} {found[2] or found[3] or ''}".rstrip(),
+        text,
+    )

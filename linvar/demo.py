@@ -14,6 +14,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from linvar.errors import InputError
 from linvar.problem import Problem
 from linvar.problem_file import load_problem
 
@@ -51,7 +52,7 @@ def load_example(name: str) -> Problem:
         if _is_problem_file(entry.name) and Path(entry.name).stem == name:
             with as_file(entry) as path:
                 return load_problem(path)
-    raise ValueError(f"name={name!r} is no shipped example: choose one of {', '.join(example_names())}")
+    raise InputError("name", name, f"choose one of {', '.join(example_names())}", fault="is no shipped example")
 
 
 def diabetes_problem(dataset: Any, sampling: str) -> Problem:
@@ -116,7 +117,8 @@ def picture_suffix(path: str | os.PathLike[str]) -> str:
     """The suffix of a picture file, one that can be drawn."""
     suffix = Path(path).suffix.lower()
     if suffix not in PICTURE_FORMATS:
-        raise ValueError(f"{os.fspath(path)!r} is no picture file: end its name in {', '.join(PICTURE_FORMATS)}")
+        cure = f"end its name in {', '.join(PICTURE_FORMATS)}"
+        raise InputError("output", os.fspath(path), cure, fault="is no picture file")
     return suffix
 
 

@@ -1,117 +1,258 @@
-"""Progress of long work: what it will cost, said before it starts, and a bar on standard error while it runs.
+"""Progress of long work: what it will cost, said before it starts, and how far it has come while it runs, on standard error.
 
-One display serves a terminal: work inside work shown already is a further row of it, whoever started it.
+A terminal (or a notebook) shows bars; anything else gets a plain line every few seconds. One display serves both: work inside
+work shown already is a further row of it, whoever started it, and is silent inside work that is to be silent.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
+from linvar.errors import InputTypeError, one_line
+
 Report: TypeAlias = Callable[[int, int | None], object]
 
-#: Work predicted to take more seconds than this is announced and shown by default, where somebody sees it.
+#: Work predicted to take more seconds than this is announced, and shown from its start where somebody watches.
 LONG = 10.0
-#: What is not predicted is shown after this many seconds.
+#: Any other work is shown once it has taken so many seconds.
 PATIENCE = 2.0
-_DISPLAY: ContextVar[Any] = ContextVar("linvar_display", default=None)
+#: Seconds between two lines where nobody watches, and before the first.
+EVERY = 5.0
 
 
 @contextmanager
 def reporting(progress: bool | Report | None, what: str, cost: str = "", seconds: float = 0.0) -> Iterator[Report]:
     """A function to call as ``report(done, total)``, total None where it is not known.
 
+    A bar is drawn on a terminal, or in a notebook that can draw one; otherwise a line is written every few seconds, as
+    ``linvar: lattice: 12 of 35, 41 s``.
+
     Args:
-        progress: True for a bar (a spinner until something is counted), a function to be called, False for silence; None
-            for a bar if the work is long and standard error is a terminal, or a notebook that can draw one.
+        progress: None shows work that is long (so predicted, or found to be so after some seconds); True shows a bar from the
+            start; False is silent; a function is called as ``function(done, total)``, and nothing is shown.
         what: one or two words before the bar.
-        cost: what the work will take, in words; one line on standard error before a bar if the work is long.
+        cost: what the work will take, in words; one line before anything else is shown, if the work is predicted to be long.
         seconds: its predicted time; more than ``LONG`` is long.
 
     Raises:
-        TypeError: ``progress`` is something else.
+        InputTypeError: ``progress`` is something else. What a function given raises is raised.
     """
     if progress is not None and not isinstance(progress, bool):
         if not callable(progress):
-            raise TypeError(f"progress={progress!r}: give True, False, None or a function of (done, total)")
-        yield progress
-        return
-    long = seconds > LONG
-    if progress is None:
-        progress = long and is_watched()
-    if not progress:
-        yield lambda done, total: None
-        return
-    if long and cost:
-        print(f"linvar: {cost}", file=sys.stderr, flush=True)
-    with _row(what, 0.0) as report:
-        yield report
+            raise InputTypeError("progress", progress, "give True, False, None or a function of (done, total)")
+        with _inside(_SILENT):
+            yield progress
+    elif progress is False or (progress is None and _DISPLAY.get() is _SILENT):
+        with _inside(_SILENT):
+            yield _say_nothing
+    else:
+        long = seconds > LONG
+        with _row(what, cost if long else "", 0.0 if progress or long else PATIENCE) as report:
+            yield report
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[Report]:
-    """As ``reporting``, for work of unknown length: shown once it has taken two seconds, where somebody sees it."""
-    if not is_watched():
-        yield lambda done, total: None
-        return
-    with _row(what, PATIENCE) as report:
+    """As ``reporting`` with None, for work of unknown length."""
+    with reporting(None, what) as report:
         yield report
 
 
 def is_watched() -> bool:
-    """Whether standard error is a terminal, or belongs to a notebook that can draw a bar."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        return True
+    """Whether standard error is a terminal that can draw, or belongs to a notebook that can."""
+    with contextlib.suppress(OSError, ValueError):  # a closed one
+        if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown"):
+            return True
     return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 
 
-@contextmanager
-def _row(what: str, patience: float) -> Iterator[Report]:
-    """A row of the display, which is opened after so many seconds if there is none; spinners wait out of sight."""
-    display = _DISPLAY.get()
-    if display is None:
-        with _opened(patience) as display, _row(what, patience) as report:
-            yield report
-        return
-    hidden = [task.id for task in display.tasks if task.visible and not (task.total or task.completed)]
-    for other in hidden:
-        display.update(other, visible=False)
-    row = display.add_task(what, total=None)
-    if not patience:
-        display.start()
-    try:
-        yield lambda done, total: display.update(row, completed=done, total=total)
-    finally:
-        display.remove_task(row)
-        for other in hidden:
-            display.update(other, visible=True)
+def _say_nothing(done: int, total: int | None) -> None:
+    """Progress that nobody asked for."""
+
+
+@dataclass
+class _Work:
+    """A row: what is done of it, since when."""
+
+    what: str
+    begin: float
+    done: int = 0
+    total: int | None = None
+    cost: str = ""
+    task: Any = None
+
+    @property
+    def is_counted(self) -> bool:
+        return bool(self.total or self.done)
+
+    @property
+    def line(self) -> str:
+        """``lattice: 12 of 35, 41 s``."""
+        count = "" if not self.is_counted else f"{self.done:,}" + (f" of {self.total:,}, " if self.total else ", ")
+        elapsed = time.monotonic() - self.begin
+        return (
+            f"{self.what}: {count}{elapsed:.0f} s" if elapsed < 600 else f"{self.what}: {count}{elapsed / 60:.0f} min"
+        )
+
+
+@dataclass(eq=False)
+class Display:
+    """The rows of one piece of work and of the work inside it; a thread of its own shows them when their time has come.
+
+    Attributes:
+        rows: outermost first.
+        bar: the drawing on a terminal; None before it has begun, and where lines are written.
+    """
+
+    watched: bool
+    rows: list[_Work] = field(default_factory=list)
+    bar: Any = None
+    _due: float = float("inf")
+    _ended: bool = False
+    _thread: threading.Thread | None = None
+    _change: threading.Condition = field(default_factory=threading.Condition)
+
+    def add(self, row: _Work, patience: float) -> None:
+        """A row, to be shown after so many seconds unless it ends before."""
+        with self._change:
+            self.rows.append(row)
+            if self.bar is not None:
+                self._announce()
+                self._draw()
+            elif self.watched and not patience:
+                self._open()
+            else:
+                self._due = min(self._due, row.begin + (patience if self.watched else EVERY))
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="linvar progress", daemon=True)
+                    self._thread.start()
+                self._change.notify()
+
+    def update(self, row: _Work, done: int, total: int | None) -> None:
+        """What is done of a row."""
+        row.done, row.total = done, total
+        if (task := row.task) is not None:
+            self.bar.update(task, completed=done, total=total, visible=self._is_visible(row))
+
+    def remove(self, row: _Work) -> None:
+        """A row whose work has ended."""
+        with self._change:
+            self.rows.remove(row)
+            self._ended = not self.rows
+            task, row.task = row.task, None
+            if task is not None:
+                self.bar.remove_task(task)
+                self._draw()
+
+    def close(self) -> None:
+        """Nothing is written once this returns."""
+        with self._change:
+            self._ended = True
+            self._change.notify()
+        if self._thread is not None:
+            self._thread.join()
+        if self.bar is not None:
+            self.bar.live.stop()
+
+    def _run(self) -> None:
+        """The thread: a bar that appears when it is due, or a line whenever one is."""
+        with self._change:
+            while not self._ended and self.bar is None:
+                now = time.monotonic()
+                if now < self._due:
+                    self._change.wait(min(self._due - now, threading.TIMEOUT_MAX))
+                elif self.watched:
+                    self._open()
+                else:
+                    self._announce()
+                    _write(self._current.line)
+                    self._due = now + EVERY
+
+    @property
+    def _current(self) -> _Work:
+        """The innermost row that counts something, or the innermost."""
+        return next((row for row in reversed(self.rows) if row.is_counted), self.rows[-1])
+
+    def _announce(self) -> None:
+        """What the work will cost, once."""
+        for row in self.rows:
+            if row.cost:
+                _write(row.cost)
+                row.cost = ""
+
+    def _open(self) -> None:
+        """Begin to draw."""
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._announce()
+        # what is printed meanwhile goes above the display, except to a file that takes standard output
+        both = sys.stdout is not None and sys.stdout.isatty()
+        self.bar = Progress(*_columns(), console=Console(stderr=True), transient=True, redirect_stdout=both)
+        self._draw()
+        self.bar.start()
+
+    def _draw(self) -> None:
+        """Every row as a task of the drawing; one that counts nothing waits out of sight while others run inside it."""
+        for row in self.rows:
+            if row.task is None:
+                row.task = self.bar.add_task(row.what, total=row.total, completed=row.done)
+            self.bar.update(row.task, visible=self._is_visible(row))
+
+    def _is_visible(self, row: _Work) -> bool:
+        return row.is_counted or row is self.rows[-1]
+
+
+#: Stands for the display inside work that is to be silent.
+_SILENT = Display(watched=False)
+_DISPLAY: ContextVar[Display | None] = ContextVar("linvar_display", default=None)
 
 
 @contextmanager
-def _opened(patience: float) -> Iterator[Any]:
-    """The display of this terminal, closed at the end; it appears after so many seconds, or when a row starts it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    # what is printed meanwhile goes above the display, except to a file that takes standard output
-    both = sys.stdout is not None and sys.stdout.isatty()
-    display = Progress(*_columns(), console=Console(stderr=True), transient=True, redirect_stdout=both)
-    timer = threading.Timer(patience, display.start)
-    timer.daemon = True
-    timer.start()
+def _inside(display: Display) -> Iterator[None]:
+    """The display of all work started inside."""
     token = _DISPLAY.set(display)
     try:
-        yield display
+        yield
     finally:
         _DISPLAY.reset(token)
-        timer.cancel()
-        timer.join()
-        display.live.stop()
+
+
+@contextmanager
+def _row(what: str, cost: str, patience: float) -> Iterator[Report]:
+    """A row of the display that is there, or of a new one."""
+    display = _DISPLAY.get()
+    if display is None or display is _SILENT:
+        display = Display(is_watched())
+        try:
+            with _inside(display), _row(what, cost, patience) as report:
+                yield report
+        finally:
+            display.close()
+        return
+    row = _Work(one_line(what), time.monotonic(), cost=cost)
+    display.add(row, patience)
+    try:
+        yield lambda done, total: display.update(row, done, total)
+    finally:
+        display.remove(row)
+
+
+def _write(line: str) -> None:
+    """A line on standard error; where it cannot be written the work goes on."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(f"linvar: {line}", file=sys.stderr, flush=True)
 
 
 def _columns() -> list[Any]:

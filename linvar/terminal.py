@@ -91,6 +91,7 @@ def search_object(result: Any) -> dict[str, Any]:
         "largest_slope": result.largest_slope if math.isfinite(result.largest_slope) else None,
         "starts": result.starts,
         "seconds": result.seconds,
+        "theorem": result.theorem,
         "problem": None if result.problem is None else problem_to_dict(result.problem),
     }
 

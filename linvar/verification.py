@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import jax
 import numpy as np
 
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.evidence import Evidence, Hidden, Levels, judge, weigh
 from linvar.laws import Dataset
 from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key, check_numeric_problem
@@ -20,12 +22,14 @@ from linvar.numeric.network import to_floats
 from linvar.numeric.rare_batches import rare_batches
 from linvar.numeric.trajectories import simulate
 from linvar.problem import Problem
+from linvar.progress import Report as Progress
+from linvar.progress import reporting
 from linvar.report import Report, Row, to_float
 from linvar.symbolic.polynomial import BatchPolynomial
 
 QUANTITIES = ("variance", "second_moment", "squared_mean", "loss")
 DEFAULT_BATCH_SIZES = (1, 2, 4, 16)
-DEFAULT_RUNS = 65_536
+DEFAULT_RUNS, MOST_RUNS = 65_536, 10**9
 
 
 def verify(
@@ -38,7 +42,7 @@ def verify(
     polynomials: Mapping[str, BatchPolynomial] | None = None,
     false_alarm_rate: float = 1e-3,
     memory_limit: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Progress | None = None,
 ) -> Report:
     """Check exact polynomials in 1/b against simulated SGD.
 
@@ -59,14 +63,14 @@ def verify(
         polynomials: quantity -> BatchPolynomial to check in place of the derived one.
         false_alarm_rate: over all comparisons together, between 0 and 1.
         memory_limit: bytes a derivation may take; half of the machine's memory if None.
-        progress: called as ``progress(done, total)`` with runs done.
+        progress: None shows work that takes more than some seconds, True any; False is silent; or a function called as
+            ``progress(done, total)`` with runs done.
 
     Returns:
         A ``Report``.
 
     Raises:
-        TypeError: an argument has the wrong type.
-        ValueError: symbols in the problem, or an argument out of range.
+        InputError: an argument has the wrong type (InputTypeError) or is out of range, or the problem has symbols.
         DerivationTooLargeError: the exact half would not fit; raised before anything is computed.
 
     >>> from linvar import Gaussian, Problem
@@ -79,51 +83,44 @@ def verify(
     check_numeric_problem(problem)
     key = jax.random.key(0) if key is None else check_key(key)
     count = DEFAULT_RUNS if runs is None else check_integer(runs, "runs")
-    if count < 8:
-        raise ValueError(f"runs={count}: give at least 8, better thousands")
+    if not 8 <= count <= MOST_RUNS:
+        raise InputError("runs", count, "give an integer from 8 to 10^9, better thousands", fault="is out of range")
     limit = problem.largest_batch_size
     if batch_sizes is None:
         batch_sizes = [b for b in DEFAULT_BATCH_SIZES if limit is None or b <= limit]
     sizes = check_batch_sizes(batch_sizes, limit)
     names = _check_quantities(quantities)
-    if isinstance(false_alarm_rate, bool) or not isinstance(false_alarm_rate, (int, float)):
-        raise TypeError(
-            f"false_alarm_rate={false_alarm_rate!r} is of type {type(false_alarm_rate).__name__}: give a number"
-        )
-    if not 0 < false_alarm_rate < 1:
-        raise ValueError(f"false_alarm_rate={false_alarm_rate}: give a rate between 0 and 1, for instance 1e-3")
-    chosen = _derive(problem, names, _check_polynomials(polynomials, problem), memory_limit)
-
-    total, done = len(sizes) * 2 * count, 0
-
-    def report(now: int, _total: int = 0) -> None:
-        """Progress over both samples."""
-        if progress is not None:
-            progress(now, total)
-
-    plain_key, rare_key = jax.random.split(key)
-    rows: list[Row] = []
-    levels = Levels(float(false_alarm_rate), len(names) * len(sizes))
-    keep = {}
-    for size in sizes:
-        offset = done
-
-        def shifted(now: int, most: int, offset: int = offset) -> None:
-            """Runs of this batch size, whatever the number of passes."""
-            report(offset + now * count // max(most, 1))
-
-        moments = simulate(plain_key, problem, batch_sizes=(size,), runs=count, progress=shifted)[size]
-        hidden = Hidden.measure(moments, rare_batches(rare_key, problem, batch_size=size, runs=count))
-        keep[size] = moments, hidden
-        done += 2 * count
-        report(done)
+    levels = Levels(_check_rate(false_alarm_rate), len(names) * len(sizes))
+    given = _check_polynomials(polynomials, problem)
+    with reporting(progress, "verify") as report:
+        chosen = _derive(problem, names, given, memory_limit)
+        samples = _simulate(problem, key, sizes, count, report)
     floor = _rounding_floor(problem)
+    rows: list[Row] = []
     for name in names:
-        for size, (moments, hidden) in keep.items():
+        for size, (moments, hidden) in samples.items():
             exhaustive = problem.sampling == "without_replacement" and size == problem.dataset_size
             evidence = weigh(name, moments, hidden, levels, rounding_floor=floor, exhaustive=exhaustive)
             rows.append(_row(name, size, chosen[name](size), getattr(moments, name), evidence))
     return Report(problem, chosen, tuple(rows), levels)
+
+
+def _simulate(
+    problem: Problem, key: Any, sizes: tuple[int, ...], count: int, report: Progress
+) -> dict[int, tuple[Any, Hidden]]:
+    """The moments of plain runs at each batch size, and what rare batches may hide from them; reports runs of both."""
+    plain_key, rare_key = jax.random.split(key)
+    total, samples = len(sizes) * 2 * count, {}
+    for number, size in enumerate(sizes):
+
+        def shifted(now: int, most: int | None, offset: int = 2 * count * number) -> None:
+            """Runs of this batch size, whatever the number of passes."""
+            report(offset + now * count // max(most or 1, 1), total)
+
+        moments = simulate(plain_key, problem, batch_sizes=(size,), runs=count, progress=shifted)[size]
+        samples[size] = moments, Hidden.measure(moments, rare_batches(rare_key, problem, batch_size=size, runs=count))
+        report(2 * count * (number + 1), total)
+    return samples
 
 
 def _row(name: str, size: int, exact: Any, estimate: Any, evidence: Evidence) -> Row:
@@ -179,15 +176,27 @@ def _rounding_floor(problem: Problem) -> float:
     return 1e-24 * largest**2 * (1 + length) * (largest**2 * length + size)
 
 
+def _check_rate(rate: Any) -> float:
+    """Strictly between 0 and 1."""
+    if isinstance(rate, (bool, np.bool_)) or not isinstance(rate, Real):
+        raise InputTypeError("false_alarm_rate", rate, "give a number between 0 and 1, for instance 1e-3")
+    if not 0 < rate < 1 or not 0 < float(rate) < 1:
+        raise InputError("false_alarm_rate", rate, "give a rate between 0 and 1, for instance 1e-3", "is out of range")
+    return float(rate)
+
+
 def _check_quantities(quantities: Any) -> tuple[str, ...]:
     """Known names, each once."""
-    names = (quantities,) if isinstance(quantities, str) else tuple(dict.fromkeys(quantities))
+    cure = f"give some of {', '.join(QUANTITIES)}"
+    if not isinstance(quantities, Iterable):
+        raise InputTypeError("quantities", quantities, cure)
+    names = (quantities,) if isinstance(quantities, str) else tuple(quantities)
     if not names:
-        raise ValueError(f"quantities is empty: give some of {', '.join(QUANTITIES)}")
+        raise InputError("quantities", Words("is empty"), cure)
     for name in names:
-        if name not in QUANTITIES:
-            raise ValueError(f"quantities contains {name!r}: give some of {', '.join(QUANTITIES)}")
-    return names
+        if not isinstance(name, str) or name not in QUANTITIES:
+            raise InputError("quantities", Words(f"contains {shown(name)}"), cure)
+    return tuple(dict.fromkeys(names))
 
 
 def _check_polynomials(polynomials: Any, problem: Problem) -> dict[str, BatchPolynomial]:
@@ -195,22 +204,27 @@ def _check_polynomials(polynomials: Any, problem: Problem) -> dict[str, BatchPol
     if polynomials is None:
         return {}
     if not isinstance(polynomials, Mapping):
-        kind = type(polynomials).__name__
-        raise TypeError(
-            f"polynomials is of type {kind}: give a dict, {{'variance': linvar.gradient_variance(problem)}}"
-        )
+        words = Words(f"is of type {type(polynomials).__name__}")
+        raise InputTypeError("polynomials", words, "give a dict, {'variance': linvar.gradient_variance(problem)}")
     for name, polynomial in polynomials.items():
-        if name not in QUANTITIES:
-            raise ValueError(f"polynomials has the key {name!r}: the quantities are {', '.join(QUANTITIES)}")
+        if not isinstance(name, str) or name not in QUANTITIES:
+            words = Words(f"has the key {shown(name)}")
+            raise InputError("polynomials", words, f"the quantities are {', '.join(QUANTITIES)}")
+        argument = f"polynomials[{name!r}]"
         if not isinstance(polynomial, BatchPolynomial):
-            kind = type(polynomial).__name__
-            raise TypeError(f"polynomials[{name!r}] is of type {kind}: give a linvar.BatchPolynomial")
+            words = Words(f"is of type {type(polynomial).__name__}")
+            raise InputTypeError(argument, words, "give a linvar.BatchPolynomial")
         if polynomial.symbols:
             symbols = ", ".join(symbol.name for symbol in polynomial.symbols)
-            raise ValueError(f"polynomials[{name!r}] has the symbols {symbols}: substitute numbers, subs({{...}})")
-        if polynomial.sampling != problem.sampling:
-            raise ValueError(
-                f"polynomials[{name!r}] is for sampling={polynomial.sampling!r}, the problem has "
-                f"sampling={problem.sampling!r}: derive it for the same problem"
-            )
+            raise InputError(argument, Words(f"has the symbols {cut(symbols)}"), "substitute numbers, subs({...})")
+        theirs, ours = _sampling(polynomial), _sampling(problem)
+        if theirs != ours:
+            words = Words(f"is for {theirs}, the problem has {ours}")
+            raise InputError(argument, words, "derive it for the same problem")
     return dict(polynomials)
+
+
+def _sampling(of: Problem | BatchPolynomial) -> str:
+    """What a polynomial in 1/b is for."""
+    size = f" from dataset_size={of.dataset_size}" if of.sampling == "without_replacement" else ""
+    return f"sampling={of.sampling!r}{size}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,12 +15,20 @@ from fractions import Fraction
 import pytest
 
 import linvar as lv
-from linvar import cli, demo
+from linvar import cli, demo, progress
 from linvar.cli import main
+from linvar.command_arguments import as_typed, option_names
 from linvar.demo import example_names, load_example
+from linvar.errors import InputError, InputTypeError, LinvarError
 from linvar.problem_file import problem_from_dict
 
 COMMAND = [sys.executable, "-m", "linvar"]
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch):
+    """However slow the machine is: ``test_progress.py`` looks at them."""
+    monkeypatch.setattr(progress, "EVERY", 1e6)
 
 
 def bad(capsys, *arguments):
@@ -26,6 +36,8 @@ def bad(capsys, *arguments):
     assert main(list(arguments)) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("linvar: ")
+    assert captured.err[:-1].isprintable()
+    assert len(captured.err) < 1_500
     return captured.err
 
 
@@ -158,7 +170,7 @@ def test_derive_by_the_lattice_keeps_a_checkpoint(capsys, tmp_path):
     kept = path.read_bytes()
     assert json.loads(good(capsys, *arguments)) == data and path.read_bytes() == kept
     path.write_bytes(kept[:-9])
-    assert f"--checkpoint {path} is damaged" in bad(capsys, *arguments)
+    assert "--checkpoint '" in (line := bad(capsys, *arguments)) and "is damaged" in line
 
 
 # plan
@@ -276,7 +288,7 @@ USAGE = {
     "seed is a word": (["verify", "two-layer", "--seed", "x"], "--seed"),
     "seed is negative": (["verify", "two-layer", "--seed", "-1"], "--seed -1"),
     "seed is huge": (["verify", "two-layer", "--seed", str(2**70)], "--seed 1180591620717411303424"),
-    "no runs": (["verify", "two-layer", "--runs", "0"], "--runs 0"),
+    "no runs": (["verify", "two-layer", "--runs", "0"], "--runs 0 is out of range: give an integer from 8 to 10^9"),
     "batch size 0": (["verify", "two-layer", "--batch-sizes", "1,0"], "'0'"),
     "batch size x": (["verify", "two-layer", "--batch-sizes", "1,x"], "'x'"),
     "batch size 1.5": (["verify", "two-layer", "--batch-sizes", "1.5"], "'1.5'"),
@@ -298,30 +310,48 @@ USAGE = {
     "digits alone, plan": (["plan", "two-layer", "--digits", "3"], "--digits 3 goes with --order K"),
     "no digits": (["derive", "two-layer", "--order", "1", "--digits", "0"], "--digits 0 is out of range"),
     "no memory": (["plan", "two-layer", "--memory-limit", "0"], "--memory-limit 0 is no number of bytes"),
+    "half a byte": (["plan", "two-layer", "--memory-limit", "0.5"], "--memory-limit 0.5 is no number of bytes"),
+    "half a byte, derive": (
+        ["derive", "two-layer", "--memory-limit", "0.5"],
+        "--memory-limit 0.5 is no number of bytes",
+    ),
+    "memory is a word": (["plan", "two-layer", "--memory-limit", "1GB"], "'--memory-limit': '1GB' is not a number"),
+    "no depth": (["search", "--depth", "0"], "--depth 0 is out of range: give an integer from 1 to 64"),
+    "no step": (["search", "--step", "9"], "--step 9 is out of range: give an integer from 1 to 8"),
+    "no seconds": (["search", "--seconds", "nan"], "--seconds nan is out of range: give a number > 0, at most 10^6"),
+    "endless": (["search", "--seconds", "inf"], "--seconds inf is out of range"),
+    "seconds too few": (["search", "--depth", "10", "--step", "2", "--seconds", "9"], "--seconds 9.0 is less than"),
+    "search too large": (["search", "--depth", "8", "--step", "8"], "Give a smaller --depth or --step"),
     "order and method": (
         ["derive", "two-layer", "--order", "1", "--method", "lattice"],
-        "--method lattice with --order 1:",
+        "--method 'lattice' with --order 1: leave --method out",
     ),
     "order without replacement": (
         ["derive", "small-dataset", "--order", "1"],
-        "or no --order for the whole polynomial",
+        "or leave --order out for the whole polynomial",
     ),
-    "order, saved": (["derive", "two-layer", "--order", "1", "-o", "p.json"], "-o 'p.json' with --order 1:"),
+    "order, saved": (["derive", "two-layer", "--order", "1", "-o", "p.json"], "-o 'p.json' with --order 1, "),
     "order, checkpoint": (
         ["derive", "two-layer", "--order", "1", "--checkpoint", "c"],
-        "--checkpoint 'c' with --order 1:",
+        "--checkpoint 'c' with --order 1, ",
     ),
     "unknown method": (["derive", "two-layer", "--method", "fast"], "'fast' is not one of 'auto', 'regression'"),
-    "method of one layer": (["derive", "two-layer", "--method", "regression"], "--method regression does not apply"),
-    "no lattice": (["derive", "two-layer", "--method", "expansion", "--checkpoint", "c"], "with --method expansion:"),
+    "method of one layer": (
+        ["derive", "two-layer", "--method", "regression"],
+        "--method 'regression' does not apply: it is for one layer: write --method auto",
+    ),
+    "no lattice": (["derive", "two-layer", "--method", "expansion", "--checkpoint", "c"], "with --method expansion, "),
+    "checkpoint of no use": (["derive", "two-layer", "--checkpoint", "c"], "or use --method lattice"),
     "checkpoint in no folder": (["derive", "two-layer", "--method", "lattice", "--checkpoint", "no/c"], "no directory"),
     "loss of the update": (
         ["derive", "two-layer", "--quantity", "loss", "--of", "update"],
-        "--of update with --quantity",
+        "--of update with --quantity loss",
     ),
-    "update of a schedule": (["derive", "noisy-regression", "--of", "update"], "--of update with a schedule of 2"),
+    "update of a schedule": (["derive", "noisy-regression", "--of", "update"], "--of 'update' with a schedule of 2"),
     "unknown of": (["derive", "two-layer", "--of", "x"], "'x' is not one of 'gradient', 'update'"),
-    "demo in no folder": (["demo", "-o", "no/such"], "not a directory"),
+    "demo in no folder": (["demo", "-o", "no/such"], "-o 'no/such' is not a directory"),
+    "null byte in the output": (["derive", "two-layer", "-o", "a\0b"], "null byte in its name"),
+    "half a character": (["derive", "two-layer", "-o", "a\ud800b"], "no file name can have"),
 }
 
 
@@ -341,13 +371,152 @@ def test_a_bad_problem_file_is_one_line_that_names_the_key(capsys, tmp_path):
     assert "law.teacher[0][0]=0.5" in line and '"p/q"' in line
 
 
-@pytest.mark.parametrize("command", ["derive", "verify"])
-def test_a_derivation_too_large_is_one_line(capsys, tmp_path, command):
+@pytest.mark.parametrize("command", ["derive", "verify", "plot"])
+def test_a_derivation_too_large_is_one_line_that_offers_what_the_command_has(capsys, tmp_path, command):
     load_example("two-layer").replace(step=9_999).save(tmp_path / "large.json")
-    line = bad(capsys, command, str(tmp_path / "large.json"))
-    assert "step" in line and ("Use --order for the first coefficients" in line) == (command == "derive")
-    assert ("or raise --memory-limit (in bytes)" in line) == (command == "derive")
+    output = ["-o", str(tmp_path / "picture.png")] if command == "plot" else []
+    line = bad(capsys, command, str(tmp_path / "large.json"), *output)
+    assert "step=9999" in line.replace(",", "") and "monomials" in line
+    assert ("Use --order for the first coefficients" in line) == (command == "derive")
+    assert ("linvar derive have for it" in line) == (command != "derive")
+    for python in ("order=", "memory_limit=", "method=", "None"):
+        assert python not in line
     assert "limit of 9 bytes" in bad(capsys, "derive", "two-layer", "--memory-limit", "9")
+
+
+LONG = "x" * 10_000
+HUGE = {
+    "file": ["derive", LONG],
+    "file of a kind": ["derive", f"{LONG}.json"],
+    "file with controls": ["plan", "a\x07\x1b]0;title\x07" * 500],
+    "batch sizes": ["verify", "two-layer", "--batch-sizes", "1," * 500_000 + "x"],
+    "one batch size": ["verify", "two-layer", "--batch-sizes", "9" * 1_000_000],
+    "output": ["derive", "two-layer", "-o", LONG],
+    "output in a folder": ["derive", "two-layer", "-o", f"{LONG}/x"],
+    "picture": ["plot", "two-layer", "-o", f"{LONG}.png"],
+    "no picture": ["plot", "two-layer", "-o", LONG],
+    "folder": ["demo", "-o", LONG],
+    "seed": ["verify", "two-layer", "--seed", "9" * 4_000],
+    "seed of too many digits": ["verify", "two-layer", "--seed", "9" * 5_000],
+    "runs": ["verify", "two-layer", "--runs", "9" * 4_000],
+    "runs of words": ["verify", "two-layer", "--runs", LONG],
+    "quantity": ["derive", "two-layer", "--quantity", LONG],
+    "memory": ["derive", "two-layer", "--memory-limit", LONG],
+    "order": ["derive", "two-layer", "--order", "9" * 4_000],
+    "command": [LONG],
+    "option": ["derive", "two-layer", f"--{LONG}"],
+    "found in a search": ["search", "-o", LONG],
+    "depth": ["search", "--depth", "9" * 4_000],
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_no_message_repeats_more_than_200_characters(capsys, case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = bad(capsys, *HUGE[case])
+    assert all(len(repeated) <= 200 for repeated in re.findall(r"x+|9+|(?:1,)+", line))
+    assert len(line) < 600 and not list(tmp_path.iterdir())
+
+
+COMMANDS = {
+    "derive": (["derive", "two-layer"], "linvar.symbolic.variance.gradient_variance"),
+    "plan": (["plan", "two-layer"], "linvar.symbolic.plan.plan"),
+    "verify": (["verify", "two-layer"], "linvar.verification.verify"),
+    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.variance.gradient_variance"),
+    "plot, checked": (["plot", "two-layer", "-o", "p.png", "--verify"], "linvar.verification.verify"),
+    "search": (["search"], "linvar.search.search_nonmonotone"),
+    "experiment": (["experiment", "three-layers"], "linvar.experiments.run_experiment"),
+    "demo": (["demo"], "linvar.verification.verify"),
+}
+
+
+def failing(monkeypatch, target, error):
+    """Let a function of the library raise an error."""
+
+    def fail(*_arguments, **_options):
+        raise error
+
+    module, _, name = target.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(module), name, fail)
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, AssertionError, ZeroDivisionError, RuntimeError])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_internal_error_is_a_bug_and_no_mistake_of_the_user(capsys, monkeypatch, tmp_path, command, error):
+    monkeypatch.chdir(tmp_path)
+    arguments, target = COMMANDS[command]
+    failing(monkeypatch, target, error("what went wrong"))
+    assert main(arguments) == 70
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert captured.out == "" and lines[0].startswith("Traceback")
+    assert lines[-1] == "linvar: internal error: please report it with the lines above"
+    assert any(line.startswith(error.__name__) and "what went wrong" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_the_user_can_mend_is_one_line_as_typed(capsys, monkeypatch, tmp_path, command):
+    """Of the library's errors the argument is said as the option; the operating system's and missing packages in one line."""
+    monkeypatch.chdir(tmp_path)
+    arguments, target = COMMANDS[command]
+    options = {
+        "derive": {"memory_limit": "--memory-limit", "order": "--order"},
+        "plan": {"digits": "--digits"},
+        "verify": {"runs": "--runs", "batch_sizes[2]": "--batch-sizes[2]"},
+        "search": {"seconds": "--seconds", "depth": "--depth", "label_noise": "--label-noise"},
+        "experiment": {"learning_rate": "--learning-rate", "schedule": "--schedule"},
+        "demo": {"runs": "--runs"},
+    }.get(command, {"seed": "--seed"})
+    for argument, option in options.items():
+        failing(monkeypatch, target, InputError(argument, 0.5, "give another one", fault="is wrong"))
+        assert bad(capsys, *arguments) == f"linvar: {option} 0.5 is wrong: give another one\n"
+    failing(monkeypatch, target, InputTypeError("law.teacher", [1], "give a matrix"))
+    assert bad(capsys, *arguments) == "linvar: law.teacher=[1] is of type list: give a matrix\n"
+    failing(monkeypatch, target, LinvarError("a line\nof \x1b[31mits own"))
+    assert bad(capsys, *arguments) == "linvar: a line of \\x1b[31mits own\n"
+    failing(monkeypatch, target, OSError(28, "No space left on device", "y" * 5_000))
+    assert "No space left on device" in (line := bad(capsys, *arguments)) and "y" * 200 not in line
+    failing(monkeypatch, target, ModuleNotFoundError("No module named 'pandas'", name="pandas"))
+    assert "pandas" in bad(capsys, *arguments)
+
+
+def test_options_are_named_by_the_command_they_belong_to():
+    import typer.main
+
+    group = typer.main.get_command(cli.app)
+    derive, verify = (option_names(group.get_command(None, name)) for name in ("derive", "verify"))
+    assert derive["file"] == verify["file"] == "FILE" and derive["output"] == "--output"
+    error = InputError("order", 1, "leave method= out, or write method='lattice'", fault="with digits=3 and step=2")
+    assert str(as_typed(error, derive)) == (
+        "--order 1 with --digits 3 and step=2: leave --method out, or write --method lattice"
+    )
+    assert str(as_typed(error, verify)) == str(error)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_or_device_as_output_is_refused_at_once(capsys, tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    link = tmp_path / "link.png"
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        for arguments in (["derive", "two-layer"], ["plot", "two-layer"], ["search", "--depth", "2"]):
+            assert "it is a pipe, a socket or a device" in bad(capsys, *arguments, "-o", str(path))
+    for path in ("/dev/zero", "/dev/tty"):
+        if os.path.exists(path):
+            assert "it is a pipe, a socket or a device" in bad(capsys, "derive", "two-layer", "-o", path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="needs /dev/stdout")
+def test_standard_output_and_nowhere_are_written_to():
+    command = [*COMMAND, "derive", "two-layer", "-o"]
+    done = subprocess.run([*command, "/dev/stdout"], capture_output=True, text=True, timeout=60)
+    saved, *_, last = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, last) == (0, "", "Saved: /dev/stdout")
+    coefficients = [str(value) for value in lv.gradient_variance(load_example("two-layer")).coefficients]
+    assert json.loads(saved)["coefficients"] == coefficients
+    done = subprocess.run([*command, "/dev/null"], capture_output=True, timeout=60)
+    assert done.returncode == 0 and b"Saved: /dev/null" in done.stdout and os.path.exists("/dev/null")
 
 
 def test_an_output_that_cannot_be_replaced_stays(capsys, tmp_path, monkeypatch):
@@ -362,15 +531,6 @@ def test_an_output_that_cannot_be_replaced_stays(capsys, tmp_path, monkeypatch):
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_internal_error_is_no_verdict(capsys, monkeypatch):
-    def fail(*_arguments):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(cli, "_verify", fail)
-    assert main(["verify", "two-layer"]) == 70
-    assert "Traceback" in capsys.readouterr().err
-
-
 def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
     import linvar.symbolic.variance
 
@@ -382,17 +542,16 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
     assert captured.err == "linvar: interrupted\n" and captured.out == "" and not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_ctrl_c_from_outside(tmp_path):
-    pipe = tmp_path / "problem.json"
-    os.mkfifo(pipe)
-    process = subprocess.Popen(
-        [*COMMAND, "derive", str(pipe)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with open(pipe, "w"):  # opens once the command has opened it to read: it is at work
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "linvar: interrupted\n")
+def test_ctrl_c_from_outside():
+    code = "import linvar.progress as p; p.EVERY = 0.5; from linvar.cli import main"
+    command = [sys.executable, "-c", f"{code}; raise SystemExit(main(['search', '--depth', '2', '--seconds', '600']))"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = process.stderr.readline()  # it is at work
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert first == "linvar: search: 2 layers, t = 1, up to 600 seconds\n"
+    assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "linvar: interrupted")
+    assert "Traceback" not in err
 
 
 # the program as a whole

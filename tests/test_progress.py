@@ -1,4 +1,4 @@
-"""What long work says before it starts and shows while it runs: on a terminal, by default; nowhere else, unless asked."""
+"""What long work says before it starts and shows while it runs: bars on a terminal, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import linvar as lv
 from linvar import progress
+from linvar.errors import InputTypeError
 from linvar.progress import reporting, waiting
 from linvar.symbolic.expansion import Expansion
 
@@ -44,7 +46,7 @@ def open_terminal(monkeypatch):
 @pytest.fixture
 def everything_is_long(monkeypatch):
     """Every derivation counts as a long one."""
-    monkeypatch.setattr(progress, "LONG", -1.0)
+    monkeypatch.setattr(progress, "LONG", 0.0)
 
 
 # what derivations do
@@ -75,14 +77,12 @@ def test_a_short_one_is_silent(open_terminal):
     assert terminal.getvalue() == ""
 
 
-def test_silence_where_nobody_looks_and_where_it_is_asked_for(monkeypatch, open_terminal, everything_is_long):
+def test_silence_where_it_is_asked_for(monkeypatch, open_terminal, everything_is_long):
     terminal = open_terminal()
     lv.gradient_variance(PROBLEM, progress=False)
+    monkeypatch.setattr(sys, "stderr", None)
+    lv.gradient_variance(PROBLEM)
     assert terminal.getvalue() == ""
-    for nobody in (io.StringIO(), None):
-        monkeypatch.setattr(sys, "stderr", nobody)
-        lv.gradient_variance(PROBLEM)
-        assert nobody is None or nobody.getvalue() == ""
 
 
 def test_true_shows_a_bar_of_a_short_derivation_too(open_terminal):
@@ -128,15 +128,65 @@ def test_what_the_line_says(open_terminal, everything_is_long, quantity, options
     assert all(", about " in line for line in said)
 
 
-def test_a_progress_that_is_neither_is_refused():
-    with pytest.raises(TypeError, match=r"progress='yes': give True, False, None or a function of \(done, total\)"):
-        lv.gradient_variance(PROBLEM, progress="yes")
+@pytest.mark.parametrize("wrong", ["yes", 1, 0.5, [None]])
+def test_a_progress_that_is_neither_is_refused(wrong):
+    functions = [
+        lambda: lv.gradient_variance(PROBLEM, progress=wrong),
+        lambda: lv.verify(PROBLEM, runs=8, batch_sizes=[1], progress=wrong),
+        lambda: lv.search_nonmonotone(2, seconds=0.01, progress=wrong),
+        lambda: lv.search_nonmonotone(1, progress=wrong),
+    ]
+    for function in functions:
+        with pytest.raises(InputTypeError, match="give True, False, None or a function of \\(done, total\\)") as caught:
+            function()
+        assert caught.value.argument == "progress" and caught.value.value is wrong
+
+
+@pytest.fixture(params=["verify", "search", "search of one layer", "variance"])
+def work(request):
+    """A public function that takes progress=, on something small."""
+    return {
+        "verify": lambda **options: lv.verify(PROBLEM, runs=64, batch_sizes=[1, 2], **options),
+        "search": lambda **options: lv.search_nonmonotone(2, seconds=0.01, **options),
+        "search of one layer": lambda **options: lv.search_nonmonotone(1, **options),
+        "variance": lambda **options: lv.gradient_variance(PROBLEM, **options),
+    }[request.param], request.param
+
+
+def test_progress_has_one_meaning_everywhere(work, open_terminal):
+    function, name = work
+    counts = []
+    for progress_ in (False, lambda *now: counts.append(now)):
+        terminal = open_terminal()
+        function(progress=progress_)
+        assert terminal.getvalue() == ""
+    assert all(total is None or 0 <= done <= total for done, total in counts)
+    assert counts or name in ("variance", "search of one layer")  # nothing is counted there
+    terminal = open_terminal()
+    function(progress=True)
+    assert terminal.getvalue() != "" and progress._DISPLAY.get() is None
+
+
+@pytest.mark.parametrize("name", ["verify", "search"])
+def test_what_a_function_raises_is_raised(name):
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        raise Stop
+
+    with pytest.raises(Stop):
+        if name == "verify":
+            lv.verify(PROBLEM, runs=64, batch_sizes=[1], progress=stop)
+        else:
+            lv.search_nonmonotone(2, seconds=0.01, progress=stop)
+    assert progress._DISPLAY.get() is None
 
 
 # the one display
 
 
-def test_unpredicted_work_is_shown_once_it_is_slow_on_a_terminal_only(monkeypatch, open_terminal):
+def test_unpredicted_work_is_shown_once_it_is_slow(monkeypatch, open_terminal):
     terminal = open_terminal()
 
     def shown(patience, stream):
@@ -155,20 +205,21 @@ def test_work_inside_work_is_a_row_of_the_same_display(open_terminal):
     open_terminal()
 
     def visible():
-        return [task.description for task in progress._DISPLAY.get().tasks if task.visible]
+        return [task.description for task in progress._DISPLAY.get().bar.tasks if task.visible]
 
     with waiting("outer"):
         display = progress._DISPLAY.get()
-        assert visible() == ["outer"] and not display.live.is_started
+        assert [row.what for row in display.rows] == ["outer"] and display.bar is None
         with reporting(True, "inner") as report:
-            assert progress._DISPLAY.get() is display and display.live.is_started
+            assert progress._DISPLAY.get() is display and display.bar.live.is_started
             assert visible() == ["inner"]
             report(1, 4)
             with reporting(True, "innermost"):
                 assert visible() == ["inner", "innermost"]  # what counts stays
-            assert (display.tasks[1].completed, display.tasks[1].total) == (1, 4)
+                task = display.bar.tasks[1]
+                assert (task.completed, task.total) == (1, 4)
         assert visible() == ["outer"]
-    assert progress._DISPLAY.get() is None and not display.live.is_started
+    assert progress._DISPLAY.get() is None and not display.bar.live.is_started
 
 
 def test_an_error_closes_the_display(open_terminal):
@@ -194,6 +245,115 @@ def test_a_notebook_is_looked_at_if_it_can_draw(monkeypatch):
     assert progress.is_watched()
     monkeypatch.setattr(progress, "find_spec", {}.get)
     assert not progress.is_watched()
+
+
+# where nobody watches
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """A function that lets a file take standard error, in which lines come often."""
+    monkeypatch.setattr(progress, "EVERY", 0.1)
+
+    def opened():
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return opened
+
+
+@pytest.mark.parametrize("asked, seconds", [(None, 0.0), (None, 3.0), (None, 100.0), (True, 0.0)])
+def test_long_work_writes_a_line_every_few_seconds(lines, asked, seconds):
+    stream = lines()
+    with reporting(asked, "lattice", "lattice: 35 nodes, about 2 minutes", seconds) as report:
+        report(0, 35)
+        time.sleep(0.15)
+        report(12, 35)
+        time.sleep(0.4)
+    said = stream.getvalue().splitlines()
+    if seconds > progress.LONG:
+        assert said.pop(0) == "linvar: lattice: 35 nodes, about 2 minutes"
+    assert said[0] == "linvar: lattice: 0 of 35, 0 s" or said[0] == "linvar: lattice: 12 of 35, 0 s"
+    assert said[-1] in ("linvar: lattice: 12 of 35, 0 s", "linvar: lattice: 12 of 35, 1 s") and 2 <= len(said) <= 6
+
+
+def test_short_work_writes_nothing(monkeypatch, lines):
+    monkeypatch.setattr(progress, "EVERY", 30.0)
+    stream = lines()
+    for asked in (None, True):
+        with reporting(asked, "work", "work: 2 hours", 7200.0) as report:
+            report(1, 2)
+    with waiting("work"):
+        pass
+    assert stream.getvalue() == ""
+
+
+def test_lines_of_work_inside_work(lines):
+    """The innermost that counts speaks, and work that is silent, or has a function, keeps what is inside silent."""
+    stream = lines()
+    with waiting("deriving"):
+        time.sleep(0.25)
+        with reporting(None, "lattice", "lattice: 2 hours", 7200.0) as report:
+            report(3, None)
+            with reporting(None, "nodes"):
+                time.sleep(0.25)
+    said = stream.getvalue().splitlines()
+    assert said[0] == "linvar: deriving: 0 s"
+    assert said[said.index("linvar: lattice: 2 hours") :][1] == "linvar: lattice: 3, 0 s"
+    for silent in (False, lambda done, total: None):
+        stream = lines()
+        with reporting(silent, "outer"), reporting(None, "inner", "inner: 2 hours", 7200.0):
+            time.sleep(0.25)
+        assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, ValueError])
+def test_the_thread_ends_with_the_work_and_writes_nothing_after_it(lines, error):
+    stream = lines()
+    before = threading.active_count()
+
+    def body():
+        with waiting("work"):
+            time.sleep(0.25)
+            if error is not None:
+                raise error
+
+    if error is None:
+        body()
+    else:
+        with pytest.raises(error):
+            body()
+    said = stream.getvalue()
+    assert "work" in said and threading.active_count() == before
+    time.sleep(0.3)
+    assert stream.getvalue() == said
+
+
+def test_a_standard_error_that_fails_does_not_end_the_work(monkeypatch, lines):
+    stream = lines()
+    monkeypatch.setattr(stream, "write", lambda _text: (_ for _ in ()).throw(BrokenPipeError()))
+    with waiting("work"):
+        time.sleep(0.25)
+    stream = lines()
+    stream.close()
+    with waiting("work"):
+        time.sleep(0.25)
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch, open_terminal):
+    terminal = open_terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(progress, "EVERY", 0.1)
+    with reporting(True, "work"):
+        time.sleep(0.25)
+    assert "\x1b" not in terminal.getvalue() and terminal.getvalue().startswith("linvar: work: 0 s\n")
+
+
+def test_a_search_in_a_pipe_is_not_silent(lines):
+    stream = lines()
+    lv.search_nonmonotone(2, seconds=2)
+    assert "linvar: search: " in stream.getvalue()
 
 
 # the command line on a terminal
@@ -223,7 +383,7 @@ def on_a_terminal(code):
 
 
 def test_json_stays_one_object_while_the_terminal_shows_progress():
-    code = "import linvar.progress as p; p.LONG, p.PATIENCE = -1, 0.01; from linvar.cli import main"
+    code = "import linvar.progress as p; p.LONG = 0.0; from linvar.cli import main"
     out, shown = on_a_terminal(f"{code}; raise SystemExit(main(['derive', 'two-layer', '--json']))")
     assert json.loads(out)["degree"] == 6 and out.count("\n") == 1
     assert shown.startswith("linvar: expansion: 84 monomials, about ") and shown.count("linvar: ") == 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -12,9 +14,11 @@ import numpy as np
 import pytest
 
 import linvar as lv
-from linvar import search
+from linvar import progress, search, search_objective
 from linvar.cli import main
+from linvar.errors import InputError, InputTypeError
 from linvar.search import SearchResult, search_nonmonotone
+from linvar.search_objective import build_objective
 
 
 def point(x: list[Fraction], tau: Fraction, sigma: Fraction | None) -> np.ndarray:
@@ -47,7 +51,7 @@ def test_the_objective_is_the_exact_variance_up_to_one_factor(roots: list[str], 
     values, tau, sigma = list(map(Fraction, roots)), Fraction(1, 7), Fraction(1, 2) if noisy else None
     exact = lv.gradient_variance(problem(values, tau, sigma, step))
     with jax.enable_x64(True):
-        objective = search._objective(len(values), step, noisy, 1, 300)
+        objective = build_objective(len(values), step, noisy, 1, 300)
         at = point([value**2 for value in values], tau, sigma)
         ours, slopes = np.exp(np.array(objective.log_variance(at))), np.array(objective.slopes(at))
     sizes = [int(b) for b in objective.batch_sizes]
@@ -80,16 +84,111 @@ def test_a_find_is_certified(found: SearchResult) -> None:
 
 
 def test_nothing_found_is_said() -> None:
-    for depth in (1, 2):
-        result = search_nonmonotone(depth, seconds=0.01)
-        assert not result.found and result.problem is result.variance is result.rise is None
-        assert result.largest_slope < 0 and result.starts == search.SCREENED
-        assert "no rise certified" in repr(result) and result.turning_points == ()
+    result = search_nonmonotone(2, seconds=0.01)
+    assert not result.found and result.problem is result.variance is result.rise is result.theorem is None
+    assert result.largest_slope < 0 and result.starts == search.SCREENED
+    assert "no rise certified" in repr(result) and result.turning_points == ()
 
 
-def test_a_soft_maximum_that_looks_positive_certifies_nothing() -> None:
-    """Only exact values count: the certificate of a falling variance is None."""
-    assert search._certify(point([Fraction(1, 4), Fraction(4, 3)], Fraction(1, 7), None), 2, 1) is None
+@pytest.mark.parametrize("options", [{}, {"step": 8, "label_noise": True, "seconds": 10**6}])
+def test_one_layer_is_answered_by_its_theorem(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "build_objective", None)  # no search is made
+    result = search_nonmonotone(1, **options)
+    assert not result.found and result.starts == 0 and result.theorem is not None
+    assert "no rise: with one layer the variance falls with b" in repr(result) and "linear-regression.md" in repr(
+        result
+    )
+    for noise in (0, 1):
+        assert (
+            lv.gradient_variance(problem([Fraction(1, 2)], Fraction(1, 7), Fraction(noise), 3)).decreasing_from() == 1
+        )
+
+
+def certify(at: np.ndarray, depth: int, step: int, seconds: float = 1_000.0) -> Any:
+    """The certificate of a point, with so much time."""
+    return search._certify(at, depth, step, search._Clock(seconds, lambda done, total: None))
+
+
+def test_a_soft_maximum_that_looks_positive_certifies_nothing(found: SearchResult) -> None:
+    """Only exact values count: the certificate of a falling variance is None, that of what was found is not."""
+    assert certify(point([Fraction(1, 4), Fraction(4, 3)], Fraction(1, 7), None), 2, 1) is None
+    assert found.problem is not None
+    weights = [matrix[0][0] for matrix in found.problem.weights]
+    product = math.prod(weights)
+    tau = Fraction(found.problem.law.teacher[0][0]) / Fraction(product)
+    scale = Fraction(found.problem.learning_rate) * (1 - tau) * Fraction(product) ** 2
+    at = point([scale / Fraction(weight) ** 2 for weight in weights], tau, None)
+    certificate = certify(at, 10, 1)
+    assert certificate is not None and certificate[1].decreasing_from() == certificate[2][1] > 1
+
+
+def test_a_certificate_that_takes_longer_than_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_problem: lv.Problem) -> None:
+        raise AssertionError("a derivation was started")
+
+    monkeypatch.setattr(search, "gradient_variance", never)
+    at = point([Fraction(3, 2)] * 10, Fraction(1, 7), None)
+    assert certify(at, 10, 2, seconds=1.0) is None  # some minutes
+    assert certify(point([Fraction(3, 2)] * 8, Fraction(1, 7), None), 8, 8) is None  # does not fit at all
+    with pytest.raises(InputError, match="seconds=20 is less than the certificate .* takes, about .*: give more than"):
+        search_nonmonotone(10, step=2, seconds=20)
+
+
+@pytest.mark.parametrize(("depth", "step"), [(10, 1), (2, 3), (4, 2), (3, 3), (64, 1)])
+def test_a_call_is_a_small_part_of_a_round(depth: int, step: int) -> None:
+    """Numbers of a call: what it takes grows with them, and the clock is looked at in between."""
+    with jax.enable_x64(True):
+        objective = build_objective(depth, step, False, 4, 400)
+    points, steps = objective.ascent
+    assert objective.cost == depth * objective.probabilities.size
+    assert objective.points_a_call * objective.cost <= search_objective._CALL or objective.points_a_call == 1
+    assert points * steps * search_objective._STEP_COST * objective.cost <= max(
+        search_objective._CALL, search_objective._STEP_COST * objective.cost
+    )
+    assert objective.points_a_call % objective.block == 0
+
+
+@pytest.mark.parametrize("limit", [0.5, 4.0, 10.0, 40.0])
+def test_a_search_ends_with_the_call_in_which_its_time_ends(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
+    """On a clock that stands still but for a second each call takes."""
+    now, said = [0.0], []
+
+    def slow(function: Any) -> Any:
+        def called(*arguments: Any) -> Any:
+            now[0] += 1.0
+            return function(*arguments)
+
+        return called
+
+    monkeypatch.setattr(search, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(search_objective.Objective, "points_a_call", 500)
+    monkeypatch.setattr(search_objective.Objective, "ascent", (8, 10))
+    for name in ("screen", "climb"):
+        monkeypatch.setattr(search, name, slow(getattr(search, name)))
+    result = search_nonmonotone(2, seconds=limit, progress=lambda done, total: said.append((done, total)))
+    assert not result.found and limit <= result.seconds < limit + 1 + 1e-9
+    assert said[-1] == (math.ceil(limit), math.ceil(limit))
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    # a third of the time goes to the starts of a round
+    assert result.starts == 500 * max(1, math.ceil(limit / 3))
+
+
+def test_a_search_in_a_pipe_writes_a_line_every_few_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.2)
+    assert main(["search", "--depth", "2", "--seconds", "1", "--json"]) == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["found"] is False
+    lines = captured.err.splitlines()
+    assert len(lines) >= 2 and all(line.startswith("linvar: search: ") for line in lines)
+
+
+@pytest.mark.slow
+def test_twenty_seconds_are_thirty_five_at_most() -> None:
+    begin = time.perf_counter()
+    search_nonmonotone(2, step=3, key=jax.random.key(5), seconds=20, progress=False)
+    assert time.perf_counter() - begin <= 35
 
 
 def test_rounding_keeps_the_digits_it_says() -> None:
@@ -102,14 +201,25 @@ def test_rounding_keeps_the_digits_it_says() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"depth": 0}, ValueError, "depth=0"),
-        ({"step": 0}, ValueError, "step=0"),
-        ({"batch_sizes": (5, 5)}, ValueError, r"batch_sizes=\(5, 5\): give a range"),
-        ({"batch_sizes": 5}, TypeError, r"batch_sizes=5: give a range"),
-        ({"seconds": 0}, ValueError, "seconds=0"),
-        ({"seconds": math.nan}, ValueError, "seconds=nan"),
-        ({"seconds": "9"}, TypeError, "seconds='9' is of type str"),
+        ({"depth": 0}, InputError, "depth=0 is out of range: give an integer from 1 to 64"),
+        ({"depth": 65}, InputError, "depth=65 is out of range"),
+        ({"step": 0}, InputError, "step=0 is out of range: give an integer from 1 to 8"),
+        ({"step": -(10**5000)}, InputError, "step=<an integer of about 5001 digits> is out of range"),
+        ({"depth": 1, "step": 9}, InputError, "step=9"),
+        ({"batch_sizes": (5, 5)}, InputError, r"batch_sizes=\(5, 5\) is out of range: give a range"),
+        ({"batch_sizes": (4, 10**400)}, InputError, "batch_sizes=.* is out of range: give a range"),
+        ({"batch_sizes": (1, 2, 3)}, InputError, r"batch_sizes=\(1, 2, 3\) is no pair: give a range"),
+        ({"batch_sizes": 5}, InputTypeError, r"batch_sizes=5 is of type int: give a range"),
+        ({"batch_sizes": {4, 400}}, InputTypeError, r"batch_sizes=.* is of type set: give a range"),
+        ({"seconds": 0}, InputError, "seconds=0 is out of range: give a number > 0"),
+        ({"seconds": math.nan}, InputError, "seconds=nan is out of range"),
+        ({"seconds": math.inf}, InputError, "seconds=inf is out of range: give a number > 0, at most 10"),
+        ({"seconds": 10**5000}, InputError, "seconds=<an integer of about 5001 digits> is out of range"),
+        ({"seconds": "9"}, InputTypeError, "seconds='9' is of type str"),
+        ({"seconds": True}, InputTypeError, "seconds=True is of type bool"),
+        ({"label_noise": "no"}, InputTypeError, "label_noise='no' is of type str: give True or False"),
         ({"depth": "8"}, TypeError, "depth='8'"),
+        ({"key": 3}, TypeError, "key=3"),
         ({"depth": 4, "step": 5}, lv.DerivationTooLargeError, "fewer steps"),
     ],
 )
@@ -126,9 +236,11 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     assert data["found"] is False and data["problem"] is None and not path.exists()
     assert main(["search", "--depth", "2", "--seconds", "0.01", "-o", str(path)]) == 3
     assert "Nothing to save" in capsys.readouterr().out
-    for arguments in (["--depth", "0"], ["--step", "9"], ["--seconds", "nan"], ["--seconds", "-1"], ["--depth", "x"]):
-        assert main(["search", *arguments]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+    assert main(["search", "--depth", "1"]) == 3
+    assert "no rise: with one layer the variance falls" in capsys.readouterr().out
+    assert main(["search", "--depth", "1", "--json"]) == 3
+    data = json.loads(capsys.readouterr().out)
+    assert data["found"] is False and data["starts"] == 0 and "linear-regression.md" in data["theorem"]
 
 
 def test_command_that_finds(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import linvar as lv
+from linvar.errors import InputError, InputTypeError
 from linvar.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels, judge
 from linvar.numeric.rare_batches import rare_batches
 
@@ -232,21 +233,51 @@ def bad(**options):
         ({"batch_sizes": [0]}, ValueError, "batch_sizes contains 0"),
         ({"batch_sizes": [1.5]}, TypeError, r"batch_sizes\[0\]=1.5"),
         ({"batch_sizes": 4}, TypeError, "batch_sizes=4"),
-        ({"runs": 2}, ValueError, "runs=2"),
+        ({"batch_sizes": "14"}, TypeError, r"batch_sizes"),
+        ({"runs": 2}, InputError, "runs=2 is out of range: give an integer from 8 to"),
+        ({"runs": 10**5000}, InputError, "runs=<an integer of about 5001 digits> is out of range"),
         ({"runs": True}, TypeError, "runs=True"),
+        ({"runs": 64.0}, TypeError, "runs=64.0"),
         ({"key": 0}, TypeError, "key=0"),
-        ({"quantities": ["mean"]}, ValueError, "'mean'"),
-        ({"quantities": []}, ValueError, "quantities is empty"),
-        ({"polynomials": {"mean": None}}, ValueError, "'mean'"),
-        ({"polynomials": {"loss": 3}}, TypeError, "'loss'"),
-        ({"polynomials": 3}, TypeError, "polynomials is of type int"),
-        ({"false_alarm_rate": 0}, ValueError, "false_alarm_rate=0"),
-        ({"false_alarm_rate": "1"}, TypeError, "false_alarm_rate='1'"),
+        ({"quantities": ["mean"]}, InputError, "quantities contains 'mean': give some of variance"),
+        ({"quantities": [["loss"]]}, InputError, r"quantities contains \['loss'\]: give some of variance"),
+        ({"quantities": "x" * 10**6}, InputError, "quantities contains 'xxx.{,150}: give some of variance"),
+        ({"quantities": []}, InputError, "quantities is empty"),
+        ({"quantities": None}, InputTypeError, "quantities=None is of type NoneType: give some of variance"),
+        ({"polynomials": {"mean": None}}, InputError, "polynomials has the key 'mean': the quantities are variance"),
+        ({"polynomials": {3: None}}, InputError, "polynomials has the key 3: the quantities are variance"),
+        ({"polynomials": {"loss": 3}}, InputTypeError, r"polynomials\['loss'\] is of type int: give a linvar.Batch"),
+        ({"polynomials": 3}, InputTypeError, "polynomials is of type int: give a dict"),
+        ({"false_alarm_rate": 0}, InputError, "false_alarm_rate=0 is out of range"),
+        ({"false_alarm_rate": float("nan")}, InputError, "false_alarm_rate=nan is out of range"),
+        ({"false_alarm_rate": Fraction(1, 10**400)}, InputError, "false_alarm_rate=.* is out of range"),
+        ({"false_alarm_rate": "1"}, InputTypeError, "false_alarm_rate='1' is of type str"),
+        ({"progress": "yes"}, InputTypeError, "progress='yes' is of type str: give True, False, None or a function"),
     ],
 )
 def test_bad_arguments(options, error, message):
     with pytest.raises(error, match=message):
         bad(**options)
+
+
+@pytest.mark.parametrize("progress", [True, False, None])
+def test_every_progress_gives_the_same_report(progress, capsys):
+    problem = lv.Problem([[[2]]], lv.Gaussian([[-1]]))
+    options = {"runs": np.int64(64), "batch_sizes": (2, np.int32(4)), "false_alarm_rate": np.float32(1e-3)}
+    report = lv.verify(problem, progress=progress, **options)
+    assert [row.batch_size for row in report.rows if row.quantity == "loss"] == [2, 4]
+    assert report.to_dict() == lv.verify(problem, progress=lambda done, total: None, **options).to_dict()
+    err = capsys.readouterr().err  # lines, if compiling is slow
+    assert all(line.startswith("linvar: verify: ") for line in err.splitlines()) and not (err and progress is False)
+
+
+def test_polynomials_of_another_data_set_are_refused():
+    problem = lv.Problem(WEIGHTS, DATA, "1/10", 1, "without_replacement")
+    of_seven = lv.BatchPolynomial([1, 2], sampling="without_replacement", dataset_size=7)
+    with pytest.raises(
+        InputError, match=r"polynomials\['loss'\] is for .*dataset_size=7, the problem has .*size=6: derive"
+    ):
+        lv.verify(problem, polynomials={"loss": of_seven}, quantities=["loss"])
 
 
 def test_bad_problems():

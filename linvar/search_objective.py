@@ -1,0 +1,231 @@
+"""The gradient variance of networks of widths 1 in floating point, without cancellation, and its ascent in JAX.
+
+Networks of L layers of width 1, x ~ N(0, 1), y = T x + noise. Measure weights by their start, v_k = w_k(t) / w_k(0), and
+the residual by P = w_1 ... w_L, rho = v_1 ... v_L - tau with tau = T / P. Then SGD and the gradient are, up to one factor,
+
+    v_k <- v_k - x_k / (1 - tau) * (rho S - N) * prod_{j != k} v_j,       G_k ~ sqrt(x_k) (rho S - N) prod_{j != k} v_j
+
+with x_k = alpha (1 - tau) P^2 / w_k^2, S the batch mean of x^2 and N that of (noise x) / P: the L numbers x_k, tau and
+the noise are all that matters. For widths 1, S ~ chi^2_b / b and N | S ~ N(0, sigma^2 S / b), so that
+
+    var = sum_k x_k ( Var h_k + u E[ 2 h_k^2 + sigma^2 o_k^2 ] ),   o_k = prod_{j != k} v_j,  h_k = rho o_k
+
+is a sum of positive terms over Gauss nodes, enough of them to be exact: no cancellation, at any b.
+
+Work is done in calls of about a second, so that a search can look at the clock between two of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+#: Steps of an ascent.
+ASCENT_STEPS = 150
+#: Ranges of the starts: x_k and sigma log-uniform, tau uniform.
+_X, _TAU, _SIGMA = (0.1, 6.0), (-0.2, 0.3), (0.01, 3.0)
+#: Sharpness of the soft maximum of slopes in the ascent.
+_SHARPNESS = 60.0
+#: Numbers (points, layers, nodes) worked on at a time: they stay in a processor's cache.
+_BLOCK = 2**15
+#: Numbers (points, layers, batch sizes, nodes) of a call; a step of an ascent counts as several evaluations.
+_CALL, _STEP_COST = 2**25, 6
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["batch_sizes", "nodes", "probabilities"],
+    meta_fields=["depth", "step", "label_noise"],
+)
+@dataclass(frozen=True)
+class Objective:
+    """log var over a grid of batch sizes, from Gauss nodes of S (and N) of each of the t steps.
+
+    Attributes:
+        batch_sizes: shape (k,).
+        nodes: for each batch size and step, S and N / sigma at the nodes, shape (k, t, 2, m): the tensor grid of all steps.
+        probabilities: shape (k, m), positive, sum 1.
+    """
+
+    depth: int
+    step: int
+    label_noise: bool
+    batch_sizes: Any
+    nodes: Any
+    probabilities: Any
+
+    def log_variance(self, point: Float[Array, " p"]) -> Float[Array, " k"]:
+        """log var, up to a constant, at (log x_1, ..., log x_L, log(1 - tau)[, log sigma]); a batch size at a time."""
+
+        # a gradient computes what is inside again, and keeps nothing of the nodes of other batch sizes
+        @jax.checkpoint
+        def at(grid: tuple[Any, Any, Any]) -> Float[Array, ""]:
+            return self._log_variance(point, *grid)
+
+        return jax.lax.map(at, (self.batch_sizes, self.nodes, self.probabilities))
+
+    def _log_variance(
+        self, point: Float[Array, " p"], b: Float[Array, ""], nodes: Float[Array, "t 2 m"], chances: Float[Array, " m"]
+    ) -> Float[Array, ""]:
+        """log var at one batch size."""
+        x, tau = jnp.exp(point[: self.depth]), 1 - jnp.exp(point[self.depth])
+        sigma = jnp.exp(point[self.depth + 1]) if self.label_noise else 0.0
+        (batch, noise), *later = nodes
+        v = 1 - x[:, None] * (batch - sigma / (1 - tau) * noise)  # every v_k starts at 1
+        for batch, noise in later:
+            others, full = _products(v)
+            v = v - (x / (1 - tau))[:, None] * ((full - tau) * batch - sigma * noise) * others
+        others, full = _products(v)
+        h = (full - tau) * others
+        mean = jnp.sum(chances * h, axis=-1, keepdims=True)
+        spread = jnp.sum(chances * (h - mean) ** 2, axis=-1)
+        inner = jnp.sum(chances * (2 * h**2 + sigma**2 * others**2), axis=-1)
+        return jnp.log(jnp.sum(x * (spread + inner / b)))
+
+    def slopes(self, point: Float[Array, " p"]) -> Float[Array, " k_1"]:
+        """d log var / d log b between neighbours of the grid: positive exactly where the variance rises."""
+        return jnp.diff(self.log_variance(point)) / jnp.diff(jnp.log(self.batch_sizes))
+
+    def largest_slope(self, point: Float[Array, " p"]) -> Float[Array, ""]:
+        """The largest, minus infinity where it is no number."""
+        return _largest(self.slopes(point))
+
+    def loss(self, point: Float[Array, " p"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Minus a soft maximum of the slopes, and the largest."""
+        slopes = self.slopes(point)
+        return -jax.nn.logsumexp(_SHARPNESS * slopes) / _SHARPNESS, _largest(slopes)
+
+    @property
+    def cost(self) -> int:
+        """Numbers of an evaluation."""
+        return self.depth * self.probabilities.size
+
+    @property
+    def block(self) -> int:
+        """Points worked on at a time."""
+        return max(1, _BLOCK * len(self.batch_sizes) // self.cost)
+
+    @property
+    def points_a_call(self) -> int:
+        """Points that are screened in a call: whole blocks, since a remainder would be compiled as well."""
+        return max(1, _CALL // (self.cost * self.block)) * self.block
+
+    @property
+    def ascent(self) -> tuple[int, int]:
+        """Points that ascend together, and steps of a call."""
+        points = max(1, min(24, _CALL // (10 * _STEP_COST * self.cost)))
+        return points, max(1, min(ASCENT_STEPS, _CALL // (points * _STEP_COST * self.cost)))
+
+
+def _largest(slopes: Float[Array, " k_1"]) -> Float[Array, ""]:
+    return jnp.nan_to_num(jnp.max(slopes), nan=-jnp.inf)
+
+
+def _products(v: Float[Array, "l m"]) -> tuple[Any, Any]:
+    """prod_{j != k} v_j for each k, and the product of all."""
+    one = jnp.ones_like(v[:1])
+    before = jnp.concatenate([one, jnp.cumprod(v[:-1], axis=0)])
+    after = jnp.concatenate([jnp.cumprod(v[::-1][:-1], axis=0)[::-1], one])
+    return before * after, before[-1] * v[-1]
+
+
+def build_objective(depth: int, step: int, label_noise: bool, low: int, high: int) -> Objective:
+    """The grid of batch sizes and the Gauss nodes; a moment of degree 2 (2L-1)^(t-s) in step s is exact."""
+    sizes = np.unique(np.round(np.geomspace(low, high, 36)).astype(int))
+    counts = [(2 * depth - 1) ** (step - s) + 1 for s in range(step)]
+    grids, chances = [], []
+    for b in sizes:
+        axes = [_batch_nodes(count, float(b), label_noise) for count in counts]
+        index = np.meshgrid(*[np.arange(len(weights)) for *_, weights in axes], indexing="ij")
+        grids.append([[axis[part][i.ravel()] for part in (0, 1)] for axis, i in zip(axes, index)])
+        chances.append(np.prod([axis[2][i.ravel()] for axis, i in zip(axes, index)], axis=0))
+    arrays = jnp.asarray(sizes, dtype=float), jnp.asarray(np.array(grids)), jnp.asarray(np.array(chances))
+    return Objective(depth, step, label_noise, *arrays)
+
+
+def _batch_nodes(count: int, b: float, label_noise: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes of S ~ chi^2_b / b, of N / sigma given S, and their probabilities (Golub & Welsch 1969)."""
+    k, shape = np.arange(count), b / 2 - 1
+    batch, probability = _gauss(2 * k + 1 + shape, np.sqrt(k[1:] * (k[1:] + shape)))
+    batch = batch * 2 / b
+    if not label_noise:
+        return batch, np.zeros(count), probability
+    normal, chance = _gauss(np.zeros(count), np.sqrt(k[1:]))
+    return (
+        np.repeat(batch, count),
+        (np.sqrt(batch / b)[:, None] * normal).ravel(),
+        (probability[:, None] * chance).ravel(),
+    )
+
+
+def _gauss(diagonal: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and probabilities of the Gauss rule with this Jacobi matrix."""
+    values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+    return values, vectors[0] ** 2
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def draw_starts(key: Any, count: int, depth: int, label_noise: bool) -> Float[Array, "s p"]:
+    """Random points."""
+    keys = jax.random.split(key, 3)
+    parts = [
+        jax.random.uniform(keys[0], (count, depth), minval=math.log(_X[0]), maxval=math.log(_X[1])),
+        jnp.log(1 - jax.random.uniform(keys[1], (count, 1), minval=_TAU[0], maxval=_TAU[1])),
+    ]
+    if label_noise:
+        parts.append(jax.random.uniform(keys[2], (count, 1), minval=math.log(_SIGMA[0]), maxval=math.log(_SIGMA[1])))
+    return jnp.concatenate(parts, axis=1)
+
+
+@jax.jit
+def screen(objective: Objective, points: Float[Array, "s p"]) -> Float[Array, " s"]:
+    """The largest slope of each point."""
+    return jax.lax.map(objective.largest_slope, points, batch_size=objective.block)
+
+
+class Climb(NamedTuple):
+    """Points on their way up.
+
+    Attributes:
+        points: where they are, shape (r, p).
+        memory: of the optimizer.
+        best, slopes: of each the best place on its way, and its largest slope there; shapes (r, p) and (r,).
+    """
+
+    points: Any
+    memory: Any
+    best: Any
+    slopes: Any
+
+
+def start_climb(points: Float[Array, "r p"]) -> Climb:
+    """At the start."""
+    return Climb(points, _optimizer().init(points), points, jnp.full(len(points), -jnp.inf))
+
+
+@partial(jax.jit, static_argnums=2)
+def climb(objective: Objective, state: Climb, steps: int) -> Climb:
+    """Some steps of Adam with a cosine decay, each point for itself."""
+    optimizer = _optimizer()
+    ascend = jax.vmap(jax.value_and_grad(objective.loss, has_aux=True))
+
+    def advance(state: Climb, _: None) -> tuple[Climb, None]:
+        (_, slopes), gradients = ascend(state.points)
+        best = jnp.where((slopes > state.slopes)[:, None], state.points, state.best)
+        updates, memory = optimizer.update(jnp.nan_to_num(gradients), state.memory, state.points)
+        points = optax.apply_updates(state.points, updates)
+        return Climb(points, memory, best, jnp.maximum(slopes, state.slopes)), None
+
+    return jax.lax.scan(advance, state, None, length=steps)[0]
+
+
+def _optimizer() -> optax.GradientTransformation:
+    return optax.adam(optax.cosine_decay_schedule(0.05, ASCENT_STEPS))
