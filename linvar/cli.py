@@ -336,7 +336,7 @@ def experiment(
         "table": table, "target": target, "header": header, "delimiter": delimiter, "images": images,
         "optimizer": optimizer, "schedule": schedule, "learning_rate": learning_rate,
     }  # fmt: skip
-    options = {key: value for key, value in given.items() if value is not None}
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     others = {"--full": full, "-o": directory, "--seed": seed}
     check_options(name, options, {key: value for key, value in others.items() if value}, list_experiments)
     if name is None:
@@ -354,7 +354,6 @@ def experiment(
             size="full" if full else "default",
             seed=seed,
             directory=directory,
-            progress=sys.stderr.isatty(),
             **options,
         )
     if as_json:

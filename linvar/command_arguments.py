@@ -113,10 +113,8 @@ def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str 
         fault = Words("update with --quantity loss, which is of the weights and not of a step")
         raise InputError("--of", fault, "leave --of out")
     if order is not None and output is not None:
-        fault = (
-            f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
-        )
-        raise InputError("-o", output, "leave -o out and keep what --json prints", fault=fault)
+        why = f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
+        raise InputError("-o", output, "leave -o out and keep what --json prints", fault=why)
 
 
 def parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -179,9 +179,9 @@ def _check_seconds(seconds: Any) -> float:
     """A time that is over some day."""
     if isinstance(seconds, (bool, np.bool_)) or not isinstance(seconds, Real):
         raise InputTypeError("seconds", seconds, "give a number > 0")
-    if not 0 < seconds <= MOST_SECONDS:
+    if not 0 < (value := cast(float, seconds)) <= MOST_SECONDS:
         raise InputError("seconds", seconds, "give a number > 0, at most 10^6", fault="is out of range")
-    return float(seconds)
+    return float(value)
 
 
 # rounds

@@ -12,8 +12,9 @@ from typing import Any
 
 from linvar.datasets import diabetes_table, read_table, rounded_table
 from linvar.errors import InputError, Words, shown
-from linvar.experiments.curves import Cells, Curves, study
+from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Conclusion, Experiment, Request, Study
+from linvar.experiments.stability import regression_stability
 from linvar.laws import Dataset
 from linvar.problem import Problem
 from linvar.symbolic.regression_moments import RegressionMoments
@@ -58,6 +59,7 @@ def _study(table: Table, request: Request) -> Study:
         task=partial(_task, train, test, float(rate)), batch_sizes=sizes, steps=steps,
         runs=request.pick(64, 4096, 16_384), dtype="float64", lanes=256, constant=True,
         exact=partial(_exact, problem, frozenset(left_out)),
+        stability=lambda: regression_stability([[float(entry) for entry in row] for row in train.inputs], float(rate)),
         settings={"table": table.name, "sha256": table.checksum, "rows": n, "test_rows": test.size, "inputs": list(table.columns),
                   "target": table.target, "read": [table.description, *table.remarks], "decimals": DECIMALS,
                   "learning_rate": str(rate), "sampling": "without_replacement", "not_derived": sorted(left_out)},
@@ -109,7 +111,9 @@ def _exact(problem: Problem, left_out: Container[int], t: int) -> dict[str, Any]
     return {"variance": moments.gradient_variance(), "train_loss": moments.expected_loss()}
 
 
-def _conclude(conclude: Callable[[Cells], Conclusion], lines: list[str], cells: Cells) -> Conclusion:
+def _conclude(
+    conclude: Callable[[dict[str, dict[str, Any]]], Conclusion], lines: list[str], cells: dict[str, dict[str, Any]]
+) -> Conclusion:
     """What was read, then what the curves say."""
     conclusion = conclude(cells)
     return replace(conclusion, summary=[*lines, *conclusion.summary])

@@ -104,7 +104,7 @@ class Plan:
 
 
 def plan(
-    problem: Problem, *, order: int | None = None, digits: int | None = None, memory_limit: int | None = None
+    problem: Problem, *, order: int | None = None, digits: int | None = None, memory_limit: float | None = None
 ) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 
@@ -141,7 +141,7 @@ def plan(
 def choose(
     problem: Problem,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     order: int | None = None,
     digits: int | None = None,
 ) -> RoadPlan:

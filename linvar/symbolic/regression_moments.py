@@ -45,7 +45,7 @@ class RegressionMoments:
     369/25 u + 9/25 u^2    (u = 1/b, degree 2)
     """
 
-    def __init__(self, problem: Problem, *, memory_limit: int | None = None) -> None:
+    def __init__(self, problem: Problem, *, memory_limit: float | None = None) -> None:
         check_problem(problem)
         if problem.depth != 1:
             cure = "linear regression has one, use linvar.gradient_variance and its companions for deeper networks"

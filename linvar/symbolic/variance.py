@@ -42,7 +42,7 @@ def gradient_variance(
     order: int | None = None,
     digits: int | None = None,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Report | None = None,
     checkpoint: str | None = None,
 ) -> Any:
@@ -105,7 +105,7 @@ def second_moment(
     order: int | None = None,
     digits: int | None = None,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Report | None = None,
     checkpoint: str | None = None,
 ) -> Any:
@@ -132,7 +132,7 @@ def squared_mean(
     order: int | None = None,
     digits: int | None = None,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Report | None = None,
     checkpoint: str | None = None,
 ) -> Any:
@@ -157,7 +157,7 @@ def expected_loss(
     order: int | None = None,
     digits: int | None = None,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Report | None = None,
     checkpoint: str | None = None,
 ) -> Any:
@@ -181,7 +181,7 @@ def expected_weights(
     order: int | None = None,
     digits: int | None = None,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Report | None = None,
     checkpoint: str | None = None,
 ) -> tuple[Polynomials, ...]:
@@ -210,7 +210,7 @@ def weight_covariance(
     order: int | None = None,
     digits: int | None = None,
     method: str = "auto",
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Report | None = None,
     checkpoint: str | None = None,
 ) -> Polynomials:
@@ -242,7 +242,7 @@ class How:
     order: int | None
     digits: int | None
     method: str
-    memory_limit: int | None
+    memory_limit: float | None
     progress: bool | Report | None = None
     checkpoint: str | None = None
     predicted: bool = True
