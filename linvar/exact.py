@@ -205,15 +205,16 @@ def rationalize(array: Any, decimals: int = 4) -> Any:
     most ``10**-decimals / 2`` per entry.
 
     Args:
-        array: a number, or nested sequences or an array of numbers, of any shape.
-        decimals: digits kept after the decimal point, >= 0.
+        array: a number, or nested sequences, an array or a table (a pandas DataFrame or Series) of numbers, of any
+            shape: floats of any precision, Decimals, Fractions. Truth values in an array or a column count as 0 and 1.
+        decimals: digits kept after the decimal point, from 0 to 10,000.
 
     Returns:
         A Rational, or nested lists of them in the same shape.
 
     Raises:
-        ValueError: an entry is NaN or infinite, or ``decimals`` is negative.
-        TypeError: an entry is not a number.
+        ValueError: an entry is NaN, infinite, missing or masked, or ``decimals`` is out of range.
+        TypeError: an entry is not a number, a column is text, dates or categories, or a set has no order.
 
     >>> rationalize([[0.1234567, -2.0]], decimals=4)
     [[247/2000, -2]]

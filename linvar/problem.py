@@ -26,7 +26,9 @@ class Problem:
 
     Args:
         weights: W_1 first; W_l has shape (d_l, d_{l-1}). Entries: int, Fraction, "p/q", SymPy numbers, or
-            SymPy expressions polynomial in their symbols. Never floats.
+            SymPy expressions polynomial in their symbols (Symbols, or entries ``M[0, 1]`` of a MatrixSymbol), which
+            are kept expanded, so that problems are equal where they are mathematically. Never floats. A matrix is a
+            list of rows, an array, or a SymPy matrix.
         law: ``Gaussian`` or ``Dataset``: the law of one example.
         learning_rate: one number for every step, or a sequence with one for each of the ``step`` updates.
         step: t >= 0, the number of updates made before the gradient is measured.

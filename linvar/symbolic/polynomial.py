@@ -203,7 +203,8 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
 
         ``p.to_jax()(b, w1=0.5)``: b > 0 of any shape, each symbol a scalar (``**{"M[0, 1]": 0.5}`` for names that are no
         identifiers). No code is generated: powers of the symbols are looked up by an array of exponents, terms summed by
-        power of 1/b, and Horner's rule does the rest. Jitted; differentiable in b and in the symbols.
+        power of 1/b, and Horner's rule does the rest. Jitted; differentiable in b and in the symbols. A call outside
+        ``jax.jit`` waits for its value, to look at it.
 
         Floating point, in JAX's default dtype at the call: float32, whose largest number is 3.4e38, unless called
         inside ``with jax.enable_x64(True):``. Each coefficient is rounded once, from the exact fraction; those
