@@ -109,7 +109,7 @@ def _exact(problem: Problem, left_out: Container[int], t: int) -> dict[str, Any]
     return {"variance": moments.gradient_variance(), "train_loss": moments.expected_loss()}
 
 
-def _conclude(conclude: Callable[[Cells], Conclusion], lines: list[str], cells: Cells) -> Conclusion:
+def _conclude(conclude: Callable[[Any], Conclusion], lines: list[str], cells: Cells) -> Conclusion:
     """What was read, then what the curves say."""
     conclusion = conclude(cells)
     return replace(conclusion, summary=[*lines, *conclusion.summary])
