@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from linvar.errors import DerivationTooLargeError as DerivationTooLargeError
     from linvar.exact import Rational as Rational
     from linvar.exact import rationalize as rationalize
     from linvar.laws import Dataset as Dataset
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from linvar.symbolic.polynomial import BatchPolynomial as BatchPolynomial
     from linvar.symbolic.polynomial import load_polynomial as load_polynomial
     from linvar.symbolic.regression_moments import RegressionMoments as RegressionMoments
-    from linvar.symbolic.size import DerivationTooLargeError as DerivationTooLargeError
     from linvar.symbolic.variance import expected_loss as expected_loss
     from linvar.symbolic.variance import expected_weights as expected_weights
     from linvar.symbolic.variance import gradient_variance as gradient_variance
@@ -65,7 +65,7 @@ _HOMES = {
     "Plan": "linvar.symbolic.plan",
     "plan": "linvar.symbolic.plan",
     "RegressionMoments": "linvar.symbolic.regression_moments",
-    "DerivationTooLargeError": "linvar.symbolic.size",
+    "DerivationTooLargeError": "linvar.errors",
     "expected_loss": "linvar.symbolic.variance",
     "expected_weights": "linvar.symbolic.variance",
     "gradient_variance": "linvar.symbolic.variance",

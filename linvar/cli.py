@@ -30,12 +30,11 @@ from linvar.command_arguments import (
     Seed,
     check_derivation,
     check_seed,
-    is_for_the_user,
     load,
     parse_batch_sizes,
     spelled,
 )
-from linvar.errors import InputError, cut, shown
+from linvar.errors import InputError, LinvarError, cut, shown
 from linvar.progress import waiting
 from linvar.terminal import (
     complain,
@@ -394,7 +393,7 @@ def _status_of(error: Exception) -> int:
         path = context.command_path if context is not None else "linvar"
         message = error.format_message().rstrip(".").replace("Value error, ", "")
         return _complain(f'{cut(message, _LONGEST_USAGE)}: see "{path} --help"')
-    if is_for_the_user(error):
+    if isinstance(error, LinvarError):
         return _complain(str(error))
     if isinstance(error, OSError):
         return _complain(_refusal(error))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from linvar.errors import InputError, LinvarError, Words, shown
+from linvar.errors import DerivationTooLargeError, InputError, LinvarError, Words, shown
 
 if TYPE_CHECKING:
     from linvar.problem import Problem
@@ -140,21 +140,11 @@ class Commands(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Exception as error:
+        except LinvarError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            if command is None or not is_for_the_user(error):
+            if command is None:
                 raise
             raise as_typed(error, option_names(command)) from error
-
-
-def is_for_the_user(error: BaseException) -> bool:
-    """Whether an error is the user's to mend."""
-    return isinstance(error, LinvarError) or _is_too_large(error)
-
-
-def _is_too_large(error: BaseException) -> bool:
-    # by its name: its class is in a module that is slow to import
-    return type(error).__name__ == "DerivationTooLargeError"
 
 
 def option_names(command: Any) -> dict[str, str]:
@@ -165,18 +155,12 @@ def option_names(command: Any) -> dict[str, str]:
     }
 
 
-def as_typed(error: Exception, options: Mapping[str, str]) -> Exception:
+def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
     """An error of the library, said of the options of a command; what the command has no option for is not offered."""
-    if _is_too_large(error):
-        statement, _, cures = str(error).partition(". Use ")
-        if "method" in options:
-            return LinvarError(spelled(f"{statement}. Use {cures}", options))
-        statement = re.sub(r" \(too long unless asked for: [^)]*\)", " (too long)", statement)
-        if "step" in options:
-            return LinvarError(f"{statement}. Give a smaller {options['depth']} or {options['step']}")
-        return LinvarError(
-            f"{statement}. Give a smaller problem, or see what linvar plan and linvar derive have for it"
-        )
+    if isinstance(error, DerivationTooLargeError):
+        offered = [(argument, words) for argument, words in error.cures if not argument or argument in options]
+        cures = [(argument, spelled(words, options)) for argument, words in offered]
+        return DerivationTooLargeError(error.statement, cures)
     if not isinstance(error, InputError):
         return error
     name, bracket, rest = error.argument.partition("[")

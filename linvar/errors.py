@@ -7,6 +7,7 @@ line prints every ``LinvarError`` in one line and exits with 2; any other except
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 #: No message repeats more characters of a value.
@@ -73,6 +74,27 @@ class NotFiniteError(InputError, FloatingPointError):
     """Data or a model that give no finite number."""
 
 
+class DerivationTooLargeError(LinvarError, RuntimeError):
+    """A derivation that would not fit in memory, or take too long; nothing was started.
+
+    Args:
+        statement: what does not fit, and by how much.
+        cures: what may be done about it, each as (the argument of the call that it changes, or "", words).
+
+    >>> raise DerivationTooLargeError("step 3 does not fit", [("order", "order=2"), ("", "fewer steps")])
+    Traceback (most recent call last):
+    linvar.errors.DerivationTooLargeError: step 3 does not fit: use order=2 or fewer steps
+    """
+
+    def __init__(self, statement: str, cures: Sequence[tuple[str, str]]) -> None:
+        super().__init__(statement, cures)
+        self.statement, self.cures = statement, cures
+
+    def __str__(self) -> str:
+        *others, last = [words for _, words in self.cures] or ["a smaller problem"]
+        return f"{self.statement}: use {', '.join(others)}{' or ' * bool(others)}{last}"
+
+
 class _Shortened(reprlib.Repr):
     """Representations of bounded length, at a cost that does not grow with the value's size."""
 
@@ -88,7 +110,10 @@ class _Shortened(reprlib.Repr):
         )
 
     def repr_instance(self, x: Any, level: int) -> str:
-        shape = getattr(x, "shape", None)
+        try:
+            shape = getattr(x, "shape", None)
+        except Exception:  # noqa: BLE001  as that of an entry w[i] of SymPy, which has none
+            shape = None
         if isinstance(shape, tuple) and len(shape):  # an array or a table: never its entries
             return f"<{type(x).__name__} of shape {shape}>"
         try:

@@ -62,7 +62,7 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
             "give what linvar.gradient_variance(problem) or linvar.verify(problem) returns",
         )
     if polynomial.symbols:
-        names = cut(", ".join(symbol.name for symbol in polynomial.symbols))
+        names = cut(", ".join(map(str, polynomial.symbols)))
         raise InputError(
             "polynomial_or_report", Words(f"has the symbols {names}"), "substitute numbers first, subs({...})"
         )

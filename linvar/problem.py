@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from linvar.arguments import check_flags
 from linvar.arrays import is_one_number, ordered
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rounded, shape
@@ -84,15 +85,14 @@ class Problem:
         if sampling == "without_replacement" and not isinstance(law, Dataset):
             fault = f"needs a finite data set, and law is of type {type(law).__name__}"
             raise InputError("sampling", sampling, "use law=linvar.Dataset(inputs, targets) or sampling='iid'", fault)
-        if not isinstance(nesterov, bool):
-            raise InputTypeError("nesterov", nesterov, "write True or False")
+        check_flags(nesterov=nesterov)
         velocity = exact(momentum, "momentum")
         if nesterov and velocity == 0:
             fault = "needs momentum=, a number other than 0"
             raise InputError("nesterov", nesterov, "give one, or leave nesterov out", fault)
         values = {
             "weights": matrices, "law": law, "learning_rate": _learning_rate(learning_rate, step), "step": step,
-            "sampling": sampling, "momentum": velocity, "nesterov": nesterov,
+            "sampling": sampling, "momentum": velocity, "nesterov": bool(nesterov),
             "weight_decay": exact(weight_decay, "weight_decay"),
         }  # fmt: skip
         for name, value in values.items():

@@ -19,10 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from linvar.errors import InputError, InputTypeError
+from linvar.arguments import check_integer
+from linvar.errors import DerivationTooLargeError, InputError, InputTypeError
 from linvar.exact import Rational
 from linvar.laws import Gaussian
-from linvar.numeric.arguments import check_integer, check_key
+from linvar.numeric.arguments import check_key
 from linvar.problem import Problem
 from linvar.progress import Report, reporting
 from linvar.search_objective import (
@@ -37,7 +38,7 @@ from linvar.search_objective import (
 from linvar.symbolic.monotone import TurningPoint
 from linvar.symbolic.plan import choose
 from linvar.symbolic.polynomial import BatchPolynomial
-from linvar.symbolic.size import DerivationTooLargeError, format_seconds
+from linvar.symbolic.size import format_seconds
 from linvar.symbolic.variance import gradient_variance
 
 MOST_DEPTH, MOST_STEPS, MOST_BATCH_SIZE, MOST_SECONDS = 64, 8, 10**9, 10**6

@@ -151,7 +151,8 @@ def census(rows: Sequence[tuple[int, Sequence[str]]], names: Sequence[str]) -> t
     ]
     clauses = []
     for kind in _WORDS:
-        found = [other for other in others if other.kind == kind and not (kind == "text" and other.column in whole)]
+        left_out = set(whole) if kind == "text" else ()
+        found = [other for other in others if other.kind == kind and other.column not in left_out]
         if found:
             clauses.append(_clause(found, names))
     for column in whole[:_SHOWN]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -60,11 +61,14 @@ def read_table(
 
     Fields are separated by , ; | tabs or blanks, whichever makes rows of equal length; a first line ``sep=;`` decides.
     Quotes as in CSV. A field is an ASCII decimal number (-1.5, 2e-3), kept as it is written; anything else is refused:
-    the message counts it by kind (missing values, categories, dates, decimal commas, ...) with what to do. The first row is a
-    header if a field of it names its column; a first row of numbers that may be names (0, 1, 2 or 2010, 2011) is refused
-    until ``header`` says what it is. A column that only numbers or names the rows is no input: one without a name that
-    counts 0, 1, ... or 1, 2, ..., a first one without a name whose whole numbers or texts are all different, or one
-    called like an index ("id", "rownames") with such values. ``Table.description`` and ``Table.remarks`` say all of this.
+    the message counts it by kind (missing values, categories, dates, decimal commas, ...) with what to do.
+
+    The first row is a header if a field of it is no number, and the numbers in it, if any, can be names. Where that is open
+    (0, 1, 2 or 2010, 2011 above numbers; text beside numbers like those below) the table is refused until ``header`` says it.
+
+    A column that only numbers or names the rows is no input: one without a name that counts 0, 1, ... or 1, 2, ..., a first
+    one without a name whose whole numbers or texts are all different, or one called like an index ("id", "rownames") with
+    such values. ``Table.description`` and ``Table.remarks`` say all of this.
 
     Args:
         path: the file; at most 256 MiB; UTF-8, UTF-16 or UTF-32 with a byte order mark, or Windows-1252.
@@ -162,7 +166,7 @@ def _rectangle(text: TableText, header: bool | None) -> tuple[list[Row], bool]:
         )
         fault = (
             f"({text.separated}) has {many} with another number of fields than the first, which has {first}: "
-            f"line {wrong[0][0]} has {wrong[0][1]} fields{others}"
+            f"line {wrong[0][0]} has {wrong[0][1]}{others}"
         )
         raise InputError(text.subject, Words(fault), "mend or delete them, or say what separates the fields")
     return rows, False
@@ -173,20 +177,35 @@ def _header(text: TableText, rows: Sequence[Row], header: bool | None) -> tuple[
     line, first = rows[0]
     if header is not None:
         return header, f"line {line} names the columns, as was said" if header else "as was said"
-    columns = list(zip(*(fields for _, fields in rows[1:])))
-    for i, name in enumerate(first):
-        # a name: neither a number, however written, nor nothing, nor what stands in its column again
-        values = columns[i] if columns else ()
-        if not is_number_like(name) and name not in values:
-            return True, f"line {line} names the columns, as {shown_name(name)} is no number"
-        # 5m, 10m or 2020-01 above numbers
-        below = {kind_of(value) for value in values}
-        if kind_of(name) in ("date", "unit", "percent") and below and below <= {"number", "missing"}:
-            return True, f"line {line} names the columns, as {shown_name(name)} stands above numbers"
-    if _may_be_names(first, columns):
+    columns = list(zip(*(fields for _, fields in rows[1:]))) or [()] * len(first)
+    name = next((name for name, values in zip(first, columns) if _is_name(name, values)), None)
+    counted = [i for i, field in enumerate(first) if number(field) is not None]
+    if name is not None and all(_is_unlike(first[i], columns[i]) for i in counted):
+        return True, f"line {line} names the columns, as {shown_name(name)} is no number"
+    if name is not None or _may_be_names(first, columns):
         fault = f"is needed: the first row of {text.subject}, {cut(', '.join(first), 60)}, may name the columns or be an example"
         raise InputError("header", Words(fault), "give True if it names them, False if it is an example")
     return False, f"line {line} is taken as an example, as no field of it is a name"
+
+
+def _is_name(field: str, values: Sequence[str]) -> bool:
+    """Whether a field of the first row can only be a name: neither a number, however written, nor met again below.
+
+    5m, 10 % or 2020-01 is a name above numbers.
+    """
+    if not is_number_like(field):
+        return field not in values
+    below = {kind_of(value) for value in values} if kind_of(field) in ("date", "unit", "percent") else set()
+    return bool(below) and below <= {"number", "missing"}
+
+
+def _is_unlike(field: str, values: Sequence[str]) -> bool:
+    """Whether a number of the first row looks like a name: whole, and beyond all below it or above fractions or text."""
+    if not re.fullmatch("[0-9]{1,9}", field):
+        return False
+    below = [found for found in map(number, values) if found is not None]
+    outside = bool(below) and not min(below) <= int(field) <= max(below)
+    return outside or any(not re.fullmatch("[+-]?[0-9]+", value) for value in values)
 
 
 def _may_be_names(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
@@ -200,15 +219,8 @@ def _may_be_names(first: Sequence[str], columns: Sequence[Sequence[str]]) -> boo
     values = [int(first[i]) for i in named]
     if len(set(values)) < len(values):
         return False
-    if not first[0] or (len(values) > 2 and values == list(range(values[0], values[0] + len(values)))):
-        return True
-
-    def unlike(i: int) -> bool:
-        below = [found for found in map(number, columns[i]) if found is not None]
-        outside = bool(below) and not min(below) <= int(first[i]) <= max(below)
-        return outside or any(not re.fullmatch("[+-]?[0-9]+", value) for value in columns[i])
-
-    return bool(columns) and all(map(unlike, named))
+    counts = len(values) > 2 and values == list(range(values[0], values[0] + len(values)))
+    return not first[0] or counts or all(_is_unlike(first[i], columns[i]) for i in named)
 
 
 def _used_columns(names: Sequence[str], rows: Sequence[Row], target: str | None) -> tuple[list[int], dict[int, str]]:
@@ -269,7 +281,7 @@ def _place(text: TableText, titles: Sequence[str], kept: Sequence[int], target: 
 
 def _repeated(titles: Sequence[str]) -> list[str]:
     """Names that more than one column has."""
-    many = sorted({name for name in titles if titles.count(name) > 1})
+    many = [name for name, count in Counter(titles).items() if count > 1]
     return [f"more than one column is called {', '.join(map(shown_name, many[:5]))}"] if many else []
 
 

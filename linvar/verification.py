@@ -14,10 +14,11 @@ from typing import Any, cast
 import jax
 import numpy as np
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.evidence import Evidence, Hidden, Levels, judge, weigh
 from linvar.laws import Dataset
-from linvar.numeric.arguments import check_batch_sizes, check_integer, check_key, check_numeric_problem
+from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.network import to_floats
 from linvar.numeric.rare_batches import rare_batches
 from linvar.numeric.trajectories import simulate
@@ -215,7 +216,7 @@ def _check_polynomials(polynomials: Any, problem: Problem) -> dict[str, BatchPol
             words = Words(f"is of type {type(polynomial).__name__}")
             raise InputTypeError(argument, words, "give a linvar.BatchPolynomial")
         if polynomial.symbols:
-            symbols = ", ".join(symbol.name for symbol in polynomial.symbols)
+            symbols = ", ".join(map(str, polynomial.symbols))
             raise InputError(argument, Words(f"has the symbols {cut(symbols)}"), "substitute numbers, subs({...})")
         theirs, ours = _sampling(polynomial), _sampling(problem)
         if theirs != ours:

@@ -248,6 +248,7 @@ def test_other_delimiters_no_header_and_another_target(tmp_path, delimiter):
         (["2010,2011", "5,6", "6,5", "7,7", "1,2"], True),  # beyond all below
         (["10,20,50", "5.5,6.5,7", "6,5,9.5", "7.5,7,7", "1,2.5,8"], True),  # whole above fractions
         ([",0,1", "0,6,5", "1,5,6", "2,7,7"], True),  # an index before numbered columns
+        (["1.5o,2.5,3", "5,6,7", "6,2,9", "3,7,2"], True),  # a slip in the first example, or a name
         (["5,3,4", "5,6,7", "6,2,9", "3,7,2", "1,2,8"], False),
         (["5.1,3.5,1.4", "4.9,3.0,1.4", "4.7,3.2,1.3"], False),
         (["3,3,3", "5.5,6.5,7.5", "6.5,5.5,9.5"], False),  # names are different
@@ -260,6 +261,15 @@ def test_numbers_that_may_be_names(tmp_path, lines, asked):
         assert len(read_table(path, header=True).targets) == len(lines) - 1
     else:
         assert len(read_table(path).targets) == len(lines)
+
+
+def test_numbers_among_names_are_names_if_they_are_unlike_what_is_below(tmp_path):
+    rows = ["0,1.5,2,3", "1,2.5,3,5", "2,0.5,9,1"]
+    assert read_table(write(tmp_path, "country,2010,2011,y", *rows)).columns == ("country", "2010", "2011")
+    assert read_table(write(tmp_path, ",0,1,y", *rows)).columns == ("0", "1")
+    states = write(tmp_path, "Ohio,2.5,3", "Utah,6,7", "Iowa,2,9", "Maine,7,2")
+    assert refusal(states).startswith("header is needed")
+    assert read_table(states, header=False).inputs[0] == (Decimal("2.5"),)
 
 
 def test_names_that_look_like_dates_or_sizes_stand_above_numbers(tmp_path):
@@ -429,7 +439,7 @@ def test_commas_are_of_the_kind_that_others_decide():
         (["a,b,y", *ROWS[:3], "1,two,3", *ROWS[3:]], "1 field of text in column 'b' (first 'two', line 5)"),
         (
             [*ROWS, "1,2"],
-            "has a row with another number of fields than the first, which has 3: line 6 has 2 fields: mend",
+            "has a row with another number of fields than the first, which has 3: line 6 has 2: mend",
         ),
         (
             [*ROWS, "1,2,3,", "1,2"],
@@ -551,6 +561,22 @@ def test_arguments_of_a_wrong_type_are_refused(tmp_path):
         path, "z"
     )
     assert "is no column" in refusal(path, "4") and "is no column" in refusal(path, "0")
+
+
+@given(st.one_of(st.binary(max_size=60), st.text("01.,;|\t \"'#-eNA%\r\nax=s\ufeff", max_size=80).map(str.encode)))
+@settings(max_examples=400, deadline=None)
+def test_any_bytes_are_a_table_of_numbers_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(data)
+    try:
+        table = read_table(path)
+    except InputError as error:
+        assert len(str(error)) < 1_500 and "\n" not in str(error)
+        return
+    text = data.decode("utf-8-sig", "replace")
+    written = [*table.targets, *(x for row in table.inputs for x in row)]
+    assert len(table.inputs) == len(table.targets) >= 1 and all(len(row) == len(table.columns) for row in table.inputs)
+    assert all(np.isfinite(float(x)) for x in written) and sum(map(len, table.inputs)) <= len(text)
 
 
 # the diabetes data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.problem import Problem
 
@@ -41,16 +41,6 @@ def check_numeric_problem(problem: Any) -> Problem:
             "a simulation needs numbers, substitute them in weights, law and learning_rate first",
         )
     return problem
-
-
-def check_integer(value: Any, name: str) -> int:
-    """An int, or an integer of NumPy; no truth value, no float."""
-    if isinstance(value, (bool, np.bool_)):
-        raise InputTypeError(name, value, "give an integer", fault="is a truth value")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise InputTypeError(name, value, "give an integer") from None
 
 
 def check_at_least(value: Any, name: str, least: int, cure: str) -> int:
@@ -91,13 +81,6 @@ def check_choice(value: Any, name: str, choices: Sequence[Any], cure: str = "") 
         return value
     *others, last = map(repr, choices)
     raise InputError(name, value, cure or f"write {', '.join(others)} or {last}", fault="" if cure else "is unknown")
-
-
-def check_flags(**values: Any) -> None:
-    """Truth values."""
-    for name, value in values.items():
-        if not isinstance(value, (bool, np.bool_)):
-            raise InputTypeError(name, value, "write True or False")
 
 
 def check_floats(value: Any, name: str) -> np.ndarray:

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, NotFiniteError, Words, shown
 from linvar.laws import Dataset, Gaussian
 from linvar.numeric.arguments import (
@@ -32,9 +33,7 @@ from linvar.numeric.arguments import (
     check_batch_sizes,
     check_choice,
     check_examples,
-    check_flags,
     check_floats,
-    check_integer,
     check_key,
     check_leaves,
     check_loss,

@@ -19,13 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, NotFiniteError, Words
 from linvar.numeric.arguments import (
     check_at_least,
     check_choice,
     check_examples,
-    check_flags,
-    check_integer,
     check_key,
     check_leaves,
     check_loss,

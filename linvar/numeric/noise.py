@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError, Words, shown
 from linvar.numeric.arguments import (
     check_at_least,
@@ -22,7 +23,6 @@ from linvar.numeric.arguments import (
     check_choice,
     check_examples,
     check_floats,
-    check_integer,
     check_key,
 )
 from linvar.numeric.moments import GradientMoments, NoFiniteExamplesError, gradient_moments

@@ -26,12 +26,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.laws import Dataset
 from linvar.numeric.arguments import (
     check_batch_sizes,
     check_choice,
-    check_flags,
     check_floats,
     check_number,
     check_numeric_problem,

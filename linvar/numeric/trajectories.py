@@ -27,13 +27,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError
 from linvar.laws import Gaussian
 from linvar.numeric.arguments import (
     check_at_least,
     check_batch_sizes,
     check_choice,
-    check_integer,
     check_key,
     check_numeric_problem,
 )

@@ -119,7 +119,7 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
         cure = f"give at most {MOST_DIGITS:,}"
         raise InputError("digits", digits, cure, fault="is out of range")
     if problem.symbols:
-        names = cut(", ".join(symbol.name for symbol in problem.symbols))
+        names = cut(", ".join(map(str, problem.symbols)))
         cure = "give numbers for them, or leave digits= out for exact fractions"
         raise InputError("digits", digits, cure, fault=f"with the symbols {names}")
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from linvar.errors import InputError, InputTypeError, shown
+from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
 from linvar.problem import Problem
 from linvar.symbolic import large_batch_size, lattice_size
-from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes, format_seconds, predict
+from linvar.symbolic.size import default_memory_limit, format_bytes, format_seconds, predict
 
 METHODS = ("auto", "regression", "expansion", "lattice")
 _NAMES = ", ".join(map(repr, METHODS))
@@ -59,12 +59,18 @@ class RoadPlan:
         about = "" if seconds.startswith("over") else "about "
         return f"{self.road}: {self.size}, {about}{seconds}, {format_bytes(self.bytes)}"
 
-    def __str__(self) -> str:
+    @property
+    def statement(self) -> str:
+        """What it takes and what is in its way, in words."""
         if not self.size:
             return f"{self.road}: {self.obstacle}"
-        if self.obstacle:
-            return f"{self.cost} ({self.obstacle})"
-        return self.cost if self.is_open else f"{self.cost} (too long unless asked for: method={self.road!r})"
+        obstacle = self.obstacle or ("" if self.is_open else "too long")
+        return f"{self.cost} ({obstacle})" if obstacle else self.cost
+
+    def __str__(self) -> str:
+        if self.obstacle or self.is_open:
+            return self.statement
+        return f"{self.cost} (too long unless asked for: method={self.road!r})"
 
 
 @dataclass(frozen=True)
@@ -170,9 +176,9 @@ def choose(
     if chosen is not None and not chosen.size:
         raise InputError("method", method, "write method='auto'", fault=f"does not apply: {chosen.obstacle}")
     if chosen is None or chosen.obstacle is not None:
-        roads = "; ".join(str(road) for road in found.roads if road.size)
+        roads = "; ".join(road.statement for road in found.roads if road.size)
         raise DerivationTooLargeError(
-            f"{shown(problem, 200)} does not fit. {roads}. Use {_cures(found, order, digits, limit)}"
+            f"{shown(problem, 200)} does not fit: {roads}", _cures(found, order, digits, limit)
         )
     return chosen
 
@@ -196,24 +202,24 @@ def _checked_limit(memory_limit: Any) -> int:
     return int(min(memory_limit, 10**30))
 
 
-def _cures(found: Plan, order: int | None, digits: int | None, limit: int) -> str:
-    """What to do about a derivation that does not fit: what applies to it, and nothing else."""
+def _cures(found: Plan, order: int | None, digits: int | None, limit: int) -> list[tuple[str, str]]:
+    """What to do about a derivation that does not fit, each with the argument it is about: what applies, and nothing else."""
     problem, moves = found.problem, found.problem.step > 0
     deep, wide = problem.depth > 1, max(problem.widths) > 1
-    cures = ["order= for the first coefficients"] * (order is None and problem.sampling == "iid" and deep and moves)
-    cures += ["digits=30 for certified enclosures"] * (
-        order is not None and digits is None and not problem.symbols and moves
-    )
-    cures += [f"a smaller order (order={order})"] * ((order or 0) > 1)
-    cures += [f"fewer steps (step={shown(problem.step)})"] * (problem.step > 1)
-    cures += ["numbers in place of some of the symbols"] * bool(problem.symbols)
-    cures += ["smaller widths" if deep else "fewer inputs or outputs"] * wide
-    cures += ["fewer layers"] * (problem.depth > 2)
-    cures += [f"method={road.road!r}, if that may take so long" for road in found.roads if _is_too_long(road)]
     needed = min((road.bytes for road in found.roads if road.obstacle == _too_much(limit)), default=math.inf)
-    cures += ["a larger memory_limit= (in bytes)"] * (needed <= 2 * default_memory_limit())
-    cures += ["a machine with more memory"] * (2 * default_memory_limit() < needed < 2**44)
-    return " or ".join(part for part in (", ".join(cures[:-1]), *cures[-1:]) if part) or "a smaller problem"
+    cures = [
+        (order is None and problem.sampling == "iid" and deep and moves, "order", "order= for the first coefficients"),
+        (order is not None and digits is None and not problem.symbols and moves, "digits", "digits=30 for enclosures"),
+        ((order or 0) > 1, "order", f"a smaller order (order={order})"),
+        (problem.step > 1, "", f"fewer steps (step={shown(problem.step)})"),
+        (bool(problem.symbols), "", "numbers in place of some of the symbols"),
+        (wide, "", "smaller widths" if deep else "fewer inputs or outputs"),
+        (problem.depth > 2, "", "fewer layers"),
+        *((_is_too_long(road), "method", f"method={road.road!r}, if that may take so long") for road in found.roads),
+        (needed <= 2 * default_memory_limit(), "memory_limit", "a larger memory_limit= (in bytes)"),
+        (2 * default_memory_limit() < needed < 2**44, "", "a machine with more memory"),
+    ]
+    return [(argument, words) for applies, argument, words in cures if applies]
 
 
 def _is_too_long(road: RoadPlan) -> bool:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import cache
 from math import comb
 
-from linvar.errors import LinvarError
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
@@ -42,10 +41,6 @@ _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
 #: more updates than this count as so many: their cost is a float, and beyond use
 MOST_STEPS = 10**100
-
-
-class DerivationTooLargeError(LinvarError, RuntimeError):
-    """The derivation would not fit in memory, or take too long; nothing was started."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +201,8 @@ def _count_symbol_monomials(problem: Problem, degree: int, gradients: int) -> in
     if not problem.symbols:
         return 1
     weights, targets = _entries(problem)
-    inside = {symbol for entry in weights if not isinstance(entry, Rational) for symbol in entry.free_symbols}  # type: ignore[attr-defined]
-    outside = {symbol for entry in targets if not isinstance(entry, Rational) for symbol in entry.free_symbols}  # type: ignore[attr-defined]
-    outside -= inside
+    inside = set(free_symbols(weights))
+    outside = set(free_symbols(targets)) - inside
     homogeneous = bool(inside) and not any(isinstance(entry, Rational) and entry != 0 for entry in weights)
     total = 0
     for used in range(min(gradients + 2, degree // problem.depth) + 1 if outside else 1):

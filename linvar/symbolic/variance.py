@@ -14,10 +14,11 @@ from typing import Any
 
 from flint import fmpq
 
+from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.exact import ordered
 from linvar.problem import Problem
 from linvar.progress import Report, reporting
-from linvar.symbolic.arguments import check_flag, sequence
 from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.large_batch import LargeBatch
@@ -91,7 +92,7 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
-    check_flag(per_layer, "per_layer")
+    check_flags(per_layer=per_layer)
     how = How(order, digits, method, memory_limit, progress, checkpoint)
     return _each(problem, steps, how, lambda parts: parts.variance(per_layer), of)
 
@@ -118,7 +119,7 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
-    check_flag(per_layer, "per_layer")
+    check_flags(per_layer=per_layer)
     how = How(order, digits, method, memory_limit, progress, checkpoint)
     return _each(problem, steps, how, lambda parts: parts.second_moment(per_layer), of)
 
@@ -145,7 +146,7 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    check_flag(per_layer, "per_layer")
+    check_flags(per_layer=per_layer)
     how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
     return _each(problem, steps, how, lambda parts: parts.squared_mean(per_layer), of)
 
@@ -266,7 +267,7 @@ def _each(
     if steps is not None:
         cure = "give several in their order, like range(4)"
         cure += f", or one as problem.replace(step={shown(steps)})" if isinstance(steps, int) else ""
-        problems = [_at_step(problem, step) for step in sequence(steps, "steps", cure)]
+        problems = [_at_step(problem, step) for step in ordered(steps, "steps", cure)]
     for one in problems:
         if of == "update" and isinstance(one.learning_rate, tuple):
             fault = f"with a schedule of {one.step} learning rates, none of which is for the update measured"

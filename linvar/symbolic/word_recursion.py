@@ -34,11 +34,9 @@ from typing import Any
 
 from flint import fmpz, fmpz_mat, fmpz_poly
 
-from linvar.errors import InputError, InputTypeError, Words, cut, shown
-from linvar.exact import Exact, Matrix, Rational
+from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, Words, cut, shown
+from linvar.exact import Exact, Matrix, Rational, ordered
 from linvar.laws import identity
-from linvar.symbolic.arguments import sequence
-from linvar.symbolic.size import DerivationTooLargeError
 
 Word = tuple[Any, ...]  # letters L_1, ..., L_n of tr(L_1 S ... L_n S)
 State = tuple[Word, ...]
@@ -97,8 +95,8 @@ def trace_moment(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()
     if terms > LARGEST_TERMS:
         raise DerivationTooLargeError(
             f"words={show_words(state)} is of order {order}: up to (2*{order}-1)!! = {show_count(terms)} "
-            f"products of traces, more than the limit of {LARGEST_TERMS:,}: use fewer letters, or wishart_moment "
-            f"on matrices of small width"
+            f"products of traces, more than the limit of {LARGEST_TERMS:,}",
+            [("", "fewer letters"), ("", "wishart_moment on matrices of small width")],
         )
     fixed = frozenset(symmetric)
 
@@ -270,9 +268,9 @@ def count_pairings(order: int) -> int:
 def checked_words(words: Any) -> State:
     """Words as tuples of strings; at least one word, none of them empty."""
     state = []
-    for i, word in enumerate(sequence(words, "words", 'give a list of words, as [["A", "B"], ["C"]]')):
+    for i, word in enumerate(ordered(words, "words", 'give a list of words, as [["A", "B"], ["C"]]')):
         example = list(word[:5]) if isinstance(word, str) and word else ["A", "B"]
-        letters = tuple(sequence(word, f"words[{i}]", f"give a list of letters, as {example}"))
+        letters = tuple(ordered(word, f"words[{i}]", f"give a list of letters, as {example}"))
         for j, letter in enumerate(letters):
             if not isinstance(letter, str):
                 raise InputTypeError(f"words[{i}][{j}]", letter, "give a letter, which is a string")
@@ -287,7 +285,8 @@ def checked_words(words: Any) -> State:
     if order > LARGEST_ORDER:
         raise DerivationTooLargeError(
             f"words={show_words(tuple(state))} is of order {order} (all letters together), more than the limit of "
-            f"{LARGEST_ORDER}: use fewer letters"
+            f"{LARGEST_ORDER}",
+            [("", "fewer letters")],
         )
     return tuple(state)
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from flint import fmpq
 
-from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.laws import Gaussian, identity
 from linvar.symbolic.batch_moments import answer_ring, batch_moments, unit_form
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Element, Ring, coefficients_of, sum_elements, to_rational
-from linvar.symbolic.size import DerivationTooLargeError, default_memory_limit, format_bytes
+from linvar.symbolic.size import default_memory_limit, format_bytes
 from linvar.symbolic.word_recursion import (
     LARGEST_TERMS,
     TRANSPOSED,
@@ -111,14 +111,14 @@ def _choose_road(state: State, matrices: Mapping[str, Matrix], sigma: Matrix, sy
     if symbols:
         terms *= _symbol_monomials(state, matrices, sigma, symbols)
     if terms > LARGEST_TERMS or terms * per_term > default_memory_limit():
-        cures = ["numbers in place of some of the symbols"] * bool(symbols)
-        cures += ["fewer letters"] * (order > 1) + ["matrices of smaller width"] * (width > 1)
+        cures = [("", "numbers in place of some of the symbols")] * bool(symbols)
+        cures += [("", "fewer letters")] * (order > 1) + [("", "matrices of smaller width")] * (width > 1)
         raise DerivationTooLargeError(
             f"words={show_words(state)} is of order {order}, on matrices of width {width}: about {show_count(terms)} "
             f"terms, {format_bytes(terms * per_term)} (the smaller of (2*{order}-1)!! pairings and the monomials in "
             f"the entries of S), more than the limit of {LARGEST_TERMS:,} terms or "
-            f"{format_bytes(default_memory_limit())}: "
-            f"use {' or '.join(cures)}"
+            f"{format_bytes(default_memory_limit())}",
+            cures,
         )
     return by_entries
 
