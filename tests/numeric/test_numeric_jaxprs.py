@@ -29,7 +29,8 @@ def reads_of_equations(source: str) -> list[int]:
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute) and node.attr in names]
     called = [
         node for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and any(isinstance(a, ast.Constant) and a.value in names for a in node.args[1:2])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr"
+        and isinstance(node.args[1], ast.Constant) and node.args[1].value in names
     ]  # fmt: skip
     return [node.lineno for node in (*found, *called)]
 
