@@ -179,7 +179,7 @@ def _check_seconds(seconds: Any) -> float:
     """A time that is over some day."""
     if isinstance(seconds, (bool, np.bool_)) or not isinstance(seconds, Real):
         raise InputTypeError("seconds", seconds, "give a number > 0")
-    if not 0 < seconds <= MOST_SECONDS:
+    if not 0 < seconds <= MOST_SECONDS:  # type: ignore[operator]
         raise InputError("seconds", seconds, "give a number > 0, at most 10^6", fault="is out of range")
     return float(seconds)
 

@@ -180,7 +180,7 @@ def _check_rate(rate: Any) -> float:
     """Strictly between 0 and 1."""
     if isinstance(rate, (bool, np.bool_)) or not isinstance(rate, Real):
         raise InputTypeError("false_alarm_rate", rate, "give a number between 0 and 1, for instance 1e-3")
-    if not 0 < rate < 1 or not 0 < float(rate) < 1:
+    if not 0 < rate < 1 or not 0 < float(rate) < 1:  # type: ignore[operator]
         raise InputError("false_alarm_rate", rate, "give a rate between 0 and 1, for instance 1e-3", "is out of range")
     return float(rate)
 
