@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,6 @@ import typer
 
 from linvar.command_arguments import (
     BatchSizes,
-    Commands,
     Digits,
     File,
     Json,
@@ -32,12 +30,21 @@ from linvar.command_arguments import (
     check_seed,
     load,
     parse_batch_sizes,
-    spelled,
 )
-from linvar.errors import InputError, LinvarError, cut, shown
+from linvar.command_errors import (
+    INTERRUPTED,
+    OK,
+    REJECTED,
+    UNRESOLVED,
+    Commands,
+    complain,
+    leave,
+    spelled,
+    status_of,
+)
+from linvar.errors import InputError
 from linvar.progress import waiting
 from linvar.terminal import (
-    complain,
     expansion_object,
     plan_object,
     polynomial_object,
@@ -55,10 +62,6 @@ if TYPE_CHECKING:
     from linvar.demo import Section
     from linvar.problem import Problem
 
-#: Exit statuses.
-OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
-#: Characters of a message that may repeat what was typed.
-_LONGEST_USAGE, _LONGEST_REFUSAL = 220, 600
 _EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
 
 app = typer.Typer(
@@ -198,7 +201,7 @@ def plan(
     problem = load(file)
     from linvar.symbolic.plan import plan as predict
 
-    found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)
+    found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)  # type: ignore[arg-type]
     if as_json:
         print_json(plan_object(found))
     else:
@@ -363,7 +366,7 @@ def experiment(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit status (the entry point ``linvar``).
+    """Run the command line and return the exit status (the entry point ``linvar``, which reads ``sys.argv``).
 
     >>> main(["derive", "no-such-file.json"])
     2
@@ -377,43 +380,14 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except MemoryError:
-        return _complain("out of memory: give a smaller problem, or use a larger machine")
+        return complain("out of memory: give a smaller problem, or use a larger machine")
     except Exception as error:  # noqa: BLE001  the last door: every error becomes a status
-        return _status_of(error)
+        return status_of(error)
     if status == INTERRUPTED:
-        return _complain("interrupted", INTERRUPTED)
+        complain("interrupted")
+        if arguments is None:
+            leave(INTERRUPTED)
     return status if isinstance(status, int) else OK
-
-
-def _status_of(error: Exception) -> int:
-    """Print an error in one line; one that is not the user's is printed in full."""
-    # click's usage errors, wherever this version of typer keeps them
-    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "linvar"
-        message = error.format_message().rstrip(".").replace("Value error, ", "")
-        return _complain(f'{cut(message, _LONGEST_USAGE)}: see "{path} --help"')
-    if isinstance(error, LinvarError):
-        return _complain(str(error))
-    if isinstance(error, OSError):
-        return _complain(_refusal(error))
-    if isinstance(error, ImportError) and not (error.name or "").startswith("linvar"):
-        return _complain(f'{error}: install it, or linvar again with pip install --upgrade "linvar"')
-    traceback.print_exception(error)
-    return _complain("internal error: please report it with the lines above", INTERNAL)
-
-
-def _refusal(error: OSError) -> str:
-    """What the operating system refused, and of which file."""
-    if error.strerror is None or error.filename is None:
-        return cut(str(error), _LONGEST_REFUSAL)
-    return f"{shown(error.filename)}: {error.strerror}: give another path, or change what is in its way"
-
-
-def _complain(message: str, status: int = BAD_INPUT) -> int:
-    """One line on standard error; the exit status that goes with it."""
-    complain(message)
-    return status
 
 
 def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Any:

@@ -1,18 +1,15 @@
-"""What the commands take: options, their checks, and the names that errors have for them. Nothing heavy is imported here."""
+"""What the commands take: options and their checks. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import typer.core
 
-from linvar.errors import DerivationTooLargeError, InputError, LinvarError, Words, shown
+from linvar.errors import InputError, Words, shown
 
 if TYPE_CHECKING:
     from linvar.problem import Problem
@@ -110,8 +107,8 @@ def check_seed(seed: int) -> None:
 def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None) -> None:
     """Options of ``derive`` that exclude each other, and of which the library knows nothing."""
     if of is Of.update and quantity is Quantity.loss:
-        fault = Words("update with --quantity loss, which is of the weights and not of a step")
-        raise InputError("--of", fault, "leave --of out")
+        words = Words("update with --quantity loss, which is of the weights and not of a step")
+        raise InputError("--of", words, "leave --of out")
     if order is not None and output is not None:
         why = f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
         raise InputError("-o", output, "leave -o out and keep what --json prints", fault=why)
@@ -129,54 +126,3 @@ def parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:
             raise InputError("--batch-sizes", text, cure, fault=f"contains {shown(word, 40)}")
         sizes.append(int(word))
     return tuple(dict.fromkeys(sizes))
-
-
-# errors, as typed
-
-
-class Commands(typer.core.TyperGroup):
-    """The commands; an error about an argument of a function becomes one about the option it came from."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except LinvarError as error:
-            command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            if command is None:
-                raise
-            raise as_typed(error, option_names(command)) from error
-
-
-def option_names(command: Any) -> dict[str, str]:
-    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``."""
-    return {
-        parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
-        for parameter in command.params
-    }
-
-
-def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
-    """An error of the library, said of the options of a command; what the command has no option for is not offered."""
-    if isinstance(error, DerivationTooLargeError):
-        offered = [(argument, words) for argument, words in error.cures if not argument or argument in options]
-        cures = [(argument, spelled(words, options)) for argument, words in offered]
-        return DerivationTooLargeError(error.statement, cures)
-    if not isinstance(error, InputError):
-        return error
-    name, bracket, rest = error.argument.partition("[")
-    argument = options[name] + bracket + rest if name in options else error.argument
-    return InputError(argument, error.value, spelled(error.cure, options), fault=spelled(error.fault, options))
-
-
-def spelled(text: str, options: Mapping[str, str]) -> str:
-    """Mentions of further arguments as their options: ``leave order= out`` as ``leave --order out``.
-
-    >>> spelled("with order=1 and step=3: write method='auto'", {"order": "--order", "method": "--method"})
-    'with --order 1 and step=3: write --method auto'
-    """
-    names = "|".join(map(re.escape, options))
-    return re.sub(
-        rf"\b({names})=(?:'([^']*)'|(-?\w*))",
-        lambda found: f"{options[found[1]]} {found[2] or found[3] or ''}".rstrip(),
-        text,
-    )

@@ -1,10 +1,9 @@
-"""What the command line prints: tables, JSON objects, one-line complaints."""
+"""What the command line prints: tables and JSON objects."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,13 +12,6 @@ if TYPE_CHECKING:
 
 _SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 _LONGEST_ENCLOSURE = 100
-
-
-def complain(message: str) -> None:
-    """One line on standard error, without control characters."""
-    line = " ".join(message.split())
-    line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
-    print(f"linvar: {line}", file=sys.stderr)
 
 
 def polynomial_object(polynomial: Any, problem: Problem, start: int | None) -> dict[str, Any]:

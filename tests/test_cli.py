@@ -17,7 +17,7 @@ import pytest
 import linvar as lv
 from linvar import cli, demo, progress
 from linvar.cli import main
-from linvar.command_arguments import as_typed, option_names
+from linvar.command_errors import as_typed, option_names
 from linvar.demo import example_names, load_example
 from linvar.errors import InputError, InputTypeError, LinvarError
 from linvar.problem_file import problem_from_dict
@@ -544,7 +544,7 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
 
 def test_ctrl_c_from_outside():
     code = "import linvar.progress as p; p.EVERY = 0.5; from linvar.cli import main"
-    command = [sys.executable, "-c", f"{code}; raise SystemExit(main(['search', '--depth', '2', '--seconds', '600']))"]
+    command = [sys.executable, "-c", f"{code}; raise SystemExit(main())", "search", "--depth", "2", "--seconds", "600"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = process.stderr.readline()  # it is at work
     process.send_signal(signal.SIGINT)

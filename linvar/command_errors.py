@@ -1,0 +1,111 @@
+"""How a command ends: errors in the words of the command line, and exit statuses. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import typer.core
+
+from linvar.errors import DerivationTooLargeError, InputError, LinvarError, cut, one_line, shown
+
+#: Exit statuses.
+OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+#: Characters of a message that repeats what was typed.
+_LONGEST_USAGE, _LONGEST_REFUSAL = 220, 600
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once: XLA may still be compiling in a thread of its own, which an orderly end would crash or wait on."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def status_of(error: Exception) -> int:
+    """Print an error in one line; one that is not the user's is printed in full."""
+    # click's usage errors, wherever this version of typer keeps them
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "linvar"
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
+        return complain(f'{cut(message, _LONGEST_USAGE)}: see "{path} --help"')
+    if isinstance(error, LinvarError):
+        return complain(str(error))
+    if isinstance(error, OSError):
+        return complain(_refusal(error))
+    if isinstance(error, ImportError) and not (error.name or "").startswith("linvar"):
+        return complain(f'{error}: install it, or linvar again with pip install --upgrade "linvar"')
+    traceback.print_exception(error)
+    return complain("internal error: please report it with the lines above", INTERNAL)
+
+
+def _refusal(error: OSError) -> str:
+    """What the operating system refused, and of which file."""
+    if error.strerror is None or error.filename is None:
+        return cut(str(error), _LONGEST_REFUSAL)
+    return f"{shown(error.filename)}: {error.strerror}: give another path, or change what is in its way"
+
+
+def complain(message: str, status: int = BAD_INPUT) -> int:
+    """One line on standard error, without control characters; the exit status that goes with it."""
+    line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in one_line(message))
+    print(f"linvar: {line}", file=sys.stderr)
+    return status
+
+
+# errors, as typed
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands; an error about an argument of a function becomes one about the option it came from."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LinvarError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is None:
+                raise
+            raise as_typed(error, option_names(command)) from error
+
+
+def option_names(command: Any) -> dict[str, str]:
+    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``."""
+    return {
+        parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
+        for parameter in command.params
+    }
+
+
+def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
+    """An error of the library, said of the options of a command; what the command has no option for is not offered."""
+    if isinstance(error, DerivationTooLargeError):
+        offered = [(argument, words) for argument, words in error.cures if not argument or argument in options]
+        cures = [(argument, spelled(words, options)) for argument, words in offered]
+        return DerivationTooLargeError(spelled(error.statement, options), cures)
+    if not isinstance(error, InputError):
+        return error
+    name, bracket, rest = error.argument.partition("[")
+    argument = options[name] + bracket + rest if name in options else error.argument
+    return InputError(argument, error.value, spelled(error.cure, options), fault=spelled(error.fault, options))
+
+
+def spelled(text: str, options: Mapping[str, str]) -> str:
+    """Mentions of further arguments as their options: ``leave order= out`` as ``leave --order out``.
+
+    >>> spelled("with order=1 and step=3: write method='auto'", {"order": "--order", "method": "--method"})
+    'with --order 1 and step=3: write --method auto'
+    """
+    names = "|".join(map(re.escape, options))
+    return re.sub(
+        rf"\b({names})=(?:'([^']*)'|(-?\w*))",
+        lambda found: f"{options[found[1]]} {found[2] or found[3] or ''}".rstrip(),
+        text,
+    )
