@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,7 +87,7 @@ def load(file: str) -> Problem:
 
     if "\0" in file:
         raise InputError("FILE", file, "give the path of a problem file", fault="has a null byte in its name")
-    if not os.path.lexists(file):
+    if file != "-" and not os.path.lexists(file):
         names = example_names()
         if file in names:
             return load_example(file)
@@ -94,7 +95,7 @@ def load(file: str) -> Problem:
             cure = f"give a problem file, or one of {', '.join(names)}"
             raise InputError("FILE", file, cure, fault="is no file and no shipped example")
         raise InputError("FILE", Words(f"{shown(file)}: there is no such file"), "give the path of a problem file")
-    return load_problem(file)
+    return load_problem(file, say=lambda line: print(f"linvar: {line}", file=sys.stderr))
 
 
 def check_seed(seed: int) -> None:

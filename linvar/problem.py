@@ -111,7 +111,7 @@ class Problem:
             )
             if value
         )
-        start = f"Problem(widths {widths}, {self.law!r}, learning_rate={rate}, step={self.step}"
+        start = f"Problem(widths {widths}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
         return f"{start}, sampling={self.sampling!r}{further})"
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from linvar.atomic import write_atomically
-from linvar.errors import InputError, Words, cut, one_line, shown
+from linvar.errors import InputError, Words, cut, shown
 from linvar.exact import MAX_DIGITS, Rational, exact_matrix, parse_rational
 from linvar.laws import Dataset, Gaussian, identity
 from linvar.plain_data import (
@@ -282,8 +282,6 @@ def _built(construct: Callable[[], _Built], prefix: str) -> _Built:
         return construct()
     except InputError as error:
         raise ProblemFileError(_key(error.argument, prefix), error.value, error.cure, error.fault) from error
-    except (TypeError, ValueError) as error:  # a law or a problem that does not say which argument
-        raise _worded(_key(one_line(str(error)), prefix)) from error
 
 
 def _key(argument: str, prefix: str) -> str:
@@ -291,13 +289,6 @@ def _key(argument: str, prefix: str) -> str:
     if argument.startswith(("teacher", "covariance", "mean", "noise_variance", "inputs", "targets")):
         return f"law.{argument}"
     return f"{prefix.rstrip('.')}: {argument}" if prefix and not argument.startswith(prefix) else argument
-
-
-def _worded(message: str) -> ProblemFileError:
-    """An error from a whole message."""
-    argument, _, rest = message.partition(" ")
-    fault, _, cure = rest.partition(": ")
-    return ProblemFileError(argument, Words(fault), cure)
 
 
 def _check_keys(data: Any, prefix: str, allowed: Sequence[str], required: Sequence[str], else_: str = "") -> None:

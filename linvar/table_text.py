@@ -20,7 +20,7 @@ from typing import Any
 
 from linvar.errors import InputError, Words, shown
 from linvar.table_fields import is_number_like, kind_of
-from linvar.text_files import FileError, _regular_file, checked_path
+from linvar.text_files import FileError, checked_path, read_regular_file
 
 #: Largest table read, in bytes.
 LARGEST = 2**28
@@ -89,7 +89,7 @@ def read_table_text(path: str | PathLike[str], delimiter: str | None = None) -> 
     if delimiter is not None:
         _check_delimiter(delimiter)
     name = checked_path(path, "table")
-    data = _regular_file(name, "table", LARGEST, FileError)
+    data = read_regular_file(name, "table", LARGEST, FileError)
     subject = f"table {shown(name)}"
     text, remarks = _decoded(data, subject)
     lines = list(io.StringIO(text, newline=""))  # ends at \n, \r\n and \r

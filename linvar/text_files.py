@@ -55,7 +55,7 @@ def read_text(
     if stdin and name == "-":
         name, data = "standard input", _standard_input(what, largest, error)
     else:
-        name, data = shown(name), _regular_file(name, what, largest, error)
+        name, data = shown(name), read_regular_file(name, what, largest, error)
     if len(data) > largest:
         raise _too_long(f"{what} {name}", largest, error)
     try:
@@ -86,7 +86,7 @@ def checked_path(path: str | os.PathLike[str], what: str, error: type[InputError
     return name
 
 
-def _regular_file(name: str, what: str, largest: int, error: type[InputError]) -> bytes:
+def read_regular_file(name: str, what: str, largest: int, error: type[InputError]) -> bytes:
     """The bytes of a file, one more than ``largest`` at most."""
     subject = f"{what} {shown(name)}"
 

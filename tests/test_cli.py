@@ -321,7 +321,7 @@ USAGE = {
     "no seconds": (["search", "--seconds", "nan"], "--seconds nan is out of range: give a number > 0, at most 10^6"),
     "endless": (["search", "--seconds", "inf"], "--seconds inf is out of range"),
     "seconds too few": (["search", "--depth", "10", "--step", "2", "--seconds", "9"], "--seconds 9.0 is less than"),
-    "search too large": (["search", "--depth", "8", "--step", "8"], "Give a smaller --depth or --step"),
+    "search too large": (["search", "--depth", "8", "--step", "8"], "fewer steps (--step 8) or fewer layers"),
     "order and method": (
         ["derive", "two-layer", "--order", "1", "--method", "lattice"],
         "--method 'lattice' with --order 1: leave --method out",
@@ -377,8 +377,8 @@ def test_a_derivation_too_large_is_one_line_that_offers_what_the_command_has(cap
     output = ["-o", str(tmp_path / "picture.png")] if command == "plot" else []
     line = bad(capsys, command, str(tmp_path / "large.json"), *output)
     assert "step=9999" in line.replace(",", "") and "monomials" in line
-    assert ("Use --order for the first coefficients" in line) == (command == "derive")
-    assert ("linvar derive have for it" in line) == (command != "derive")
+    assert ("use --order for the first coefficients, fewer steps" in line) == (command == "derive")
+    assert ("use fewer steps" in line) == (command != "derive")
     for python in ("order=", "memory_limit=", "method=", "None"):
         assert python not in line
     assert "limit of 9 bytes" in bad(capsys, "derive", "two-layer", "--memory-limit", "9")

@@ -171,6 +171,10 @@ def choose(
             road = _limited(make(problem), limit)
             if road.obstacle is None and road.seconds < _QUICK:
                 return road
+    if method == "regression" and order is None and digits is None:  # asked for by name: no other is compared with it
+        road = _limited(_regression(problem), limit)
+        if road.obstacle is None:
+            return road
     found = plan(problem, order=order, digits=digits, memory_limit=limit)
     chosen = found.choice if method == "auto" or order is not None else found[method]
     if chosen is not None and not chosen.size:
@@ -209,7 +213,11 @@ def _cures(found: Plan, order: int | None, digits: int | None, limit: int) -> li
     needed = min((road.bytes for road in found.roads if road.obstacle == _too_much(limit)), default=math.inf)
     cures = [
         (order is None and problem.sampling == "iid" and deep and moves, "order", "order= for the first coefficients"),
-        (order is not None and digits is None and not problem.symbols and moves, "digits", "digits=30 for enclosures"),
+        (
+            order is not None and digits is None and not problem.symbols and moves,
+            "digits",
+            "digits=30 for certified enclosures",
+        ),
         ((order or 0) > 1, "order", f"a smaller order (order={order})"),
         (problem.step > 1, "", f"fewer steps (step={shown(problem.step)})"),
         (bool(problem.symbols), "", "numbers in place of some of the symbols"),

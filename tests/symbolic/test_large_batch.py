@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar as lv
+from linvar.errors import DerivationTooLargeError
 from linvar.exact import Rational
 from linvar.problem import Problem
 from linvar.symbolic import large_batch_size
@@ -25,7 +26,6 @@ from linvar.symbolic.large_batch import LargeBatch
 from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
 from linvar.symbolic.large_batch_path import Path as Trajectory
 from linvar.symbolic.scalars import Balls
-from linvar.symbolic.size import DerivationTooLargeError
 
 CASES = {
     case["id"]: case

@@ -130,7 +130,7 @@ def test_examples_and_inputs_have_their_cost() -> None:
         (
             {"steps": {0, 1}},
             InputTypeError,
-            r"steps=\{0, 1\} is of type set: give several in their order, like range\(4\)$",
+            r"steps=\{0, 1\} is of type set, which has no order: give several in their order, like range\(4\)$",
         ),
         ({"steps": "01"}, InputTypeError, "steps='01' is of type str"),
         ({"steps": {0: 1}}, InputTypeError, "steps={0: 1} is of type dict"),
@@ -177,7 +177,7 @@ def refusal(problem: lv.Problem, **how: Any) -> str:
     with pytest.raises(lv.DerivationTooLargeError) as caught:
         lv.gradient_variance(problem, **how)
     assert isinstance(caught.value, LinvarError) and isinstance(caught.value, RuntimeError)
-    return str(caught.value).partition("Use ")[2]
+    return str(caught.value).rpartition(": use ")[2]
 
 
 def test_a_refusal_offers_only_what_applies() -> None:
@@ -216,7 +216,7 @@ def test_a_road_that_takes_too_long_may_be_asked_for() -> None:
     problem = SMALL.replace(step=3, sampling="iid")
     slow = RoadPlan("expansion", "many monomials", seconds=10_000.0, bytes=100)
     found = lv.Plan(problem, (RoadPlan("regression", obstacle="it is for one layer"), slow))
-    cures = _cures(found, None, None, 10**9)
-    assert cures.endswith("smaller widths or method='expansion', if that may take so long") and "memory" not in cures
+    *_, widths, road = _cures(found, None, None, 10**9)
+    assert widths == ("", "smaller widths") and road == ("method", "method='expansion', if that may take so long")
     beyond = replace(slow, bytes=10**13, obstacle=f"more than the limit of {format_bytes(10**9)}")
-    assert _cures(replace(found, roads=(beyond,)), None, None, 10**9).endswith("or a machine with more memory")
+    assert _cures(replace(found, roads=(beyond,)), None, None, 10**9)[-1] == ("", "a machine with more memory")

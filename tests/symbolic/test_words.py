@@ -16,11 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar.symbolic.words as module
-from linvar.errors import InputError, InputTypeError, LinvarError
+from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, LinvarError
 from linvar.exact import exact_matrix
 from linvar.laws import identity
 from linvar.symbolic.ring import to_exact
-from linvar.symbolic.size import DerivationTooLargeError
 from linvar.symbolic.word_recursion import moment_of_numbers
 from linvar.symbolic.words import trace_moment, wishart_moment
 
@@ -258,9 +257,9 @@ def test_trace_moment_of_three_letters():
             LETTERS,
             None,
             InputTypeError,
-            r"words\[0\]=\{'A', 'B'\} is of type set: give a list of letters",
+            r"words\[0\]=\{'A', 'B'\} is of type set, which has no order: give a list of letters",
         ),
-        ({("A",), ("B",)}, LETTERS, None, InputTypeError, "words=.* is of type set: give a list of words"),
+        ({("A",), ("B",)}, LETTERS, None, InputTypeError, "words=.* is of type set, which has no order: give a list of words"),
         ([frozenset("A")], LETTERS, None, InputTypeError, r"words\[0\]=.* is of type frozenset"),
         ([{"A": 1}], LETTERS, None, InputTypeError, r"words\[0\]=\{'A': 1\} is of type dict"),
         (bytearray(b"AB"), LETTERS, None, InputTypeError, "words=.* is of type bytearray"),
