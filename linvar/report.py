@@ -162,7 +162,7 @@ class Report:
         for batch_size, texts in reasons.items():
             lines.append(f"b = {batch_size} is not resolved: {'; '.join(list(texts)[:2])}")
         if not reasons and self.verdict == UNRESOLVED:
-            lines.append("UNRESOLVED rows would not have seen a deviation of one half: raise runs=")
+            lines.append("UNRESOLVED rows would not have seen a deviation of one half: give more runs")
         return lines
 
 
