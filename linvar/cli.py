@@ -279,11 +279,10 @@ def search(
         from linvar.atomic import check_writable
 
         check_writable(output)
-    import jax
-
+    from linvar.numeric.sampling import key_of
     from linvar.search import search_nonmonotone
 
-    result = search_nonmonotone(depth, step=step, label_noise=label_noise, key=jax.random.key(seed), seconds=seconds)
+    result = search_nonmonotone(depth, step=step, label_noise=label_noise, key=key_of(seed), seconds=seconds)
     if output is not None and result.problem is not None:
         result.problem.save(output)
     if as_json:
@@ -394,11 +393,10 @@ def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[in
     """The Report."""
     check_seed(seed)
     with waiting("deriving and simulating"):
-        import jax
-
+        from linvar.numeric.sampling import key_of
         from linvar.verification import verify
 
-        return verify(problem, key=jax.random.key(seed), runs=runs, batch_sizes=batch_sizes)
+        return verify(problem, key=key_of(seed), runs=runs, batch_sizes=batch_sizes)
 
 
 def _list_examples(as_json: bool) -> None:

@@ -124,11 +124,10 @@ def picture_suffix(path: str | os.PathLike[str]) -> str:
 
 def _verify(problem: Problem, seed: int, runs: int | None) -> Any:
     """The Report of one problem."""
-    import jax
-
+    from linvar.numeric.sampling import key_of
     from linvar.verification import verify
 
-    return verify(problem, key=jax.random.key(seed), runs=runs, batch_sizes=BATCH_SIZES)
+    return verify(problem, key=key_of(seed), runs=runs, batch_sizes=BATCH_SIZES)
 
 
 def _folder() -> Any:

@@ -20,7 +20,8 @@ from linvar.experiments.pictures import draw_curves
 from linvar.experiments.runner import Conclusion, Request, Study
 from linvar.experiments.sentences import Cells, Estimates, Exact
 from linvar.experiments.stability import Stability
-from linvar.experiments.training import Task, describe_rate, key_of, run_many
+from linvar.experiments.training import Task, describe_rate, run_many
+from linvar.numeric.sampling import key_of
 from linvar.symbolic.polynomial import BatchPolynomial
 
 

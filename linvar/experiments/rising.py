@@ -38,7 +38,7 @@ def build(request: Request) -> Study:
     def cell(batch_size: int) -> dict[str, Any]:
         import jax
 
-        from linvar.experiments.training import key_of
+        from linvar.numeric.sampling import key_of
         from linvar.numeric.trajectories import simulate
 
         found = []

@@ -93,16 +93,6 @@ def _half_life(steps: int) -> int:
     return max(1, steps // 4)
 
 
-def key_of(seed: int) -> Any:
-    """The typed key of a seed; all its 64 bits count, also where JAX computes in 32.
-
-    >>> bool(key_of(2**32) == key_of(0))
-    False
-    """
-    with jax.enable_x64(True):
-        return jax.random.key(seed)
-
-
 def rows_of(data: Any, replacement: bool) -> Callable[[Any, int], Any]:
     """Batches of the rows of a data set: independent rows, or a random subset of them.
 
