@@ -38,6 +38,7 @@ from linvar.command_errors import (
     UNRESOLVED,
     Commands,
     complain,
+    heed_interrupts,
     leave,
     spelled,
     status_of,
@@ -370,6 +371,8 @@ def main(arguments: list[str] | None = None) -> int:
     >>> main(["derive", "no-such-file.json"])
     2
     """
+    if arguments is None:  # the process is ours
+        heed_interrupts()
     try:
         status = typer.main.get_command(app).main(args=arguments, prog_name="linvar", standalone_mode=False)
         sys.stdout.flush()

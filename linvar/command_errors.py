@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -16,6 +18,8 @@ from linvar.errors import DerivationTooLargeError, InputError, LinvarError, cut,
 
 #: Exit statuses.
 OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+#: Seconds from Ctrl-C to the end of the program.
+_PATIENCE = 2.0
 #: Characters of a message that repeats what was typed.
 _LONGEST_USAGE, _LONGEST_REFUSAL = 220, 600
 
@@ -26,6 +30,33 @@ def leave(status: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
+
+
+def heed_interrupts() -> None:
+    """Let Ctrl-C end the program whatever happens to its exception: two seconds later at the latest.
+
+    A KeyboardInterrupt that is raised inside a destructor or a callback of a library is printed and lost, and the work goes on.
+    What ignores the signal, as a program started in the background, goes on ignoring it.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+
+    def give_up() -> None:
+        leave(complain("interrupted", INTERRUPTED))
+
+    def heed(*_: object) -> None:
+        timer = threading.Timer(_PATIENCE, give_up)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    def lost(found: Any) -> None:
+        if isinstance(found.exc_value, KeyboardInterrupt):
+            give_up()
+        printed(found)
+
+    printed, sys.unraisablehook = sys.unraisablehook, lost
+    signal.signal(signal.SIGINT, heed)
 
 
 def status_of(error: Exception) -> int:

@@ -531,7 +531,15 @@ def test_an_output_that_cannot_be_replaced_stays(capsys, tmp_path, monkeypatch):
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
-def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
+@pytest.fixture
+def heeded():
+    """SIGINT as in a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path, heeded):
     import linvar.symbolic.variance
 
     monkeypatch.setattr(
@@ -542,16 +550,39 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path):
     assert captured.err == "linvar: interrupted\n" and captured.out == "" and not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_from_outside():
+def test_ctrl_c_from_outside(heeded):
     code = "import linvar.progress as p; p.EVERY = 0.5; from linvar.cli import main"
     command = [sys.executable, "-c", f"{code}; raise SystemExit(main())", "search", "--depth", "2", "--seconds", "600"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    first = process.stderr.readline()  # it is at work
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            first = process.stderr.readline()  # it is at work
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert first == "linvar: search: 2 layers, t = 1, up to 600 seconds\n"
     assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "linvar: interrupted")
     assert "Traceback" not in err
+
+
+def test_ctrl_c_that_a_library_swallows_ends_the_program_all_the_same(heeded):
+    """A KeyboardInterrupt raised in a destructor is lost; the program ends all the same, without its traceback."""
+    code = """
+import signal, time
+import linvar.symbolic.variance as entries
+from linvar.cli import main
+class Lost:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+def work(problem, **options):
+    Lost()
+    time.sleep(600)
+entries.gradient_variance = work
+raise SystemExit(main())
+"""
+    command = [sys.executable, "-c", code, "derive", "two-layer"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "linvar: interrupted\n")
 
 
 # the program as a whole
