@@ -18,6 +18,26 @@ settings.register_profile("linvar", deadline=None, derandomize=True, print_blob=
 settings.load_profile("linvar")
 
 
+#: Files and tests of the quick tier, ``-m quick``: what depends on the versions of Python, JAX and the other libraries.
+QUICK = {
+    "test_errors", "test_exact", "test_expressions", "test_arrays", "test_text_files", "test_problem",
+    "test_problem_file", "test_tables", "test_import", "test_names", "test_polynomial", "test_jax_function",
+    "test_batch_size", "test_two_steps_equal_the_expansion", "test_numeric_jaxprs", "test_numeric_errors",
+    "test_numeric_progress", "test_numeric_moments", "test_recurrent_network", "test_scan_over_stacked_layers",
+    "test_flax_nnx", "test_losses_that_couple_examples_are_refused_with_the_operation",
+    "test_losses_that_are_sums_over_examples", "test_derive_json_is_one_object_with_the_exact_polynomial",
+    "test_verify_a_small_problem", "test_a_mistake_is_one_line",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the quick tier, from which slow cases stay out."""
+    for item in items:
+        names = {item.path.stem, item.name.partition("[")[0]}
+        if names & QUICK and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture
 def key(request):
     """A typed key of this test's own, the same on every machine; printed when the test fails."""

@@ -221,7 +221,7 @@ def test_seeds_that_differ_above_32_bits_differ():
     assert key_of(2**32 + 3) != key_of(3) and key_of(3) == jax.random.key(3)
 
 
-@pytest.mark.parametrize("name", ["three-layers", "digits-mlp"])
+@pytest.mark.parametrize("name", ["three-layers", pytest.param("digits-mlp", marks=pytest.mark.slow)])
 def test_runs_that_all_diverge_end_in_a_summary(name, tmp_path):
     """A rate that is far too large: the result, the picture, and what to do."""
     rate = "1000000"
