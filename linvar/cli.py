@@ -202,7 +202,7 @@ def plan(
     problem = load(file)
     from linvar.symbolic.plan import plan as predict
 
-    found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)  # type: ignore[arg-type]
+    found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)
     if as_json:
         print_json(plan_object(found))
     else:
