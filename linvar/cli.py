@@ -28,6 +28,7 @@ from linvar.command_arguments import (
     Seed,
     check_derivation,
     check_seed,
+    check_unused,
     load,
     parse_batch_sizes,
 )
@@ -102,6 +103,8 @@ def demo(
     from linvar import demo as content
 
     if list_examples:
+        other = directory if directory != "." else None
+        check_unused("is given with --list", "leave one of the two out", output=other, seed=seed or None, runs=runs)
         _list_examples(as_json)
         return
     check_seed(seed)
@@ -215,7 +218,7 @@ def verify(
     as_json: Json = False,
     seed: Seed = 0,
     runs: Runs = None,
-    batch_sizes: BatchSizes = "1,2,4,16",
+    batch_sizes: BatchSizes = None,
 ) -> None:
     """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
     problem = load(file)
@@ -235,13 +238,18 @@ def plot(
     as_json: Json = False,
     seed: Seed = 0,
     runs: Runs = None,
-    batch_sizes: BatchSizes = "1,2,4,16",
+    batch_sizes: BatchSizes = None,
 ) -> None:
     """Draw the variance against the batch size; with --verify the estimates too (exit status as of verify)."""
     from linvar.atomic import check_writable, write_atomically
     from linvar.demo import draw, picture_suffix
 
     suffix = picture_suffix(output)
+    if not with_estimates:
+        cure = "add --verify, or leave it out"
+        check_unused(
+            "is of a simulation, and none is asked for", cure, seed=seed or None, runs=runs, batch_sizes=batch_sizes
+        )
     problem = load(file)
     check_writable(output)
     if with_estimates:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from linvar.problem import Problem
 
 _LARGEST_SEED = 2**63 - 1
+_USUAL_BATCH_SIZES = (1, 2, 4, 16)
 
 
 class Quantity(StrEnum):
@@ -49,7 +50,10 @@ File = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
 Runs = Annotated[int | None, typer.Option("--runs", help="Simulated runs for each batch size.")]
-BatchSizes = Annotated[str, typer.Option("--batch-sizes", help="Batch sizes to simulate, separated by commas.")]
+BatchSizes = Annotated[
+    str | None,
+    typer.Option("--batch-sizes", help="Batch sizes to simulate, separated by commas: 1,2,4,16, those there are."),
+]
 Order = Annotated[
     int | None, typer.Option("--order", metavar="K", help="Only the coefficients of 1, ..., 1/b^K, at any step.")
 ]
@@ -95,7 +99,11 @@ def load(file: str) -> Problem:
             cure = f"give a problem file, or one of {', '.join(names)}"
             raise InputError("FILE", file, cure, fault="is no file and no shipped example")
         raise InputError("FILE", Words(f"{shown(file)}: there is no such file"), "give the path of a problem file")
-    return load_problem(file, say=lambda line: print(f"linvar: {line}", file=sys.stderr))
+    said: list[str] = []
+    problem = load_problem(file, say=said.append)
+    for line in said:  # of a problem that is one: a mistake is one line
+        print(f"linvar: {line}", file=sys.stderr)
+    return problem
 
 
 def check_seed(seed: int) -> None:
@@ -103,6 +111,14 @@ def check_seed(seed: int) -> None:
     if not 0 <= seed <= _LARGEST_SEED:
         cure = f"give an integer from 0 to {_LARGEST_SEED}"
         raise InputError("--seed", Words(f"{seed if abs(seed) < 2**200 else shown(seed)} is out of range"), cure)
+
+
+def check_unused(reason: str, cure: str, **options: object) -> None:
+    """Refuse options that were given (are not None) although nothing looks at them."""
+    for name, value in options.items():
+        if value is not None:
+            option = "-o" if name == "output" else f"--{name.replace('_', '-')}"
+            raise InputError(option, value, cure, fault=reason)
 
 
 def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None) -> None:
@@ -115,9 +131,11 @@ def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str 
         raise InputError("-o", output, "leave -o out and keep what --json prints", fault=why)
 
 
-def parse_batch_sizes(text: str, problem: Problem) -> tuple[int, ...]:
-    """Batch sizes from "1,2,4"; at most n without replacement."""
-    largest = problem.dataset_size if problem.sampling == "without_replacement" and problem.dataset_size else 10**9
+def parse_batch_sizes(text: str | None, problem: Problem) -> tuple[int, ...]:
+    """Batch sizes from "1,2,4"; at most n without replacement. If None, those of the usual ones that there are."""
+    largest = problem.largest_batch_size or 10**9
+    if text is None:
+        return tuple(b for b in _USUAL_BATCH_SIZES if b <= largest)
     sizes = []
     for part in text.split(","):
         word = part.strip()

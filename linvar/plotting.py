@@ -74,7 +74,7 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
 
         ax = pyplot.subplots(layout="constrained")[1]
     notes = []
-    logarithmic = all(value >= 0 for value in values) and any(value > 0 for value in values)
+    logarithmic = all(value >= 0 for value in values) and any(0 < value < math.inf for value in values)
     curve = [(b, value) for b, value in zip(sizes, values) if math.isfinite(value) and (value > 0 or not logarithmic)]
     if not any(values):
         notes.append("identically zero" if not polynomial else "zero at every b shown")

@@ -246,7 +246,7 @@ def _table(data: dict[str, Any], folder: str, say: Say | None) -> Dataset:
     _check_keys(data, "law.", ("kind", *_TABLE_KEYS), ("file",))
     for key in ("file", "target", "delimiter"):
         if key in data and not (isinstance(data[key], str) and not isinstance(data[key], Literal) and data[key]):
-            _refuse(f"law.{key}", data[key], "write a string")
+            _refuse(f"law.{key}", data[key], "write a string that is not empty")
     decimals = data.get("decimals")
     if "decimals" in data and (isinstance(decimals, bool) or not isinstance(decimals, int)):
         _refuse("law.decimals", decimals, "write the digits kept after the decimal point, an integer >= 0")

@@ -93,12 +93,13 @@ def read_table_text(path: str | PathLike[str], delimiter: str | None = None) -> 
     subject = f"table {shown(name)}"
     text, remarks = _decoded(data, subject)
     lines = list(io.StringIO(text, newline=""))  # ends at \n, \r\n and \r
-    named = re.fullmatch(r"\s*[\"']?sep=(.)[\"']?\s*", lines[0], re.IGNORECASE | re.DOTALL) if lines else None
+    named = re.fullmatch(r"\s*[\"']?sep=(.)[\"']?\s*", lines[0], re.IGNORECASE) if lines else None
     start = 0
     if named:
         start = 1
         remarks.append(f"line 1 says what separates the fields: {lines[0].strip()}")
         delimiter = delimiter or named[1]
+        _check_delimiter(delimiter)
     if delimiter is None:
         delimiter = max(DELIMITERS, key=lambda one: _merit(lines, start, one))
     rows, comments, empty = _sorted_rows(list(_parsed(lines, start, delimiter, subject)))

@@ -72,7 +72,8 @@ def read_table(
 
     Args:
         path: the file; at most 256 MiB; UTF-8, UTF-16 or UTF-32 with a byte order mark, or Windows-1252.
-        target: the column to predict, by name or, from 1 on, by number; the last one if None.
+        target: the column to predict, by name or, from 1 on, by number; if None the last one that may be an input
+            (row numbers and names are not).
         delimiter: what separates the fields, " " for blanks; found if None.
         header: whether the first row names the columns; found if None.
 
@@ -180,7 +181,9 @@ def _header(text: TableText, rows: Sequence[Row], header: bool | None) -> tuple[
     columns = list(zip(*(fields for _, fields in rows[1:]))) or [()] * len(first)
     name = next((name for name, values in zip(first, columns) if _is_name(name, values)), None)
     counted = [i for i, field in enumerate(first) if number(field) is not None]
-    if name is not None and all(_is_unlike(first[i], columns[i]) for i in counted):
+    # one field that is no number may be a slip in an example; beside numbers that look like names there have to be two
+    enough = not counted or len(first) - len(counted) > 1
+    if name is not None and enough and all(_is_unlike(first[i], columns[i]) for i in counted):
         return True, f"line {line} names the columns, as {shown_name(name)} is no number"
     if name is not None or _may_be_names(first, columns):
         fault = f"is needed: the first row of {text.subject}, {cut(', '.join(first), 60)}, may name the columns or be an example"

@@ -17,6 +17,7 @@ import pytest
 import linvar as lv
 from linvar import cli, demo, progress
 from linvar.cli import main
+from linvar.command_arguments import parse_batch_sizes
 from linvar.command_errors import as_typed, option_names
 from linvar.demo import example_names, load_example
 from linvar.errors import InputError, InputTypeError, LinvarError
@@ -583,6 +584,20 @@ raise SystemExit(main())
     command = [sys.executable, "-c", code, "derive", "two-layer"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "linvar: interrupted\n")
+
+
+def test_what_nothing_looks_at_is_refused(capsys, tmp_path):
+    picture = str(tmp_path / "x.png")
+    for option in (["--runs", "0"], ["--batch-sizes", "foo"], ["--seed", "3"]):
+        assert "is of a simulation, and none is asked for" in bad(capsys, "plot", "two-layer", "-o", picture, *option)
+    for option in (["--runs", "9"], ["--seed", "4"], ["-o", "x"]):
+        assert "is given with --list" in bad(capsys, "demo", "--list", *option)
+
+
+def test_the_usual_batch_sizes_are_those_that_there_are():
+    problem = load_example("small-dataset").replace(sampling="without_replacement")
+    assert parse_batch_sizes(None, problem) == (1, 2, 4)
+    assert parse_batch_sizes(None, load_example("two-layer")) == (1, 2, 4, 16)
 
 
 # the program as a whole

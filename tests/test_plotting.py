@@ -37,6 +37,11 @@ def texts(ax):
     return " ".join(text.get_text() for text in ax.texts)
 
 
+def test_values_beyond_floats_are_a_note_not_an_error():
+    axes = plot_variance(BatchPolynomial([0, 10**400]), ax=Figure().subplots(), batch_sizes=[1, 2])
+    assert axes.get_yscale() == "linear" and "beyond the range" in axes.texts[0].get_text()
+
+
 def test_the_curve_is_the_exact_value(ax):
     polynomial = BatchPolynomial([0, "3/2", -1, 2])
     result = plot_variance(polynomial, ax=ax, batch_sizes=[1, 2, 4, 64])

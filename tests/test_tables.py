@@ -272,6 +272,18 @@ def test_numbers_among_names_are_names_if_they_are_unlike_what_is_below(tmp_path
     assert read_table(states, header=False).inputs[0] == (Decimal("2.5"),)
 
 
+@pytest.mark.parametrize("slip", ["ND,5,12", "LOD,5,12", "5 mg,9,12", "50%,9,12", "2020-01,9,12", "<5,7,300"])
+def test_an_example_with_one_slip_is_not_lost_as_a_header(tmp_path, slip):
+    path = write(tmp_path, slip, "0.3,4.5,11.2", "0.4,6.1,13.5", "0.6,5.5,14.5")
+    assert refusal(path).startswith("header is needed")
+    assert read_table(path, header=True).description.startswith("3 rows")
+
+
+def test_a_first_line_that_names_no_delimiter_is_refused_by_name(tmp_path):
+    for line in ("sep=5", "sep=.", 'sep="'):
+        assert refusal(write(tmp_path, line, "152", "253", "354")).startswith("delimiter=")
+
+
 def test_names_that_look_like_dates_or_sizes_stand_above_numbers(tmp_path):
     assert read_table(write(tmp_path, "5m,10m,2020-01", *ROWS)).columns == ("5m", "10m")
     assert refusal(write(tmp_path, "2020-01-01,3,4", "2020-01-02,5,6", "2020-01-03,1,2")).count("3 dates or times") == 1

@@ -106,7 +106,7 @@ def conclude(curves: Curves, cells: Cells, rate: float = FALSE_ALARM_RATE) -> Co
     stability = Stability(**cells["stability"]) if curves.stability is not None else None
     parts = [
         sentences.divergence(estimates),
-        sentences.growth(exact, curves.steps[-1])
+        sentences.growth(exact, curves.steps[-1], next(iter(estimates.losses.values())))
         if stability is None
         else ([str(stability)], {"stability": stability.to_dict()}),
         sentences.variance(estimates, budget),

@@ -65,6 +65,10 @@ def _study(table: Table, request: Request) -> Study:
                   "learning_rate": str(rate), "sampling": "without_replacement", "not_derived": sorted(left_out)},
     )  # fmt: skip
     lines = [f"Table: {table.description}.", *(f"Table: {remark}." for remark in table.remarks)]
+    lines.append(
+        f"All columns, the target too, have mean 0 and variance 1 over all rows, training and test, rounded to {DECIMALS} "
+        f"decimals: losses and coefficients are in these units."
+    )
     runs = study(curves, request)
     return replace(runs, conclude=partial(_conclude, runs.conclude, [*lines, *_said(left_out, patience)]))
 

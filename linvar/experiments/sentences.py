@@ -85,8 +85,10 @@ def divergence(estimates: Estimates) -> Lines:
             f"{words} more than ten times that at t = {estimates.steps[0]}: {_places(grown)}. No verdict counts these: rare runs "
             f"carry such means."
         )
-    if all(last in (*lost.get(b, ()), *grown.get(b, ())) for b in estimates.batch_sizes):
+    if all(last in lost.get(b, ()) for b in estimates.batch_sizes):
         lines.append(f"All runs diverged by t = {last}: the learning rate is too large; give a smaller one.")
+    elif all(last in (*lost.get(b, ()), *grown.get(b, ())) for b in estimates.batch_sizes):
+        lines.append(f"So it is at every b by t = {last}: the learning rate is too large; give a smaller one.")
     elif lost or grown:
         lines.append("The learning rate is too large for these; give a smaller one.")
     return lines, {
@@ -102,7 +104,7 @@ def _places(found: Mapping[int, Sequence[int]]) -> str:
     return "; ".join(f"b = {join(sizes)} at t = {join(steps)}" for steps, sizes in together.items())
 
 
-def growth(exact: Exact, last: int) -> Lines:
+def growth(exact: Exact, last: int, words: str) -> Lines:
     """The exact expected loss at b = 1 from step to step, where it is known at two steps."""
     values = {t: found["train_loss"](1) for t, found in exact.items() if "train_loss" in found}
     if len(values) < 2:
@@ -114,7 +116,7 @@ def growth(exact: Exact, last: int) -> Lines:
     word = "grows" if all(grows) else "shrinks" if all(shrinks) else "neither grows nor shrinks throughout"
     numbers = join(f"{to_float(values[t]):.4g}" for t in steps)
     rest = "; later steps were not derived" if steps[-1] < last else ""
-    line = f"At b = 1 the exact expected train loss {word}: {numbers} at t = {join(steps)}{rest}."
+    line = f"At b = 1 the exact expected {words.lower()} {word}: {numbers} at t = {join(steps)}{rest}."
     return [line], {"loss_at_one": {str(t): to_float(values[t]) for t in steps}}
 
 
@@ -124,7 +126,9 @@ def variance(estimates: Estimates, budget: Budget) -> Lines:
     found = {t: falls(estimates.sound(t, "variance"), comparisons, budget) for t in estimates.steps}
     tested = {t: result for t, result in found.items() if result.verdict != TOO_FEW}
     rest = [t for t in found if t not in tested]
-    rate = f"{comparisons} comparisons of neighbouring b, |z| > {budget.limit(comparisons):.1f}"
+    made = sum(len(estimates.sound(t, "variance")) - 1 for t in tested)
+    planned = f", the limit for the {comparisons} planned" if made < comparisons else ""
+    rate = f"{made} comparisons of neighbouring b, |z| > {budget.limit(comparisons):.1f}{planned}"
     results = {"variance_falls": {str(t): result.to_dict() for t, result in found.items()}}
     if not tested:
         return [f"Variance: {TOO_FEW} whether it falls with b."], results
@@ -154,7 +158,14 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
     for t, fit in fits.items():
         parts = [str(fit)]
         polynomial = exact.get(t, {}).get("variance")
-        if polynomial is not None:
+        if polynomial is not None and _is_one_of_many(polynomial):
+            n = polynomial.dataset_size
+            parts = [
+                f"exact at every b, but no one polynomial: {n} batch sizes fix none of degree {n} or more",
+                f"runs: {fit}",
+            ]
+            polynomial = None
+        elif polynomial is not None:
             first = join(f"{to_float(c):.4g}" for c in polynomial.coefficients[fit.lowest : fit.lowest + 3])
             start = "the constant" if fit.lowest == 0 else "1/b"
             parts = [f"exactly degree {polynomial.degree}, coefficients from {start} on {first}", f"runs: {fit}"]
@@ -174,6 +185,11 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
             f"would move. A degree is called rejected at p < {level:.1g}."
         )
     return lines, {"powers": {str(t): fit.to_dict() for t, fit in fits.items()}}
+
+
+def _is_one_of_many(polynomial: Any) -> bool:
+    """Without replacement only b = 1..n have a meaning; from degree n on many polynomials have these values."""
+    return polynomial.sampling == "without_replacement" and polynomial.degree >= polynomial.dataset_size
 
 
 def _missed(fit: Any, polynomial: Any) -> str:

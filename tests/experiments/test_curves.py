@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from linvar import BatchPolynomial
 from linvar.experiments import NAMES, get_experiment, rising
 from linvar.experiments.curves import Curves, conclude, study
+from linvar.experiments.findings import Budget
 from linvar.experiments.runner import Request
+from linvar.experiments.sentences import Estimates, powers_of
 from linvar.experiments.stability import regression_stability
 
 TABLES = Path(__file__).parents[1] / "tables"
@@ -310,6 +312,21 @@ def test_stability_of_singular_inputs():
     assert found.verdict == plain.verdict == "stable" and found.high == pytest.approx(plain.high, abs=1e-3)
     assert regression_stability(np.zeros((4, 2)), 0.1).verdict == "stable"
     assert regression_stability([[1.0], [-1.0]], 2.0).verdict == "undecided"
+
+
+def test_what_few_rows_do_not_determine_is_not_called_exact():
+    """Without replacement from n examples the values at b = 1..n fix no power from 1/b^n on."""
+
+    def lines(n):
+        polynomial = BatchPolynomial([0, 3, 0, 0, 0, 1], sampling="without_replacement", dataset_size=n)
+        found = {b: {"0": {"variance": [3 / b, 0.01], "train_loss": [1.0, 0.1]}} for b in (1, 2, 4)}
+        estimates = Estimates(
+            (1, 2, 4), (0,), {"train_loss": "Train loss"}, {f"b-{b}": cell for b, cell in found.items()}
+        )
+        return powers_of(estimates, {0: {"variance": polynomial}}, True, Budget(1, 100))[0][0]
+
+    assert "no one polynomial: 4 batch sizes fix none of degree 4 or more" in lines(4) and "exactly" not in lines(5)
+    assert "exactly degree 5" in lines(6) and "no one polynomial" not in lines(6)
 
 
 def test_a_users_text_is_drawn_as_it_is_written():
