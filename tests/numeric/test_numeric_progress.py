@@ -59,7 +59,8 @@ def test_a_truth_value_or_none_changes_no_number(name, progress, capfd):
     work, _ = WORK[name]
     assert work(progress=progress) == work()
     out, err = capfd.readouterr()
-    assert out == "" and (progress is True or err == "")  # the work is short
+    # where the machine is slow, None says how far it is
+    assert out == "" and (progress is not False or err == "")
 
 
 @pytest.mark.parametrize("name", WORK)
