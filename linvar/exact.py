@@ -132,6 +132,8 @@ def exact(value: Any, name: str) -> Exact:
         raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
     if isinstance(value, int):
         return Rational(value)
+    if _is_duration(value):
+        raise InputTypeError(name, value, "give a number", fault="is a duration, not a number")
     if isinstance(value, numbers.Rational):
         return Rational(int(value.numerator), int(value.denominator))
     if isinstance(value, str):
@@ -249,6 +251,8 @@ def _rounded(value: Any, scale: int, name: str) -> Any:
         raise InputTypeError(name, value, "give a number", fault="is text, not a number")
     if isinstance(value, complex):
         raise InputTypeError(name, value, "give a real number", fault="is a complex number")
+    if _is_duration(value):
+        raise InputTypeError(name, value, "give a number", fault="is a duration, not a number")
     if not isinstance(value, (numbers.Real, Decimal)):
         raise InputTypeError(
             name, value, "give a number", fault=f"is of type {type(value).__name__}, not a real number"
@@ -256,8 +260,16 @@ def _rounded(value: Any, scale: int, name: str) -> Any:
     if not isinstance(value, numbers.Rational) and not math.isfinite(value):
         raise NotFiniteError(name, value, "drop or replace it before rounding", fault="is not finite")
     finite: Any = value
-    exactly = Fraction(finite) if isinstance(value, numbers.Rational) else Fraction(*finite.as_integer_ratio())
+    if isinstance(value, numbers.Rational):  # through Python's integers: those of NumPy overflow
+        exactly = Fraction(int(finite.numerator), int(finite.denominator))
+    else:
+        exactly = Fraction(*map(int, finite.as_integer_ratio()))
     return Rational(round(exactly * scale), scale)
+
+
+def _is_duration(value: Any) -> bool:
+    """Whether a value is a duration of NumPy, which counts as a ``numbers.Rational``."""
+    return getattr(getattr(value, "dtype", None), "kind", "") == "m"
 
 
 def free_symbols(entries: Iterable[Exact]) -> tuple[Any, ...]:

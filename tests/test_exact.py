@@ -172,3 +172,19 @@ def test_leading_digits_bound_the_value_from_below(value):
 def test_leading_digits_of_numbers_beyond_floats():
     assert leading_digits(Fraction(10) ** 5000) == ("1.00000", 5000)
     assert leading_digits(-(Fraction(2) ** -20_000)) == ("-2.51238", -6021)
+
+
+@pytest.mark.parametrize(
+    "number", [np.int64(10**15), np.int32(214749), np.uint8(1), np.int8(-128), np.uint64(2**64 - 1)]
+)
+def test_integers_of_numpy_are_rounded_without_overflow(number):
+    for decimals in (0, 4, 20):
+        (found,) = rationalize([number], decimals)
+        assert found == Fraction(int(number)) and type(found.numerator) is int and repr(found) == str(int(number))
+
+
+def test_a_duration_is_no_number():
+    for value in (np.timedelta64(3), np.timedelta64(3, "s"), np.timedelta64("NaT")):
+        for take in (lambda v: rationalize([v]), lambda v: exact(v, "x")):
+            with pytest.raises(TypeError, match="is a duration, not a number"):
+                take(value)
