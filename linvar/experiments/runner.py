@@ -81,7 +81,8 @@ class Request:
         except ValueError:  # CPython prints no integer of more than 4,300 digits
             text = ""
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}|/[1-9][0-9]{0,8})?", text) or Rational(text) == 0:
-            raise InputError(name, value, "write one like 1/20 or 0.05", fault="is no fraction > 0")
+            fault = "is no fraction > 0 of at most 9 digits above and below"
+            raise InputError(name, value, "write one like 1/20 or 0.05", fault=fault)
         return Rational(text)
 
 
