@@ -23,12 +23,12 @@ from linvar.numeric.sampling import key_of
 
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
 OF_A_TABLE = {"regression": {"table": str(TABLE)}}
-CASES = [
-    pytest.param(n, {}, marks=pytest.mark.slow) if n == "digits-conv" else (n, OF_A_TABLE.get(n, {})) for n in NAMES
-]
+SLOW = {"digits-conv", "text", "three-layers"}
+CASES = [pytest.param(n, {}, marks=pytest.mark.slow) if n in SLOW else (n, OF_A_TABLE.get(n, {})) for n in NAMES]
+MNIST = pytest.param("digits-mlp", {"images": "mnist"}, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "options"), [*CASES, ("digits-mlp", {"images": "mnist"})])
+@pytest.mark.parametrize(("name", "options"), [*CASES, MNIST])
 def test_an_experiment_end_to_end(name, options, tmp_path):
     seen = []
     progress = lambda done, total: seen.append((done, total))  # noqa: E731

@@ -193,6 +193,7 @@ def test_a_part_that_is_missing_or_bad_is_an_error_everywhere(how, messages):
         assert code != 0 and message in error, error[-3000:]
 
 
+@pytest.mark.slow
 def test_a_lost_process_ends_the_other():
     (code, out, error), _ = two_processes("lost")
     assert code != 0 and "trace" not in out, error[-3000:]

@@ -122,8 +122,8 @@ SIZES = [
     (33, 2_000),
     (64, 500),
     (75, 2_000),
-    (100, 30_000),
-    (200, 10**4),
+    pytest.param(100, 30_000, marks=pytest.mark.slow),
+    pytest.param(200, 10**4, marks=pytest.mark.slow),
     (400, 2_000),
 ]
 
