@@ -1,8 +1,9 @@
 """The law of ONE example z, known to the exact half through the cumulants of the quadratic form q = z^T Theta z.
 
 Each law chooses coordinates z in which it is simple and says how input and target are read from them,
-x = X z and y = Y z. The exact half sees only those two maps and three expectations:
+x = X z and y = Y z. The exact half sees only those two maps, where z can be, and three expectations:
 
+    support                 points that determine polynomials in z of some degree, as functions under the law
     second_moment           E z z^T
     weighted_second_moment  E q(Theta) z z^T                 (the last step; every step of linear regression)
     cumulants               kappa_k(sum_j theta_j Theta_j)   (every earlier step, through moments of a batch mean)
@@ -14,6 +15,7 @@ A further law needs these members and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -52,6 +54,11 @@ class Law(Protocol):
 
     @property
     def symbols(self) -> tuple[Any, ...]: ...
+
+    @property
+    def fills_space(self) -> bool: ...
+
+    def support(self, degree: int) -> Iterator[Vector]: ...
 
     def second_moment(self, ring: Any) -> Form: ...
 
@@ -159,6 +166,42 @@ class Gaussian:
                 elif i == j:
                     sigma[i][j] = ring.lift(self.noise_variance)
         return mu, sigma
+
+    @cached_property
+    def _directions(self) -> Matrix:
+        """Vectors that span the directions in which z varies: the coordinates, or columns of its covariance."""
+        width, size = self.input_width, self.input_width + self._noise_width
+        if free_symbols(entry for row in self.covariance for entry in row):
+            columns = [column for column in zip(*self.covariance) if any(entry != 0 for entry in column)]
+        else:
+            pivots = _pivots(self.covariance)
+            columns = [(identity(width) if len(pivots) == width else self.covariance)[i] for i in pivots]
+        zeros = (Rational(0),) * self._noise_width
+        return (*(column + zeros for column in columns), *identity(size)[width:])
+
+    @property
+    def fills_space(self) -> bool:
+        """Whether no polynomial in z vanishes almost surely."""
+        size = self.input_width + self._noise_width
+        return set(self._directions) == set(identity(size))
+
+    def support(self, degree: int) -> Iterator[Vector]:
+        """mu + sum_i h_i d_i for integers h >= 0 of sum at most ``degree``; those of the first few directions come first.
+
+        A polynomial of this degree in h that vanishes at these vanishes. Where z may be anywhere, mu is replaced by zero.
+        """
+        size = self.input_width + self._noise_width
+        mean = (*self.mean, *(Rational(0),) * self._noise_width)
+        start = (Rational(0),) * size if self.fills_space else mean
+        yield start
+        for last in range(len(self._directions)):
+            for count in range(1, degree + 1):
+                for others in range(degree - count + 1):
+                    for steps in combinations_with_replacement(range(last), others):
+                        point = start
+                        for i in (*steps, *(last,) * count):
+                            point = tuple(a + b if b != 0 else a for a, b in zip(point, self._directions[i]))
+                        yield tuple(Rational(entry) if isinstance(entry, Fraction) else entry for entry in point)
 
     def second_moment(self, ring: Any) -> Form:
         """E z z^T = Sigma_z + mu mu^T, shape (m, m)."""
@@ -285,6 +328,13 @@ class Dataset:
         scale = lcm(*(entry.denominator for row in rows for entry in row))
         return scale, [[int(entry * scale) for entry in row] for row in rows]
 
+    #: Polynomials of degree n and more vanish at all rows.
+    fills_space = False
+
+    def support(self, degree: int) -> Iterator[Vector]:
+        """The rows."""
+        return (x + y for x, y in zip(self.inputs, self.targets))
+
     def second_moment(self, ring: Any) -> Form:
         """E z z^T = (1/n) sum_i z_i z_i^T."""
         scale, rows = self._integers
@@ -320,8 +370,11 @@ class Dataset:
             result[k][l] = result[l][k] = total * divisor
         return result
 
-    def power_sums(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
-        """sum_i q_i(Theta)^k for k = 1..order, Theta = sum_j theta_j forms[j]: homogeneous polynomials in theta."""
+    def power_sums(self, forms: list[Matrix], order: int, ring: Any, central: bool = False) -> list[Element]:
+        """sum_i q_i(Theta)^k for k = 1..order, Theta = sum_j theta_j forms[j]: homogeneous polynomials in theta.
+
+        With ``central`` the values q_i are taken less their mean.
+        """
         scale, rows = self._integers
         support = [
             [(i, j, form[i][j]) for i in range(len(form)) for j in range(len(form)) if form[i][j] != 0]
@@ -333,6 +386,9 @@ class Dataset:
             for entries in support
         ]
         result, scale = [], scale**2 * denominator
+        if central:  # n q_i - sum_i q_i
+            columns = [[self.size * q - total for q in column] for column in columns for total in [sum(column)]]
+            scale *= self.size
         # values of the monomials of half the order; those of full order are dot products of two of them
         halves: dict[tuple[int, ...], list[int]] = {(): [1] * self.size}
         for k in range(1, (order + 1) // 2 + 1):
@@ -402,6 +458,18 @@ def _check_positive_semidefinite(sigma: Matrix) -> None:
                 factor = rest[i][k] / pivot
                 for j in range(k, size):
                     rest[i][j] -= factor * rest[k][j]
+
+
+def _pivots(sigma: Matrix) -> tuple[int, ...]:
+    """Columns of a matrix of numbers that are a basis of their span."""
+    from flint import fmpz_mat, nmod_mat
+
+    scale = lcm(*(entry.denominator for row in sigma for entry in row))
+    whole = fmpz_mat([[int(entry * scale) for entry in row] for row in sigma])
+    if int(nmod_mat(whole, 2**61 - 1).rank()) == len(sigma):  # no more than in truth
+        return tuple(range(len(sigma)))
+    reduced, _, rank = whole.rref()
+    return tuple(next(j for j in range(len(sigma)) if reduced[i, j]) for i in range(rank))
 
 
 def _pairs(size: int) -> list[tuple[int, int]]:

@@ -60,6 +60,20 @@ def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring
     Returns:
         Exponent vector -> polynomial in u, of degree at most |a| - 1. Exact.
     """
+    return _moments(law, forms, order, sampling, ring, central=False)
+
+
+def central_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring) -> Moments:
+    """E prod_j <forms[j], S_z - E S_z>^{a_j}; arguments and result as in ``batch_moments``, zeros left out.
+
+    The first cumulant is gone; without replacement the power sums are those of values less their mean. Iid, a moment of order k
+    has powers of u from ceil(k/2) on.
+    """
+    return _moments(law, forms, order, sampling, ring, central=True)
+
+
+def _moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring, central: bool) -> Moments:
+    """Moments about zero or about the mean."""
     size = len(forms)
     if not size or not order:
         return {(0,) * size: ring.one}
@@ -68,10 +82,12 @@ def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring
     logs: list[Element]
     if sampling == "iid":
         cumulants = law.cumulants(forms, order, work)
+        if central:
+            cumulants[0] = work.zero
         logs = [value * (extra ** (k - 1)) * fmpq(1, factorial(k)) for k, value in enumerate(cumulants, 1)]
     else:
         assert isinstance(law, Dataset)
-        sums = law.power_sums(forms, order, work)
+        sums = law.power_sums(forms, order, work, central)
         logs = [value * _umbral_weight(k, extra) * fmpq(1, factorial(k)) for k, value in enumerate(sums, 1)]
     dataset_size = law.size if isinstance(law, Dataset) else 0
     parts = _exponentiate(logs, work)
@@ -91,7 +107,8 @@ def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring
                 value = powers[power]
                 if value:
                     total = total + value * (ring.from_terms(terms) if ring.symbols else terms[(0,)])
-            result[exponents] = total * scale
+            if total:
+                result[exponents] = total * scale
     return result
 
 

@@ -15,10 +15,10 @@ from flint import fmpq
 
 from linvar.problem import Problem
 from linvar.symbolic import network
-from linvar.symbolic.batch_moments import Moments, answer_ring, batch_moments
+from linvar.symbolic.batch_moments import Moments, answer_ring, batch_moments, central_moments
 from linvar.symbolic.ring import Element, Exponents, Ring, sum_elements
 from linvar.symbolic.road import Forms
-from linvar.symbolic.steps import end_to_end_gradient, steps_of
+from linvar.symbolic.steps import Steps
 
 
 class Expansion:
@@ -26,7 +26,7 @@ class Expansion:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.steps = steps_of(problem)
+        self.steps = list(Steps(problem))
         counts = [len(step.forms) for step in self.steps]
         self.offsets = [sum(counts[:s]) for s in range(len(counts) + 1)]
         self.ring = Ring(self.offsets[-1], problem.symbols)
@@ -40,8 +40,8 @@ class Expansion:
         state = update.start()
         for s in range(self.problem.step):
             variables = self.ring.gens[self.offsets[s] : self.offsets[s + 1]]
-            gradient = end_to_end_gradient(self.problem, self.steps[s], state.weights, variables, self.ring)
-            state = update.advance(state, gradient, s)
+            gradients = self.steps[s].gradients(state.weights, variables, self.ring)
+            state = update.advance(state, gradients, self.problem.learning_rates[s])
         return state
 
     def expectations(self, forms: Forms, degree: int) -> list[Element]:
@@ -78,11 +78,13 @@ class Expansion:
 
     def moments(self, s: int, order: int) -> Moments:
         """Moments of the variables of step s, up to at least this order; computed once a law and order."""
-        steps = [i for i, step in enumerate(self.steps) if step == self.steps[s]]
+        steps = [i for i, step in enumerate(self.steps) if step is self.steps[s]]
         for (owner, known), moments in self._moments.items():
             if owner in steps and known >= order:
                 return moments
         problem = self.problem
-        moments = batch_moments(problem.law, list(self.steps[s].forms), order, problem.sampling, self.answers)
+        step = self.steps[s]
+        of = central_moments if step.central else batch_moments
+        moments = of(problem.law, list(step.forms), order, problem.sampling, self.answers)
         self._moments[s, order] = moments
         return moments

@@ -13,7 +13,7 @@ from linvar.symbolic.fluctuations import BatchMoments, Steps, at_rest, batch_mom
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.ring import Element, Ring, to_fmpq
 from linvar.symbolic.scalars import Scalar, Scalars
-from linvar.symbolic.steps import Step, needed_pairs, step_kinds
+from linvar.symbolic.steps import Step, Steps
 from linvar.symbolic.taylor import Local, Monomial, Point, Taylor
 
 Series = list[Scalar]  # the coefficients of u^0, ..., u^K
@@ -25,14 +25,14 @@ class Polynomials:
     def __init__(self, problem: Problem, of: str) -> None:
         self.problem = problem
         self.of = of
-        self.kinds = step_kinds(problem)
+        self.steps = Steps(problem)
         self.shapes = [(len(matrix), len(matrix[0])) for matrix in problem.weights]
         #: entries of the weights, and of the whole state
         self.entries = sum(rows * columns for rows, columns in self.shapes)
         self.size = self.entries * (2 if problem.momentum != 0 else 1)
         self.symbols = Ring(0, problem.symbols)
-        self._updates: dict[tuple[int, Exact], tuple[list[Element], Ring]] = {}
-        self._moments: dict[tuple[int, int], list[dict[Monomial, Element]]] = {}
+        self._updates: dict[tuple[Step, Exact], tuple[list[Element], Ring]] = {}
+        self._moments: dict[tuple[Step, int], list[dict[Monomial, Element]]] = {}
 
     def state(self, ring: Ring) -> network.State:
         """The state whose entries are the first variables of the ring."""
@@ -49,45 +49,31 @@ class Polynomials:
 
     def update(self, step: int) -> tuple[list[Element], Ring]:
         """The entries of the state after a step: polynomials in those before, and in the fluctuations of the batch."""
-        key = min(step, 1), self.problem.learning_rates[step]
-        if key not in self._updates:
-            kind = self.kinds[key[0]]
+        kind, rate = self.steps[step], self.problem.learning_rates[step]
+        if (kind, rate) not in self._updates:
             ring = Ring(self.size + len(kind.forms), self.problem.symbols)
             state = self.state(ring)
-            gradient = self._gradient(kind, state.weights, ring)
-            following = network.Update(self.problem, ring).advance(state, gradient, step)
-            self._updates[key] = _entries(following), ring
-        return self._updates[key]
+            gradients = kind.gradients(state.weights, self._variables(kind, ring), ring)
+            following = network.Update(self.problem, ring).advance(state, gradients, rate)
+            self._updates[kind, rate] = _entries(following), ring
+        return self._updates[kind, rate]
 
-    def _gradient(self, kind: Step, weights: Sequence[network.Matrix], ring: Ring) -> network.Matrix:
-        """The end-to-end gradient R = Q S_z X^T, where S_z has its mean and fluctuations xi."""
-        law, lift = self.problem.law, ring.lift
-        mean, fluctuations = law.second_moment(ring), ring.gens[self.size :]
-        if kind.gradient is not None:
-            variables = [
-                sum((mean[a][c] * lift(e) for a, row in enumerate(form) for c, e in enumerate(row) if e != 0), xi)
-                for form, xi in zip(kind.forms, fluctuations)
-            ]
-            return [
-                [sum((v * to_fmpq(c) for c, v in zip(entry, variables) if c), ring.zero) for entry in row]
-                for row in kind.gradient
-            ]
-        moment = [list(row) for row in mean]
-        for (a, c), xi in zip(needed_pairs(self.problem), fluctuations):
-            moment[a][c] = moment[a][c] + xi
-            moment[c][a] = moment[a][c]
-        inputs = [[lift(entry) for entry in row] for row in law.input_map]
-        targets = [[lift(entry) for entry in row] for row in law.target_map]
-        residual = network.residual_map(weights, inputs, targets)
-        return network.product(network.product(residual, moment), network.transpose(inputs))
+    def _variables(self, kind: Step, ring: Ring) -> list[Element]:
+        """The variables of a step from their fluctuations xi."""
+        fluctuations = list(ring.gens[self.size :])
+        if kind.central:
+            return fluctuations
+        mean = self.problem.law.second_moment(ring)
+        return [
+            sum((mean[a][c] * to_fmpq(e) for a, row in enumerate(form) for c, e in enumerate(row) if e != 0), xi)
+            for form, xi in zip(kind.forms, fluctuations)
+        ]
 
-    def batch_moments(self, kind: int, order: int) -> list[dict[Monomial, Element]]:
-        """Central moments of the variables of a step; ``kind`` is 0 for the first step, 1 for later ones."""
-        key = kind, order
-        if key not in self._moments:
-            forms = list(self.kinds[kind].forms)
-            self._moments[key] = batch_moments(self.problem.law, forms, order, self.problem.symbols)
-        return self._moments[key]
+    def batch_moments(self, kind: Step, order: int) -> list[dict[Monomial, Element]]:
+        """Central moments of the variables of a step."""
+        if (kind, order) not in self._moments:
+            self._moments[kind, order] = batch_moments(self.problem.law, list(kind.forms), order, self.problem.symbols)
+        return self._moments[kind, order]
 
     @cached_property
     def ring(self) -> Ring:
@@ -132,10 +118,11 @@ class Path:
         entries, denominator = self.scalars.lift(self.polynomials.start())
         self.point = Point(entries, denominator)
         self.moments = at_rest(self.order, self.scalars)
-        expanded: dict[tuple[int, Exact], Taylor] = {}
-        batches: dict[int, BatchMoments] = {}
+        expanded: dict[tuple[Step, Exact, bool], Taylor] = {}
+        batches: dict[Step, BatchMoments] = {}
         for s, rate in enumerate(self.problem.learning_rates):
-            key = kind, _ = min(s, 1), rate
+            kind = self.polynomials.steps[s]
+            key = kind, rate, s == 0
             if key not in expanded:
                 update, ring = self.polynomials.update(s)
                 expanded[key] = Taylor(update, ring, self.polynomials.size, 2 * self.order, self.scalars, s == 0)
@@ -145,13 +132,13 @@ class Path:
             self.moments = self._steps.advance(self.moments, batches[kind], local)
             self.point = Point(local.values, local.denominator)
 
-    def _batch(self, kind: int) -> BatchMoments:
+    def _batch(self, kind: Step) -> BatchMoments:
         """The moments of a batch in these numbers."""
         exact = self.polynomials.batch_moments(kind, self.order)
         lifted, denominator = self.scalars.lift([value for values in exact for value in values.values()])
         numbers = iter(lifted)
         return BatchMoments(
-            len(self.polynomials.kinds[kind].forms),
+            len(kind.forms),
             [{monomial: next(numbers) for monomial in values} for values in exact],
             denominator,
         )

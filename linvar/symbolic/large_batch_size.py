@@ -17,7 +17,7 @@ from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
 from linvar.symbolic.size import MOST_STEPS, bounded, count_in_symbols
-from linvar.symbolic.steps import step_kinds
+from linvar.symbolic.steps import Steps
 
 #: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
 #: object kept; bytes and seconds of a monomial in symbols; bytes of any run
@@ -31,6 +31,7 @@ _BYTES_AT_LEAST = 5_000_000
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
 _ENDLESS = 10**18
+_MOST_VARIABLES = 2_000
 MOST_ORDER = 100
 
 
@@ -71,11 +72,13 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
         after, before = _state_bits(problem, steps), _state_bits(problem, max(steps - 1, 0))
         found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
     objects, products, batch = 0, 0, 0
-    for kind, entries, times in zip(step_kinds(problem), (0, n), (min(steps, 1), steps - 1)):
+    kinds = Steps(problem)
+    for place, entries, times in ((0, 0, min(steps, 1)), (steps - 1, n, steps - 1)):
         if times > 0:
-            moved, multiplied = _work(problem, order, n, entries, len(kind.forms))
+            count = kinds[place].count(_MOST_VARIABLES)
+            moved, multiplied = _work(problem, order, n, entries, count)
             objects, products = max(objects, moved), products + multiplied * times
-            batch = max(batch, comb(len(kind.forms) + 2 * order, 2 * order))
+            batch = max(batch, comb(count + 2 * order, 2 * order))
     average = before if digits is not None else order * before
     at_end = 75 * n * _multiplication(after if digits is not None else 3 * after)
     moves, work, terms, ballast = map(bounded, (objects, products, _terms(problem, n, order), batch))

@@ -41,7 +41,7 @@ from linvar.symbolic.modular_moments import BatchLaw
 from linvar.symbolic.reconstruction import CHECKS, primes_below, reconstruct
 from linvar.symbolic.ring import Element, to_fmpq
 from linvar.symbolic.road import Forms
-from linvar.symbolic.steps import end_to_end_gradient, steps_of
+from linvar.symbolic.steps import Steps
 
 #: Nodes times primes in one call, where the grid is that small; so many arrays of a block are alive, about.
 _BATCH = 2**17
@@ -93,7 +93,7 @@ class Lattice:
         self._key = problem_key(problem)
         self._checkpoint = Checkpoint(checkpoint, self._key)
         self._devices = _exact_devices() if devices is None else list(devices)
-        self._steps = steps_of(problem)
+        self._steps = list(Steps(problem))
 
     def expectations(self, forms: Forms, degree: int) -> list[Element]:
         """E of forms of at most this degree in the state: polynomials in u, exact.
@@ -121,7 +121,7 @@ class _Question:
         degrees = step_degrees(self.problem, degree)
         self.laws: list[BatchLaw] = []
         for step, order in zip(self.steps, degrees):
-            law = BatchLaw(self.problem.law, step.forms, order, self.problem.sampling)
+            law = BatchLaw(self.problem.law, step.forms, order, self.problem.sampling, step.central)
             self.laws.append(law)
         self.nodes = prod(law.count for law in self.laws)
         self.key = (road._key, self._fingerprint())
@@ -310,8 +310,8 @@ class _Question:
 
     def _advance(self, ring: Modulus, state: network.State, s: int, variables: list[Residue]) -> network.State:
         """One step of SGD."""
-        gradient = end_to_end_gradient(self.problem, self.steps[s], state.weights, variables, ring)
-        return network.Update(self.problem, ring).advance(state, gradient, s)
+        gradients = self.steps[s].gradients(state.weights, variables, ring)
+        return network.Update(self.problem, ring).advance(state, gradients, self.problem.learning_rates[s])
 
     def _integrate(self, ring: Modulus, blocks: list[Any], shares: list[Any]) -> Any:
         """Coefficients of the forms' expectations, shape (forms, powers of u).

@@ -19,7 +19,7 @@ from linvar.symbolic import network
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.reconstruction import CHECKS
 from linvar.symbolic.size import bounded
-from linvar.symbolic.steps import end_to_end_gradient, steps_of
+from linvar.symbolic.steps import Steps
 
 #: Seconds of a warm process, fitted on two cores (benchmarks/plan_accuracy.py): a product of the steps of SGD at one node
 #: modulo one prime; a product of the sums over nodes, and of the moments of a step; what each prime takes beside.
@@ -69,7 +69,7 @@ def step_degrees(problem: Problem, degree: int) -> list[int]:
 
 def predict(problem: Problem, degree: int) -> LatticeSize:
     """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
-    steps, degrees = steps_of(problem), step_degrees(problem, degree)
+    steps, degrees = list(Steps(problem)), step_degrees(problem, degree)
     counts = [comb(order + len(step.forms), len(step.forms)) for step, order in zip(steps, degrees)]
     nodes = prod(counts)
     counter = _Counter()
@@ -77,9 +77,8 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     for s, (step, order) in enumerate(zip(steps, degrees)):
         counter.products = 0
         variables = [counter.variable(problem, form, order) for form in step.forms]
-        state = network.Update(problem, counter).advance(
-            state, end_to_end_gradient(problem, step, state.weights, variables, counter), s
-        )
+        gradients = step.gradients(state.weights, variables, counter)
+        state = network.Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
     last = LastStep(state, problem, counter)
     for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
         network.squared_norm([value]) if not isinstance(value[0], list) else network.squared_norm(value)

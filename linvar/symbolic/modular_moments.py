@@ -24,6 +24,7 @@ from jax import lax
 
 from linvar.exact import Matrix, Rational
 from linvar.laws import Dataset, Gaussian, Law
+from linvar.symbolic.ring import Numbers
 from linvar.symbolic.modular import matmul, multiply, reduce, residues_of
 from linvar.symbolic.simplex import simplex, simplex_nodes, sweep
 
@@ -101,17 +102,19 @@ class BatchLaw:
         forms: symmetric matrices Theta_j, one a variable v_j = <Theta_j, S_z>.
         degree: D, the order of the moments.
         sampling: "iid" or "without_replacement".
+        central: the variables less their means.
     """
 
-    def __init__(self, law: Law, forms: Sequence[Matrix], degree: int, sampling: str) -> None:
+    def __init__(self, law: Law, forms: Sequence[Matrix], degree: int, sampling: str, central: bool = False) -> None:
         self.forms = tuple(forms)
+        self.central = central
         self.degree = degree
         self.sampling = sampling
         self.dataset_size = law.size if isinstance(law, Dataset) else None
         self.nodes = simplex(len(self.forms), degree)
         #: powers of u in a weight: 1, u, ..., u^{D-1}; a single node has weight 1
         self.powers = 1 if self.trivial else degree
-        parts = _dataset_numbers(law, self.forms) if isinstance(law, Dataset) else _gaussian_numbers(law, self.forms)
+        parts = _dataset_numbers(law, self.forms, central) if isinstance(law, Dataset) else _gaussian_numbers(law, self.forms)
         self.shapes = {name: np.shape(part) for name, part in parts.items()}
         self.numbers = {
             name: [Rational(x) for x in np.array(part, dtype=object).reshape(-1)] for name, part in parts.items()
@@ -135,7 +138,7 @@ class BatchLaw:
     @property
     def kind(self) -> tuple[Any, ...]:
         """What the program of ``weights`` depends on, beside its arguments' values."""
-        return len(self.forms), self.degree, self.sampling == "iid", tuple(sorted(self.shapes.items()))
+        return len(self.forms), self.degree, self.sampling == "iid", self.central, tuple(sorted(self.shapes.items()))
 
     @property
     def trivial(self) -> bool:
@@ -271,7 +274,8 @@ class BatchLaw:
 
         orders = jnp.arange(1, self.degree + 1, dtype=theta.dtype)
         _, values = lax.scan(power, (step, start), orders)
-        values = jnp.concatenate([jnp.zeros_like(values[:1]), values])
+        first = 1 if self.central else 0
+        values = jnp.concatenate([jnp.zeros_like(values[: 1 + first]), values[first:]])
         return multiply(values, table["doubled"][:, None], prime)
 
 
@@ -327,22 +331,16 @@ def _logarithm(sums: Any, inverse_size: Any, table: Tables, prime: Any) -> Any:
     return lax.fori_loop(1, len(sums), step, jnp.zeros_like(sums))
 
 
-class _Exact:
-    """A ring whose elements are exact numbers themselves."""
-
-    lift = Rational
-
-
 def _gaussian_numbers(law: Any, forms: Sequence[Matrix]) -> dict[str, Any]:
     """Mean, covariance and the forms, exact."""
     assert isinstance(law, Gaussian)
-    moment = law.second_moment(_Exact)
+    moment = law.second_moment(Numbers)
     mean = [*law.mean, *[Rational(0)] * (len(moment) - law.input_width)]
     covariance = [[entry - a * b for entry, b in zip(row, mean)] for row, a in zip(moment, mean)]
     return {"mean": mean, "covariance": covariance, "forms": list(forms)}
 
 
-def _dataset_numbers(law: Dataset, forms: Sequence[Matrix]) -> dict[str, Any]:
+def _dataset_numbers(law: Dataset, forms: Sequence[Matrix], central: bool) -> dict[str, Any]:
     """The values z_i^T Theta_j z_i, shape (forms, n), and 1/n."""
     rows = [x + y for x, y in zip(law.inputs, law.targets)]
     supports = [
@@ -351,4 +349,6 @@ def _dataset_numbers(law: Dataset, forms: Sequence[Matrix]) -> dict[str, Any]:
     values = [
         [sum((entry * row[i] * row[j] for i, j, entry in support), Rational(0)) for row in rows] for support in supports
     ]
+    if central:
+        values = [[value - mean for value in column] for column in values for mean in [sum(column) / law.size]]
     return {"values": values, "inverse_size": Rational(1, law.size)}

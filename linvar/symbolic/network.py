@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from linvar.exact import Exact
 from linvar.problem import Problem
 
 Matrix = Sequence[Sequence[Any]]
@@ -110,10 +111,10 @@ class Update:
         zero = self.ring.lift(0)
         return State(weights, [[[zero] * len(row) for row in matrix] for matrix in weights])
 
-    def advance(self, state: State, end_to_end_gradient: Matrix, step: int) -> State:
-        """The state after the update number ``step``, all layers at once."""
-        directions, momenta = self.directions(state, layer_gradients(state.weights, end_to_end_gradient))
-        rate = self.ring.lift(self.problem.learning_rates[step])
+    def advance(self, state: State, gradients: Sequence[Matrix], learning_rate: Exact) -> State:
+        """The state after an update with these batch gradients, all layers at once."""
+        directions, momenta = self.directions(state, gradients)
+        rate = self.ring.lift(learning_rate)
         moved = [
             subtract(matrix, [[rate * entry for entry in row] for row in direction])
             for matrix, direction in zip(state.weights, directions)

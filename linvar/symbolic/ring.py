@@ -60,6 +60,12 @@ class Ring:
         return self if not self.variables else Ring(0, self.symbols)
 
 
+class Numbers:
+    """The rationals, as a ring for the formulas of SGD."""
+
+    lift = Rational
+
+
 def to_fmpq(value: Rational) -> fmpq:
     """A Rational as python-flint's rational."""
     return fmpq(value.numerator, value.denominator)

@@ -23,7 +23,7 @@ from math import comb
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
-from linvar.symbolic.steps import step_kinds
+from linvar.symbolic.steps import Steps
 
 #: Bytes at the peak, fitted to measurements (benchmarks/size_prediction.py): for each monomial of the expansion a
 #: constant and a number of copies of its coefficient; for each moment of a batch a constant and a part for each
@@ -71,12 +71,12 @@ def predict(problem: Problem) -> Size:
     """The size of the expansion of a problem, without starting it (see the module docstring)."""
     if problem.depth == 1:
         return _predict_regression(problem)
-    first, general = step_kinds(problem)
+    steps = Steps(problem)
     # beyond some steps or some degree the exact count takes long and decides nothing: count fewer steps instead
     counted = 0
     while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
         counted += 1
-    variables = [len((general if s else first).forms) for s in range(counted)]
+    variables = [(steps[s].count(), steps[s].central) for s in range(counted)]
     monomials = _count_monomials(problem, variables, 4 * problem.depth - 2)
     bits = _coefficient_bits(problem, counted)
     total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * bits // 8)

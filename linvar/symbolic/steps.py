@@ -1,149 +1,290 @@
-"""The variables of each step: which linear functionals of its batch moment S_z the step needs.
+"""The variables of each step: what of its batch the step needs, centred and of minimal rank (``features``).
 
-They are the entries of S_z X^T in general; at step 0, where the weights are fixed numbers, a basis of the span of the
-entries of R_0, when it is smaller (d_L d_0 of them at most: that is what lets real data through).
+The end-to-end gradient R = Q S_z X^T, Q = P X - Y, depends on the entries of S_z X^T. In general these are the functionals:
+S_z = E S_z + sum_j v_j B_j, with E v_j = 0. While the weights are numbers (at step 0, and as long as nothing random has entered
+them) a step needs less: a basis of the span of the entries of its layers' gradients A_l^T R B_l^T, d_L d_0 of them at most; that
+is what lets real data through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice, product
+from typing import Any, Protocol
 
-from flint import fmpq_mat
+from flint import fmpq, fmpq_mat
 
 from linvar.exact import Matrix, Rational
 from linvar.problem import Problem
 from linvar.symbolic import network
-from linvar.symbolic.batch_moments import unit_form
-from linvar.symbolic.ring import to_fmpq, to_rational
+from linvar.symbolic.features import Features, Functionals, features, linear_forms, rank_at_least, unit_forms
+from linvar.symbolic.network import State
+from linvar.symbolic.ring import Numbers, to_fmpq, to_rational
+
+#: So many variables are out of reach of every road to the whole polynomial: they are not counted further.
+MOST_VARIABLES = 64
+#: Points of a first look at many functionals.
+_POINTS = 256
+#: Weights that are numbers are followed no further than this many steps, or bits.
+_MOST_FIXED_STEPS, _MOST_FIXED_BITS = 256, 2_048
+
+Coordinates = tuple[tuple[int, Rational], ...]
 
 
-@dataclass(frozen=True)
-class Step:
-    """The batch of one step: which functionals of S_z are its variables, and R's functionals in terms of them."""
+class Step(Protocol):
+    """The batch of one step."""
 
-    forms: Sequence[Matrix]
-    #: step 0 only, when a basis of R_0 is used: R_0[i][j] as coefficients of the variables
-    gradient: tuple[tuple[tuple[Rational, ...], ...], ...] | None = None
+    @property
+    def forms(self) -> Sequence[Matrix]:
+        """Theta_j, symmetric: its variables are v_j = <Theta_j, S_z>, or less their means."""
+        ...
 
+    @property
+    def central(self) -> bool:
+        """Whether the means are taken off: where constants are mixed with what varies."""
+        ...
 
-@dataclass(frozen=True)
-class UnitForms(Sequence[Matrix]):
-    """The forms of entries of S_z, made one by one: all of them are too many where there are hundreds of inputs."""
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        """The number of variables; ``most`` or more of them may be counted as ``most``."""
+        ...
 
-    size: int
-    pairs: tuple[tuple[int, int], ...]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return UnitForms(self.size, self.pairs[place])
-        return unit_form(self.size, *self.pairs[place])
+    def gradients(self, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any) -> list[network.Matrix]:
+        """The batch gradients G_1, ..., G_L in these variables, over any ring."""
+        ...
 
 
-def step_kinds(problem: Problem) -> tuple[Step, Step]:
-    """The variables of step 0, and of every later step.
+@dataclass(frozen=True, eq=False)
+class MovingStep:
+    """A step from any weights."""
 
-    Where the gradient vanishes whatever the batch and stays so (a perfect fit without weight decay, or zero weights above
-    and below every layer), no step has variables.
-    """
-    general = Step(UnitForms(_size(problem), tuple(needed_pairs(problem))))
-    first = _first_step(problem, general)
-    still = Step((), ((((),) * problem.widths[0]),) * problem.widths[-1])
-    fitted = not first.forms and problem.weight_decay == 0
-    unmoved = not any(problem.distinct_learning_rates) and problem.momentum == 0
-    if fitted or unmoved or _vanishes(problem):
-        return still, still
-    return first if first.forms else still, general
+    problem: Problem
 
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        if len(self._functionals) > 2 * most and "_features" not in vars(self) and not self.problem.law.fills_space:
+            some = self._functionals.restricted(_varying(self.problem, most))
+            if rank_at_least(self.problem.law, some, _POINTS) >= most:
+                return most
+        return len(self._features)
 
-def steps_of(problem: Problem) -> list[Step]:
-    """The variables of steps 0..t-1."""
-    if not problem.step:
-        return []
-    first, general = step_kinds(problem)
-    return [first if s == 0 else general for s in range(problem.step)]
+    @cached_property
+    def forms(self) -> tuple[Matrix, ...]:
+        return tuple(map(self._functionals.form, self._features.chosen))
 
+    def gradients(self, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any) -> list[network.Matrix]:
+        moment = _start(self.problem.law.second_moment(ring), self.central, ring)
+        for (a, c), coordinates in zip(self._functionals.pairs, self._features.coordinates):
+            moment[a][c] = moment[c][a] = _moved(moment[a][c], coordinates, variables, ring)
+        return _gradients(self.problem, weights, moment, ring)
 
-def _vanishes(problem: Problem) -> bool:
-    """Is A_l^T R B_l^T = 0 for every R and l?"""
+    @property
+    def central(self) -> bool:
+        return self._features.mixed
 
-    def zero(matrix: network.Matrix | None) -> bool:
-        return matrix is not None and not any(entry != 0 for row in matrix for entry in row)
+    @cached_property
+    def _functionals(self) -> Functionals:
+        """Entries (row <= column) of S_z that occur in S_z X^T."""
+        inputs = self.problem.law.input_map
+        size = len(inputs[0])
+        columns = {c for row in inputs for c, entry in enumerate(row) if entry != 0}
+        pairs = tuple((a, c) for a in range(size) for c in range(a, size) if a in columns or c in columns)
+        return Functionals(size, unit_forms(size), unit_forms(size), pairs)
 
-    return all(zero(above) or zero(below) for above, below in zip(*network.surroundings(problem.weights)))
-
-
-def _size(problem: Problem) -> int:
-    """m, the dimension of z."""
-    return len(problem.law.input_map[0])
-
-
-def needed_pairs(problem: Problem) -> list[tuple[int, int]]:
-    """Entries (row <= column) of S_z that occur in S_z X^T."""
-    columns = {c for row in problem.law.input_map for c, entry in enumerate(row) if entry != 0}
-    size = _size(problem)
-    return [(a, c) for a in range(size) for c in range(a, size) if a in columns or c in columns]
+    @cached_property
+    def _features(self) -> Features:
+        if self.problem.law.fills_space:
+            return Features.of_all(len(self._functionals))
+        return features(self.problem.law, self._functionals)
 
 
-def _first_step(problem: Problem, general: Step) -> Step:
-    """A basis of the functionals in R_0 = Q_0 S_z X^T, if the weights and teacher are numbers and it is smaller."""
-    entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
-    if not all(isinstance(entry, Rational) for entry in entries):
-        return general
-    residual = network.residual_map(problem.weights, problem.law.input_map, problem.law.target_map)
-    inputs = problem.law.input_map
-    pairs = needed_pairs(problem)
-    places = {pair: place for place, pair in enumerate(pairs)}
-    width = len(inputs)
-    matrix = fmpq_mat(len(pairs), len(residual) * width)
-    for r, row in enumerate(residual):
-        for i, column in enumerate(inputs):
-            for c, second in enumerate(column):
-                for a, first in enumerate(row) if second != 0 else ():
-                    if first != 0:
-                        place = places[min(a, c), max(a, c)], r * width + i
-                        matrix[place] += to_fmpq(first * second)
-    reduced, rank = matrix.rref()
-    if rank >= len(pairs):
-        return general
-    pivots = [next(j for j in range(matrix.ncols()) if reduced[i, j] != 0) for i in range(rank)]
-    size = _size(problem)
-    basis = tuple(_symmetric_product(residual[j // width], inputs[j % width], size) for j in pivots)
-    gradient = tuple(
-        tuple(tuple(to_rational(reduced[i, r * width + c]) for i in range(rank)) for c in range(width))
-        for r in range(len(residual))
-    )
-    return Step(basis, gradient)
+@dataclass(frozen=True, eq=False)
+class FixedStep:
+    """A step from weights that are numbers."""
 
+    problem: Problem
+    weights: tuple[Matrix, ...]
 
-def _symmetric_product(row: Sequence[Any], column: Sequence[Any], size: int) -> Matrix:
-    """(row column^T + column row^T) / 2: the form of row S column^T."""
-    return tuple(
-        tuple(Rational((row[a] * column[c] + row[c] * column[a]) / 2) for c in range(size)) for a in range(size)
-    )
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        if len(self._functionals) > 2 * most and "_layers" not in vars(self):
+            some = replace(self._functionals, pairs=self._functionals.pairs[: 2 * most])
+            if rank_at_least(self.problem.law, some, _POINTS) >= most:
+                return most
+        return len(self.forms)
 
+    @property
+    def forms(self) -> tuple[Matrix, ...]:
+        return self._layers[0]
 
-def end_to_end_gradient(
-    problem: Problem, step: Step, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any
-) -> network.Matrix:
-    """The end-to-end gradient R = Q S_z X^T of a step in its variables, over any ring."""
-    zero = ring.lift(0)
-    if step.gradient is not None:
+    def gradients(self, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any) -> list[network.Matrix]:
+        moment = _start(self.problem.law.second_moment(ring), self.central, ring)
+        starts = _gradients(self.problem, weights, moment, ring)
         return [
-            [sum((v * ring.lift(c) for c, v in zip(entry, variables) if c), zero) for entry in row]
-            for row in step.gradient
+            [
+                [_moved(entry, found, variables, ring) for entry, found in zip(row, coordinates)]
+                for row, coordinates in zip(start, layer)
+            ]
+            for start, layer in zip(starts, self._layers[1])
         ]
-    size = _size(problem)
-    moment = [[zero] * size for _ in range(size)]
-    for (a, c), variable in zip(needed_pairs(problem), variables):
-        moment[a][c] = moment[c][a] = variable
+
+    @property
+    def central(self) -> bool:
+        return self._found.mixed
+
+    @cached_property
+    def _found(self) -> Features:
+        return features(self.problem.law, self._functionals)
+
+    @cached_property
+    def _functionals(self) -> Functionals:
+        """The entries of R = Q S_z X^T."""
+        law = self.problem.law
+        residual = network.residual_map(self.weights, law.input_map, law.target_map)
+        pairs = tuple(product(range(len(residual)), range(len(law.input_map))))
+        return Functionals(len(residual[0]), linear_forms(residual), linear_forms(law.input_map), pairs)
+
+    @cached_property
+    def _layers(self) -> tuple[tuple[Matrix, ...], list[list[list[Coordinates]]]]:
+        """The forms, and the coordinates of the entries of every layer's gradient."""
+        found = self._found
+        shapes = [(len(matrix), len(matrix[0])) for matrix in self.weights]
+        if not len(found):
+            return (), [[[()] * columns for _ in range(rows)] for rows, columns in shapes]
+        images = fmpq_mat([self._image(found, j) for j in range(len(found))])  # (variables of R, entries of all layers)
+        reduced, rank = images.rref()
+        if rank == len(found):  # the variables of R are needed as they are
+            reduced, basis = images, tuple(map(self._functionals.form, found.chosen))
+        else:
+            pivots = [next(e for e in range(images.ncols()) if reduced[i, e]) for i in range(rank)]
+            forms = list(map(self._functionals.form, found.chosen))
+            basis = tuple(_combination([to_rational(images[j, e]) for j in range(len(found))], forms) for e in pivots)
+        entries = (
+            tuple((i, to_rational(reduced[i, e])) for i in range(rank) if reduced[i, e]) for e in range(images.ncols())
+        )
+        return basis, [[[next(entries) for _ in range(columns)] for _ in range(rows)] for rows, columns in shapes]
+
+    def _image(self, found: Features, place: int) -> list[fmpq]:
+        """The entries of A_l^T D B_l^T for all l, where R = E R + sum_j v_j D_j and D is one of the D_j."""
+        entries = (dict(coordinates).get(place, Rational(0)) for coordinates in found.coordinates)
+        inputs = self.problem.widths[0]
+        part = [[next(entries) for _ in range(inputs)] for _ in range(self.problem.widths[-1])]
+        layers = network.layer_gradients(self.weights, part)
+        return [to_fmpq(Rational(entry)) for matrix in layers for row in matrix for entry in row]
+
+
+@dataclass(frozen=True, eq=False)
+class StillStep:
+    """A step whose batch changes nothing: its learning rate is zero, and there is no momentum."""
+
+    problem: Problem
+    forms: tuple[Matrix, ...] = ()
+    central: bool = True
+
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        return 0
+
+    def gradients(self, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any) -> list[network.Matrix]:
+        return _gradients(self.problem, weights, self.problem.law.second_moment(ring), ring)
+
+
+class Steps:
+    """The steps 0..t-1 of a problem, made as they are asked for: those of many steps are the same."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._moving, self._still = MovingStep(problem), StillStep(problem)
+
+    def __iter__(self) -> Iterator[Step]:
+        return (self[s] for s in range(self.problem.step))
+
+    def __getitem__(self, place: int) -> Step:
+        if self._rests(place):
+            return self._still
+        fixed, following = self._beginning
+        return fixed[place] if place < len(fixed) else following
+
+    def _rests(self, place: int) -> bool:
+        """Whether the update is zero whatever the batch."""
+        rate = self.problem.learning_rate
+        return (rate[place] if isinstance(rate, tuple) else rate) == 0 and self.problem.momentum == 0
+
+    @cached_property
+    def _beginning(self) -> tuple[list[Step], Step]:
+        """The steps from weights that are numbers, and the one that all later steps are."""
+        problem, fixed = self.problem, list[Step]()
+        entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
+        if not _numbers(*entries) or not self._moving.count(1):
+            return fixed, self._moving
+        update = network.Update(problem, Numbers)
+        state = update.start()
+        while len(fixed) < min(problem.step, _MOST_FIXED_STEPS) and _bits(state) < _MOST_FIXED_BITS:
+            place = len(fixed)
+            fixed.append(step := FixedStep(problem, _exact(state.weights)))
+            rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
+            if self._rests(place):
+                continue
+            if step.count(1) or not _numbers(rate, problem.momentum, problem.weight_decay, *problem.law.symbols):
+                break
+            following = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
+            if following == state:  # the gradient vanishes whatever the batch, and so it stays
+                return fixed, step
+            state = following
+        return fixed, self._moving
+
+
+def _gradients(
+    problem: Problem, weights: Sequence[network.Matrix], moment: network.Matrix, ring: Any
+) -> list[network.Matrix]:
+    """G_1, ..., G_L at a second moment S_z."""
     inputs, targets = (
         [[ring.lift(entry) for entry in row] for row in matrix]
         for matrix in (problem.law.input_map, problem.law.target_map)
     )
     residual = network.residual_map(weights, inputs, targets)
-    return network.product(network.product(residual, moment), network.transpose(inputs))
+    end_to_end = network.product(network.product(residual, moment), network.transpose(inputs))
+    return network.layer_gradients(weights, end_to_end)
+
+
+def _start(mean: network.Matrix, central: bool, ring: Any) -> list[list[Any]]:
+    """What the variables are added to: the mean, or nothing."""
+    return [list(row) if central else [ring.lift(0)] * len(row) for row in mean]
+
+
+def _moved(mean: Any, coordinates: Coordinates, variables: Sequence[Any], ring: Any) -> Any:
+    """mean + sum_j c_j v_j."""
+    return sum((variables[j] * ring.lift(c) for j, c in coordinates), mean)
+
+
+def _combination(factors: Sequence[Rational], forms: Sequence[Matrix]) -> Matrix:
+    """sum_j c_j Theta_j."""
+    size = range(len(forms[0]))
+    used = [(c, form) for c, form in zip(factors, forms) if c != 0]
+    return tuple(tuple(Rational(sum(c * form[a][b] for c, form in used)) for b in size) for a in size)
+
+
+def _varying(problem: Problem, most: int) -> set[int]:
+    """Coordinates of z that vary, enough of them for twice as many products."""
+    points = list(islice(problem.law.support(2), _POINTS))
+    found: set[int] = set()
+    for place, values in enumerate(zip(*points)):
+        if any(value != values[0] for value in values):
+            found.add(place)
+        if len(found) * (len(found) + 1) // 2 >= 2 * most:
+            break
+    return found
+
+
+def _numbers(*entries: Any) -> bool:
+    """Whether all of them are."""
+    return all(isinstance(entry, Rational) for entry in entries)
+
+
+def _exact(weights: Sequence[network.Matrix]) -> tuple[Matrix, ...]:
+    """Weights as they stand in a problem."""
+    return tuple(tuple(tuple(map(Rational, row)) for row in matrix) for matrix in weights)
+
+
+def _bits(state: State) -> int:
+    """Of the longest denominator or numerator."""
+    entries = (entry for matrix in (*state.weights, *state.momenta) for row in matrix for entry in row)
+    return max(max(entry.denominator.bit_length(), entry.numerator.bit_length()) for entry in entries)

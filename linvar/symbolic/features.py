@@ -1,0 +1,227 @@
+"""What of a batch varies, and on how few numbers that depends: features of minimal rank.
+
+A batch enters a step through functionals <p q^T, S_z> of its second moment, the batch means of (p.z)(q.z). Some of them are
+constant under the law, and some are combinations of others: a combination sum_f c_f (p_f.z)(q_f.z) + c_0 vanishes almost surely
+if and only if it vanishes at the points of ``law.support(2)``, which determine polynomials of degree 2 there. So one elimination
+of the matrix (1, the functionals at a point), a row for each point, finds functionals on whose fluctuations those of all others
+depend linearly: at most n - 1 of them for n rows, none where nothing varies (one row, equal rows, a covariance of zero), and a
+constant input costs nothing.
+Source: linear algebra; sampling matrices that determine polynomials are e.g. in Olver, On multivariate interpolation (2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import lcm
+from typing import Any
+
+from flint import fmpz_mat, nmod_mat
+
+from linvar.exact import Matrix, Rational
+from linvar.laws import Law
+from linvar.symbolic.ring import Ring, to_rational
+
+#: of a first look modulo it; it may only find too few
+_PRIME = 2**61 - 1
+#: points beyond the number of functionals in the first block, and points in a further one
+_SPARE, _BLOCK = 8, 512
+
+#: a linear form p of an example, sparse: (coordinate, coefficient)
+Linear = tuple[tuple[int, Rational], ...]
+
+
+@dataclass(frozen=True)
+class Functionals:
+    """<p q^T, S_z> for pairs of linear forms p of ``lefts`` and q of ``rights``: entries of lefts S_z rights^T.
+
+    Attributes:
+        size: m, the dimension of z.
+        lefts, rights: numbers.
+        pairs: (place in lefts, place in rights), one a functional.
+    """
+
+    size: int
+    lefts: tuple[Linear, ...]
+    rights: tuple[Linear, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def form(self, place: int) -> Matrix:
+        """The symmetric matrix Theta of a functional: <Theta, S_z>."""
+        i, j = self.pairs[place]
+        entries = [[_ZERO] * self.size for _ in range(self.size)]
+        for a, p in self.lefts[i]:
+            for c, q in self.rights[j]:
+                entries[a][c] = Rational(entries[a][c] + p * q / 2)
+                entries[c][a] = Rational(entries[c][a] + p * q / 2)
+        return tuple(map(tuple, entries))
+
+    def restricted(self, coordinates: set[int]) -> Functionals:
+        """Those of the functionals that depend on these coordinates alone."""
+        left, right = ([{a for a, _ in row} <= coordinates for row in rows] for rows in (self.lefts, self.rights))
+        return replace(self, pairs=tuple((i, j) for i, j in self.pairs if left[i] and right[j]))
+
+
+def linear_forms(matrix: Matrix) -> tuple[Linear, ...]:
+    """The rows of a matrix of numbers."""
+    return tuple(tuple((a, Rational(entry)) for a, entry in enumerate(row) if entry != 0) for row in matrix)
+
+
+def unit_forms(size: int) -> tuple[Linear, ...]:
+    """The coordinates of z."""
+    return tuple(((a, _ONE),) for a in range(size))
+
+
+@dataclass(frozen=True)
+class Features:
+    """A basis of what varies.
+
+    Attributes:
+        chosen: the functionals whose fluctuations are the variables v_i.
+        coordinates: for each functional f the pairs (i, c) with f = E f + sum_i c (v_i - E v_i).
+        mixed: whether a constant enters some of these relations: if not, f = sum_i c v_i.
+    """
+
+    chosen: tuple[int, ...]
+    coordinates: tuple[tuple[tuple[int, Rational], ...], ...]
+    mixed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @classmethod
+    def of_all(cls, count: int) -> Features:
+        """All functionals are independent."""
+        return cls(tuple(range(count)), tuple(((i, _ONE),) for i in range(count)))
+
+
+_ZERO, _ONE = Rational(0), Rational(1)
+
+
+def features(law: Law, functionals: Functionals) -> Features:
+    """A basis of the fluctuations of some functionals under a law, exact."""
+    count = len(functionals)
+    if not count:
+        return Features((), ())
+    points = rows_of(law, functionals)
+    rows = list(islice(points, count + _SPARE))
+    if _full_rank(rows, count + 1):
+        return Features.of_all(count)
+    reduced, pivots = _eliminate(rows, count + 1)
+    while block := list(islice(points, _BLOCK)):
+        kernel = _kernel(reduced, pivots, count + 1)
+        if kernel is None:
+            break
+        products = fmpz_mat(block) * kernel
+        missed = [row for i, row in enumerate(block) if any(products[i, j] for j in range(kernel.ncols()))]
+        if missed:  # the basis so far, and points that it does not explain
+            reduced, pivots = _eliminate([*reduced[0].tolist(), *missed], count + 1)
+    return _as_features(reduced, pivots, functionals)
+
+
+def rank_at_least(law: Law, functionals: Functionals, points: int) -> int:
+    """A lower bound for the number of features, from the first so many points, modulo a prime."""
+    rows = list(islice(rows_of(law, functionals), points))
+    return max(0, int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) - 1) if rows else 0
+
+
+def rows_of(law: Law, functionals: Functionals) -> Iterator[list[Any]]:
+    """(1, the functionals times their ``_scales``) at the points of the law's support, as integers: each row times a number.
+
+    Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values.
+    """
+    lefts, rights = (_used(functionals, side) for side in (0, 1))
+    for point in law.support(2):
+        if all(isinstance(entry, Rational) for entry in point):
+            scale = lcm(*(entry.denominator for entry in point))
+            z = [entry.numerator * (scale // entry.denominator) for entry in point]
+            left, right = _values(lefts, z, 0), _values(rights, z, 0)
+            yield [scale * scale, *(left[i] * right[j] for i, j in functionals.pairs)]
+        else:
+            ring = Ring(0, law.symbols)
+            symbolic = [ring.lift(entry) for entry in point]
+            left, right = _values(lefts, symbolic, ring.zero), _values(rights, symbolic, ring.zero)
+            parts: dict[Any, list[Any]] = {}
+            for place, value in enumerate([ring.one, *(left[i] * right[j] for i, j in functionals.pairs)]):
+                for key, c in value.terms():
+                    parts.setdefault(key, [_ZERO] * (len(functionals) + 1))[place] = to_rational(c)
+            yield from map(_whole, parts.values())
+
+
+def _used(functionals: Functionals, side: int) -> dict[int, list[tuple[int, int]]]:
+    """The linear forms that occur on a side, as integers: each times the denominator of its coefficients."""
+    rows = (functionals.lefts, functionals.rights)[side]
+    found = {}
+    for place in sorted({pair[side] for pair in functionals.pairs}):
+        scale = _scale(rows[place])
+        found[place] = [(a, int(c * scale)) for a, c in rows[place]]
+    return found
+
+
+def _scale(form: Linear) -> int:
+    """The common denominator of a linear form."""
+    return lcm(1, *(c.denominator for _, c in form))
+
+
+def _values(forms: dict[int, list[tuple[int, int]]], point: Sequence[Any], zero: Any) -> dict[int, Any]:
+    """The linear forms at a point."""
+    return {place: sum((point[a] * c for a, c in form), zero) for place, form in forms.items()}
+
+
+def _whole(row: Sequence[Any]) -> list[int]:
+    """Numbers times their common denominator."""
+    scale = lcm(1, *(value.denominator for value in row))
+    return [value.numerator * (scale // value.denominator) for value in row]
+
+
+def _full_rank(rows: list[list[int]], columns: int) -> bool:
+    """Whether the columns are independent modulo a prime, and so in truth."""
+    return len(rows) >= columns and int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) == columns
+
+
+def _eliminate(rows: list[list[int]], columns: int) -> tuple[Any, list[int]]:
+    """The reduced echelon form over its denominator, as (matrix, denominator), and its pivots."""
+    if not rows:
+        return (fmpz_mat(0, columns), 1), []
+    matrix, denominator, rank = fmpz_mat(rows).rref()
+    pivots, place = [], 0
+    for i in range(rank):
+        while not matrix[i, place]:
+            place += 1
+        pivots.append(place)
+    return (fmpz_mat([[matrix[i, j] for j in range(columns)] for i in range(rank)]), denominator), pivots
+
+
+def _kernel(reduced: Any, pivots: list[int], columns: int) -> Any:
+    """A basis of the relations, in columns; None if there are none."""
+    matrix, denominator = reduced
+    free = [j for j in range(columns) if j not in set(pivots)]
+    if not free:
+        return None
+    kernel = fmpz_mat(columns, len(free))
+    for place, j in enumerate(free):
+        kernel[j, place] = denominator
+        for i, pivot in enumerate(pivots):
+            kernel[pivot, place] = -matrix[i, j]
+    return kernel
+
+
+def _as_features(reduced: Any, pivots: list[int], functionals: Functionals) -> Features:
+    """The pivots beside the constant, and every functional in terms of them."""
+    (matrix, denominator), count = reduced, len(functionals)
+    chosen = [(i, pivot - 1) for i, pivot in enumerate(pivots) if pivot]
+    scales = [_scale(functionals.lefts[i]) * _scale(functionals.rights[j]) for i, j in functionals.pairs]
+    coordinates = tuple(
+        tuple(
+            (place, Rational(int(matrix[i, f + 1]) * scales[pivot], int(denominator) * scale))
+            for place, (i, pivot) in enumerate(chosen)
+            if matrix[i, f + 1]
+        )
+        for f, scale in enumerate(scales)
+    )
+    constant = 0 in pivots and any(matrix[0, f + 1] for f in range(count))
+    return Features(tuple(f for _, f in chosen), coordinates, constant)
