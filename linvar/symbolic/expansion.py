@@ -46,10 +46,10 @@ class Expansion:
 
     def expectations(self, forms: Forms, degree: int) -> list[Element]:
         """E of forms in the state: polynomials in u (and the symbols), exact."""
-        return [self.expectation(form) for form in forms(self.state, self.ring)]
+        return [self.expectation(form, degree) for form in forms(self.state, self.ring)]
 
-    def expectation(self, polynomial: Element) -> Element:
-        """E of a polynomial in the batch moments: a polynomial in u (and the symbols), exact."""
+    def expectation(self, polynomial: Element, degree: int) -> Element:
+        """E of a polynomial in the batch moments, a form of this degree in W_t: a polynomial in u (and the symbols), exact."""
         answers, symbols = self.answers, len(self.problem.symbols)
         if not self.steps:
             return answers.from_terms({(0, *key): c for key, c in polynomial.terms()})
@@ -61,10 +61,10 @@ class Expansion:
             grouped = {key: answers.from_terms(terms) for key, terms in inner.items()}
         else:
             grouped = dict(polynomial.terms())
+        orders = self._orders(polynomial, degree)
         for s in reversed(range(len(self.steps))):
             split = self.offsets[s]
-            order = max((sum(key[split:]) for key in grouped), default=0)
-            moments = self.moments(s, order)
+            moments = self.moments(s, orders[s])
             pairs: dict[Exponents, list[tuple[Element, Any]]] = defaultdict(list)
             for key, value in grouped.items():
                 moment = moments.get(key[split:])
@@ -75,6 +75,13 @@ class Expansion:
                 key: sum_elements(answers, [moment * value for moment, value in found]) for key, found in pairs.items()
             }
         return grouped.get((), answers.zero)
+
+    def _orders(self, polynomial: Element, degree: int) -> list[int]:
+        """Bounds for the degree of a polynomial, a form of this degree in W_t, in the batch of each step."""
+        odd, last, seen = 2 * self.problem.depth - 1, len(self.steps) - 1, polynomial.degrees()
+        return [
+            min(degree * odd ** (last - s), sum(seen[self.offsets[s] : self.offsets[s + 1]])) for s in range(last + 1)
+        ]
 
     def moments(self, s: int, order: int) -> Moments:
         """Moments of the variables of step s, up to at least this order; computed once a law and order."""

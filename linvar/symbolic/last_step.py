@@ -55,12 +55,20 @@ class LastStep:
         directions, _ = self._update.directions(self.state, self._mean_gradients)
         return [[[-self._rate * entry for entry in row] for row in matrix] for matrix in directions]
 
+    @cached_property
+    def _gradient_norms(self) -> list[Any]:
+        """||gbar_l||^2 for l = 1..L."""
+        return [network.squared_norm(mean) for mean in self._mean_gradients]
+
+    def norms(self) -> list[Any]:
+        """The squared norms of the means, layer by layer."""
+        if self._update is None:
+            return self._gradient_norms
+        return [network.squared_norm(mean) for mean in self.means()]
+
     def spreads(self) -> list[Any]:
         """Given the state, tr Cov of one example's gradient in each layer (of a batch: times c), or of its update."""
-        spreads = [
-            second - network.squared_norm(mean)
-            for second, mean in zip(self.example_second_moments(), self._mean_gradients)
-        ]
+        spreads = [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
         if self._update is None:
             return spreads
         factor = self._rate * self._update.gain()

@@ -23,7 +23,7 @@ from linvar.symbolic.batch_moments import sampling_factor
 from linvar.symbolic.expansion import Expansion
 from linvar.symbolic.large_batch import LargeBatch
 from linvar.symbolic.last_step import OF, LastStep
-from linvar.symbolic.network import State, squared_norm
+from linvar.symbolic.network import State
 from linvar.symbolic.plan import check_problem, choose
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.regression import Regression
@@ -345,7 +345,7 @@ class _Parts:
 
         def forms(state: State, ring: Any) -> list[Any]:
             last = self._last(state, ring)
-            means, spreads = [squared_norm(mean) for mean in last.means()], last.spreads()
+            means, spreads = last.norms(), last.spreads()
             return [*means, *spreads] if per_layer else [sum(means[1:], means[0]), sum(spreads[1:], spreads[0])]
 
         values = self.road.expectations(forms, 4 * self.problem.depth - 2)
