@@ -120,7 +120,8 @@ def features(law: Law, functionals: Functionals) -> Features:
         missed = [row for i, row in enumerate(block) if any(products[i, j] for j in range(kernel.ncols()))]
         if missed:  # the basis so far, and points that it does not explain
             reduced, pivots = _eliminate([*reduced[0].tolist(), *missed], count + 1)
-    return _as_features(reduced, pivots, functionals)
+    found = _as_features(reduced, pivots, functionals)
+    return found if _numeric(next(law.support(2))) else replace(found, mixed=True)
 
 
 def rank_at_least(law: Law, functionals: Functionals, points: int) -> int:
@@ -132,24 +133,41 @@ def rank_at_least(law: Law, functionals: Functionals, points: int) -> int:
 def rows_of(law: Law, functionals: Functionals) -> Iterator[list[Any]]:
     """(1, the functionals times their ``_scales``) at the points of the law's support, as integers: each row times a number.
 
-    Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values.
+    Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values. Constants may
+    have symbols too, where the first point has: there the functionals are taken less their values at that point.
     """
     lefts, rights = (_used(functionals, side) for side in (0, 1))
-    for point in law.support(2):
-        if all(isinstance(entry, Rational) for entry in point):
+    ring, less = Ring(0, law.symbols), None
+    for place, point in enumerate(law.support(2)):
+        if less is None and _numeric(point):
             scale = lcm(*(entry.denominator for entry in point))
             z = [entry.numerator * (scale // entry.denominator) for entry in point]
             left, right = _values(lefts, z, 0), _values(rights, z, 0)
             yield [scale * scale, *(left[i] * right[j] for i, j in functionals.pairs)]
         else:
-            ring = Ring(0, law.symbols)
             symbolic = [ring.lift(entry) for entry in point]
             left, right = _values(lefts, symbolic, ring.zero), _values(rights, symbolic, ring.zero)
-            parts: dict[Any, list[Any]] = {}
-            for place, value in enumerate([ring.one, *(left[i] * right[j] for i, j in functionals.pairs)]):
-                for key, c in value.terms():
-                    parts.setdefault(key, [_ZERO] * (len(functionals) + 1))[place] = to_rational(c)
-            yield from map(_whole, parts.values())
+            values = [left[i] * right[j] for i, j in functionals.pairs]
+            if not place:
+                less = values
+            if less is not None:
+                values = [value - start for value, start in zip(values, less)]
+            constant = ring.zero if place and less is not None else ring.one
+            yield from _by_monomials([constant, *values])
+
+
+def _numeric(point: Sequence[Any]) -> bool:
+    """Whether a point is free of symbols."""
+    return all(isinstance(entry, Rational) for entry in point)
+
+
+def _by_monomials(values: Sequence[Any]) -> Iterator[list[int]]:
+    """The coefficients of each monomial in polynomials."""
+    parts: dict[Any, list[Any]] = {}
+    for place, value in enumerate(values):
+        for key, c in value.terms():
+            parts.setdefault(key, [_ZERO] * len(values))[place] = to_rational(c)
+    return map(_whole, parts.values())
 
 
 def _used(functionals: Functionals, side: int) -> dict[int, list[tuple[int, int]]]:

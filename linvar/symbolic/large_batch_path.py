@@ -8,8 +8,8 @@ from typing import Any
 
 from linvar.exact import Exact
 from linvar.problem import Problem
-from linvar.symbolic import network
-from linvar.symbolic.fluctuations import BatchMoments, Steps, at_rest, batch_moments
+from linvar.symbolic import fluctuations, network
+from linvar.symbolic.fluctuations import BatchMoments, at_rest, batch_moments
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.ring import Element, Ring, to_fmpq
 from linvar.symbolic.scalars import Scalar, Scalars
@@ -109,7 +109,7 @@ class Path:
     def __init__(self, polynomials: Polynomials, order: int, scalars: Scalars) -> None:
         self.polynomials, self.order, self.scalars = polynomials, order, scalars
         self.problem = polynomials.problem
-        self._steps = Steps(order, scalars)
+        self._steps = fluctuations.Steps(order, scalars)
         with scalars.working():
             self._run()
 

@@ -9,7 +9,7 @@ is what lets real data through.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
 from typing import Any, Protocol
@@ -19,9 +19,9 @@ from flint import fmpq, fmpq_mat
 from linvar.exact import Matrix, Rational
 from linvar.problem import Problem
 from linvar.symbolic import network
-from linvar.symbolic.features import Features, Functionals, features, linear_forms, rank_at_least, unit_forms
+from linvar.symbolic.features import Features, Functionals, Linear, features, linear_forms, rank_at_least, unit_forms
 from linvar.symbolic.network import State
-from linvar.symbolic.ring import Numbers, to_fmpq, to_rational
+from linvar.symbolic.ring import Numbers, Ring, to_fmpq, to_rational
 
 #: So many variables are out of reach of every road to the whole polynomial: they are not counted further.
 MOST_VARIABLES = 64
@@ -106,10 +106,9 @@ class FixedStep:
     weights: tuple[Matrix, ...]
 
     def count(self, most: int = MOST_VARIABLES) -> int:
-        if len(self._functionals) > 2 * most and "_layers" not in vars(self):
-            some = replace(self._functionals, pairs=self._functionals.pairs[: 2 * most])
-            if rank_at_least(self.problem.law, some, _POINTS) >= most:
-                return most
+        many = len(self._functionals) > 2 * most and "_layers" not in vars(self)
+        if many and rank_at_least(self.problem.law, self._entries(2 * most), _POINTS) >= most:
+            return most
         return len(self.forms)
 
     @property
@@ -131,17 +130,51 @@ class FixedStep:
     def central(self) -> bool:
         return self._found.mixed
 
+    @property
+    def stays(self) -> bool:
+        """Whether the gradient vanishes whatever the batch, and does so for good if there is no momentum yet.
+
+        Weights with A_l = 0 or B_l = 0 for every l only decay: each is a multiple of what it was.
+        """
+        surroundings = zip(*network.surroundings(self.weights))
+        if all(any(matrix is not None and _is_zero(matrix) for matrix in pair) for pair in surroundings):
+            return True
+        if self.problem.weight_decay != 0 or self.count(1):
+            return False
+        ring = Ring(0, self.problem.law.symbols)
+        lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
+        return all(map(_is_zero, self.gradients(lifted, (), ring)))
+
     @cached_property
     def _found(self) -> Features:
+        if not len(self._entries(1)):  # of R, which varies, nothing reaches a layer
+            return Features((), ((),) * len(self._functionals))
         return features(self.problem.law, self._functionals)
+
+    @cached_property
+    def _residual(self) -> network.Matrix:
+        """Q."""
+        return network.residual_map(self.weights, self.problem.law.input_map, self.problem.law.target_map)
 
     @cached_property
     def _functionals(self) -> Functionals:
         """The entries of R = Q S_z X^T."""
-        law = self.problem.law
-        residual = network.residual_map(self.weights, law.input_map, law.target_map)
-        pairs = tuple(product(range(len(residual)), range(len(law.input_map))))
-        return Functionals(len(residual[0]), linear_forms(residual), linear_forms(law.input_map), pairs)
+        inputs = self.problem.law.input_map
+        pairs = tuple(product(range(len(self._residual)), range(len(inputs))))
+        return Functionals(len(inputs[0]), linear_forms(self._residual), linear_forms(inputs), pairs)
+
+    def _entries(self, most: int) -> Functionals:
+        """The first entries of A_l^T Q S_z (B_l X)^T that are not zero whatever S_z, so many at most."""
+        inputs = self.problem.law.input_map
+        lefts, rights, pairs = list[Linear](), list[Linear](), list[tuple[int, int]]()
+        for above, below in zip(*network.surroundings(self.weights)):
+            left = self._residual if above is None else network.product(network.transpose(above), self._residual)
+            right = inputs if below is None else network.product(below, inputs)
+            rows, columns = ([form for form in linear_forms(matrix) if form] for matrix in (left, right))
+            places = product(range(len(rows)), range(len(columns)))
+            pairs += [(len(lefts) + i, len(rights) + j) for i, j in islice(places, most - len(pairs))]
+            lefts, rights = lefts + rows, rights + columns
+        return Functionals(len(inputs[0]), tuple(lefts), tuple(rights), tuple(pairs))
 
     @cached_property
     def _layers(self) -> tuple[tuple[Matrix, ...], list[list[list[Coordinates]]]]:
@@ -215,20 +248,20 @@ class Steps:
         entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
         if not _numbers(*entries) or not self._moving.count(1):
             return fixed, self._moving
-        update = network.Update(problem, Numbers)
-        state = update.start()
+        numeric = _numbers(problem.momentum, problem.weight_decay, *problem.law.symbols)
+        update = network.Update(problem, Numbers) if numeric else None
+        state = update.start() if update else State(problem.weights)
         while len(fixed) < min(problem.step, _MOST_FIXED_STEPS) and _bits(state) < _MOST_FIXED_BITS:
             place = len(fixed)
             fixed.append(step := FixedStep(problem, _exact(state.weights)))
             rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
             if self._rests(place):
                 continue
-            if step.count(1) or not _numbers(rate, problem.momentum, problem.weight_decay, *problem.law.symbols):
-                break
-            following = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
-            if following == state:  # the gradient vanishes whatever the batch, and so it stays
+            if step.stays and all(map(_is_zero, state.momenta)):
                 return fixed, step
-            state = following
+            if update is None or not _numbers(rate) or step.count(1):
+                break
+            state = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
         return fixed, self._moving
 
 
@@ -272,6 +305,11 @@ def _varying(problem: Problem, most: int) -> set[int]:
         if len(found) * (len(found) + 1) // 2 >= 2 * most:
             break
     return found
+
+
+def _is_zero(matrix: network.Matrix) -> bool:
+    """Whether all its entries are."""
+    return not any(entry != 0 for row in matrix for entry in row)
 
 
 def _numbers(*entries: Any) -> bool:
