@@ -1,14 +1,16 @@
 """Road (a): expand SGD in a polynomial ring, then replace monomials of batch moments by their expectations.
 
-The variables of a step are linear functionals of its batch moment (``steps``). The weights W_t become polynomials in
-these variables. The gradient at step t is never expanded in its own batch: given W_t its mean and its second moment
-are forms in W_t (``last_step``), so the highest degree left is 2 (2L-1)^t.
+The variables of a step are linear functionals of its batch moment (``steps``), in units in which the weights are integers over
+one denominator. The weights W_t become polynomials in these variables. The gradient at step t is never expanded in its own
+batch: given W_t its mean and its second moment are forms in W_t (``last_step``), so the highest degree left is 2 (2L-1)^t.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cached_property
+from math import lcm, prod
 from typing import Any
 
 from flint import fmpq
@@ -16,7 +18,7 @@ from flint import fmpq
 from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.batch_moments import Moments, answer_ring, batch_moments, central_moments
-from linvar.symbolic.ring import Element, Exponents, Ring, sum_elements
+from linvar.symbolic.ring import Element, Exponents, Ring, sum_elements, to_fmpq
 from linvar.symbolic.road import Forms
 from linvar.symbolic.steps import Steps
 
@@ -32,16 +34,24 @@ class Expansion:
         self.ring = Ring(self.offsets[-1], problem.symbols)
         self.answers = answer_ring(problem.symbols)
         self._moments: dict[tuple[int, int], Moments] = {}
+        self._scaled: dict[tuple[int, int], Moments] = {}
+        #: variable v_j stands for units[j] times the functional of its step
+        self.units = [fmpq(1)] * self.offsets[-1]
 
     @cached_property
     def state(self) -> network.State:
         """W_t and the momenta, expanded."""
         update = network.Update(self.problem, self.ring)
         state = update.start()
-        for s in range(self.problem.step):
-            variables = self.ring.gens[self.offsets[s] : self.offsets[s + 1]]
-            gradients = self.steps[s].gradients(state.weights, variables, self.ring)
-            state = update.advance(state, gradients, self.problem.learning_rates[s])
+        for s, (step, rate) in enumerate(zip(self.steps, self.problem.learning_rates)):
+            first, end = self.offsets[s], self.offsets[s + 1]
+            variables = self.ring.gens[first:end]
+            if not self.problem.symbols:
+                entries = _entries(step.gradients(state.weights, variables, self.ring))
+                factor = to_fmpq(rate) * _denominator(_entries(state.weights))
+                self.units[first:end] = [factor * c if rate and c else fmpq(1) for c in _contents(entries, first, end)]
+                variables = tuple(v / unit for v, unit in zip(variables, self.units[first:end]))
+            state = update.advance(state, step.gradients(state.weights, variables, self.ring), rate)
         return state
 
     def expectations(self, forms: Forms, degree: int) -> list[Element]:
@@ -64,7 +74,7 @@ class Expansion:
         orders = self._orders(polynomial, degree)
         for s in reversed(range(len(self.steps))):
             split = self.offsets[s]
-            moments = self.moments(s, orders[s])
+            moments = self.scaled_moments(s, orders[s])
             pairs: dict[Exponents, list[tuple[Element, Any]]] = defaultdict(list)
             for key, value in grouped.items():
                 moment = moments.get(key[split:])
@@ -83,6 +93,22 @@ class Expansion:
             min(degree * odd ** (last - s), sum(seen[self.offsets[s] : self.offsets[s + 1]])) for s in range(last + 1)
         ]
 
+    def scaled_moments(self, s: int, order: int) -> Moments:
+        """Moments of the variables v_j of step s, up to at least this order."""
+        units = self.units[self.offsets[s] : self.offsets[s + 1]]
+        if all(unit == 1 for unit in units):
+            return self.moments(s, order)
+        for (owner, known), moments in self._scaled.items():
+            if owner == s and known >= order:
+                return moments
+        powers = [[unit**k for k in range(order + 1)] for unit in units]
+        self._scaled[s, order] = {
+            key: moment * prod((row[k] for row, k in zip(powers, key) if k), start=fmpq(1))
+            for key, moment in self.moments(s, order).items()
+            if sum(key) <= order
+        }
+        return self._scaled[s, order]
+
     def moments(self, s: int, order: int) -> Moments:
         """Moments of the variables of step s, up to at least this order; computed once a law and order."""
         steps = [i for i, step in enumerate(self.steps) if step is self.steps[s]]
@@ -95,3 +121,22 @@ class Expansion:
         moments = of(problem.law, list(step.forms), order, problem.sampling, self.answers)
         self._moments[s, order] = moments
         return moments
+
+
+def _entries(matrices: Sequence[network.Matrix]) -> list[Element]:
+    """The entries of all layers."""
+    return [entry for matrix in matrices for row in matrix for entry in row]
+
+
+def _denominator(polynomials: Sequence[Element]) -> int:
+    """The common denominator of all coefficients."""
+    return lcm(1, *{int(c.q) for polynomial in polynomials for c in polynomial.coeffs()})
+
+
+def _contents(polynomials: Sequence[Element], first: int, end: int) -> list[fmpq]:
+    """For each of some variables the greatest number that divides the coefficients of all terms with it; 0 if there are none."""
+    found = [fmpq(0)] * (end - first)
+    for polynomial in polynomials:
+        for key, c in polynomial.terms():
+            found = [known.gcd(c) if k else known for known, k in zip(found, key[first:end])]
+    return found

@@ -114,7 +114,11 @@ class BatchLaw:
         self.nodes = simplex(len(self.forms), degree)
         #: powers of u in a weight: 1, u, ..., u^{D-1}; a single node has weight 1
         self.powers = 1 if self.trivial else degree
-        parts = _dataset_numbers(law, self.forms, central) if isinstance(law, Dataset) else _gaussian_numbers(law, self.forms)
+        parts = (
+            _dataset_numbers(law, self.forms, central)
+            if isinstance(law, Dataset)
+            else _gaussian_numbers(law, self.forms)
+        )
         self.shapes = {name: np.shape(part) for name, part in parts.items()}
         self.numbers = {
             name: [Rational(x) for x in np.array(part, dtype=object).reshape(-1)] for name, part in parts.items()
