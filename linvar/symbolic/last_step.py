@@ -6,8 +6,10 @@ Given W_t the batch gradient of layer l is a mean of b independent g_l = A_l^T r
 
 with c = 1/b (iid) or (n-b)/(b(n-1)). With Q = P X - Y (the residual is Q z) both are expectations of quadratic
 forms in z: ||g_l||^2 = z^T Theta_1 z * z^T Theta_2 z, Theta_1 = (A_l^T Q)^T (A_l^T Q), Theta_2 = (B_l X)^T (B_l X).
-The update W_{t+1} - W_t is affine in the gradient: another mean, and the same spread times a square. The state may live
-in any ring: every road shares these lines.
+Where an example varies in fewer ways than it has coordinates, the spread, in brackets, is that of its features: with
+z z^T = E z z^T + sum_i w_i C_i, w uncorrelated, it is sum_i Var(w_i) ||A_l^T Q C_i X^T B_l^T||^2. The update W_{t+1} - W_t
+is affine in the gradient: another mean, and the same spread times a square. The state may live in any ring: every road
+shares these lines.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.network import Matrix, State, Update
+from linvar.symbolic.steps import MovingStep
 
 OF = ("gradient", "update")
 
@@ -34,6 +37,7 @@ class LastStep:
 
     def __init__(self, state: State, problem: Problem, ring: Any, of: str = "gradient") -> None:
         self.state = state
+        self.problem = problem
         self.law = law = problem.law
         self.ring = ring
         self._update = Update(problem, ring) if of == "update" else None
@@ -68,11 +72,25 @@ class LastStep:
 
     def spreads(self) -> list[Any]:
         """Given the state, tr Cov of one example's gradient in each layer (of a batch: times c), or of its update."""
-        spreads = [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
+        spreads = self._example_spreads()
         if self._update is None:
             return spreads
         factor = self._rate * self._update.gain()
         return [factor * factor * spread for spread in spreads]
+
+    def _example_spreads(self) -> list[Any]:
+        """The same of the gradient itself: by the fourth moments of z, or by what varies where that is less."""
+        step = MovingStep(self.problem)
+        if self.law.symbols or step.count(len(self._moment) + 1) > len(self._moment):
+            return [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
+        spreads = [self.ring.lift(0)] * len(self.state.weights)
+        for variance, direction in step.uncorrelated:  # a fluctuation w C of z z^T makes w A_l^T Q C X^T B_l^T of g_l
+            moment = [[self.ring.lift(entry) for entry in row] for row in direction]
+            end_to_end = network.product(network.product(self._residual, moment), network.transpose(self._inputs))
+            layers = network.layer_gradients(self.state.weights, end_to_end)
+            scale = self.ring.lift(variance)
+            spreads = [total + scale * network.squared_norm(layer) for total, layer in zip(spreads, layers)]
+        return spreads
 
     @property
     def _rate(self) -> Any:

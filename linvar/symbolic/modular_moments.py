@@ -24,8 +24,8 @@ from jax import lax
 
 from linvar.exact import Matrix, Rational
 from linvar.laws import Dataset, Gaussian, Law
-from linvar.symbolic.ring import Numbers
 from linvar.symbolic.modular import matmul, multiply, reduce, residues_of
+from linvar.symbolic.ring import Numbers
 from linvar.symbolic.simplex import simplex, simplex_nodes, sweep
 
 Tables = dict[str, Any]

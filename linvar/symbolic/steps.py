@@ -62,7 +62,9 @@ class MovingStep:
     problem: Problem
 
     def count(self, most: int = MOST_VARIABLES) -> int:
-        if len(self._functionals) > 2 * most and "_features" not in vars(self) and not self.problem.law.fills_space:
+        if self.problem.law.fills_space:
+            return len(self._functionals)
+        if len(self._functionals) > 2 * most and "_features" not in vars(self):
             some = self._functionals.restricted(_varying(self.problem, most))
             if rank_at_least(self.problem.law, some, _POINTS) >= most:
                 return most
@@ -81,6 +83,29 @@ class MovingStep:
     @property
     def central(self) -> bool:
         return self._features.mixed
+
+    @cached_property
+    def uncorrelated(self) -> list[tuple[Rational, Matrix]]:
+        """Variances d_i and matrices C_i with z z^T = E z z^T + sum_i w_i C_i, as far as the step needs it, Cov w = diag(d).
+
+        By elimination of the covariance matrix K of the features: K = L diag(d) L^T, v = L w. Numbers only.
+        """
+        law, pairs = self.problem.law, self._functionals.pairs
+        count, size = len(self._features), range(self._functionals.size)
+        directions = [[[Rational(0) for _ in size] for _ in size] for _ in range(count)]
+        for (a, c), coordinates in zip(pairs, self._features.coordinates):
+            for j, value in coordinates:
+                directions[j][a][c] = directions[j][c][a] = value
+        weighted = [law.weighted_second_moment([list(row) for row in form], Numbers) for form in self.forms]
+        means = [_inner(form, law.second_moment(Numbers)) for form in self.forms]
+        rest = [[_inner(form, w) - a * b for form, b in zip(self.forms, means)] for w, a in zip(weighted, means)]
+        found = []
+        for i in range(count):
+            pivot = rest[i][i]
+            column = [rest[j][i] / pivot for j in range(count)]
+            found.append((Rational(pivot), _combination(list(map(Rational, column)), directions)))
+            rest = [[value - x * pivot * y for value, y in zip(row, column)] for row, x in zip(rest, column)]
+        return found
 
     @cached_property
     def _functionals(self) -> Functionals:
@@ -286,6 +311,11 @@ def _start(mean: network.Matrix, central: bool, ring: Any) -> list[list[Any]]:
 def _moved(mean: Any, coordinates: Coordinates, variables: Sequence[Any], ring: Any) -> Any:
     """mean + sum_j c_j v_j."""
     return sum((variables[j] * ring.lift(c) for j, c in coordinates), mean)
+
+
+def _inner(a: network.Matrix, b: network.Matrix) -> Any:
+    """tr(a b) of symmetric matrices."""
+    return sum((x * y for row, other in zip(a, b) for x, y in zip(row, other) if x != 0), Rational(0))
 
 
 def _combination(factors: Sequence[Rational], forms: Sequence[Matrix]) -> Matrix:
