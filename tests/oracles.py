@@ -385,3 +385,58 @@ def draw(problem: Any, rng: np.random.Generator, runs: int, batch_size: int) -> 
     else:
         rows = rng.random((runs, len(x))).argsort(axis=1)[:, :batch_size]
     return x[rows], y[rows]
+
+
+# residues: NumPy
+
+
+def variance_modulo(problem: Any, prime: int) -> int:
+    """The variance at b = 1 modulo a prime below 2^31: the sum of ``sum_over_batches`` over hundreds of thousands of sequences.
+
+    For plain SGD. A variance with another numerator agrees by chance, with probability 1 / prime about.
+    """
+    if problem.momentum or problem.weight_decay:
+        raise ValueError("this sum is for plain SGD")
+
+    def residue(value: Any) -> int:
+        number = Fraction(value)
+        return number.numerator * pow(number.denominator, -1, prime) % prime
+
+    def residues(values: Any) -> np.ndarray:
+        return np.array([[residue(entry) for entry in row] for row in values], np.int64)
+
+    def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Matrix products over leading axes; one product of two residues at a time fits into 63 bits."""
+        terms = [a[..., :, k, None] * b[..., None, k, :] % prime for k in range(a.shape[-1])]
+        return sum(terms[1:], terms[0]) % prime
+
+    odd, law = 2 * len(problem.weights) - 1, problem.law
+    weights = [residues(matrix)[None] for matrix in problem.weights]
+    chances = np.ones(1, np.int64)
+    for s in range(problem.step + 1):
+        if hasattr(law, "inputs"):
+            examples = [((x, y), Fraction(1, len(law.inputs))) for x, y in zip(law.inputs, law.targets)]
+        else:
+            examples = gaussian_examples(law, 4 * odd ** (problem.step - s))
+        x, y = (residues([example[side] for example, _ in examples])[None, :, :, None] for side in (0, 1))
+        weights = [matrix[:, None] for matrix in weights]
+        chances = chances[:, None] * residues([[chance for _, chance in examples]]) % prime
+        values = [x]
+        for matrix in weights:
+            values.append(times(matrix, values[-1]))
+        error, gradients = (values.pop() - y) % prime, []
+        for matrix in reversed(weights):
+            gradients.append(times(error, values.pop().swapaxes(-1, -2)))
+            error = times(matrix.swapaxes(-1, -2), error)
+        gradients.reverse()
+        if s < problem.step:
+            rate = residue(problem.learning_rates[s])
+            moved = [(matrix - rate * gradient) % prime for matrix, gradient in zip(weights, gradients)]
+            weights, chances = [matrix.reshape(-1, *matrix.shape[2:]) for matrix in moved], chances.ravel()
+    second, squared = 0, 0
+    for gradient in gradients:
+        gradient = np.broadcast_to(gradient, (*chances.shape, *gradient.shape[2:]))
+        shares = chances[..., None, None] * gradient % prime
+        second += int((shares * gradient % prime).sum())
+        squared += sum(int(mean) ** 2 for mean in shares.sum((0, 1)).ravel() % prime)
+    return (second - squared) % prime
