@@ -88,7 +88,8 @@ class Expansion:
 
     def _orders(self, polynomial: Element, degree: int) -> list[int]:
         """Bounds for the degree of a polynomial, a form of this degree in W_t, in the batch of each step."""
-        odd, last, seen = 2 * self.problem.depth - 1, len(self.steps) - 1, polynomial.degrees()
+        odd, last = 2 * self.problem.depth - 1, len(self.steps) - 1
+        seen = [max(0, exponent) for exponent in polynomial.degrees()]  # zero has the degree -1 in every variable
         return [
             min(degree * odd ** (last - s), sum(seen[self.offsets[s] : self.offsets[s + 1]])) for s in range(last + 1)
         ]

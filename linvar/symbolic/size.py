@@ -76,7 +76,7 @@ def predict(problem: Problem) -> Size:
     counted = 0
     while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
         counted += 1
-    variables = [(steps[s].count(), steps[s].central) for s in range(counted)]
+    variables = [steps[s].count() for s in range(counted)]
     monomials = _count_monomials(problem, variables, 4 * problem.depth - 2)
     bits = _coefficient_bits(problem, counted)
     total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * bits // 8)
