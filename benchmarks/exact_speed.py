@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,29 @@ def diabetes_problem(sampling: str) -> lv.Problem:
     return lv.Problem(weights, diabetes(), "1/20", 1, sampling)
 
 
+def few_rows(inputs: int, count: int, step: int) -> lv.Problem:
+    """The widths inputs-2-1 on so many rows."""
+    draws = random.Random(1)
+
+    def matrix(rows: int, columns: int) -> list[list[Fraction]]:
+        return [[Fraction(draws.randint(-3, 3), draws.randint(1, 3)) for _ in range(columns)] for _ in range(rows)]
+
+    law = lv.Dataset(matrix(count, inputs), matrix(count, 1))
+    return lv.Problem([matrix(2, inputs), matrix(1, 2)], law, "1/10", step)
+
+
+def bias(step: int) -> lv.Problem:
+    """One input x ~ N(0, 1) and a constant 1, one hidden unit."""
+    law = lv.Gaussian([["1/2", "-1/3"]], covariance=[[1, 0], [0, 0]], mean=[0, 1])
+    return lv.Problem([[["1/2", "1/3"]], [["2/3"]]], law, "1/10", step)
+
+
+def rank_one(step: int) -> lv.Problem:
+    """Widths 2-2-2, two inputs that are multiples of each other."""
+    law = lv.Gaussian([["1/2", "-1/3"], [1, "1/7"]], covariance=[[1, 2], [2, 4]])
+    return lv.Problem([[[1, "1/2"], ["-1/3", 1]], [[1, "1/4"], ["1/5", -1]]], law, "1/10", step)
+
+
 def rows() -> dict[str, tuple[float, Callable[[], Any]]]:
     """Name -> (target in seconds on two cores, the derivation)."""
     letters = {
@@ -68,13 +93,18 @@ def rows() -> dict[str, tuple[float, Callable[[], Any]]]:
 
     return {
         "widths 2-2-2, t=1": (0.05, derive(reference_problem("L2_222_t1"))),
-        "widths 2-2-2, t=2": (1.5, derive(reference_problem("L2_222_t2"))),
+        "widths 2-2-2, t=2": (0.5, derive(reference_problem("L2_222_t2"))),
         "widths 3-2-1, t=1": (0.3, derive(reference_problem("L2_321_t1"))),
         "widths 1-1-1, t=3": (0.5, derive(lv.Problem([[["3/2"]], [["-1/2"]]], lv.Gaussian([[2]]), "1/10", 3))),
         "widths 1-1-1, t=2, all symbols": (1.5, derive(symbolic_problem([1, 1, 1], 2))),
         "widths 2-2-1, t=1, all symbols": (6.0, derive(symbolic_problem([2, 2, 1], 1))),
         "diabetes 10-2-1, t=1, iid": (10.0, derive(diabetes_problem("iid"))),
         "diabetes 10-2-1, t=1, without replacement": (10.0, derive(diabetes_problem("without_replacement"))),
+        "10-2-1 on 3 rows, t=2": (10.0, derive(few_rows(10, 3, 2))),
+        "3-2-1 on 4 rows, t=2": (8.0, derive(few_rows(3, 4, 2))),
+        "1-1-1 and a bias input, t=2": (1.0, derive(bias(2))),
+        "1-1-1 and a bias input, t=3": (30.0, derive(bias(3))),
+        "2-2-2, covariance of rank 1, t=3": (20.0, derive(rank_one(3))),
         "ten Wishart words of order 7, 3 x 3": (30.0, lambda: [lv.wishart_moment(word, letters) for word in words]),
     }
 
