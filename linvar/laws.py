@@ -4,6 +4,7 @@ Each law chooses coordinates z in which it is simple and says how input and targ
 x = X z and y = Y z. The exact half sees only those two maps, where z can be, and three expectations:
 
     support                 points that determine polynomials in z of some degree, as functions under the law
+    scattered               a few points where z can be, for a first look
     second_moment           E z z^T
     weighted_second_moment  E q(Theta) z z^T                 (the last step; every step of linear regression)
     cumulants               kappa_k(sum_j theta_j Theta_j)   (every earlier step, through moments of a batch mean)
@@ -15,6 +16,7 @@ A further law needs these members and nothing else.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,6 +40,9 @@ from linvar.exact import (
     shape,
 )
 
+#: directions of a scattered point
+_TOGETHER = 5
+
 Element = Any  # an element of the ring the caller computes in
 Form = list[list[Element]]  # a symmetric matrix of ring elements
 
@@ -59,6 +64,8 @@ class Law(Protocol):
     def fills_space(self) -> bool: ...
 
     def support(self, degree: int) -> Iterator[Vector]: ...
+
+    def scattered(self, count: int) -> Iterator[Vector]: ...
 
     def second_moment(self, ring: Any) -> Form: ...
 
@@ -174,16 +181,17 @@ class Gaussian:
         if free_symbols(entry for row in self.covariance for entry in row):
             columns = [column for column in zip(*self.covariance) if any(entry != 0 for entry in column)]
         else:
-            pivots = _pivots(self.covariance)
-            columns = [(identity(width) if len(pivots) == width else self.covariance)[i] for i in pivots]
+            columns = (
+                list(identity(width)) if self.fills_space else [self.covariance[i] for i in _pivots(self.covariance)]
+            )
         zeros = (Rational(0),) * self._noise_width
         return (*(column + zeros for column in columns), *identity(size)[width:])
 
-    @property
+    @cached_property
     def fills_space(self) -> bool:
-        """Whether no polynomial in z vanishes almost surely."""
-        size = self.input_width + self._noise_width
-        return set(self._directions) == set(identity(size))
+        """Whether no polynomial in z vanishes almost surely; a covariance with symbols is not looked into."""
+        numbers = not free_symbols(entry for row in self.covariance for entry in row)
+        return numbers and len(_pivots(self.covariance)) == self.input_width
 
     def support(self, degree: int) -> Iterator[Vector]:
         """mu + sum_i h_i d_i for integers h >= 0 of sum at most ``degree``; those of the first few directions come first.
@@ -202,6 +210,18 @@ class Gaussian:
                         for i in (*steps, *(last,) * count):
                             point = tuple(a + b if b != 0 else a for a, b in zip(point, self._directions[i]))
                         yield tuple(Rational(entry) if isinstance(entry, Fraction) else entry for entry in point)
+
+    def scattered(self, count: int) -> Iterator[Vector]:
+        """mu and a few of the directions, other ones each time; anywhere where z fills its space."""
+        size, many = self.input_width + self._noise_width, len(self._directions)
+        mean = (*self.mean, *(Rational(0),) * self._noise_width)
+        draws = random.Random(size)
+        for _ in range(count if self.fills_space else 0):
+            yield tuple(Rational(draws.randint(-99, 99)) for _ in range(size))
+        for _ in range(0 if self.fills_space else count):
+            chosen = [self._directions[draws.randrange(many)] for _ in range(_TOGETHER if many else 0)]
+            if not free_symbols(entry for row in (mean, *chosen) for entry in row):
+                yield tuple(Rational(sum(entries)) for entries in zip(mean, *chosen))
 
     def second_moment(self, ring: Any) -> Form:
         """E z z^T = Sigma_z + mu mu^T, shape (m, m)."""
@@ -334,6 +354,10 @@ class Dataset:
     def support(self, degree: int) -> Iterator[Vector]:
         """The rows."""
         return (x + y for x, y in zip(self.inputs, self.targets))
+
+    def scattered(self, count: int) -> Iterator[Vector]:
+        """Rows at equal distances, at most so many."""
+        return (self.inputs[i] + self.targets[i] for i in range(0, self.size, -(-self.size // count)))
 
     def second_moment(self, ring: Any) -> Form:
         """E z z^T = (1/n) sum_i z_i z_i^T."""

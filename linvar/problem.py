@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from linvar.arguments import check_flags
@@ -139,7 +140,7 @@ class Problem:
         """The schedule, or the one learning rate of every step, as given."""
         return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[Any, ...]:
         """The SymPy symbols that occur anywhere, sorted by name; empty for a numeric problem."""
         entries = [entry for matrix in self.weights for row in matrix for entry in row]

@@ -20,7 +20,7 @@ from linvar.symbolic import network
 from linvar.symbolic.batch_moments import Moments, answer_ring, batch_moments, central_moments
 from linvar.symbolic.ring import Element, Exponents, Ring, sum_elements, to_fmpq
 from linvar.symbolic.road import Forms
-from linvar.symbolic.steps import Steps
+from linvar.symbolic.steps import steps_of
 
 
 class Expansion:
@@ -28,7 +28,7 @@ class Expansion:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.steps = list(Steps(problem))
+        self.steps = list(steps_of(problem))
         counts = [len(step.forms) for step in self.steps]
         self.offsets = [sum(counts[:s]) for s in range(len(counts) + 1)]
         self.ring = Ring(self.offsets[-1], problem.symbols)

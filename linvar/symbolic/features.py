@@ -11,7 +11,8 @@ Source: linear algebra; sampling matrices that determine polynomials are e.g. in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import lcm
@@ -19,7 +20,7 @@ from typing import Any
 
 from flint import fmpz_mat, nmod_mat
 
-from linvar.exact import Matrix, Rational
+from linvar.exact import Matrix, Rational, Vector
 from linvar.laws import Law
 from linvar.symbolic.ring import Ring, to_rational
 
@@ -107,7 +108,9 @@ def features(law: Law, functionals: Functionals) -> Features:
     count = len(functionals)
     if not count:
         return Features((), ())
-    points = rows_of(law, functionals)
+    if law.fills_space:
+        return _of_polynomials(law, functionals)
+    points = rows_of(law, functionals, law.support(2))
     rows = list(islice(points, count + _SPARE))
     if _full_rank(rows, count + 1):
         return Features.of_all(count)
@@ -124,21 +127,47 @@ def features(law: Law, functionals: Functionals) -> Features:
     return found if _numeric(next(law.support(2))) else replace(found, mixed=True)
 
 
-def rank_at_least(law: Law, functionals: Functionals, points: int) -> int:
-    """A lower bound for the number of features, from the first so many points, modulo a prime."""
-    rows = list(islice(rows_of(law, functionals), points))
+def _of_polynomials(law: Law, functionals: Functionals) -> Features:
+    """Where z fills its space: relations at random points, which are confirmed as identities of quadratic forms."""
+    count = len(functionals)
+    points = count + _SPARE
+    while True:
+        rows = list(rows_of(law, functionals, law.scattered(points)))
+        if _full_rank(rows, count + 1):
+            return Features.of_all(count)
+        reduced, pivots = _eliminate(rows, count + 1)
+        relations = _kernel(reduced, pivots, count + 1)
+        if relations is None or all(_vanishes(functionals, relation) for relation in relations.transpose().tolist()):
+            return _as_features(reduced, pivots, functionals)
+        points *= 2
+
+
+def _vanishes(functionals: Functionals, relation: list[Any]) -> bool:
+    """Whether a combination of 1 and the functionals, in the units of ``rows_of``, is zero as a polynomial in z."""
+    lefts, rights = (_used(functionals, side) for side in (0, 1))
+    entries: dict[tuple[int, int], Any] = defaultdict(int)
+    for (i, j), c in zip(functionals.pairs, relation[1:]):
+        for a, p in lefts[i] if c else ():
+            for b, q in rights[j]:
+                entries[min(a, b), max(a, b)] += c * p * q
+    return not relation[0] and not any(entries.values())
+
+
+def rank_at_least(law: Law, functionals: Functionals, points: Iterable[Vector]) -> int:
+    """A lower bound for the number of features, from some points of the law's support, modulo a prime."""
+    rows = list(rows_of(law, functionals, points))
     return max(0, int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) - 1) if rows else 0
 
 
-def rows_of(law: Law, functionals: Functionals) -> Iterator[list[Any]]:
-    """(1, the functionals times their ``_scales``) at the points of the law's support, as integers: each row times a number.
+def rows_of(law: Law, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[Any]]:
+    """(1, the functionals times their ``_scale``) at points of the law's support, as integers: each row times a number.
 
     Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values. Constants may
     have symbols too, where the first point has: there the functionals are taken less their values at that point.
     """
     lefts, rights = (_used(functionals, side) for side in (0, 1))
     ring, less = Ring(0, law.symbols), None
-    for place, point in enumerate(law.support(2)):
+    for place, point in enumerate(points):
         if less is None and _numeric(point):
             scale = lcm(*(entry.denominator for entry in point))
             z = [entry.numerator * (scale // entry.denominator) for entry in point]

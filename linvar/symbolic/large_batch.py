@@ -21,7 +21,7 @@ from flint import arb, fmpz
 from linvar.problem import Problem
 from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
 from linvar.symbolic.large_batch_path import Path, Polynomials, Series
-from linvar.symbolic.large_batch_size import check_arguments
+from linvar.symbolic.large_batch_size import check_arguments, clamped
 from linvar.symbolic.scalars import Balls, Integers, Symbolic
 
 #: the first guess of the bits that enclosures lose
@@ -36,7 +36,7 @@ class LargeBatch:
 
     Args:
         problem: iid sampling.
-        order: K >= 0, the highest power of u = 1/b.
+        order: K >= 0, the highest power of u = 1/b; no more than the degree bound of the problem is computed.
         digits: certified significant digits of every coefficient; None for exact coefficients.
         of: "gradient", or "update" (see ``last_step``).
 
@@ -55,7 +55,7 @@ class LargeBatch:
         of: str = "gradient",
     ) -> None:
         check_arguments(problem, order, digits)
-        self.problem, self.order, self.digits = problem, order, digits
+        self.problem, self.order, self.digits = problem, clamped(problem, order), digits
         self._polynomials = Polynomials(problem, of)
         self._path: Path | None = None
 

@@ -13,7 +13,7 @@ from linvar.symbolic.fluctuations import BatchMoments, at_rest, batch_moments
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.ring import Element, Ring, to_fmpq
 from linvar.symbolic.scalars import Scalar, Scalars
-from linvar.symbolic.steps import Step, Steps
+from linvar.symbolic.steps import Step, steps_of
 from linvar.symbolic.taylor import Local, Monomial, Point, Taylor
 
 Series = list[Scalar]  # the coefficients of u^0, ..., u^K
@@ -25,7 +25,7 @@ class Polynomials:
     def __init__(self, problem: Problem, of: str) -> None:
         self.problem = problem
         self.of = of
-        self.steps = Steps(problem)
+        self.steps = steps_of(problem)
         self.shapes = [(len(matrix), len(matrix[0])) for matrix in problem.weights]
         #: entries of the weights, and of the whole state
         self.entries = sum(rows * columns for rows, columns in self.shapes)

@@ -17,7 +17,7 @@ from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
 from linvar.symbolic.size import MOST_STEPS, bounded, count_in_symbols
-from linvar.symbolic.steps import Steps
+from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
 #: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
 #: object kept; bytes and seconds of a monomial in symbols; bytes of any run
@@ -31,7 +31,6 @@ _BYTES_AT_LEAST = 5_000_000
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
 _ENDLESS = 10**18
-_MOST_VARIABLES = 2_000
 MOST_ORDER = 100
 
 
@@ -72,10 +71,11 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
         after, before = _state_bits(problem, steps), _state_bits(problem, max(steps - 1, 0))
         found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
     objects, products, batch = 0, 0, 0
-    kinds = Steps(problem)
+    kinds = steps_of(problem)
     for place, entries, times in ((0, 0, min(steps, 1)), (steps - 1, n, steps - 1)):
         if times > 0:
-            count = kinds[place].count(_MOST_VARIABLES)
+            kind = kinds[place]
+            count = found if (found := kind.count()) < MOST_VARIABLES else kind.bound
             moved, multiplied = _work(problem, order, n, entries, count)
             objects, products = max(objects, moved), products + multiplied * times
             batch = max(batch, comb(count + 2 * order, 2 * order))
@@ -95,6 +95,16 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
             comb(n + degree - 1, degree) * count_in_symbols(problem, degree) for degree in range(1, 2 * order + 1)
         )
     return LargeBatchSize(found, monomials, seconds + 2e-6 * ballast + 0.005, int(min(size, 1e300)))
+
+
+def clamped(problem: Problem, order: int) -> int:
+    """The order, or the degree bound of the problem where it is less: beyond it all coefficients are zero."""
+    odd, bound = 2 * problem.depth - 1, 0
+    for j in range(min(problem.step, order) + 1):
+        bound += 2 * odd**j - 1
+        if bound >= order:
+            return order
+    return bound
 
 
 def check_arguments(problem: Problem, order: int, digits: int | None) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.network import Matrix, State, Update
-from linvar.symbolic.steps import MovingStep
+from linvar.symbolic.steps import steps_of
 
 OF = ("gradient", "update")
 
@@ -80,7 +80,7 @@ class LastStep:
 
     def _example_spreads(self) -> list[Any]:
         """The same of the gradient itself: by the fourth moments of z, or by what varies where that is less."""
-        step = MovingStep(self.problem)
+        step = steps_of(self.problem).moving
         if self.law.symbols or step.count(len(self._moment) + 1) > len(self._moment):
             return [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
         spreads = [self.ring.lift(0)] * len(self.state.weights)

@@ -41,7 +41,7 @@ from linvar.symbolic.modular_moments import BatchLaw
 from linvar.symbolic.reconstruction import CHECKS, primes_below, reconstruct
 from linvar.symbolic.ring import Element, to_fmpq
 from linvar.symbolic.road import Forms
-from linvar.symbolic.steps import Steps
+from linvar.symbolic.steps import steps_of
 
 #: Nodes times primes in one call, where the grid is that small; so many arrays of a block are alive, about.
 _BATCH = 2**17
@@ -93,7 +93,7 @@ class Lattice:
         self._key = problem_key(problem)
         self._checkpoint = Checkpoint(checkpoint, self._key)
         self._devices = _exact_devices() if devices is None else list(devices)
-        self._steps = list(Steps(problem))
+        self._steps = list(steps_of(problem))
 
     def expectations(self, forms: Forms, degree: int) -> list[Element]:
         """E of forms of at most this degree in the state: polynomials in u, exact.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, log2, prod
+from math import comb, inf, log2, prod
 from typing import Any
 
 from linvar.exact import Rational
@@ -19,7 +19,7 @@ from linvar.symbolic import network
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.reconstruction import CHECKS
 from linvar.symbolic.size import bounded
-from linvar.symbolic.steps import Steps
+from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
 #: Seconds of a warm process, fitted on two cores (benchmarks/plan_accuracy.py): a product of the steps of SGD at one node
 #: modulo one prime; a product of the sums over nodes, and of the moments of a step; what each prime takes beside.
@@ -33,6 +33,10 @@ _COMPILED_PRODUCT = 3.7e-7
 _PROGRAM_BYTES = 16
 _PER_EXACT_PRODUCT = 5e-6
 _PRIME_BITS = 25.9
+#: More nodes than that would take years: nothing further is predicted.
+MOST_NODES = 10**15
+#: rows of a data set that its digits are taken from
+_LOOKED_AT = 1_000
 _MOST_BLOCKS = 4
 _LEAST_ROWS = 6
 
@@ -69,9 +73,12 @@ def step_degrees(problem: Problem, degree: int) -> list[int]:
 
 def predict(problem: Problem, degree: int) -> LatticeSize:
     """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
-    steps, degrees = list(Steps(problem)), step_degrees(problem, degree)
-    counts = [comb(order + len(step.forms), len(step.forms)) for step, order in zip(steps, degrees)]
+    steps, degrees = list(steps_of(problem)), step_degrees(problem, degree)
+    variables = [step.count() for step in steps]
+    counts = [comb(order + count, count) for count, order in zip(variables, degrees)]
     nodes = prod(counts)
+    if nodes > MOST_NODES or max(variables, default=0) >= MOST_VARIABLES:
+        return LatticeSize(nodes, nodes, 0, 10**24, inf, 0.0)
     counter = _Counter()
     state = network.Update(problem, counter).start()
     for s, (step, order) in enumerate(zip(steps, degrees)):
@@ -143,7 +150,7 @@ class _Counter:
         law = problem.law
         entries = [entry for row in form for entry in row if entry]
         if isinstance(law, Dataset):
-            numbers = [number for row in (*law.inputs, *law.targets) for number in row]
+            numbers = [number for row in (*law.inputs[:_LOOKED_AT], *law.targets[:_LOOKED_AT]) for number in row]
             extra = log2(law.size) * (2 if problem.sampling != "iid" else 1)
         else:
             numbers = [*law.mean, law.noise_variance, *(number for row in law.covariance for number in row)]

@@ -20,8 +20,8 @@ Matrix = Sequence[Sequence[Any]]
 def product(a: Matrix, b: Matrix) -> list[list[Any]]:
     """Matrix product; zero entries are skipped."""
     zero = a[0][0] * 0
-    columns = list(zip(*b))
-    return [[sum((x * y for x, y in zip(row, column) if x != 0 and y != 0), zero) for column in columns] for row in a]
+    columns = [[(k, entry) for k, entry in enumerate(column) if entry != 0] for column in zip(*b)]
+    return [[sum((row[k] * entry for k, entry in column if row[k] != 0), zero) for column in columns] for row in a]
 
 
 def transpose(a: Matrix) -> list[list[Any]]:

@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import comb
 from typing import Any
 
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
@@ -21,6 +22,7 @@ MOST_SECONDS = 1_800.0
 _MOST_LATTICE_STEPS = 40
 #: seconds: what takes less by another road is not compared with the lattice, which has to compile
 _QUICK = 5.0
+_NOT_NEEDED = "not compared: another road is quicker than its compilation"
 
 
 class UnknownRoadError(InputError, KeyError):
@@ -141,7 +143,10 @@ def plan(
         raise InputError(
             "digits", digits, "give both, or none", fault="goes with order=K, the whole polynomial is exact"
         )
-    return Plan(problem, tuple(_limited(make(problem), limit) for make in _MAKERS))
+    roads = [_limited(make(problem), limit) for make in (_regression, _expansion)]
+    quick = any(road.is_open and road.seconds < _QUICK for road in roads)
+    lattice = RoadPlan("lattice", obstacle=_NOT_NEEDED) if quick and _is_long_to_predict(problem) else _lattice(problem)
+    return Plan(problem, (*roads, _limited(lattice, limit)))
 
 
 def choose(
@@ -167,12 +172,12 @@ def choose(
         raise InputError("method", method, f"write one of {_NAMES}", fault="is unknown")
     limit = _checked_limit(memory_limit)
     if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
-        for make in _MAKERS[:2]:
+        for make in (_regression, _expansion):
             road = _limited(make(problem), limit)
             if road.obstacle is None and road.seconds < _QUICK:
                 return road
-    if method == "regression" and order is None and digits is None:  # asked for by name: no other is compared with it
-        road = _limited(_regression(problem), limit)
+    if method in _MAKERS and order is None and digits is None:  # asked for by name: no other is compared with it
+        road = _limited(_MAKERS[method](problem), limit)
         if road.obstacle is None:
             return road
     found = plan(problem, order=order, digits=digits, memory_limit=limit)
@@ -262,21 +267,35 @@ def _expansion(problem: Problem) -> RoadPlan:
 
 
 def _lattice(problem: Problem) -> RoadPlan:
+    if problem.depth == 1:
+        return RoadPlan("lattice", obstacle="one layer has a road of its own")
     if problem.symbols:
         return RoadPlan("lattice", obstacle="it takes numbers, no symbols")
     if problem.step > _MOST_LATTICE_STEPS:
         return RoadPlan("lattice", "far too many nodes", math.inf, 10**24)
     size = lattice_size.predict(problem, 4 * problem.depth - 2)
     seconds = size.seconds + size.compilation
-    nodes = f"{size.nodes:,}" if size.nodes < 10**15 else "10^15 and more"
-    return RoadPlan("lattice", f"{nodes} nodes, about {size.primes:,} primes", seconds, size.bytes)
+    if not size.primes:
+        return RoadPlan("lattice", "10^15 nodes and more", seconds, size.bytes)
+    return RoadPlan("lattice", f"{size.nodes:,} nodes, about {size.primes:,} primes", seconds, size.bytes)
 
 
 def _large_batch(problem: Problem, order: int, digits: int | None) -> RoadPlan:
     large_batch_size.check_arguments(problem, order, digits)
+    order = large_batch_size.clamped(problem, order)
     size = large_batch_size.predict(problem, order, digits)
     road = RoadPlan("large_batch", f"up to u^{order}, {size}", size.seconds, size.bytes, asked=True)
     return replace(road, obstacle=size.obstacle)
 
 
-_MAKERS: tuple[Callable[[Problem], RoadPlan], ...] = (_regression, _expansion, _lattice)
+def _is_long_to_predict(problem: Problem) -> bool:
+    """Whether the lattice's prediction, which runs the steps on numbers that count, takes more than a moment."""
+    size = len(problem.law.input_map[0])
+    return (problem.dataset_size or 1) * comb(size + 3, 4) > 10**6
+
+
+_MAKERS: dict[str, Callable[[Problem], RoadPlan]] = {
+    "regression": _regression,
+    "expansion": _expansion,
+    "lattice": _lattice,
+}

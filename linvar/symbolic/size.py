@@ -6,10 +6,11 @@ Counting monomials of exactly these degrees gives
 
     N_s(D) = sum_{j=0..D} C(j + m_s - 1, j) N_{s-1}(D + (2L-2) j),        m_s variables at step s,
 
-and N_{-1}(D) = 1 for numbers. The count is reached by generic numeric weights at t = 1 and for all widths 1, and is
-an upper bound otherwise (2-2-2, t = 2: 74,634 counted, 72,872 reached by generic weights). For symbols N_{-1}(D)
-counts monomials in them, by homogeneity and by the sign flips of hidden units and coordinates, which leave every
-answer unchanged; it is an estimate from above.
+and N_{-1}(D) = 1 for numbers. Where constants are mixed with what varies (``steps``) the gradient has a part without
+variables, and every degree j <= D comes with all degrees up to (2L-1) D: N_s(D) = C(D + m_s, m_s) N_{s-1}((2L-1) D). The count
+is reached by generic numeric weights at t = 1 and for all widths 1, and is an upper bound otherwise (2-2-2, t = 2: 74,634
+counted, 72,872 reached by generic weights). For symbols N_{-1}(D) counts monomials in them, by homogeneity and by the sign flips
+of hidden units and coordinates, which leave every answer unchanged; it is an estimate from above.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from math import comb
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
-from linvar.symbolic.steps import Steps
+from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
 #: Bytes at the peak, fitted to measurements (benchmarks/size_prediction.py): for each monomial of the expansion a
 #: constant and a number of copies of its coefficient; for each moment of a batch a constant and a part for each
@@ -33,10 +34,14 @@ _COPIES_OF_A_COEFFICIENT = 24
 _PER_MOMENT = 1_500
 _PER_MOMENT_AND_POWER = 500
 _PER_VALUE = 60
+_BYTES_A_FOURTH_MOMENT = 100
+_SECONDS_A_VALUE = 5e-8
 #: seconds for each byte and squared depth, for each product of terms and bit of a coefficient, for each product of moments
 _SECONDS_PER_BYTE = 1.5e-9
 _SECONDS_PER_BIT = 1.5e-11
 _SECONDS_PER_PRODUCT = 2.5e-6
+#: rows of a data set that its digits are taken from
+_LOOKED_AT = 1_000
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
 #: more updates than this count as so many: their cost is a float, and beyond use
@@ -71,18 +76,21 @@ def predict(problem: Problem) -> Size:
     """The size of the expansion of a problem, without starting it (see the module docstring)."""
     if problem.depth == 1:
         return _predict_regression(problem)
-    steps = Steps(problem)
+    steps = steps_of(problem)
     # beyond some steps or some degree the exact count takes long and decides nothing: count fewer steps instead
     counted = 0
     while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
         counted += 1
     variables = [steps[s].count() for s in range(counted)]
-    monomials = _count_monomials(problem, variables, 4 * problem.depth - 2)
+    if max(variables, default=0) >= MOST_VARIABLES:
+        return _far_over(problem, variables)
+    central = [steps[s].central for s in range(counted)]
+    monomials = _count_monomials(problem, variables, central, 4 * problem.depth - 2)
     bits = _coefficient_bits(problem, counted)
     total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * bits // 8)
     # the squares of the mean gradient's entries
     squares = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
-    squares *= _count_monomials(problem, variables, 2 * problem.depth - 1) ** 2
+    squares *= _count_monomials(problem, variables, central, 2 * problem.depth - 1) ** 2
     examples, products = problem.dataset_size or 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
@@ -91,9 +99,25 @@ def predict(problem: Problem) -> Size:
         if examples:  # the logarithm and the exponential of a series in this many variables
             products += comb(order + 2 * width, 2 * width)
     complete = counted == problem.step or not any(variables)
-    seconds = 0.002 + bounded(total * problem.depth**2) * _SECONDS_PER_BYTE
+    last = _last_step_products(problem)
+    total += last * _BYTES_A_FOURTH_MOMENT
+    seconds = 0.002 + last * (examples or 1) * _SECONDS_A_VALUE + bounded(total * problem.depth**2) * _SECONDS_PER_BYTE
     seconds += bounded(products) * _SECONDS_PER_PRODUCT + bounded(squares * bits) * _SECONDS_PER_BIT
     return Size(monomials, total if complete else max(total, 10**24), seconds if complete else math.inf, complete)
+
+
+def _far_over(problem: Problem, variables: list[int]) -> Size:
+    """A step with so many variables that nothing further counts."""
+    later = next(later for later, width in enumerate(reversed(variables)) if width >= MOST_VARIABLES)
+    return Size(comb(_order(problem, later) + MOST_VARIABLES, MOST_VARIABLES), 10**24, math.inf, complete=False)
+
+
+def _last_step_products(problem: Problem) -> int:
+    """Fourth moments of a data set's examples; none where what varies is less (``last_step``)."""
+    size = len(problem.law.input_map[0])
+    if not problem.dataset_size or steps_of(problem).moving.count(size + 1) <= size:
+        return 0
+    return comb(size + 3, 4)
 
 
 def _predict_regression(problem: Problem) -> Size:
@@ -116,7 +140,8 @@ def _predict_regression(problem: Problem) -> Size:
     outputs, size = problem.widths[-1], len(problem.law.input_map[0])
     monomials *= outputs * (outputs + 1) // 2 * size**2 * (steps + 1)
     examples = problem.dataset_size or 1
-    data = [entry for row in problem.law.inputs for entry in row] if isinstance(problem.law, Dataset) else targets
+    law_rows = problem.law.inputs[:_LOOKED_AT] if isinstance(problem.law, Dataset) else problem.law.teacher
+    data = [entry for row in law_rows for entry in row]
     bits = 4 * max(map(_bits, data)) + 2 * max(map(_bits, rates), default=0) + examples.bit_length()
     total = monomials * (_PER_MONOMIAL + (steps + 1) * bits // 8)
     total += comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE
@@ -168,7 +193,7 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:,.0f} years" if seconds < 1e6 else "over a million years"
 
 
-def _count_monomials(problem: Problem, variables: list[int], degree: int) -> int:
+def _count_monomials(problem: Problem, variables: list[int], central: list[bool], degree: int) -> int:
     """The recursion of the module docstring, for a form of this degree and so many variables at each step."""
     depth = problem.depth
     growth = 2 * depth - 2
@@ -178,10 +203,12 @@ def _count_monomials(problem: Problem, variables: list[int], degree: int) -> int
         if s < 0:
             return _count_symbol_monomials(problem, degree, gradients)
         width = variables[s]
-        if not width:
-            return count(degree, gradients, s - 1)
+        if not any(variables[: s + 1]) and not problem.symbols:
+            return 1
         if s == 0 and not problem.symbols:
             return comb(degree + width, width)
+        if central[s] or not width:
+            return comb(degree + width, width) * count((growth + 1) * degree, gradients + degree, s - 1)
         return sum(comb(j + width - 1, j) * count(degree + growth * j, gradients + j, s - 1) for j in range(degree + 1))
 
     total = count(degree, 0, len(variables) - 1)

@@ -8,10 +8,12 @@ is what lets real data through.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
+from math import inf
 from typing import Any, Protocol
 
 from flint import fmpq, fmpq_mat
@@ -26,7 +28,7 @@ from linvar.symbolic.ring import Numbers, Ring, to_fmpq, to_rational
 #: So many variables are out of reach of every road to the whole polynomial: they are not counted further.
 MOST_VARIABLES = 64
 #: Points of a first look at many functionals.
-_POINTS = 256
+_POINTS = 128
 #: Weights that are numbers are followed no further than this many steps, or bits.
 _MOST_FIXED_STEPS, _MOST_FIXED_BITS = 256, 2_048
 
@@ -50,6 +52,11 @@ class Step(Protocol):
         """The number of variables; ``most`` or more of them may be counted as ``most``."""
         ...
 
+    @property
+    def bound(self) -> int:
+        """There are no more variables than this."""
+        ...
+
     def gradients(self, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any) -> list[network.Matrix]:
         """The batch gradients G_1, ..., G_L in these variables, over any ring."""
         ...
@@ -66,9 +73,13 @@ class MovingStep:
             return len(self._functionals)
         if len(self._functionals) > 2 * most and "_features" not in vars(self):
             some = self._functionals.restricted(_varying(self.problem, most))
-            if rank_at_least(self.problem.law, some, _POINTS) >= most:
+            if rank_at_least(self.problem.law, some, islice(self.problem.law.support(2), 2 * _POINTS)) >= most:
                 return most
         return len(self._features)
+
+    @property
+    def bound(self) -> int:
+        return min(len(self._functionals), (self.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
 
     @cached_property
     def forms(self) -> tuple[Matrix, ...]:
@@ -132,9 +143,14 @@ class FixedStep:
 
     def count(self, most: int = MOST_VARIABLES) -> int:
         many = len(self._functionals) > 2 * most and "_layers" not in vars(self)
-        if many and rank_at_least(self.problem.law, self._entries(2 * most), _POINTS) >= most:
+        law = self.problem.law
+        if many and rank_at_least(law, self._entries(2 * most), law.scattered(_POINTS)) >= most:
             return most
         return len(self.forms)
+
+    @property
+    def bound(self) -> int:
+        return min(len(self._functionals), (self.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
 
     @property
     def forms(self) -> tuple[Matrix, ...]:
@@ -238,6 +254,8 @@ class StillStep:
     forms: tuple[Matrix, ...] = ()
     central: bool = True
 
+    bound: int = 0
+
     def count(self, most: int = MOST_VARIABLES) -> int:
         return 0
 
@@ -245,12 +263,21 @@ class StillStep:
         return _gradients(self.problem, weights, self.problem.law.second_moment(ring), ring)
 
 
+def steps_of(problem: Problem) -> Steps:
+    """The steps of a problem; those of the last two asked about are kept, for a plan and the roads ask for the same."""
+    for known in _RECENT:
+        if known.problem is problem:
+            return known
+    _RECENT.append(Steps(problem))
+    return _RECENT[-1]
+
+
 class Steps:
     """The steps 0..t-1 of a problem, made as they are asked for: those of many steps are the same."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._moving, self._still = MovingStep(problem), StillStep(problem)
+        self.moving, self._still = MovingStep(problem), StillStep(problem)
 
     def __iter__(self) -> Iterator[Step]:
         return (self[s] for s in range(self.problem.step))
@@ -271,8 +298,8 @@ class Steps:
         """The steps from weights that are numbers, and the one that all later steps are."""
         problem, fixed = self.problem, list[Step]()
         entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
-        if not _numbers(*entries) or not self._moving.count(1):
-            return fixed, self._moving
+        if not _numbers(*entries) or not self.moving.count(1):
+            return fixed, self.moving
         numeric = _numbers(problem.momentum, problem.weight_decay, *problem.law.symbols)
         update = network.Update(problem, Numbers) if numeric else None
         state = update.start() if update else State(problem.weights)
@@ -287,7 +314,10 @@ class Steps:
             if update is None or not _numbers(rate) or step.count(1):
                 break
             state = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
-        return fixed, self._moving
+        return fixed, self.moving
+
+
+_RECENT: deque[Steps] = deque(maxlen=2)
 
 
 def _gradients(
