@@ -179,7 +179,7 @@ class Gaussian:
         zeros = (Rational(0),) * self._noise_width
         return (*(column + zeros for column in columns), *identity(size)[width:])
 
-    @property
+    @cached_property
     def fills_space(self) -> bool:
         """Whether no polynomial in z vanishes almost surely."""
         size = self.input_width + self._noise_width

@@ -11,6 +11,7 @@ Source: linear algebra; sampling matrices that determine polynomials are e.g. in
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -19,7 +20,7 @@ from typing import Any
 
 from flint import fmpz_mat, nmod_mat
 
-from linvar.exact import Matrix, Rational
+from linvar.exact import Matrix, Rational, Vector
 from linvar.laws import Law
 from linvar.symbolic.ring import Ring, to_rational
 
@@ -138,7 +139,7 @@ def rows_of(law: Law, functionals: Functionals) -> Iterator[list[Any]]:
     """
     lefts, rights = (_used(functionals, side) for side in (0, 1))
     ring, less = Ring(0, law.symbols), None
-    for place, point in enumerate(law.support(2)):
+    for place, point in enumerate(_points(law, len(functionals) + _SPARE)):
         if less is None and _numeric(point):
             scale = lcm(*(entry.denominator for entry in point))
             z = [entry.numerator * (scale // entry.denominator) for entry in point]
@@ -154,6 +155,14 @@ def rows_of(law: Law, functionals: Functionals) -> Iterator[list[Any]]:
                 values = [value - start for value, start in zip(values, less)]
             constant = ring.zero if place and less is not None else ring.one
             yield from _by_monomials([constant, *values])
+
+
+def _points(law: Law, count: int) -> Iterator[Vector]:
+    """The law's support; first, where that is the whole space, so many generic points: at few others all coordinates differ."""
+    if law.fills_space:
+        draws, size = random.Random(0), len(law.input_map[0])
+        yield from (tuple(Rational(draws.randrange(-99, 100)) for _ in range(size)) for _ in range(count))
+    yield from law.support(2)
 
 
 def _numeric(point: Sequence[Any]) -> bool:
