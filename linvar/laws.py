@@ -190,6 +190,8 @@ class Gaussian:
     @cached_property
     def fills_space(self) -> bool:
         """Whether no polynomial in z vanishes almost surely; a covariance with symbols is not looked into."""
+        if self.covariance == identity(self.input_width):
+            return True
         numbers = not free_symbols(entry for row in self.covariance for entry in row)
         return numbers and len(_pivots(self.covariance)) == self.input_width
 

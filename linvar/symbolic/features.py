@@ -67,7 +67,7 @@ class Functionals:
         return replace(self, pairs=tuple((i, j) for i, j in self.pairs if left[i] and right[j]))
 
 
-def linear_forms(matrix: Matrix) -> tuple[Linear, ...]:
+def linear_forms(matrix: Sequence[Sequence[Any]]) -> tuple[Linear, ...]:
     """The rows of a matrix of numbers."""
     return tuple(tuple((a, Rational(entry)) for a, entry in enumerate(row) if entry != 0) for row in matrix)
 

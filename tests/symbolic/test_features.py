@@ -410,6 +410,26 @@ def test_many_functionals_are_counted_no_higher_than_they_are() -> None:
     assert [step.count(1) for step in Steps(nothing)] == [0, 0, 0, 0]
 
 
+def test_generic_points_tell_a_full_rank_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40 inputs that may be anywhere: the 861 points that are without doubt are looked at where the rank is not full.
+
+    So it is of two residuals of one input without noise: (r_1.x)(r_2.x) is a combination of r_1.x x_j, and of r_2.x x_j.
+    """
+    rows = [list(range(40)), list(range(1, 41))]
+    one = lv.Problem([rows, [[1, 3]]], lv.Gaussian([[1] * 40]), "1/10", 1)
+    two = lv.Problem([rows, [[1, 3], [1, -1]]], lv.Gaussian([[1] * 40, [2] * 40]), "1/10", 1)
+    assert FixedStep(two, two.weights).count(100) == 79
+    assert [FixedStep(problem, problem.weights).count(10) for problem in (one, two)] == [10, 10]
+
+    def refuse(law: lv.Gaussian, degree: int) -> Any:
+        raise LookupError
+
+    monkeypatch.setattr(lv.Gaussian, "support", refuse)
+    assert FixedStep(one, one.weights).count() == 40
+    with pytest.raises(LookupError):
+        FixedStep(two, two.weights).count(100)
+
+
 def kinds(problem: lv.Problem) -> list[tuple[type, int]]:
     """The kind of each step, and its variables."""
     return [(type(step), step.count()) for step in Steps(problem)]
