@@ -36,7 +36,7 @@ class LargeBatch:
 
     Args:
         problem: iid sampling.
-        order: K >= 0, the highest power of u = 1/b; no more than the degree bound of the problem is computed.
+        order: K >= 0, the highest power of u = 1/b; what is beyond the degree bound of the problem is zero.
         digits: certified significant digits of every coefficient; None for exact coefficients.
         of: "gradient", or "update" (see ``last_step``).
 
@@ -56,6 +56,7 @@ class LargeBatch:
     ) -> None:
         check_arguments(problem, order, digits)
         self.problem, self.order, self.digits = problem, clamped(problem, order), digits
+        self._beyond = order - self.order
         self._polynomials = Polynomials(problem, of)
         self._path: Path | None = None
 
@@ -99,6 +100,8 @@ class LargeBatch:
                 break
             path = Path(self._polynomials, self.order, Balls(bits))
         ring = self._polynomials.symbols
+        zeros = [path.scalars.divide(path.scalars.zero, fmpz(1))] * self._beyond
+        series = [[*values, *zeros] for values in series]
         if self.digits is None and not self.problem.symbols:
             series = [[ring.lift(value) for value in values] for values in series]
         answers = tuple(LargeBatchExpansion(values, ring=ring, digits=self.digits) for values in series)

@@ -75,7 +75,8 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
     for place, entries, times in ((0, 0, min(steps, 1)), (steps - 1, n, steps - 1)):
         if times > 0:
             kind = kinds[place]
-            count = found if (found := kind.count()) < MOST_VARIABLES else kind.bound
+            known = kind.count()
+            count = known if known < MOST_VARIABLES else kind.bound
             moved, multiplied = _work(problem, order, n, entries, count)
             objects, products = max(objects, moved), products + multiplied * times
             batch = max(batch, comb(count + 2 * order, 2 * order))

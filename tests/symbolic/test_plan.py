@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import replace
 from typing import Any
@@ -95,15 +96,15 @@ def test_larger_problems_cost_more() -> None:
 )
 def test_what_is_far_too_large_is_said_in_a_line_and_refused(problem: lv.Problem, order: int | None) -> None:
     lines = repr(lv.plan(problem, order=order)).splitlines()[1:]
-    assert all(len(line) < 250 for line in lines) and "over a million years" in lines[-1]
-    for method in ("auto",) if order is not None else ("auto", "lattice"):
+    assert all(len(line) < 250 for line in lines) and "over a million years" in "".join(lines)
+    for method in ("auto",) if order is not None or problem.depth == 1 else ("auto", "lattice"):
         with pytest.raises(lv.DerivationTooLargeError, match="over a million years"):
             lv.gradient_variance(problem, method=method, order=order, memory_limit=10**9)
 
 
 def test_examples_and_inputs_have_their_cost() -> None:
     def planned(examples: int, inputs: int) -> lv.Plan:
-        rows = [[i % 7 + j for j in range(inputs)] for i in range(examples)]
+        rows = [[(i * (j + 2) + j * j) % 13 for j in range(inputs)] for i in range(examples)]
         return lv.plan(lv.Problem([[[1] * inputs, [2] * inputs], [[1, 3]]], lv.Dataset(rows, [1] * examples), "1/9", 1))
 
     few, many, wide = planned(20, 2)["lattice"], planned(2_000, 2)["lattice"], planned(20, 7)["lattice"]
@@ -113,6 +114,42 @@ def test_examples_and_inputs_have_their_cost() -> None:
     start = time.perf_counter()
     lv.plan(lv.Problem([[[1] * inputs] * 2, [[1, 3]]], lv.Gaussian([[0] * inputs]), "1/9", 1))
     assert time.perf_counter() - start < 30, "forms of all entries of S were made, each a matrix"
+
+
+def test_one_layer_has_one_road() -> None:
+    """Nothing else is counted, whatever the step; by name it is refused."""
+    problem = lv.Problem([[[1, 2]]], lv.Gaussian([[2, 1]]), "1/10", 10**6)
+    found = lv.plan(problem)
+    assert [road.road for road in found.roads if road.size] == ["regression"]
+    assert found["lattice"].obstacle == found["expansion"].obstacle == "one layer has a road of its own"
+    with pytest.raises(InputError, match="method='lattice' does not apply: one layer has a road of its own"):
+        lv.gradient_variance(problem.replace(step=1), method="lattice")
+
+
+def test_what_is_not_needed_is_not_predicted() -> None:
+    """The lattice's prediction sums over all examples; where the expansion is quick nobody compares them."""
+    law = lv.Dataset([[i % 17, 1, i % 5] for i in range(60_000)], [i % 3 for i in range(60_000)])
+    found = lv.plan(lv.Problem([[[1, 2, 1]], [[1]]], law, "1/10", 0))
+    assert found.choice is found["expansion"] and "another road is quicker" in str(found["lattice"])
+
+
+def test_steps_of_hundreds_of_inputs_are_not_counted_to_the_end() -> None:
+    """64 variables are too many for every road to the whole polynomial."""
+    draws = random.Random(0)
+    wide = [[draws.randint(-3, 3) for _ in range(300)] for _ in range(2)]
+    problem = lv.Problem([wide, [[1, 2]]], lv.Gaussian([[1] * 300]), "1/10", 2)
+    found = lv.plan(problem)
+    assert found.choice is None and "far over" in found["expansion"].size
+    assert found["lattice"].size == "10^15 nodes and more" and found["lattice"].bytes == 10**24
+
+
+def test_an_order_beyond_the_degree_bound_costs_no_more() -> None:
+    """Beyond it all coefficients are zero, and none is computed."""
+    problem = SMALL.replace(step=1)
+    bound = problem.degree_bound
+    assert lv.plan(problem, order=40)["large_batch"].seconds == lv.plan(problem, order=bound)["large_batch"].seconds
+    known = lv.gradient_variance(problem)
+    assert lv.gradient_variance(problem, order=40).coefficients == (*known.coefficients, *[0] * (40 - known.degree))
 
 
 @pytest.mark.parametrize(
@@ -199,6 +236,10 @@ def test_a_refusal_offers_only_what_applies() -> None:
 @pytest.mark.parametrize("how", [{}, {"order": 1}, {"order": 1, "digits": 5}, {"method": "lattice"}])
 def test_a_step_of_thousands_of_digits_is_refused_in_a_line(depth: int, how: dict[str, Any]) -> None:
     problem = lv.Problem([[[1]]] * depth, lv.Gaussian([[2]]), "1/10", 10**5000)
+    if depth == 1 and how == {"method": "lattice"}:
+        with pytest.raises(InputError, match="does not apply: one layer has a road of its own"):
+            refusal(problem, **how)
+        return
     assert "fewer steps (step=<an integer of about 5001 digits>)" in refusal(problem, **how)
 
 
