@@ -282,12 +282,12 @@ def rounded(value: Any, decimals: int, name: str) -> Any:
 def _rounded(value: Any, name: str, known: _Known) -> Any:
     """A number, or lists of them, as multiples of ``known.unit``-ths; names are made for the entries that need one."""
     if type(value) is float and math.isfinite(value):
-        return known[_nearest(*value.as_integer_ratio(), known.unit)]
+        return known[_nearest(value.as_integer_ratio(), known.unit)]
     value = as_lists(value, name)
     if not is_one_number(value):
         entries = ordered(value, name, "give a number, or lists or an array of numbers")
         if set(map(type, entries)) == {float} and all(map(math.isfinite, entries)):
-            return [known[_nearest(*entry.as_integer_ratio(), known.unit)] for entry in entries]
+            return [known[_nearest(entry.as_integer_ratio(), known.unit)] for entry in entries]
         return [_rounded(entry, f"{name}[{i}]", known) for i, entry in enumerate(entries)]
     if isinstance(value, bool):
         raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
@@ -304,13 +304,13 @@ def _rounded(value: Any, name: str, known: _Known) -> Any:
     if not isinstance(value, numbers.Rational) and not math.isfinite(value):
         raise NotFiniteError(name, value, "drop or replace it before rounding", fault="is not finite")
     finite: Any = value
-    pair = (finite.numerator, finite.denominator) if isinstance(value, numbers.Rational) else finite.as_integer_ratio()
-    # through Python's integers: those of NumPy overflow
-    return known[_nearest(*map(int, pair), known.unit)]
+    p, q = (finite.numerator, finite.denominator) if isinstance(value, numbers.Rational) else finite.as_integer_ratio()
+    return known[_nearest((int(p), int(q)), known.unit)]  # integers of NumPy overflow
 
 
-def _nearest(numerator: int, denominator: int, scale: int) -> int:
-    """The integer nearest to numerator * scale / denominator, halves to even."""
+def _nearest(ratio: tuple[int, int], scale: int) -> int:
+    """The integer nearest to a fraction times ``scale``, halves to even."""
+    numerator, denominator = ratio
     whole, rest = divmod(numerator * scale, denominator)
     return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
 

@@ -55,8 +55,8 @@ def negative_row(matrix: Rows, independent: Callable[[], Sequence[int]]) -> int 
     if len(matrix) <= _NARROW:
         return _negative_row_of_few(matrix)
     basis = independent()
-    k = _first_pivot_not_positive([[matrix[i][j] for j in basis] for i in basis])
-    return None if k is None else basis[k]
+    found = _first_pivot_not_positive([[matrix[i][j] for j in basis] for i in basis])
+    return None if found is None else basis[found]
 
 
 def _negative_row_of_few(matrix: Rows) -> int | None:
