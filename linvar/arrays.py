@@ -123,11 +123,12 @@ def _rows(table: Any, name: str) -> list[list[Any]]:
     for label, column in columns:
         values = column.tolist() if hasattr(column, "tolist") else column.to_list()
         kind = _kind(column, values)
+        plain = set(map(type, values)) <= {int, float}  # then NaN alone is missing
         if kind is not None:
             others.append(f"{shown(label, 40)} ({kind})")
-        elif absent := [i for i, value in enumerate(values) if _is_missing(value)]:
+        elif absent := [i for i, x in enumerate(values) if (x != x if plain else _is_missing(x))]:
             missing.append(f"{shown(label, 40)} ({len(absent)}, the first in row {absent[0]})")
-        entries.append([int(value) if isinstance(value, bool) else value for value in values])
+        entries.append(values if plain else [int(value) if isinstance(value, bool) else value for value in values])
     if others:
         fault = Words(
             f"has {_counted(others, 'column')} that {'are' if len(others) > 1 else 'is'} not of numbers: {_few(others)}"

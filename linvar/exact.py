@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_DIGITS = 100_000
 #: Most digits after the decimal point that ``rationalize`` keeps: a float has at most 1,074.
 _MAX_DECIMALS = 10_000
+#: Most different numbers remembered while a matrix is read.
+_MOST_KNOWN = 2**16
 
 _RATIONAL = re.compile(r"([+-]?)([0-9]+)(?:/([0-9]+))?")
 
@@ -165,19 +167,63 @@ def _exact_expression(value: Any, name: str) -> Exact:
     return Rational(int(result.p), int(result.q)) if result.is_Rational else result
 
 
+class _Known(dict[Any, Rational]):
+    """Numbers made once: most entries of a table repeat.
+
+    Keys are what a number was: an int k, which stands for k / unit, a pair (numerator, denominator), or text.
+    """
+
+    def __init__(self, unit: int = 1) -> None:
+        self.unit = unit
+
+    def __missing__(self, key: Any) -> Rational:
+        if type(key) is tuple:
+            number = Rational(int(key[0]), int(key[1]))
+        else:
+            number = Rational(key) if self.unit == 1 else Rational(key, self.unit)
+        return self.keep(key, number)
+
+    def keep(self, key: Any, number: Rational) -> Rational:
+        """The number, kept while there are few."""
+        if len(self) < _MOST_KNOWN:
+            self[key] = number
+        return number
+
+
 def exact_vector(value: Any, name: str, cure: str = "give a list") -> Vector:
     """A one-dimensional sequence of exact entries."""
-    # names are made for the entries that need one: a table has millions
-    return tuple(
-        Rational(entry) if type(entry) is int else exact(entry, f"{name}[{i}]")
-        for i, entry in enumerate(ordered(value, name, cure))
-    )
+    return _exact_row(value, name, cure, _Known())
+
+
+def _exact_row(value: Any, name: str, cure: str, known: _Known) -> Vector:
+    entries = ordered(value, name, cure)
+    kinds = set(map(type, entries))
+    if kinds == {Rational}:
+        return tuple(entries)
+    if kinds == {int}:
+        return tuple(map(known.__getitem__, entries))
+    return tuple([_exact_entry(entry, name, i, known) for i, entry in enumerate(entries)])
+
+
+def _exact_entry(entry: Any, name: str, place: int, known: _Known) -> Exact:
+    """``exact``, with a name made for the entries that need one: a table has millions."""
+    kind = type(entry)
+    if kind is Rational:
+        return entry  # type: ignore[no-any-return]
+    if kind is int:
+        return known[entry]
+    if kind is Fraction:
+        return known[entry.numerator, entry.denominator]
+    if kind is str:
+        return known[entry] if entry in known else known.keep(entry, parse_rational(entry, f"{name}[{place}]"))
+    return exact(entry, f"{name}[{place}]")
 
 
 def exact_matrix(value: Any, name: str) -> Matrix:
     """A rectangular, non-empty matrix of exact entries: a list of rows, an array, a table or a SymPy matrix."""
     cure = "give a list (a matrix is a list of rows)"
-    rows = tuple(exact_vector(row, f"{name}[{i}]", cure) for i, row in enumerate(ordered(value, name, cure)))
+    known = _Known()
+    rows = tuple([_exact_row(row, f"{name}[{i}]", cure, known) for i, row in enumerate(ordered(value, name, cure))])
     if not rows or not rows[0]:
         raise InputError(name, Words("is empty"), "give at least one row with at least one entry")
     for i, row in enumerate(rows):
@@ -230,21 +276,19 @@ def rounded(value: Any, decimals: int, name: str) -> Any:
         raise InputTypeError("decimals", decimals, "give an integer >= 0, for instance decimals=4")
     if not 0 <= decimals <= _MAX_DECIMALS:
         raise InputError("decimals", decimals, f"give an integer from 0 to {_MAX_DECIMALS:,}, for instance decimals=4")
-    return _rounded(value, 10**decimals, name)
+    return _rounded(value, name, _Known(10**decimals))
 
 
-def _rounded(value: Any, scale: int, name: str) -> Any:
+def _rounded(value: Any, name: str, known: _Known) -> Any:
+    """A number, or lists of them, as multiples of ``known.unit``-ths; names are made for the entries that need one."""
     if type(value) is float and math.isfinite(value):
-        return Rational(round(Fraction(value) * scale), scale)
+        return known[_nearest(value.as_integer_ratio(), known.unit)]
     value = as_lists(value, name)
     if not is_one_number(value):
-        # names are made for the entries that need one
-        return [
-            Rational(round(Fraction(entry) * scale), scale)
-            if type(entry) is float and math.isfinite(entry)
-            else _rounded(entry, scale, f"{name}[{i}]")
-            for i, entry in enumerate(ordered(value, name, "give a number, or lists or an array of numbers"))
-        ]
+        entries = ordered(value, name, "give a number, or lists or an array of numbers")
+        if set(map(type, entries)) == {float} and all(map(math.isfinite, entries)):
+            return [known[_nearest(entry.as_integer_ratio(), known.unit)] for entry in entries]
+        return [_rounded(entry, f"{name}[{i}]", known) for i, entry in enumerate(entries)]
     if isinstance(value, bool):
         raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
     if isinstance(value, str):
@@ -260,11 +304,15 @@ def _rounded(value: Any, scale: int, name: str) -> Any:
     if not isinstance(value, numbers.Rational) and not math.isfinite(value):
         raise NotFiniteError(name, value, "drop or replace it before rounding", fault="is not finite")
     finite: Any = value
-    if isinstance(value, numbers.Rational):  # through Python's integers: those of NumPy overflow
-        exactly = Fraction(int(finite.numerator), int(finite.denominator))
-    else:
-        exactly = Fraction(*map(int, finite.as_integer_ratio()))
-    return Rational(round(exactly * scale), scale)
+    p, q = (finite.numerator, finite.denominator) if isinstance(value, numbers.Rational) else finite.as_integer_ratio()
+    return known[_nearest((int(p), int(q)), known.unit)]  # integers of NumPy overflow
+
+
+def _nearest(ratio: tuple[int, int], scale: int) -> int:
+    """The integer nearest to a fraction times ``scale``, halves to even."""
+    numerator, denominator = ratio
+    whole, rest = divmod(numerator * scale, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
 
 
 def _is_duration(value: Any) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from itertools import combinations_with_replacement
+from itertools import chain, combinations_with_replacement
 from math import factorial, lcm, prod
 from operator import mul
 from typing import Any, Protocol, runtime_checkable
@@ -39,6 +39,7 @@ from linvar.exact import (
     free_symbols,
     shape,
 )
+from linvar.semidefinite import independent_columns, negative_row
 
 #: directions of a scattered point
 _TOGETHER = 5
@@ -108,7 +109,9 @@ class Gaussian:
         if shape(sigma) != (width, width):
             fault = Words(f"has shape {shape(sigma)}, but teacher has {width} columns")
             raise InputError("covariance", fault, f"give a ({width}, {width}) matrix")
-        _check_positive_semidefinite(sigma)
+        _check_symmetric(sigma)
+        object.__setattr__(self, "covariance", sigma)
+        self._check_positive_semidefinite()
         center = (Rational(0),) * width if mean is None else exact_vector(mean, "mean")
         if len(center) != width:
             fault = Words(f"has length {len(center)}, but teacher has {width} columns")
@@ -116,7 +119,7 @@ class Gaussian:
         noise = exact(noise_variance, "noise_variance")
         if isinstance(noise, Rational) and noise < 0:
             raise InputError("noise_variance", noise, "give a variance, >= 0", fault="is negative")
-        for name, value in zip(("teacher", "covariance", "mean", "noise_variance"), (matrix, sigma, center, noise)):
+        for name, value in zip(("teacher", "mean", "noise_variance"), (matrix, center, noise)):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -175,25 +178,37 @@ class Gaussian:
         return mu, sigma
 
     @cached_property
+    def _independent(self) -> tuple[int, ...] | None:
+        """Columns of the covariance that are a basis of its span; None where symbols are in it."""
+        sigma: Any = self.covariance
+        return None if free_symbols(chain.from_iterable(sigma)) else independent_columns(sigma)
+
+    def _check_positive_semidefinite(self) -> None:
+        """Refuse a covariance of numbers that is not positive semi-definite."""
+        sigma: Any = self.covariance
+        if free_symbols(chain.from_iterable(sigma)):
+            return
+        found = negative_row(sigma, lambda: self._independent or ())
+        if found is not None:
+            fault = Words(f"= {cut(show(sigma))} is not positive semi-definite (found at row {found})")
+            raise InputError("covariance", fault, "give the covariance matrix of the inputs")
+
+    @cached_property
     def _directions(self) -> Matrix:
         """Vectors that span the directions in which z varies: the coordinates, or columns of its covariance."""
         width, size = self.input_width, self.input_width + self._noise_width
-        if free_symbols(entry for row in self.covariance for entry in row):
+        basis = self._independent
+        if basis is None:
             columns = [column for column in zip(*self.covariance) if any(entry != 0 for entry in column)]
         else:
-            columns = (
-                list(identity(width)) if self.fills_space else [self.covariance[i] for i in _pivots(self.covariance)]
-            )
+            columns = [(identity(width) if len(basis) == width else self.covariance)[i] for i in basis]
         zeros = (Rational(0),) * self._noise_width
         return (*(column + zeros for column in columns), *identity(size)[width:])
 
     @cached_property
     def fills_space(self) -> bool:
         """Whether no polynomial in z vanishes almost surely; a covariance with symbols is not looked into."""
-        if self.covariance == identity(self.input_width):
-            return True
-        numbers = not free_symbols(entry for row in self.covariance for entry in row)
-        return numbers and len(_pivots(self.covariance)) == self.input_width
+        return self._independent is not None and len(self._independent) == self.input_width
 
     def support(self, degree: int) -> Iterator[Vector]:
         """mu + sum_i h_i d_i for integers h >= 0 of sum at most ``degree``; those of the first few directions come first.
@@ -300,11 +315,19 @@ class Dataset:
             fault = Words(f"has {len(x)} rows and targets has {len(y)}")
             raise InputError("inputs", fault, "give one target row per input row")
         for name, matrix in (("inputs", x), ("targets", y)):
-            if symbols := free_symbols(entry for row in matrix for entry in row):
+            if symbols := free_symbols(chain.from_iterable(matrix)):
                 fault = Words(f"contain symbols ({cut(', '.join(map(str, symbols)), 60)})")
                 raise InputError(name, fault, "a data set is numbers; weights and learning rate may be symbolic")
         object.__setattr__(self, "inputs", x)
         object.__setattr__(self, "targets", y)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Of all rows: worked out once."""
+        return hash((self.inputs, self.targets))
 
     def __repr__(self) -> str:
         many = "" if self.target_width == 1 else "s"
@@ -346,9 +369,9 @@ class Dataset:
     @cached_property
     def _integers(self) -> tuple[int, list[list[int]]]:
         """A common denominator of all entries, and the rows z_i times it."""
-        rows = [x + y for x, y in zip(self.inputs, self.targets)]
-        scale = lcm(*(entry.denominator for row in rows for entry in row))
-        return scale, [[int(entry * scale) for entry in row] for row in rows]
+        scale = lcm(*{entry.denominator for row in chain(self.inputs, self.targets) for entry in row})
+        rows = map(chain, self.inputs, self.targets)
+        return scale, [[entry.numerator * (scale // entry.denominator) for entry in row] for row in rows]
 
     #: Polynomials of degree n and more vanish at all rows.
     fills_space = False
@@ -460,8 +483,8 @@ def show(value: Any) -> str:
     return f'"{text}"' if isinstance(value, Rational) and value.denominator != 1 else text
 
 
-def _check_positive_semidefinite(sigma: Matrix) -> None:
-    """Refuse an asymmetric matrix, and a numeric one that is not positive semi-definite (exact elimination)."""
+def _check_symmetric(sigma: Matrix) -> None:
+    """Refuse an asymmetric matrix."""
     size = len(sigma)
     for i in range(size):
         for j in range(i):
@@ -469,33 +492,6 @@ def _check_positive_semidefinite(sigma: Matrix) -> None:
                 pair = f"entry [{i}][{j}] is {cut(str(sigma[i][j]), 60)} and [{j}][{i}] is {cut(str(sigma[j][i]), 60)}"
                 fault = Words(f"is not symmetric: {pair}")
                 raise InputError("covariance", fault, "give the covariance matrix of the inputs")
-    if free_symbols(entry for row in sigma for entry in row):
-        return
-    rest = [[Fraction(entry) for entry in row] for row in sigma]  # type: ignore[arg-type]
-    for k in range(size):
-        pivot = rest[k][k]
-        if pivot < 0 or (pivot == 0 and any(rest[k][j] for j in range(k, size))):
-            fault = Words(f"= {cut(show(sigma))} is not positive semi-definite (found at row {k})")
-            raise InputError("covariance", fault, "give the covariance matrix of the inputs")
-        if pivot:
-            for i in range(k + 1, size):
-                if not rest[i][k]:
-                    continue
-                factor = rest[i][k] / pivot
-                for j in range(k, size):
-                    rest[i][j] -= factor * rest[k][j]
-
-
-def _pivots(sigma: Matrix) -> tuple[int, ...]:
-    """Columns of a matrix of numbers that are a basis of their span."""
-    from flint import fmpz_mat, nmod_mat
-
-    scale = lcm(*(entry.denominator for row in sigma for entry in row))
-    whole = fmpz_mat([[int(entry * scale) for entry in row] for row in sigma])
-    if int(nmod_mat(whole, 2**61 - 1).rank()) == len(sigma):  # no more than in truth
-        return tuple(range(len(sigma)))
-    reduced, _, rank = whole.rref()
-    return tuple(next(j for j in range(len(sigma)) if reduced[i, j]) for i in range(rank))
 
 
 def _pairs(size: int) -> list[tuple[int, int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,14 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linvar.exact as module
+from linvar.errors import InputTypeError
 from linvar.exact import (
     MAX_DIGITS,
     Rational,
     exact,
     exact_matrix,
+    exact_vector,
     free_symbols,
     integer_to_str,
     leading_digits,
@@ -159,6 +164,49 @@ def test_rationalize() -> None:
 @given(st.floats(-1e6, 1e6), st.integers(0, 8))
 def test_rationalize_moves_an_entry_by_at_most_half_a_unit(value: float, decimals: int) -> None:
     assert abs(rationalize(value, decimals) - Fraction(value)) <= Fraction(1, 2 * 10**decimals)
+
+
+@given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.fractions(), st.integers()), st.integers(0, 30))
+def test_rationalize_is_the_nearest_multiple_halves_to_even(value: float | Fraction, decimals: int) -> None:
+    expected = Fraction(round(Fraction(value) * 10**decimals), 10**decimals)
+    assert rationalize(value, decimals) == rationalize([value, value], decimals)[1] == expected
+    halves = Fraction(2 * int(value) + 1, 2 * 10**decimals)
+    assert rationalize([halves], decimals) == [Fraction(round(halves * 10**decimals), 10**decimals)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(-3, 3) | st.integers(), st.integers(1, 4)), min_size=1, max_size=12), st.randoms()
+)
+def test_entries_of_every_kind_are_read_as_if_each_stood_alone(pairs: list[tuple[int, int]], random: Any) -> None:
+    """Numbers are made once for a whole matrix, whatever they are written as."""
+    kinds: list[Any] = [Fraction, Rational, sympy.Rational, lambda p, q: f"{p}/{q}", lambda p, q: p]
+    rows = [[random.choice(kinds)(p, q) for p, q in pairs] for _ in range(4)]
+    rows += [[Fraction(p, q) for p, q in pairs], [p for p, _ in pairs], [str(p) for p, _ in pairs]]
+    found = exact_matrix(rows, "x")
+    assert found == tuple(tuple(exact(entry, "x") for entry in row) for row in rows)
+    assert found == tuple(exact_vector(row, "x") for row in rows)
+    assert all(type(entry) is Rational and type(entry.numerator) is int for row in found for entry in row)
+
+
+def test_more_different_numbers_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_KNOWN", 5)
+    rows = [[k % 7, Fraction(k, 3), f"{k}/5"] for k in range(40)]
+    assert exact_matrix(rows, "x") == tuple((k % 7, Fraction(k, 3), Fraction(k, 5)) for k in range(40))
+    assert rationalize([[k / 8 for k in range(40)]] * 2, 3) == [[Fraction(k, 8) for k in range(40)]] * 2
+
+
+@pytest.mark.parametrize("kind", [float, bool, np.float64, np.bool_, complex, Decimal])
+def test_what_equals_a_number_read_before_is_refused_all_the_same(kind: Any) -> None:
+    for rows in (
+        [[1, 1], [1, kind(1)]],
+        [[1, kind(1)]],
+        [[1, 1], [kind(1), kind(1)]],
+        [["1", 1], [Fraction(1), kind(1)]],
+    ):
+        with pytest.raises(InputTypeError, match=rf"^W\[{len(rows) - 1}\]\[[01]\]="):
+            exact_matrix(rows, "W")
+        with pytest.raises(InputTypeError, match=r"^v\[[01]\]="):
+            exact_vector(rows[-1], "v")
 
 
 @given(st.fractions().filter(bool))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import sympy
 
 from linvar.errors import InputError
+from linvar.exact import Rational
 from linvar.laws import Dataset, Gaussian, Law
 from linvar.problem import Problem
 
@@ -101,6 +104,57 @@ def test_semidefinite_and_symbolic_covariances_are_accepted() -> None:
     assert Gaussian([[1, 2]], covariance=[[1, 1], [1, 1]]).covariance == ((1, 1), (1, 1))
     s = sympy.Symbol("s")
     assert Gaussian([[1]], covariance=[[s]]).symbols == (s,)
+
+
+def test_equal_data_sets_are_one_and_their_hash_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Dataset([[1, "1/2"], ["2/4", 3]], [1, "2/6"])
+    same = Dataset(np.array([[Fraction(1), Fraction(1, 2)], [Fraction(1, 2), 3]], dtype=object), [[1], ["1/3"]])
+    assert data == same and hash(data) == hash(same) and {data: 1}[same] == 1
+    assert data != Dataset([[1, "1/2"], ["2/4", 3]], [1, "1/2"])
+    assert hash(pickle.loads(pickle.dumps(data))) == hash(data)
+
+    def fail(number: Rational) -> int:
+        raise AssertionError("hashed again")
+
+    monkeypatch.setattr(Rational, "__hash__", fail)
+    assert hash(data) == hash(same)
+
+
+def test_rows_over_a_common_denominator() -> None:
+    data = Dataset([[1, "-1/4"], ["1/6", 0]], [[3, "2/10"], [0, "7/2"]])
+    assert data._integers == (60, [[60, -15, 180, 12], [10, 0, 0, 210]])
+
+
+MEASURED = """
+import resource, time
+import numpy as np
+import linvar as lv
+rng = np.random.default_rng(0)
+x, y = {entries}
+lv.Dataset([[1]], ["1/2"])
+before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+data = lv.Dataset(x, y)
+print(time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+assert data.size == 100_000 and data.input_width == 10
+"""
+INTEGERS = "rng.integers(-500, 500, (100_000, 10)), rng.integers(-500, 500, 100_000)"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        INTEGERS,
+        f"[value.tolist() for value in ({INTEGERS})]",
+        "[lv.rationalize(value, 4) for value in (rng.normal(size=(100_000, 10)), rng.normal(size=100_000))]",
+    ],
+    ids=["array", "lists", "rationalized"],
+)
+def test_a_hundred_thousand_rows_take_less_than_two_seconds_and_200_megabytes(entries: str) -> None:
+    """A third of a second and 50 MB at most here (benchmarks/construction.py has them all)."""
+    code = MEASURED.format(entries=entries)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    seconds, megabytes = map(float, done.stdout.split())
+    assert seconds < 2 and megabytes < 200
 
 
 def test_replace_equality_hash_and_pickle() -> None:
