@@ -80,11 +80,14 @@ class LastStep:
 
     def _example_spreads(self) -> list[Any]:
         """The same of the gradient itself: by the fourth moments of z, or by what varies where that is less."""
-        step = steps_of(self.problem).moving
-        if self.law.symbols or step.count(len(self._moment) + 1) > len(self._moment):
+        steps = steps_of(self.problem)
+        if self.law.symbols or not steps.varies_little:
             return [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
         spreads = [self.ring.lift(0)] * len(self.state.weights)
-        for variance, direction in step.uncorrelated:  # a fluctuation w C of z z^T makes w A_l^T Q C X^T B_l^T of g_l
+        for (
+            variance,
+            direction,
+        ) in steps.moving.uncorrelated:  # a fluctuation w C of z z^T makes w A_l^T Q C X^T B_l^T of g_l
             moment = [[self.ring.lift(entry) for entry in row] for row in direction]
             end_to_end = network.product(network.product(self._residual, moment), network.transpose(self._inputs))
             layers = network.layer_gradients(self.state.weights, end_to_end)

@@ -83,8 +83,8 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     state = network.Update(problem, counter).start()
     for s, (step, order) in enumerate(zip(steps, degrees)):
         counter.products = 0
-        variables = [counter.variable(problem, form, order) for form in step.forms]
-        gradients = step.gradients(state.weights, variables, counter)
+        moments = [counter.variable(problem, form, order) for form in step.forms]
+        gradients = step.gradients(state.weights, moments, counter)
         state = network.Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
     last = LastStep(state, problem, counter)
     for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):

@@ -115,7 +115,7 @@ def _far_over(problem: Problem, variables: list[int]) -> Size:
 def _last_step_products(problem: Problem) -> int:
     """Fourth moments of a data set's examples; none where what varies is less (``last_step``)."""
     size = len(problem.law.input_map[0])
-    if not problem.dataset_size or steps_of(problem).moving.count(size + 1) <= size:
+    if not problem.dataset_size or steps_of(problem).varies_little:
         return 0
     return comb(size + 3, 4)
 

@@ -288,6 +288,11 @@ class Steps:
         fixed, following = self._beginning
         return fixed[place] if place < len(fixed) else following
 
+    @property
+    def varies_little(self) -> bool:
+        """Whether an example varies in no more ways than it has coordinates, and these are counted."""
+        return self.moving.count() <= min(len(self.problem.law.input_map[0]), MOST_VARIABLES - 1)
+
     def _rests(self, place: int) -> bool:
         """Whether the update is zero whatever the batch."""
         rate = self.problem.learning_rate
@@ -348,7 +353,7 @@ def _inner(a: network.Matrix, b: network.Matrix) -> Any:
     return sum((x * y for row, other in zip(a, b) for x, y in zip(row, other) if x != 0), Rational(0))
 
 
-def _combination(factors: Sequence[Rational], forms: Sequence[Matrix]) -> Matrix:
+def _combination(factors: Sequence[Rational], forms: Sequence[network.Matrix]) -> Matrix:
     """sum_j c_j Theta_j."""
     size = range(len(forms[0]))
     used = [(c, form) for c, form in zip(factors, forms) if c != 0]
