@@ -37,6 +37,7 @@ from flint import fmpz, fmpz_mat, fmpz_poly
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Rational, ordered
 from linvar.laws import identity
+from linvar.progress import Report
 
 Word = tuple[Any, ...]  # letters L_1, ..., L_n of tr(L_1 S ... L_n S)
 State = tuple[Word, ...]
@@ -101,15 +102,11 @@ def trace_moment(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()
     fixed = frozenset(symmetric)
 
     def transpose(letter: tuple[str, ...]) -> tuple[str, ...]:
-        """The transpose of L_1 Sigma ... L_n: reversed, each letter transposed."""
-        return tuple(
-            name if name in fixed else name.removesuffix(TRANSPOSED) if name.endswith(TRANSPOSED) else name + TRANSPOSED
-            for name in reversed(letter)
-        )
+        return transposed(letter, fixed)
 
     join = tuple.__add__
     start = tuple(tuple((letter,) for letter in word) for word in state)
-    current: dict[tuple[int, Traces, State], int] = {(0, (), _canonical_state(start, transpose)): 1}
+    current: dict[tuple[int, Traces, State], int] = {(0, (), canonical_state(start, transpose)): 1}
     closings: dict[tuple[str, ...], tuple[str, ...]] = {}
     steps: dict[State, list[tuple[int, list[tuple[str, ...]], State]]] = {}
     for _ in range(order):
@@ -120,9 +117,9 @@ def trace_moment(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()
                     (
                         raised,
                         [_closed(letter, closings, transpose) for letter in closed],
-                        _canonical_state(rest, transpose),
+                        canonical_state(rest, transpose),
                     )
-                    for raised, closed, rest in _remove_one(words_left, join, transpose)
+                    for raised, closed, rest in remove_one(words_left, join, transpose)
                 ]
             for raised, closed, rest in steps[words_left]:
                 following[power + raised, tuple(sorted((*traces, *closed))) if closed else traces, rest] += count
@@ -134,7 +131,7 @@ def trace_moment(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()
     return result
 
 
-def _remove_one(state: State, join: Callable[[Any, Any], Any], transpose: Callable[[Any], Any]) -> Iterator[Term]:
+def remove_one(state: State, join: Callable[[Any, Any], Any], transpose: Callable[[Any], Any]) -> Iterator[Term]:
     """One step of the recursion on the last S of the first word; ``join(a, b)`` is the letter a Sigma b."""
     word, others = list(state[0]), [list(other) for other in state[1:]]
     last = word[-1]
@@ -159,6 +156,14 @@ def _remove_one(state: State, join: Callable[[Any, Any], Any], transpose: Callab
                 yield 1, [], [[*word[:-1], join(last, cycle[i]), *cycle[i + 1 :], *cycle[:i]], *rest]
 
 
+def transposed(letter: tuple[str, ...], symmetric: Collection[str]) -> tuple[str, ...]:
+    """The transpose of L_1 Sigma ... L_n: reversed, each letter transposed."""
+    return tuple(
+        name if name in symmetric else name.removesuffix(TRANSPOSED) if name.endswith(TRANSPOSED) else name + TRANSPOSED
+        for name in reversed(letter)
+    )
+
+
 def _canonical_word(word: Sequence[Any], transpose: Callable[[Any], Any]) -> Word:
     """The smallest of the words equal to this one by rotation, or by reversal with transposition."""
     if len(word) == 1:
@@ -170,7 +175,7 @@ def _canonical_word(word: Sequence[Any], transpose: Callable[[Any], Any]) -> Wor
     return min(candidates)
 
 
-def _canonical_state(words: Iterable[Sequence[Any]], transpose: Callable[[Any], Any]) -> State:
+def canonical_state(words: Iterable[Sequence[Any]], transpose: Callable[[Any], Any]) -> State:
     """Canonical words, the shortest first: the recursion then finishes a word before it opens another."""
     return tuple(sorted((_canonical_word(word, transpose) for word in words), key=lambda word: (len(word), word)))
 
@@ -185,8 +190,13 @@ def _closed(
     return known[letter]
 
 
-def moment_of_numbers(state: State, matrices: Mapping[str, Matrix], sigma: Matrix) -> list[Exact]:
-    """The recursion with letters that are integer matrices, equal ones merged, and values that are polynomials in u."""
+def moment_of_numbers(
+    state: State, matrices: Mapping[str, Matrix], sigma: Matrix, report: Report = lambda done, total: None
+) -> list[Exact]:
+    """The recursion with letters that are integer matrices, equal ones merged, and values that are polynomials in u.
+
+    What is reported are the terms of the first two steps, 2k-1 times 2k-3 of them.
+    """
     scales = {name: lcm(*(entry.denominator for row in matrix for entry in row)) for name, matrix in matrices.items()}
     sigma_scale = lcm(*(entry.denominator for row in sigma for entry in row))  # type: ignore[union-attr]
     sigma_matrix = None if sigma == identity(len(sigma)) else _integer_matrix(sigma, sigma_scale)
@@ -197,6 +207,9 @@ def moment_of_numbers(state: State, matrices: Mapping[str, Matrix], sigma: Matri
     transposes: list[int] = []
     products: dict[tuple[int, int], int] = {}
     indices, zero, one = range(len(sigma)), fmpz(0), fmpz(1)
+    order, done = sum(map(len, state)), [0]
+    steps = max(1, (2 * order - 1) * (2 * order - 3))
+    report(0, steps)
 
     def number(matrix: fmpz_mat) -> int:
         """The number of a matrix; its transpose is numbered with it."""
@@ -238,20 +251,24 @@ def moment_of_numbers(state: State, matrices: Mapping[str, Matrix], sigma: Matri
             apart, together = traces[a] * traces[b], trace_of_two(a, b)
             turned = together if transposes[b] == b else trace_of_two(a, transposes[b])
             return fmpz_poly([together, apart + turned] if len(words) == 1 else [apart, together + turned])
-        current = _canonical_state(words, transpose)
+        current = canonical_state(words, transpose)
         if current not in values:
             total = fmpz_poly([])
-            for power, closed, rest in _remove_one(current, join, transpose):
+            for place, (power, closed, rest) in enumerate(remove_one(current, join, transpose), 1):
                 weight = traces[closed[0]] if closed else one
                 if weight:
                     total += value(rest, left - 1) * fmpz_poly([zero] * power + [weight])
+                if left == order:
+                    done[0] = place * (2 * order - 3)
+                if left >= order - 1:
+                    report(done[0] + place * (left < order), steps)
             values[current] = total
         return values[current]
 
     numbers = {name: number(_integer_matrix(matrix, scales[name])) for name, matrix in matrices.items()}
-    letters = [letter for word in state for letter in word]
-    scale = sigma_scale ** len(letters) * prod(scales[letter] for letter in letters)
-    total = value([[numbers[letter] for letter in word] for word in state], len(letters))
+    scale = sigma_scale**order * prod(scales[letter] for word in state for letter in word)
+    total = value([[numbers[letter] for letter in word] for word in state], order)
+    report(steps, steps)
     return [Rational(int(coefficient), scale) for coefficient in total.coeffs()] or [Rational(0)]
 
 

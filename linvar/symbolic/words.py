@@ -1,10 +1,11 @@
 """Road (d): the expectation of a product of traces of words in the batch second moment S and fixed matrices.
 
-Two ways lead to E tr(A S B S) tr(C S), and the one with the smaller predicted size is taken:
+Two ways lead to E tr(A S B S) tr(C S), and the one that is predicted to be quicker is taken (``word_size``):
 
-    recursion   (2k-1)!! steps at most, k the number of S, whatever the width p (``word_recursion``)
+    recursion   (2k-1)!! steps at most, k the number of S, whatever the width p, and few where letters repeat
+                (``word_recursion``)
     expansion   in the m = p (p+1)/2 entries of S, each of the C(m+k-1, k) monomials replaced by its moment
-                (``batch_moments``): far fewer where S is small, at 3 x 3 and order 7 792 in place of 135,135
+                (``batch_moments``): few where S is small, at 3 x 3 and order 7 792
 
 With symbols the recursion stays dimension-free (``trace_moment``), and its traces are evaluated at the end.
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from math import comb, prod
+from math import lcm, prod
+from operator import mul
 from typing import Any
 
 from flint import fmpq
@@ -22,31 +24,36 @@ from flint import fmpq
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.laws import Gaussian, identity
+from linvar.progress import Report, reporting
 from linvar.symbolic.batch_moments import answer_ring, batch_moments, unit_form
+from linvar.symbolic.plan import MOST_SECONDS
+from linvar.symbolic.plan import _checked_limit as checked_limit
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Element, Ring, coefficients_of, sum_elements, to_rational
 from linvar.symbolic.size import default_memory_limit, format_bytes
 from linvar.symbolic.word_recursion import (
-    LARGEST_TERMS,
     TRANSPOSED,
     State,
     checked_words,
-    count_pairings,
     moment_of_numbers,
-    show_count,
     show_words,
     trace_moment,
 )
+from linvar.symbolic.word_size import WordSize, expansion_size, recursion_size
 
 __all__ = ["trace_moment", "wishart_moment"]
 
-#: Memory at the peak, measured for orders 6 to 9: a term of either road, and the integer matrices of the recursion.
-_BYTES_PER_TERM = 1000
-_BYTES_PER_SQUARED_WIDTH = 10
+#: A way that takes fewer seconds is not compared with the other.
+_QUICK = 0.05
 
 
 def wishart_moment(
-    words: Sequence[Sequence[str]], matrices: Mapping[str, Any], covariance: Any = None
+    words: Sequence[Sequence[str]],
+    matrices: Mapping[str, Any],
+    covariance: Any = None,
+    *,
+    memory_limit: float | None = None,
+    progress: bool | Report | None = None,
 ) -> BatchPolynomial:
     """Expectation of a product of traces of words in fixed matrices and the second moment of a Gaussian batch.
 
@@ -64,6 +71,10 @@ def wishart_moment(
             but do not matter.
         covariance: Sigma, shape (p, p), symmetric positive semi-definite; the identity if None. With symbols in
             it, positive semi-definiteness is the caller's to assure.
+        memory_limit: bytes the moment may take, >= 1; half of the machine's memory if None.
+        progress: None says what a moment of more than about ten seconds will cost and shows a bar, if standard error is a
+            terminal (or a notebook with ipywidgets); True always shows one, False never; a function is called with
+            (done, total).
 
     Returns:
         A ``BatchPolynomial`` with ``sampling="iid"``; SymPy expressions as coefficients where symbols occur.
@@ -85,61 +96,59 @@ def wishart_moment(
     state = checked_words(words)
     letters = _checked_matrices(state, matrices)
     width = len(next(iter(letters.values())))
-    sigma = _checked_covariance(covariance, width)
+    sigma, rank = _checked_covariance(covariance, width)
     used = {letter: letters[letter] for word in state for letter in word}
     symbols = free_symbols(entry for matrix in (*used.values(), sigma) for row in matrix for entry in row)
-    by_entries = _choose_road(state, used, sigma, symbols)
-    order = sum(map(len, state))
+    size = _choose(state, used, sigma, rank, symbols, checked_limit(memory_limit))
     coefficients: list[Exact] | list[Element]
     ring = None
-    if by_entries:
-        coefficients, ring = _expand_entries(state, used, sigma, symbols)
-    elif symbols:
-        coefficients, ring = _evaluate_traces(state, used, sigma, symbols)
-    else:
-        coefficients = moment_of_numbers(state, used, sigma)
-    return BatchPolynomial(coefficients, sampling="iid", degree_bound=order - 1, ring=ring)
+    with reporting(progress, "Wishart moment", f"Wishart moment: {size.cost}", size.seconds) as report:
+        if size.way == "expansion":
+            coefficients, ring = _expand_entries(state, used, sigma, symbols, report)
+        elif symbols:
+            coefficients, ring = _evaluate_traces(state, used, sigma, symbols, report)
+        else:
+            coefficients = moment_of_numbers(state, used, sigma, report)
+    return BatchPolynomial(coefficients, sampling="iid", degree_bound=sum(map(len, state)) - 1, ring=ring)
 
 
-def _choose_road(state: State, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]) -> bool:
-    """Whether to expand in the entries of S, by predicted sizes; refuses what is too large for both roads."""
-    order, width = sum(map(len, state)), len(sigma)
-    monomials = comb(width * (width + 1) // 2 + order, order)
-    by_entries = 4 * monomials < count_pairings(order)
-    terms = monomials if by_entries else count_pairings(order)
-    per_term = _BYTES_PER_TERM + (0 if by_entries else _BYTES_PER_SQUARED_WIDTH * width**2)
-    if symbols:
-        terms *= _symbol_monomials(state, matrices, sigma, symbols)
-    if terms > LARGEST_TERMS or terms * per_term > default_memory_limit():
-        cures = [("", "numbers in place of some of the symbols")] * bool(symbols)
-        cures += [("", "fewer letters")] * (order > 1) + [("", "matrices of smaller width")] * (width > 1)
-        raise DerivationTooLargeError(
-            f"words={show_words(state)} is of order {order}, on matrices of width {width}: about {show_count(terms)} "
-            f"terms, {format_bytes(terms * per_term)} (the smaller of (2*{order}-1)!! pairings and the monomials in "
-            f"the entries of S), more than the limit of {LARGEST_TERMS:,} terms or "
-            f"{format_bytes(default_memory_limit())}",
-            cures,
-        )
-    return by_entries
-
-
-def _symbol_monomials(state: State, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]) -> int:
-    """A bound on the monomials in the symbols: by all symbols together, or matrix by matrix."""
-    import sympy
-
-    letters = [letter for word in state for letter in word]
-    apart, degree = 1, 0
-    for matrix, count in [*((matrices[name], letters.count(name)) for name in matrices), (sigma, len(letters))]:
-        entries = [entry for row in matrix for entry in row if not isinstance(entry, Rational)]
-        inside = free_symbols(entries)
-        highest = max((sympy.Poly(entry, *inside).total_degree() for entry in entries), default=0) * count
-        apart *= comb(len(inside) + highest, highest)
-        degree += highest
-    return min(apart, comb(len(symbols) + degree, degree))
+def _choose(
+    state: State, matrices: Mapping[str, Matrix], sigma: Matrix, rank: int, symbols: tuple[Any, ...], limit: int
+) -> WordSize:
+    """The quicker of the ways that fit, by predicted sizes; refuses what is too large for both."""
+    expansion = expansion_size(state, matrices, sigma, rank, symbols)
+    if expansion.seconds < _QUICK and expansion.bytes <= limit:
+        return expansion
+    recursion = recursion_size(state, matrices, sigma, symbols)
+    sizes = [size for size in (recursion, expansion) if size.seconds <= MOST_SECONDS]
+    if fitting := [size for size in sizes if size.bytes <= limit]:
+        return min(fitting, key=lambda size: size.seconds)
+    order, width, needed = sum(map(len, state)), len(sigma), min((size.bytes for size in sizes), default=None)
+    obstacle = "too long" if needed is None else f"more than the limit of {format_bytes(limit)}"
+    cures = [
+        (bool(symbols), "", "numbers in place of some of the symbols"),
+        (order > 1, "", "fewer letters"),
+        (width > 1, "", "matrices of smaller width"),
+        (
+            needed is not None and needed <= 2 * default_memory_limit(),
+            "memory_limit",
+            "a larger memory_limit= (in bytes)",
+        ),
+        (needed is not None and 2 * default_memory_limit() < needed < 2**44, "", "a machine with more memory"),
+    ]
+    raise DerivationTooLargeError(
+        f"words={show_words(state)} is of order {order}, on matrices of width {width}: {recursion.cost}; {expansion.cost}: "
+        f"{obstacle}",
+        [(argument, words) for applies, argument, words in cures if applies],
+    )
 
 
 def _evaluate_traces(
-    state: State, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]
+    state: State,
+    matrices: Mapping[str, Matrix],
+    sigma: Matrix,
+    symbols: tuple[Any, ...],
+    report: Report = lambda done, total: None,
 ) -> tuple[list[Element], Ring]:
     """The dimension-free answer, its traces evaluated in the ring of the symbols; products are shared by prefix."""
     ring = Ring(0, symbols)
@@ -176,18 +185,30 @@ def _evaluate_traces(
         return traces[word]
 
     coefficients = []
+    report(0, max(answer) + 1)
     for power in range(max(answer) + 1):
         products_of_traces = answer.get(power, {}).items()
         terms = (prod(map(trace, words), start=ring.one) * count for words, count in products_of_traces)
         coefficients.append(sum_elements(ring, terms))
+        report(power + 1, max(answer) + 1)
     return coefficients, ring
 
 
 def _expand_entries(
-    state: State, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]
+    state: State,
+    matrices: Mapping[str, Matrix],
+    sigma: Matrix,
+    symbols: tuple[Any, ...],
+    report: Report = lambda done, total: None,
 ) -> tuple[list[Exact] | list[Element], Ring | None]:
     """The product of traces expanded in the entries of S, each monomial replaced by its moment."""
-    width, order = len(sigma), sum(map(len, state))
+    order = sum(map(len, state))
+    if not symbols:
+        matrices, sigma = _in_independent_coordinates(matrices, sigma)
+        if not sigma:
+            return [Rational(0)], None
+    width, steps, done = len(sigma), order + 2, 1
+    report(0, steps)
     positions = [(i, j) for i in range(width) for j in range(i, width)]
     ring, answers = Ring(len(positions), symbols), answer_ring(symbols)
     law = Gaussian(teacher=[[0] * width], covariance=sigma)
@@ -199,21 +220,60 @@ def _expand_entries(
         for letter, matrix in matrices.items()
     }
     total = ring.one
+    report(done, steps)
     for word in state:
-        matrix = followed[word[0]]
-        for letter in word[1:]:
-            matrix = _multiply(matrix, followed[letter], ring)
-        total = total * sum_elements(ring, (matrix[i][i] for i in range(width)))
+        matrix = None
+        for letter in word[:-1]:
+            matrix = followed[letter] if matrix is None else _multiply(matrix, followed[letter], ring)
+            done += 1
+            report(done, steps)
+        total = total * _trace_of_product(matrix, followed[word[-1]], ring)
+        done += 1
+        report(done, steps)
     grouped: dict[tuple[int, ...], dict[tuple[int, ...], fmpq]] = defaultdict(dict)
-    for exponents, coefficient in total.terms():
-        grouped[exponents[: len(positions)]][0, *exponents[len(positions) :]] = coefficient
-    expected = sum_elements(
-        answers, (moments[key] * answers.from_terms(terms) for key, terms in grouped.items() if key in moments)
-    )
+    for k in range(len(total)):  # one by one: all at once they take more memory than the polynomial
+        exponents = total.monomial(k)
+        if (key := exponents[: len(positions)]) in moments:
+            grouped[key][0, *exponents[len(positions) :]] = total.coefficient(k)
+    expected = sum_elements(answers, (moments[key] * answers.from_terms(terms) for key, terms in grouped.items()))
+    report(steps, steps)
     coefficients = coefficients_of(expected, answers)
     if symbols:
         return coefficients, answers.scalars
     return [to_rational(element.coefficient(0)) if element else Rational(0) for element in coefficients], None
+
+
+def _in_independent_coordinates(matrices: Mapping[str, Matrix], sigma: Matrix) -> tuple[dict[str, Matrix], Matrix]:
+    """F^T M F and a diagonal D without zeros, where x = F y and y ~ N(0, D): tr(M S ...) is tr(F^T M F S_y ...).
+
+    Elimination, Sigma = F D F^T with F of full rank: independent coordinates have fewer moments that are not zero.
+    """
+    rest: Any = sigma
+    columns, variances = [], []
+    for k in range(len(sigma)):
+        if pivot := rest[k][k]:
+            column = [row[k] / pivot for row in rest]
+            rest = [[a - c * b for a, b in zip(row, rest[k])] for row, c in zip(rest, column)]
+            scale = lcm(*(entry.denominator for entry in column))  # y in such units that F is of integers
+            columns.append([entry * scale for entry in column])
+            variances.append(pivot / scale**2)
+
+    def turned(matrix: Any) -> Matrix:
+        half = [[sum(map(mul, row, column)) for row in matrix] for column in columns]  # (M F)^T
+        return exact_matrix([[sum(map(mul, left, right)) for right in half] for left in columns], "matrix")
+
+    center = [[d if i == j else 0 for j in range(len(variances))] for i, d in enumerate(variances)]
+    if not columns:
+        return {}, ()
+    return {letter: turned(matrix) for letter, matrix in matrices.items()}, exact_matrix(center, "covariance")
+
+
+def _trace_of_product(a: list[list[Element]] | None, b: list[list[Element]], ring: Ring) -> Element:
+    """tr(a b), tr(b) without an a."""
+    width = range(len(b))
+    if a is None:
+        return sum_elements(ring, (b[i][i] for i in width))
+    return sum_elements(ring, (a[i][j] * b[j][i] for i in width for j in width))
 
 
 def _multiply(a: list[list[Element]], b: list[list[Element]], ring: Ring) -> list[list[Element]]:
@@ -251,12 +311,13 @@ def _checked_matrices(state: State, matrices: Any) -> dict[str, Matrix]:
     return checked
 
 
-def _checked_covariance(covariance: Any, width: int) -> Matrix:
-    """Sigma, the identity if None; symmetry and positive semi-definiteness are checked by the law."""
+def _checked_covariance(covariance: Any, width: int) -> tuple[Matrix, int]:
+    """Sigma, the identity if None, and its rank, the width with symbols; the law checks that it is positive semi-definite."""
     if covariance is None:
-        return identity(width)
+        return identity(width), width
     sigma = exact_matrix(covariance, "covariance")
     if shape(sigma) != (width, width):
         fault = Words(f"has shape {shape(sigma)}, but matrices are of width {width}")
         raise InputError("covariance", fault, f"give a ({width}, {width}) matrix")
-    return Gaussian(teacher=[[0] * width], covariance=sigma).covariance
+    law = Gaussian(teacher=[[0] * width], covariance=sigma)
+    return law.covariance, width if law._independent is None else len(law._independent)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
 from math import prod
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -16,11 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar.symbolic.words as module
+from linvar import progress
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, LinvarError
 from linvar.exact import exact_matrix
 from linvar.laws import identity
+from linvar.symbolic import word_recursion, word_size
 from linvar.symbolic.ring import to_exact
 from linvar.symbolic.word_recursion import moment_of_numbers
+from linvar.symbolic.word_size import WordSize, expansion_size, recursion_size
 from linvar.symbolic.words import trace_moment, wishart_moment
 
 REFERENCES = json.loads((Path(__file__).parents[1] / "reference" / "wishart.json").read_text())["entries"]
@@ -200,9 +207,9 @@ def test_all_roads_agree(moment):
     assert trim(to_exact(value, ()) for value in coefficients) == recursion
 
 
-@pytest.mark.parametrize("by_entries", [True, False])
-def test_symbols(monkeypatch, by_entries):
-    monkeypatch.setattr(module, "_choose_road", lambda *arguments: by_entries)
+@pytest.mark.parametrize("way", ["expansion", "recursion"])
+def test_symbols(monkeypatch, way):
+    monkeypatch.setattr(module, "_choose", lambda *arguments: WordSize(way, 1, 0.0, 1))
     a, c, s = sympy.symbols("a c s")
     symbolic = {"A": [[a, 2 * c], [0, -a]], "B": [[0, 1], [c - a, 1]]}
     sigma = [[s, "1/2"], ["1/2", 1]]
@@ -241,6 +248,12 @@ def test_trace_moment_of_three_letters():
         2: {(("A",), ("B", "C")): 2, (("A", "C"), ("B",)): 2, (("A", "B", "C"),): 4},
     }
     assert trace_moment([["C"], ["B", "A"]], symmetric="ABC") == symmetric
+
+
+def twelve_matrices(width):
+    """Letters A to L, without symmetry."""
+    draw = Random(0)
+    return {name: [[draw.randint(-9, 9) for _ in range(width)] for _ in range(width)] for name in "ABCDEFGHIJKL"}
 
 
 @pytest.mark.parametrize(
@@ -283,11 +296,11 @@ def test_trace_moment_of_three_letters():
         ([["A"]], {"A": A}, [[1, 2], [2, 1]], ValueError, "not positive semi-definite"),
         ([["A"]], {"A": A}, [[1.0, 0], [0, 1]], TypeError, "covariance.*float"),
         (
-            [["A"] * 12],
-            {"A": identity(9)},
+            [list("ABCDEFGHIJKL")],
+            twelve_matrices(9),
             None,
             DerivationTooLargeError,
-            r"order 12, on matrices of width 9: about .* terms",
+            r"order 12, on matrices of width 9: recursion: about .* terms, .*; expansion: about .* terms, .*: too long: use",
         ),
     ],
 )
@@ -307,8 +320,8 @@ def test_a_refusal_offers_only_what_applies():
     one = [[sum(sympy.symbols("a:9"))]]
     with pytest.raises(DerivationTooLargeError, match="use numbers in place of some of the symbols or fewer letters$"):
         wishart_moment([["A"] * 30], {"A": one})
-    with pytest.raises(DerivationTooLargeError, match="use fewer letters or matrices of smaller width$"):
-        wishart_moment([["A"] * 12], {"A": identity(9)})
+    with pytest.raises(DerivationTooLargeError, match="too long: use fewer letters or matrices of smaller width$"):
+        wishart_moment([list("ABCDEFGHIJKL")], twelve_matrices(9))
 
 
 def test_too_many_symbols_are_refused():
@@ -321,7 +334,7 @@ def test_very_long_words_are_refused_at_once():
     with pytest.raises(DerivationTooLargeError, match="order 1000000 .* limit of 200"):
         wishart_moment([["A"] * 1_000_000], {"A": [[1]]})
     with pytest.raises(DerivationTooLargeError, match=r"about 10\^\d+ terms"):
-        wishart_moment([["A"] * 150], {"A": identity(40)})
+        wishart_moment([["A"] * 150], {"A": twelve_matrices(40)["C"]})
 
 
 def test_trace_moment_refuses():
@@ -331,3 +344,184 @@ def test_trace_moment_refuses():
         trace_moment([["A^T"]])
     with pytest.raises(InputTypeError, match="symmetric=3 is of type int"):
         trace_moment([["A"]], symmetric=3)
+
+
+# what it will take
+
+
+def named(order, width, sigma=None):
+    """One word of different letters, as _choose takes them."""
+    letters = "ABCDEFGHIJKL"[:order]
+    matrices = {name: exact_matrix(twelve_matrices(width)[name], name) for name in letters}
+    return (tuple(letters),), matrices, identity(width) if sigma is None else exact_matrix(sigma, "covariance")
+
+
+MEASURED = """
+from linvar.laws import identity
+from linvar.symbolic.word_recursion import moment_of_numbers
+from linvar.symbolic.words import _expand_entries
+from tests.symbolic.test_words import named, peak
+arguments = named({order}, {width})
+moment_of_numbers((("A", "A", "A"),), {{"A": identity(2)}}, identity(2))
+_expand_entries((("A", "A"),), {{"A": identity(2)}}, identity(2), ())
+before = peak()
+{call}
+print(peak() - before)
+"""
+
+
+def peak():
+    """Of the resident memory of this process, in bytes (that of getrusage begins with its parent's)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from /proc")
+@pytest.mark.parametrize(
+    ("order", "width", "way", "call"),
+    [
+        (7, 6, "recursion", "moment_of_numbers(*arguments)"),
+        (6, 5, "expansion", "_expand_entries(*arguments, ())"),
+        (8, 4, "expansion", "_expand_entries(*arguments, ())"),
+    ],
+)
+def test_predicted_bytes_are_right_within_a_factor_of_three(order, width, way, call):
+    """Of the growth of resident memory in a process of its own; 30 to 100 MB (benchmarks/word_sizes.py has more)."""
+    state, matrices, sigma = named(order, width)
+    sizes = {
+        "recursion": recursion_size(state, matrices, sigma),
+        "expansion": expansion_size(state, matrices, sigma, width),
+    }
+    code = MEASURED.format(order=order, width=width, call=call)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd=root
+    )
+    assert sizes[way].bytes / 3 < int(done.stdout) < 3 * sizes[way].bytes
+
+
+@pytest.mark.parametrize(
+    "words", [["ABCDE"], ["AB", "CD", "E"], ["ABABA"], ["AAAAAA"], ["S", "S", "S", "SS"], ["AT", "AT", "TA"]]
+)
+def test_states_and_letters_are_counted(words, monkeypatch):
+    """Up to the order in which letters are made, which moves which S is taken out first."""
+    letters = {**{name: exact_matrix(value, name) for name, value in twelve_matrices(3).items()},
+               "S": exact_matrix([[1, 2, 0], [2, 3, 5], [0, 5, 1]], "S")}  # fmt: skip
+    letters["T"] = tuple(zip(*letters["A"]))
+    state = tuple(map(tuple, words))
+    used = {letter: letters[letter] for word in state for letter in word}
+    met = set()
+    canonical = word_recursion.canonical_state
+
+    def watched(words_, transpose):
+        found = canonical(words_, transpose)
+        met.add(found)
+        return found
+
+    monkeypatch.setattr(word_recursion, "canonical_state", watched)
+    moment_of_numbers(state, used, identity(3))
+    assert 0.7 * len(met) <= recursion_size(state, used, identity(3)).terms <= 1.5 * len(met)
+
+
+def test_steps_that_are_not_counted_are_extrapolated(monkeypatch):
+    state, matrices, sigma = named(7, 3)
+    counted = recursion_size(state, matrices, sigma)
+    for terms in (2_000, 200, 10):
+        monkeypatch.setattr(word_size, "_COUNTED_TERMS", terms)
+        found = recursion_size(state, matrices, sigma)
+        assert (
+            counted.terms <= found.terms < 1.6 * counted.terms and counted.bytes / 2 < found.bytes < 3 * counted.bytes
+        )
+
+
+def test_the_quicker_way_is_taken():
+    """At width 5 and order 8 the entries of S have 319,770 monomials; the recursion has few states where letters repeat."""
+    for words, way in (("ABCDEFGH", "expansion"), ("AAAAAAAA", "recursion"), ("ABABABAB", "recursion")):
+        used = {name: exact_matrix(twelve_matrices(5)[name], name) for name in words}
+        assert module._choose((tuple(words),), used, identity(5), 5, (), 2**40).way == way
+    one = {"I": [[int(i == j) for j in range(5)] for i in range(5)]}
+    value = wishart_moment([["I"]] * 8, one)(3)  # b tr S is chi-square with 15 degrees of freedom
+    assert value == Fraction(prod(15 + 2 * i for i in range(8)), 3**8)
+
+
+def test_both_ways_agree_where_each_is_taken():
+    state, matrices, sigma = named(6, 3, [[2, 1, "1/3"], [1, "5/2", 0], ["1/3", 0, 1]])
+    assert trim(moment_of_numbers(state, matrices, sigma)) == trim(
+        module._expand_entries(state, matrices, sigma, ())[0]
+    )
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_a_singular_covariance_leaves_fewer_coordinates(rank):
+    factor = [[1, 2], [0, "1/3"], [-1, 1], [4, "1/2"]]
+    sigma = [[sum(Fraction(a) * Fraction(b) for a, b in zip(x[:rank], y[:rank])) for y in factor] for x in factor]
+    state, matrices, center = named(5, 4, sigma)
+    assert expansion_size(state, matrices, center, rank).bytes < expansion_size(state, matrices, center, 4).bytes
+    turned, variances = module._in_independent_coordinates(matrices, center)
+    assert len(variances) == rank and all(len(matrix) == rank for matrix in turned.values())
+    assert all(entry == 0 for i, row in enumerate(variances) for j, entry in enumerate(row) if i != j)
+    assert trim(module._expand_entries(state, matrices, center, ())[0]) == trim(
+        moment_of_numbers(state, matrices, center)
+    )
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_computed(monkeypatch):
+    def fail(*arguments):
+        raise AssertionError("computed")
+
+    for name in ("moment_of_numbers", "_expand_entries", "_evaluate_traces"):
+        monkeypatch.setattr(module, name, fail)
+    words, matrices = [list("ABCDEFGH")], twelve_matrices(5)
+    with pytest.raises(DerivationTooLargeError) as caught:
+        wishart_moment(words, matrices, memory_limit=10**8)
+    message = str(caught.value)
+    assert (
+        "order 8, on matrices of width 5: recursion: about " in message
+        and "; expansion: about 319,770 terms, " in message
+    )
+    assert ": more than the limit of 100 MB: use fewer letters" in message and len(message) < 400
+    assert {argument for argument, _ in caught.value.cures} >= {"memory_limit"} and "order=" not in message
+    with pytest.raises(AssertionError, match="computed"):
+        wishart_moment(words, matrices, memory_limit=2**40)
+    with pytest.raises(DerivationTooLargeError, match=r"limit of 1 bytes: use a larger memory_limit= \(in bytes\)$"):
+        wishart_moment([["A"]], {"A": [[1]]}, memory_limit=1)
+    for wrong in (0, -1, float("nan"), "1GB", True):
+        with pytest.raises(InputError, match="memory_limit=.*is no number of bytes"):
+            wishart_moment([["A"]], {"A": [[1]]}, memory_limit=wrong)
+
+
+def test_progress_is_counted_by_each_way():
+    a = sympy.Symbol("a")
+    for words, matrices in (
+        (["AAAAAA"], twelve_matrices(4)),
+        (["ABCDE"], twelve_matrices(3)),
+        (["AA"], {"A": [[a, 1], [1, 0]]}),
+    ):
+        counts = []
+        found = wishart_moment(map(list, words), matrices, progress=lambda *now: counts.append(now))  # noqa: B023
+        assert found == wishart_moment(map(list, words), matrices, progress=False)
+        assert counts[0][0] == 0 and counts[-1][0] == counts[-1][1] > 0 and len({total for _, total in counts}) == 1
+        assert [done for done, _ in counts] == sorted(done for done, _ in counts) and len(counts) > 2
+
+
+def test_what_takes_long_says_so_before_it_starts(monkeypatch, capsys):
+    wishart_moment([list("ABCDEFG")], twelve_matrices(3))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "EVERY", 0.02)
+    compute = module._expand_entries
+
+    def slow(*arguments):
+        time.sleep(0.2)
+        return compute(*arguments)
+
+    monkeypatch.setattr(progress, "LONG", 0.0)
+    monkeypatch.setattr(module, "_expand_entries", slow)
+    expected = wishart_moment([list("ABCDEFG")], twelve_matrices(3), progress=False)
+    assert capsys.readouterr().err == ""
+    assert wishart_moment([list("ABCDEFG")], twelve_matrices(3)) == expected
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("linvar: Wishart moment: expansion: about 792 terms, 0.0")
+    assert said[1].startswith("linvar: Wishart moment: ")
+    for wrong in (3, "yes"):
+        with pytest.raises(InputTypeError, match="progress="):
+            wishart_moment([["A"]], {"A": [[1]]}, progress=wrong)
