@@ -137,7 +137,7 @@ def plan(
     'expansion'
     """
     check_problem(problem)
-    limit = _checked_limit(memory_limit)
+    limit = checked_limit(memory_limit)
     if order is not None:
         return Plan(problem, (_limited(_large_batch(problem, order, digits), limit),))
     if digits is not None:
@@ -171,7 +171,7 @@ def choose(
             raise InputError("method", method, cure, fault=f"with order={shown(order)}")
     elif method not in METHODS:
         raise InputError("method", method, f"write one of {_NAMES}", fault="is unknown")
-    limit = _checked_limit(memory_limit)
+    limit = checked_limit(memory_limit)
     if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
         for make in (_regression, _expansion):
             road = _limited(make(problem), limit)
@@ -199,7 +199,7 @@ def check_problem(problem: object) -> None:
         raise InputTypeError("problem", problem, "give a linvar.Problem")
 
 
-def _checked_limit(memory_limit: Any) -> int:
+def checked_limit(memory_limit: Any) -> int:
     """Bytes: half of the machine's memory if None."""
     if memory_limit is None:
         return default_memory_limit()

@@ -27,7 +27,7 @@ from linvar.laws import Gaussian, identity
 from linvar.progress import Report, reporting
 from linvar.symbolic.batch_moments import answer_ring, batch_moments, unit_form
 from linvar.symbolic.plan import MOST_SECONDS
-from linvar.symbolic.plan import _checked_limit as checked_limit
+from linvar.symbolic.plan import checked_limit
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Element, Ring, coefficients_of, sum_elements, to_rational
 from linvar.symbolic.size import default_memory_limit, format_bytes
