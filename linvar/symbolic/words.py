@@ -26,8 +26,7 @@ from linvar.exact import Exact, Matrix, Rational, exact_matrix, free_symbols, sh
 from linvar.laws import Gaussian, identity
 from linvar.progress import Report, reporting
 from linvar.symbolic.batch_moments import answer_ring, batch_moments, unit_form
-from linvar.symbolic.plan import MOST_SECONDS
-from linvar.symbolic.plan import checked_limit
+from linvar.symbolic.plan import MOST_SECONDS, checked_limit
 from linvar.symbolic.polynomial import BatchPolynomial
 from linvar.symbolic.ring import Element, Ring, coefficients_of, sum_elements, to_rational
 from linvar.symbolic.size import default_memory_limit, format_bytes
