@@ -23,7 +23,7 @@ MOST_SECONDS = 1_800.0
 _MOST_LATTICE_STEPS = 40
 #: seconds: what takes less by another road is not compared with the lattice, which has to compile
 _QUICK = 5.0
-_NOT_NEEDED = "not compared: another road is open, and to predict this one takes longer"
+_NOT_NEEDED = "not compared: to predict it takes longer than it could gain"
 
 
 class UnknownRoadError(InputError, KeyError):
@@ -145,7 +145,10 @@ def plan(
             "digits", digits, "give both, or none", fault="goes with order=K, the whole polynomial is exact"
         )
     roads = [_limited(make(problem), limit) for make in (_regression, _expansion)]
-    needed = not (any(_limited(road, limit).is_open for road in roads) and _is_long_to_predict(problem))
+    steps = steps_of(problem)
+    varies = any(steps[s].count(1) for s in range(min(problem.step, _MOST_LATTICE_STEPS)))
+    is_open = any(_limited(road, limit).is_open for road in roads)
+    needed = (varies and not is_open) or not _is_long_to_predict(problem)
     lattice = _lattice(problem) if needed else RoadPlan("lattice", obstacle=_NOT_NEEDED)
     return Plan(problem, (*roads, _limited(lattice, limit)))
 
@@ -272,9 +275,6 @@ def _lattice(problem: Problem) -> RoadPlan:
         return RoadPlan("lattice", obstacle="one layer has a road of its own")
     if problem.symbols:
         return RoadPlan("lattice", obstacle="it takes numbers, no symbols")
-    steps = steps_of(problem)
-    if not any(steps[s].count(1) for s in range(min(problem.step, _MOST_LATTICE_STEPS))):
-        return RoadPlan("lattice", obstacle="no step before the last has anything to integrate")
     if problem.step > _MOST_LATTICE_STEPS:
         return RoadPlan("lattice", "far too many nodes", math.inf, 10**24)
     size = lattice_size.predict(problem, 4 * problem.depth - 2)

@@ -355,3 +355,21 @@ def test_hidden_units_of_weight_zero_never_move() -> None:
     assert lv.gradient_variance(narrow) == lv.gradient_variance(wide)
     other = lv.Problem([[[w1], [0]], [[w2, 1]]], lv.Gaussian([[t]]), rate, 1)
     assert lv.gradient_variance(narrow) != lv.gradient_variance(other)
+
+
+# features-of-a-batch.md
+
+
+def test_fluctuations_of_pivots_carry_all_others() -> None:
+    """Three rows of two general coordinates: of the six products and coordinates two vary on their own, at every row."""
+    rows = Matrix(lv.symbolic_matrix("z", 3, 2))
+    functionals = [lambda x, y: x * x, lambda x, y: x * y, lambda x, y: y * y, lambda x, y: x, lambda x, y: y]
+    values = Matrix(3, 5, lambda i, f: functionals[f](*rows[i, :]))
+    echelon, pivots = Matrix.hstack(Matrix([1, 1, 1]), values).rref(simplify=True)
+    assert pivots == (0, 1, 2)
+    means = values.T * Matrix([1, 1, 1]) / 3
+    for f, row in product(range(5), range(3)):
+        carried = sum(echelon[i, f + 1] * (values[row, v] - means[v]) for i, v in ((1, 0), (2, 1)))
+        assert simplify(values[row, f] - means[f] - carried) == 0
+    wrong = values[0, 2] - means[2] - echelon[1, 3] * (values[0, 0] - means[0])
+    assert simplify(wrong) != 0

@@ -131,7 +131,7 @@ def test_what_is_not_needed_is_not_predicted() -> None:
     """The lattice's prediction sums over all examples; where the expansion is quick nobody compares them."""
     law = lv.Dataset([[i % 17, 1, i % 5] for i in range(60_000)], [i % 3 for i in range(60_000)])
     found = lv.plan(lv.Problem([[[1, 2, 1]], [[1]]], law, "1/10", 1))
-    assert found.choice is found["expansion"] and "another road is open" in str(found["lattice"])
+    assert found.choice is found["expansion"] and "not compared" in str(found["lattice"])
 
 
 def test_steps_of_hundreds_of_inputs_are_not_counted_to_the_end() -> None:
