@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import islice
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 import linvar as lv
 from linvar.exact import Rational
 from linvar.laws import Law
-from linvar.symbolic.features import Features, Functionals, features, linear_forms, rank_at_least, unit_forms
+from linvar.symbolic.features import Features, Functionals, _vanishes, features, linear_forms, rank_at_least, unit_forms
 from linvar.symbolic.ring import Numbers
 from linvar.symbolic.steps import FixedStep, MovingStep, Steps, StillStep
 from linvar.symbolic.variance import How, _Parts
@@ -414,9 +415,10 @@ def test_many_functionals_are_counted_no_higher_than_they_are() -> None:
 
 
 def test_generic_points_tell_a_full_rank_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """40 inputs that may be anywhere: the 861 points that are without doubt are looked at where the rank is not full.
+    """40 inputs that may be anywhere: a few random points, and relations confirmed as polynomials, in place of 861 points.
 
-    So it is of two residuals of one input without noise: (r_1.x)(r_2.x) is a combination of r_1.x x_j, and of r_2.x x_j.
+    There is a relation between two residuals of one input without noise: (r_1.x)(r_2.x) is a combination of r_1.x x_j, and of
+    r_2.x x_j.
     """
     rows = [list(range(40)), list(range(1, 41))]
     one = lv.Problem([rows, [[1, 3]]], lv.Gaussian([[1] * 40]), "1/10", 1)
@@ -429,8 +431,10 @@ def test_generic_points_tell_a_full_rank_at_once(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(lv.Gaussian, "support", refuse)
     assert FixedStep(one, one.weights).count() == 40
-    with pytest.raises(LookupError):
-        FixedStep(two, two.weights).count(100)
+    assert FixedStep(two, two.weights).count(100) == 79
+    few = Functionals(2, unit_forms(2), unit_forms(2), ((0, 0), (0, 1), (1, 1)))
+    assert _vanishes(replace(few, pairs=((0, 1), (1, 0))), [0, 1, -1])
+    assert not _vanishes(few, [0, 1, -1, 0]) and not _vanishes(few, [1, 0, 0, 0])
 
 
 def kinds(problem: lv.Problem) -> list[tuple[type, int]]:
