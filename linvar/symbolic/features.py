@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from math import lcm
 from typing import Any
@@ -69,7 +70,10 @@ class Functionals:
 
 def linear_forms(matrix: Sequence[Sequence[Any]]) -> tuple[Linear, ...]:
     """The rows of a matrix of numbers."""
-    return tuple(tuple((a, Rational(entry)) for a, entry in enumerate(row) if entry != 0) for row in matrix)
+    return tuple(
+        tuple((a, entry if isinstance(entry, Rational) else Rational(entry)) for a, entry in enumerate(row) if entry)
+        for row in matrix
+    )
 
 
 def unit_forms(size: int) -> tuple[Linear, ...]:
@@ -103,17 +107,55 @@ class Features:
 _ZERO, _ONE = Rational(0), Rational(1)
 
 
+@dataclass(frozen=True)
+class Elimination:
+    """What is known of the rows (1, functionals): their reduced echelon form, or that all columns are independent.
+
+    Attributes:
+        reduced: (matrix, denominator); None for independent columns.
+        pivots: its columns.
+        mixed: whether a constant enters some relation between the functionals.
+    """
+
+    functionals: Functionals
+    reduced: Any
+    pivots: Sequence[int]
+    mixed: bool
+
+    @property
+    def rank(self) -> int:
+        """The number of features."""
+        return len(self.pivots) - (0 in self.pivots)
+
+    @cached_property
+    def features(self) -> Features:
+        """The basis, and every functional in terms of it."""
+        if self.reduced is None:
+            return Features.of_all(len(self.functionals))
+        return replace(_as_features(self.reduced, list(self.pivots), self.functionals), mixed=self.mixed)
+
+    @classmethod
+    def independent(cls, functionals: Functionals) -> Elimination:
+        """All functionals are features."""
+        return cls(functionals, None, range(len(functionals) + 1), False)
+
+
 def features(law: Law, functionals: Functionals) -> Features:
     """A basis of the fluctuations of some functionals under a law, exact."""
+    return eliminated(law, functionals).features
+
+
+def eliminated(law: Law, functionals: Functionals) -> Elimination:
+    """The elimination behind ``features``, which alone says how many there are."""
     count = len(functionals)
     if not count:
-        return Features((), ())
+        return Elimination.independent(functionals)
     if law.fills_space:
         return _of_polynomials(law, functionals)
     points = rows_of(law, functionals, law.support(2))
     rows = list(islice(points, count + _SPARE))
     if _full_rank(rows, count + 1):
-        return Features.of_all(count)
+        return Elimination.independent(functionals)
     reduced, pivots = _eliminate(rows, count + 1)
     while block := list(islice(points, _BLOCK)):
         kernel = _kernel(reduced, pivots, count + 1)
@@ -123,22 +165,22 @@ def features(law: Law, functionals: Functionals) -> Features:
         missed = [row for i, row in enumerate(block) if any(products[i, j] for j in range(kernel.ncols()))]
         if missed:  # the basis so far, and points that it does not explain
             reduced, pivots = _eliminate([*reduced[0].tolist(), *missed], count + 1)
-    found = _as_features(reduced, pivots, functionals)
-    return found if _numeric(next(law.support(2))) else replace(found, mixed=True)
+    mixed = _mixes(reduced, pivots) or not _numeric(next(law.support(2)))
+    return Elimination(functionals, reduced, pivots, mixed)
 
 
-def _of_polynomials(law: Law, functionals: Functionals) -> Features:
+def _of_polynomials(law: Law, functionals: Functionals) -> Elimination:
     """Where z fills its space: relations at random points, which are confirmed as identities of quadratic forms."""
     count = len(functionals)
     points = count + _SPARE
     while True:
         rows = list(rows_of(law, functionals, law.scattered(points)))
         if _full_rank(rows, count + 1):
-            return Features.of_all(count)
+            return Elimination.independent(functionals)
         reduced, pivots = _eliminate(rows, count + 1)
         relations = _kernel(reduced, pivots, count + 1)
         if relations is None or all(_vanishes(functionals, relation) for relation in relations.transpose().tolist()):
-            return _as_features(reduced, pivots, functionals)
+            return Elimination(functionals, reduced, pivots, _mixes(reduced, pivots))
         points *= 2
 
 
@@ -257,11 +299,17 @@ def _kernel(reduced: Any, pivots: list[int], columns: int) -> Any:
     return kernel
 
 
+def _mixes(reduced: Any, pivots: list[int]) -> bool:
+    """Whether a constant enters a relation: the first row, where 1 has one of its own, has more than its pivot."""
+    return 0 in pivots and any(reduced[0][0, j] for j in range(1, reduced[0].ncols()))
+
+
 def _as_features(reduced: Any, pivots: list[int], functionals: Functionals) -> Features:
     """The pivots beside the constant, and every functional in terms of them."""
-    (matrix, denominator), count = reduced, len(functionals)
+    matrix, denominator = reduced
     chosen = [(i, pivot - 1) for i, pivot in enumerate(pivots) if pivot]
-    scales = [_scale(functionals.lefts[i]) * _scale(functionals.rights[j]) for i, j in functionals.pairs]
+    lefts, rights = (list(map(_scale, forms)) for forms in (functionals.lefts, functionals.rights))
+    scales = [lefts[i] * rights[j] for i, j in functionals.pairs]
     coordinates = tuple(
         tuple(
             (place, Rational(int(matrix[i, f + 1]) * scales[pivot], int(denominator) * scale))
@@ -270,5 +318,4 @@ def _as_features(reduced: Any, pivots: list[int], functionals: Functionals) -> F
         )
         for f, scale in enumerate(scales)
     )
-    constant = 0 in pivots and any(matrix[0, f + 1] for f in range(count))
-    return Features(tuple(f for _, f in chosen), coordinates, constant)
+    return Features(tuple(f for _, f in chosen), coordinates, _mixes(reduced, pivots))

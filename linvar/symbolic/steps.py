@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
 from math import inf
@@ -21,14 +21,23 @@ from flint import fmpq, fmpq_mat
 from linvar.exact import Matrix, Rational
 from linvar.problem import Problem
 from linvar.symbolic import network
-from linvar.symbolic.features import Features, Functionals, Linear, features, linear_forms, rank_at_least, unit_forms
+from linvar.symbolic.features import (
+    Elimination,
+    Features,
+    Functionals,
+    Linear,
+    eliminated,
+    linear_forms,
+    rank_at_least,
+    unit_forms,
+)
 from linvar.symbolic.network import State
 from linvar.symbolic.ring import Numbers, Ring, to_fmpq, to_rational
 
 #: So many variables are out of reach of every road to the whole polynomial: they are not counted further.
 MOST_VARIABLES = 64
-#: Points of a first look at many functionals.
-_POINTS = 128
+#: Points of a first look at many functionals, and those beyond the number of features looked for.
+_POINTS, _SPARE = 128, 16
 #: Weights that are numbers are followed no further than this many steps, or bits.
 _MOST_FIXED_STEPS, _MOST_FIXED_BITS = 256, 2_048
 
@@ -71,11 +80,19 @@ class MovingStep:
     def count(self, most: int = MOST_VARIABLES) -> int:
         if self.problem.law.fills_space:
             return len(self._functionals)
-        if len(self._functionals) > 2 * most and "_features" not in vars(self):
+        if len(self._functionals) > 2 * most and "_elimination" not in vars(self):
+            if any(number >= most for number in self._at_least):
+                return most
             some = self._functionals.restricted(_varying(self.problem, most))
             if rank_at_least(self.problem.law, some, islice(self.problem.law.support(2), 2 * _POINTS)) >= most:
+                self._at_least.append(most)
                 return most
-        return len(self._features)
+        return self._elimination.rank
+
+    @cached_property
+    def _at_least(self) -> list[int]:
+        """Lower bounds for the number of variables that were found so far."""
+        return []
 
     @property
     def bound(self) -> int:
@@ -93,7 +110,7 @@ class MovingStep:
 
     @property
     def central(self) -> bool:
-        return self._features.mixed
+        return self._elimination.mixed
 
     @cached_property
     def uncorrelated(self) -> list[tuple[Rational, Matrix]]:
@@ -128,10 +145,14 @@ class MovingStep:
         return Functionals(size, unit_forms(size), unit_forms(size), pairs)
 
     @cached_property
-    def _features(self) -> Features:
+    def _elimination(self) -> Elimination:
         if self.problem.law.fills_space:
-            return Features.of_all(len(self._functionals))
-        return features(self.problem.law, self._functionals)
+            return Elimination.independent(self._functionals)
+        return eliminated(self.problem.law, self._functionals)
+
+    @property
+    def _features(self) -> Features:
+        return self._elimination.features
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +163,19 @@ class FixedStep:
     weights: tuple[Matrix, ...]
 
     def count(self, most: int = MOST_VARIABLES) -> int:
-        many = len(self._functionals) > 2 * most and "_layers" not in vars(self)
-        law = self.problem.law
-        if many and rank_at_least(law, self._entries(2 * most), law.scattered(_POINTS)) >= most:
-            return most
-        return len(self.forms)
+        if len(self._functionals) > 2 * most and "_reduced" not in vars(self):
+            if any(number >= most for number in self._at_least):
+                return most
+            points = self.problem.law.scattered(min(_POINTS, most + _SPARE))
+            if rank_at_least(self.problem.law, self._entries(2 * most), points) >= most:
+                self._at_least.append(most)
+                return most
+        return self._reduced[2]
+
+    @cached_property
+    def _at_least(self) -> list[int]:
+        """Lower bounds for the number of variables that were found so far."""
+        return []
 
     @property
     def bound(self) -> int:
@@ -169,7 +198,7 @@ class FixedStep:
 
     @property
     def central(self) -> bool:
-        return self._found.mixed
+        return self._elimination.mixed
 
     @property
     def stays(self) -> bool:
@@ -177,8 +206,7 @@ class FixedStep:
 
         Weights with A_l = 0 or B_l = 0 for every l only decay: each is a multiple of what it was.
         """
-        surroundings = zip(*network.surroundings(self.weights))
-        if all(any(matrix is not None and _is_zero(matrix) for matrix in pair) for pair in surroundings):
+        if all(any(matrix is not None and _is_zero(matrix) for matrix in pair) for pair in self._surroundings):
             return True
         if self.problem.weight_decay != 0 or self.count(1):
             return False
@@ -187,10 +215,15 @@ class FixedStep:
         return all(map(_is_zero, self.gradients(lifted, (), ring)))
 
     @cached_property
-    def _found(self) -> Features:
-        if not len(self._entries(1)):  # of R, which varies, nothing reaches a layer
-            return Features((), ((),) * len(self._functionals))
-        return features(self.problem.law, self._functionals)
+    def _elimination(self) -> Elimination:
+        """Of the entries of R; of nothing where none of them reaches a layer."""
+        reaches = len(self._entries(1)) > 0
+        return eliminated(self.problem.law, self._functionals if reaches else replace(self._functionals, pairs=()))
+
+    @cached_property
+    def _surroundings(self) -> list[tuple[network.Matrix | None, network.Matrix | None]]:
+        """(A_l, B_l) for l = 1..L."""
+        return list(zip(*network.surroundings(self.weights)))
 
     @cached_property
     def _residual(self) -> network.Matrix:
@@ -204,28 +237,44 @@ class FixedStep:
         pairs = tuple(product(range(len(self._residual)), range(len(inputs))))
         return Functionals(len(inputs[0]), linear_forms(self._residual), linear_forms(inputs), pairs)
 
-    def _entries(self, most: int) -> Functionals:
-        """The first entries of A_l^T Q S_z (B_l X)^T that are not zero whatever S_z, so many at most."""
+    @cached_property
+    def _sides(self) -> list[tuple[list[Linear], list[Linear]]]:
+        """The rows of A_l^T Q and of B_l X that are not zero, layer by layer."""
+        sides = []
         inputs = self.problem.law.input_map
-        lefts, rights, pairs = list[Linear](), list[Linear](), list[tuple[int, int]]()
-        for above, below in zip(*network.surroundings(self.weights)):
+        for above, below in self._surroundings:
             left = self._residual if above is None else network.product(network.transpose(above), self._residual)
             right = inputs if below is None else network.product(below, inputs)
             rows, columns = ([form for form in linear_forms(matrix) if form] for matrix in (left, right))
+            sides.append((rows, columns))
+        return sides
+
+    def _entries(self, most: int) -> Functionals:
+        """The first entries of A_l^T Q S_z (B_l X)^T that are not zero whatever S_z, so many at most."""
+        lefts, rights, pairs = list[Linear](), list[Linear](), list[tuple[int, int]]()
+        for rows, columns in self._sides:
             places = product(range(len(rows)), range(len(columns)))
             pairs += [(len(lefts) + i, len(rights) + j) for i, j in islice(places, most - len(pairs))]
             lefts, rights = lefts + rows, rights + columns
-        return Functionals(len(inputs[0]), tuple(lefts), tuple(rights), tuple(pairs))
+        return Functionals(len(self.problem.law.input_map[0]), tuple(lefts), tuple(rights), tuple(pairs))
+
+    @cached_property
+    def _reduced(self) -> tuple[Any, Any, int]:
+        """The entries of the layers' gradients in the variables of R, one row each; the same reduced; its rank."""
+        found = self._elimination
+        if not found.rank:
+            return None, None, 0
+        images = fmpq_mat([self._image(found.features, j) for j in range(found.rank)])
+        return images, *images.rref()
 
     @cached_property
     def _layers(self) -> tuple[tuple[Matrix, ...], list[list[list[Coordinates]]]]:
         """The forms, and the coordinates of the entries of every layer's gradient."""
-        found = self._found
+        images, reduced, rank = self._reduced
         shapes = [(len(matrix), len(matrix[0])) for matrix in self.weights]
-        if not len(found):
+        if images is None:
             return (), [[[()] * columns for _ in range(rows)] for rows, columns in shapes]
-        images = fmpq_mat([self._image(found, j) for j in range(len(found))])  # (variables of R, entries of all layers)
-        reduced, rank = images.rref()
+        found = self._elimination.features
         if rank == len(found):  # the variables of R are needed as they are
             reduced, basis = images, tuple(map(self._functionals.form, found.chosen))
         else:
