@@ -16,7 +16,7 @@ from linvar.errors import InputError, InputTypeError, cut
 from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic.size import MOST_STEPS, bounded, count_in_symbols
+from linvar.symbolic.size import MOST_STEPS, bounded, count_in_symbols, some_numbers
 from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
 #: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
@@ -68,7 +68,7 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
         bits = digits * log2(10) + 64 + 2 * steps
         found, before, after = int(bits / log2(10)), bits, bits
     else:
-        after, before = _state_bits(problem, steps), _state_bits(problem, max(steps - 1, 0))
+        after, before = _state_bits(problem, steps)
         found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
     objects, products, batch = 0, 0, 0
     kinds = steps_of(problem)
@@ -173,10 +173,10 @@ def _terms(problem: Problem, n: int, order: int) -> int:
     return n * problem.widths[0] * problem.widths[-1] * inner**2 // min(problem.widths) * taken
 
 
-def _state_bits(problem: Problem, steps: int) -> float:
-    """b_t of the module docstring; infinite where it is beyond use."""
+def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
+    """b_t and b_{t-1} of the module docstring; 2^60 where they are beyond use."""
     if problem.symbols:
-        return 0.0
+        return 0.0, 0.0
     law = problem.law
     weights = [entry for matrix in problem.weights for row in matrix for entry in row]
     start = log2(_denominator(weights))
@@ -186,17 +186,19 @@ def _state_bits(problem: Problem, steps: int) -> float:
         inside = [*(e for row in (*law.teacher, *law.covariance) for e in row), law.noise_variance, *law.mean * 2]
         law_bits = log2(_denominator(inside))
     else:
-        entries = [entry for row in (*law.inputs, *law.targets) for entry in row]
-        law_bits = 2 * log2(_denominator(entries)) + log2(law.size)
+        law_bits = 2 * log2(_denominator(some_numbers(law))) + log2(law.size)
     rule = [problem.momentum, problem.weight_decay]
     growth = log2(_denominator(problem.distinct_learning_rates)) + law_bits + log2(_denominator(rule))
     odd = 2 * problem.depth - 1
-    if steps * log2(odd + 1e-9) > 60:
-        return 2.0**60
-    power = odd**steps
-    return start * power + growth * (steps if odd == 1 else (power - 1) // (odd - 1))
+
+    def bits(steps: int) -> float:
+        if steps * log2(odd + 1e-9) > 60:
+            return 2.0**60
+        return start * odd**steps + growth * (steps if odd == 1 else (odd**steps - 1) // (odd - 1))
+
+    return bits(steps), bits(max(steps - 1, 0))
 
 
 def _denominator(entries: object) -> int:
     """The common denominator of exact numbers."""
-    return lcm(1, *(entry.denominator for entry in entries if isinstance(entry, Rational)))  # type: ignore[attr-defined]
+    return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Rational)})  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.reconstruction import CHECKS
-from linvar.symbolic.size import bounded
+from linvar.symbolic.size import bounded, some_numbers
 from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
 #: Seconds of a warm process, fitted on two cores (benchmarks/plan_accuracy.py): a product of the steps of SGD at one node
@@ -35,8 +35,6 @@ _PER_EXACT_PRODUCT = 5e-6
 _PRIME_BITS = 25.9
 #: More nodes than that would take years: nothing further is predicted.
 MOST_NODES = 10**15
-#: rows of a data set that its digits are taken from
-_LOOKED_AT = 1_000
 _MOST_BLOCKS = 4
 _LEAST_ROWS = 6
 
@@ -150,7 +148,7 @@ class _Counter:
         law = problem.law
         entries = [entry for row in form for entry in row if entry]
         if isinstance(law, Dataset):
-            numbers = [number for row in (*law.inputs[:_LOOKED_AT], *law.targets[:_LOOKED_AT]) for number in row]
+            numbers = some_numbers(law)
             extra = log2(law.size) * (2 if problem.sampling != "iid" else 1)
         else:
             numbers = [*law.mean, law.noise_variance, *(number for row in law.covariance for number in row)]

@@ -40,8 +40,8 @@ _SECONDS_A_VALUE = 5e-8
 _SECONDS_PER_BYTE = 1.5e-9
 _SECONDS_PER_BIT = 1.5e-11
 _SECONDS_PER_PRODUCT = 2.5e-6
-#: rows of a data set that its digits are taken from
-_LOOKED_AT = 1_000
+#: numbers of a data set that its digits are taken from, about
+_LOOKED_AT = 10_000
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
 #: more updates than this count as so many: their cost is a float, and beyond use
@@ -127,21 +127,21 @@ def _predict_regression(problem: Problem) -> Size:
     """
     steps = min(problem.step, MOST_STEPS)
     weights, targets = _entries(problem)
-    law = {*problem.law.symbols} - {*free_symbols(targets)}
+    own_to_law = {*problem.law.symbols} - {*free_symbols(targets)}
     rates = problem.distinct_learning_rates
     open_rates = sum(not isinstance(rate, Rational) for rate in rates)
     if not isinstance(problem.learning_rate, tuple):
         open_rates *= steps
     inside = len(free_symbols([*weights, *targets]))
-    monomials = comb(2 + inside, inside) * comb(4 * steps + 4 + len(law), len(law))
+    monomials = comb(2 + inside, inside) * comb(4 * steps + 4 + len(own_to_law), len(own_to_law))
     if open_rates:
         own = len(free_symbols(rates))
         monomials *= comb(2 * open_rates + own, own)
     outputs, size = problem.widths[-1], len(problem.law.input_map[0])
     monomials *= outputs * (outputs + 1) // 2 * size**2 * (steps + 1)
     examples = problem.dataset_size or 1
-    law_rows = problem.law.inputs[:_LOOKED_AT] if isinstance(problem.law, Dataset) else problem.law.teacher
-    data = [entry for row in law_rows for entry in row]
+    law = problem.law
+    data = some_numbers(law) if isinstance(law, Dataset) else [entry for row in law.teacher for entry in row]
     bits = 4 * max(map(_bits, data)) + 2 * max(map(_bits, rates), default=0) + examples.bit_length()
     total = monomials * (_PER_MONOMIAL + (steps + 1) * bits // 8)
     total += comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE
@@ -156,6 +156,12 @@ def _predict_regression(problem: Problem) -> Size:
 def _order(problem: Problem, later: int) -> int:
     """Degree of the second moment in the batch of a step with this many later updates."""
     return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+
+
+def some_numbers(law: Dataset) -> list[Rational]:
+    """Numbers of the first rows of a data set, inputs and targets."""
+    rows = max(1, _LOOKED_AT // (law.input_width + law.target_width))
+    return [number for row in (*law.inputs[:rows], *law.targets[:rows]) for number in row]  # type: ignore[misc]
 
 
 def bounded(count: float) -> float:
