@@ -158,14 +158,7 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
     for t, fit in fits.items():
         parts = [str(fit)]
         polynomial = exact.get(t, {}).get("variance")
-        if polynomial is not None and _is_one_of_many(polynomial):
-            n = polynomial.dataset_size
-            parts = [
-                f"exact at every b, but no one polynomial: {n} batch sizes fix none of degree {n} or more",
-                f"runs: {fit}",
-            ]
-            polynomial = None
-        elif polynomial is not None:
+        if polynomial is not None:
             first = join(f"{to_float(c):.4g}" for c in polynomial.coefficients[fit.lowest : fit.lowest + 3])
             start = "the constant" if fit.lowest == 0 else "1/b"
             parts = [f"exactly degree {polynomial.degree}, coefficients from {start} on {first}", f"runs: {fit}"]
@@ -185,11 +178,6 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
             f"would move. A degree is called rejected at p < {level:.1g}."
         )
     return lines, {"powers": {str(t): fit.to_dict() for t, fit in fits.items()}}
-
-
-def _is_one_of_many(polynomial: Any) -> bool:
-    """Without replacement only b = 1..n have a meaning; from degree n on many polynomials have these values."""
-    return polynomial.sampling == "without_replacement" and polynomial.degree >= polynomial.dataset_size
 
 
 def _missed(fit: Any, polynomial: Any) -> str:

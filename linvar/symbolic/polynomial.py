@@ -17,7 +17,7 @@ from flint import fmpq, fmpz
 
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, exact, exact_vector, free_symbols
-from linvar.symbolic import display, monotone, polynomial_file
+from linvar.symbolic import display, monotone, polynomial_file, residues
 from linvar.symbolic.arithmetic import Arithmetic
 from linvar.symbolic.ring import Element, Ring, to_exact, to_rational
 
@@ -32,11 +32,14 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
             ``ring=``, elements of that ring). Trailing zeros are dropped.
         sampling: "iid" or "without_replacement": under which sampling it was derived.
         dataset_size: n, where the law is a data set.
-        degree_bound: a bound on the degree known in advance; the degree itself if None.
+        degree_bound: a bound on the degree known in advance; the degree itself if None. Without replacement a bound
+            above n - 1 is n - 1.
         ring: a ``Ring`` without variables, if the coefficients are its elements.
 
-    Without replacement the polynomial has a meaning at b = 1..n only. Results of different samplings or data set
-    sizes do not mix in arithmetic; exact numbers (and SymPy expressions) mix with all of them.
+    Without replacement only the values at b = 1..n have a meaning, and the polynomial is the one of degree below n that
+    has them: what is given, and what arithmetic makes, is reduced modulo (u - 1)(u - 1/2)...(u - 1/n). Results of
+    different samplings or data set sizes do not mix in arithmetic; exact numbers (and SymPy expressions) mix with all of
+    them.
 
     Equality is that of the polynomial, the sampling and the data set size, whatever the degree bound; a constant
     also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no BatchPolynomial
@@ -57,6 +60,8 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     18 u + 1/2 u^2    (u = 1/b, degree 2)
     >>> p(2), p.degree, p.coefficients
     (73/8, 2, (0, 18, 1/2))
+    >>> BatchPolynomial([0, 18, "1/2"], sampling="without_replacement", dataset_size=2)  # less (u - 1)(u - 1/2)/2
+    -1/4 + 75/4 u    (u = 1/b, b <= 2, degree 1)
     """
 
     def __init__(
@@ -74,14 +79,16 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
             elements = [ring.lift(value) for value in values]
         else:
             elements = list(coefficients)
-        while len(elements) > 1 and not elements[-1]:
-            elements.pop()
         if not isinstance(sampling, str) or sampling not in ("iid", "without_replacement"):
             raise InputError("sampling", sampling, "write 'iid' or 'without_replacement'", fault="is unknown")
         if sampling == "without_replacement" and dataset_size is None:
             raise InputError("sampling", sampling, "give it", fault="needs dataset_size=, the number of examples n")
         if dataset_size is not None and (type(dataset_size) is not int or dataset_size < 1):
             raise InputError("dataset_size", dataset_size, "give the number of examples, an integer >= 1")
+        elements = _trimmed(elements)
+        largest = None if sampling == "iid" or dataset_size is None else dataset_size - 1
+        if largest is not None and len(elements) > largest + 1:
+            elements = _trimmed(residues.reduced(elements, ring, largest + 1))
         self._elements: tuple[Element, ...] = tuple(elements) or (ring.zero,)
         self._ring = ring
         self.sampling = sampling
@@ -89,6 +96,8 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         self.degree_bound = self.degree if degree_bound is None else degree_bound
         if type(self.degree_bound) is not int or self.degree_bound < self.degree:
             raise InputError("degree_bound", degree_bound, f"give an integer >= the degree, {self.degree}")
+        if largest is not None:
+            self.degree_bound = min(self.degree_bound, largest)
 
     @property
     def terms(self) -> int:
@@ -105,7 +114,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         """Coefficients of 1, c, c^2, ..., where c is the factor by which averaging a batch shrinks a covariance.
 
         c = 1/b for iid batches: the ``coefficients`` themselves. Without replacement c = (n-b)/(b(n-1)), so that
-        u = (1 + (n-1) c)/n; at n = 1 there is one batch size only and one coefficient, the value at b = 1.
+        u = (1 + (n-1) c)/n, and there are at most n of them; at n = 1 one, the value at b = 1.
 
         >>> BatchPolynomial(["-1/2", 2], sampling="without_replacement", dataset_size=4).factor_coefficients
         (0, 3/2)
@@ -119,9 +128,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
             shifted = [self._ring.zero, *(part * slope for part in result)]
             result = [part * fmpq(1, n) + after for part, after in zip([*result, self._ring.zero], shifted)]
             result[0] = result[0] + element
-        while len(result) > 1 and not result[-1]:
-            result.pop()
-        return tuple(to_exact(element, self.symbols) for element in result)
+        return tuple(to_exact(element, self.symbols) for element in _trimmed(result))
 
     # values
 
@@ -381,6 +388,13 @@ def load_polynomial(path: Any) -> BatchPolynomial:
     linvar.text_files.MissingFileError: polynomial file 'no such file.json' does not exist: give the path of a file
     """
     return BatchPolynomial.load(path)
+
+
+def _trimmed(elements: list[Element]) -> list[Element]:
+    """Without zeros at the end, but for one."""
+    while len(elements) > 1 and not elements[-1]:
+        elements.pop()
+    return elements
 
 
 def _restore(terms: Any, symbols: Any, sampling: str, dataset_size: int | None, degree_bound: int) -> BatchPolynomial:

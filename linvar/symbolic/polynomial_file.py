@@ -18,7 +18,9 @@ from linvar.text_files import FileError, read_text
 if TYPE_CHECKING:
     from linvar.symbolic.polynomial import BatchPolynomial
 
-_FORMAT = "linvar polynomial 1"
+_FORMAT = "linvar polynomial 2"
+#: without replacement its polynomials may have a degree of n or more: they are reduced when they are read
+_UNREDUCED = "linvar polynomial 1"
 #: the longest file that is read, in bytes
 _LARGEST = 2**32
 Built = TypeVar("Built")
@@ -46,8 +48,10 @@ def to_dict(polynomial: BatchPolynomial) -> dict[str, Any]:
 
 def from_dict(data: Any) -> tuple[list[Element], Ring, dict[str, Any]]:
     """What ``to_dict`` wrote, checked: the coefficients, their ring, and the other arguments of a BatchPolynomial."""
-    if not isinstance(data, dict) or data.get("format") != _FORMAT or set(data) != _KEYS:
-        fault = Words("is no object that to_dict writes")
+    if not isinstance(data, dict) or data.get("format") not in (_FORMAT, _UNREDUCED) or set(data) != _KEYS:
+        format_ = data.get("format") if isinstance(data, dict) else None
+        later = isinstance(format_, str) and format_ not in (_FORMAT, _UNREDUCED)
+        fault = Words(f"has the format {shown(format_)}" if later else "is no object that to_dict writes")
         raise InputError("data", fault, f'give one with "format": "{_FORMAT}" and the keys {", ".join(sorted(_KEYS))}')
     rows = data["coefficients"]
     if not isinstance(data["sampling"], str) or type(data["degree_bound"]) is not int:
@@ -59,6 +63,11 @@ def from_dict(data: Any) -> tuple[list[Element], Ring, dict[str, Any]]:
     symbols = _read_symbols(data["symbols"])
     ring = Ring(0, symbols)
     elements = [_read_coefficient(row, ring, f"coefficients[{k}]") for k, row in enumerate(rows)]
+    size = data["dataset_size"]
+    without = data["sampling"] == "without_replacement" and type(size) is int
+    if data["format"] == _FORMAT and without and any(elements[max(size, 0) :]):
+        fault = Words(f"has {len(elements)} entries, where {shown(size)} examples fix no more than {shown(size)}")
+        raise InputError("coefficients", fault, "give those of the polynomial of degree below dataset_size")
     return elements, ring, {key: data[key] for key in ("sampling", "dataset_size", "degree_bound")}
 
 

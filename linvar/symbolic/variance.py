@@ -52,7 +52,7 @@ def gradient_variance(
     var_t = sum_l ( E ||G_{t,l}||_F^2 - ||E G_{t,l}||_F^2 ), where G is the batch gradient (the MEAN of b
     per-example gradients of 1/2 ||P x - y||^2): a scalar, the trace of the covariance of all entries, conditioned
     on the INITIAL weights only. Exact: a polynomial identity in 1/b, for every b >= 1; without replacement its values at
-    b = 1, ..., n are exact, and only these have a meaning (where n is not above the degree, other polynomials have them too).
+    b = 1, ..., n are exact, and only these have a meaning: the polynomial is the one of degree below n that has them.
     Iid sampling: the constant term is zero. Without replacement: a root at b = n. The lattice returns fractions that three
     primes confirm, wrong with probability below 2^-65 (``linvar.symbolic.reconstruction``).
 

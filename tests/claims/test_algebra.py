@@ -79,16 +79,22 @@ def test_falling_factorials_over_powers_are_polynomials_of_degree_k_minus_1() ->
             assert sympy.Poly(expand(right), u).degree() == k - 1
 
 
-def test_other_polynomials_have_the_values_of_a_small_data_set() -> None:
-    """(3): multiples of (u - 1)...(u - 1/n) change no value at b = 1..n; the polynomial of a moment is not reduced."""
+def test_few_rows_fix_one_polynomial_of_degree_below_n() -> None:
+    """(3) and (4): multiples of M_n are what vanishes at b = 1..n; the remainder by it is what linvar returns."""
+    for n in range(1, 8):
+        points = [Rational(1, k) for k in range(1, n + 1)]
+        vanishing = sympy.Poly(sympy.prod(u - point for point in points), u)
+        assert all(vanishing.eval(point) == 0 for point in points)
+        # no polynomial of degree below n but zero vanishes at n points
+        assert sympy.Matrix([[point**k for k in range(n)] for point in points]).det() != 0
     data = lv.Dataset([[1], [-2]], [[1], [0]])
-    variance = lv.gradient_variance(lv.Problem([[[1]], [[2]]], data, "1/10", 1, "without_replacement"))
-    vanishing = sympy.expand((u - 1) * (u - Rational(1, 2)))
-    added = sympy.Poly(vanishing * (3 + u), u).all_coeffs()[::-1]
-    other = variance + lv.BatchPolynomial(added, sampling="without_replacement", dataset_size=2)
-    assert variance.degree == 6 > 2 and other != variance and other([1, 2]) == variance([1, 2]) != [0, 0]
-    reduced = sympy.rem(sum(c * u**k for k, c in enumerate(variance.coefficients)), vanishing, u)
-    assert sympy.degree(reduced, u) < 2 and [reduced.subs(u, Rational(1, k)) for k in (1, 2)] == variance([1, 2])
+    problem = lv.Problem([[[1]], [[2]]], data, "1/10", 1, "without_replacement")
+    variance, m_2 = lv.gradient_variance(problem), (lv.u - 1) * (lv.u - Rational(1, 2))
+    assert variance.degree == 1 == variance.degree_bound and variance([1, 2]) != [0, 0]
+    added = sympy.Poly(variance.as_expr() + m_2 * (3 + lv.u), lv.u)
+    assert sympy.rem(added, sympy.Poly(m_2, lv.u)) == variance.poly
+    unreduced = lv.BatchPolynomial(added.all_coeffs()[::-1], sampling="without_replacement", dataset_size=2)
+    assert added.degree() == 3 and unreduced == variance
 
 
 def test_degree_bound_is_the_sum_over_steps() -> None:

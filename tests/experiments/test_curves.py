@@ -314,8 +314,8 @@ def test_stability_of_singular_inputs():
     assert regression_stability([[1.0], [-1.0]], 2.0).verdict == "undecided"
 
 
-def test_what_few_rows_do_not_determine_is_not_called_exact():
-    """Without replacement from n examples the values at b = 1..n fix no power from 1/b^n on."""
+def test_powers_of_few_rows_are_those_below_n():
+    """Without replacement n values fix the n coefficients of degree below n: 3 u + u^5 through four values is a cubic."""
 
     def lines(n):
         polynomial = BatchPolynomial([0, 3, 0, 0, 0, 1], sampling="without_replacement", dataset_size=n)
@@ -325,8 +325,12 @@ def test_what_few_rows_do_not_determine_is_not_called_exact():
         )
         return powers_of(estimates, {0: {"variance": polynomial}}, True, Budget(1, 100))[0][0]
 
-    assert "no one polynomial: 4 batch sizes fix none of degree 4 or more" in lines(4) and "exactly" not in lines(5)
-    assert "exactly degree 5" in lines(6) and "no one polynomial" not in lines(6)
+    assert "exactly degree 5, coefficients from the constant on 0, 3, 0;" in lines(6)
+    through = np.linalg.solve(
+        [[b**-k for k in range(4)] for b in (1.0, 2, 3, 4)], [3 / b + b**-5 for b in (1.0, 2, 3, 4)]
+    )
+    first = [f"{c:.4g}" for c in through[:3]]
+    assert f"exactly degree 3, coefficients from the constant on {first[0]}, {first[1]}, {first[2]};" in lines(4)
 
 
 def test_a_users_text_is_drawn_as_it_is_written():

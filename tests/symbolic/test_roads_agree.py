@@ -169,7 +169,9 @@ def of_road(problem: lv.Problem, road: Road) -> Found:
     squared = [sum((next(entries) ** 2 for _ in range(size)), road.answers.zero) for size in sizes]
 
     def coefficients(elements: list[Any]) -> tuple[Any, ...]:
-        return tuple(tuple(to_exact(part, ()) for part in coefficients_of(one, road.answers)) for one in elements)
+        of = {"sampling": problem.sampling, "dataset_size": problem.dataset_size}
+        parts = [[to_exact(part, ()) for part in coefficients_of(one, road.answers)] for one in elements]
+        return tuple(lv.BatchPolynomial(part, **of).coefficients for part in parts)
 
     return {
         "second_moments": coefficients(second),
