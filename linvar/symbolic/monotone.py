@@ -187,6 +187,8 @@ class Trends:
 
         Every turning point strictly between b = 1 and the end (n without replacement), in ascending order, each in
         an isolating interval [low, high] shorter than 1/1000. Zeros of the slope without a change of sign are none.
+        Without replacement the values at b = 1..n alone have a meaning: between them it is the polynomial of degree below n
+        that turns, perhaps where no step between whole b shows it.
 
         Raises:
             ValueError: symbols occur; substitute numbers first.

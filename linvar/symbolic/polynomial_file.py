@@ -64,8 +64,8 @@ def from_dict(data: Any) -> tuple[list[Element], Ring, dict[str, Any]]:
     ring = Ring(0, symbols)
     elements = [_read_coefficient(row, ring, f"coefficients[{k}]") for k, row in enumerate(rows)]
     size = data["dataset_size"]
-    without = data["sampling"] == "without_replacement" and type(size) is int
-    if data["format"] == _FORMAT and without and any(elements[max(size, 0) :]):
+    without = data["sampling"] == "without_replacement" and type(size) is int and size > 0
+    if data["format"] == _FORMAT and without and any(elements[size:]):
         fault = Words(f"has {len(elements)} entries, where {shown(size)} examples fix no more than {shown(size)}")
         raise InputError("coefficients", fault, "give those of the polynomial of degree below dataset_size")
     return elements, ring, {key: data[key] for key in ("sampling", "dataset_size", "degree_bound")}

@@ -199,6 +199,24 @@ def test_variance_of_any_image_falls_with_the_batch_size(sampling: str, rule: di
         assert polynomial.decreasing_from() == 1
 
 
+def test_few_rows_keep_the_fall_and_may_lose_the_signs() -> None:
+    """Three rows: the recursion gives non-negative coefficients, those of degree 2 with the same values need not be."""
+    law = lv.Dataset([[3], [0], [0]], [2, 0, 3])
+    found = []
+    for step in (0, 1, 2, 3, 4):
+        iid, drawn = (lv.Problem([[[1]]], law, "5/8", step, sampling) for sampling in SAMPLINGS)
+        variance = lv.RegressionMoments(drawn).gradient_variance()
+        # the recursion knows the sampling by c alone: the iid coefficients are those in c, not reduced
+        coefficients = lv.RegressionMoments(iid).gradient_variance().coefficients
+        assert all(value >= 0 for value in coefficients) and len(coefficients) == step + 2
+        for b in (1, 2, 3):
+            factor = Fraction(3 - b, 2 * b)
+            assert variance(b) == sum(value * factor**k for k, value in enumerate(coefficients))
+        assert variance.decreasing_from() == 1 and variance.is_decreasing(1, 3)
+        found.append(any(value < 0 for value in variance.factor_coefficients))
+    assert found[:2] == [False, False] and any(found)
+
+
 def test_it_may_rise_where_the_rate_depends_on_the_batch_size() -> None:
     """Rate b/40: E e^2 -> (1 - 2a + a^2 (1 + 2u)) E e^2 + a^2 q u by hand; .0548 at b = 32, .1242 at b = 64."""
 
