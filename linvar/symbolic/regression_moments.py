@@ -24,8 +24,9 @@ class RegressionMoments:
     The recursion of ``linvar.symbolic.regression``: any t, data sets under both samplings, Gaussian laws with mean,
     covariance and noise. Given the INITIAL weights; G is the MEAN of b per-example gradients of 1/2 ||W x - y||^2.
     Every result is a ``BatchPolynomial`` in 1/b; its ``factor_coefficients`` are those of powers of
-    c = 1/b (iid) or (n-b)/(b(n-1)) (without replacement), in which the variances have degree t + 1 (weights: t) and
-    no negative coefficient.
+    c = 1/b (iid) or (n-b)/(b(n-1)) (without replacement), in which the variances have degree at most t + 1 (weights: t) and
+    no negative coefficient; without replacement from n <= t + 1 rows they are those of the polynomial of degree below n with
+    the same values, which may be negative (the values still fall with b).
 
     Vectors are the entries of a matrix row by row: W has shape (d_1, d_0) and d_1 d_0 entries.
 
