@@ -143,7 +143,10 @@ class Arithmetic:
         return any(bool(element) for element in self._elements)
 
     def __eq__(self, other: object) -> bool:
-        """The same polynomial, under the same sampling; a constant also equals its number."""
+        """The same polynomial, under the same sampling; a constant also equals its number.
+
+        Without replacement, where all are reduced, these are the polynomials with the same values at b = 1..n.
+        """
         if not isinstance(other, Arithmetic):
             if isinstance(other, bool) or not isinstance(other, (numbers.Rational, fmpq, fmpz)):
                 return NotImplemented

@@ -24,6 +24,8 @@ from linvar.symbolic.regression import Regression
 from linvar.symbolic.ring import coefficients_of, to_exact
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1]], [[1, 0], [0, 2], [-1, 1]])
+#: more rows than the degree after ten steps, so that without replacement nothing is reduced
+MANY = lv.Dataset([[k % 4 - 1, k % 5 - 2] for k in range(13)], [[k % 3, 1 - k % 7] for k in range(13)])
 Z = sympy.Symbol("z")
 SAMPLINGS = ["iid", "without_replacement"]
 
@@ -156,13 +158,14 @@ def test_one_weight_by_hand() -> None:
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_factor_coefficients_are_those_of_the_factor(sampling: str) -> None:
-    variance = lv.gradient_variance(lv.Problem([[[1, 2], [0, 1]]], DATA, "1/3", 3, sampling))
-    coefficients = variance.factor_coefficients
-    assert len(coefficients) == (5 if sampling == "iid" else 3) and coefficients[0] == 0  # three rows: degree 2
+@pytest.mark.parametrize("law", [DATA, MANY])
+def test_factor_coefficients_are_those_of_the_factor(sampling: str, law: lv.Dataset) -> None:
+    variance = lv.gradient_variance(lv.Problem([[[1, 2], [0, 1]]], law, "1/9", 3, sampling))
+    coefficients, n = variance.factor_coefficients, law.size
+    assert len(coefficients) == (3 if sampling == "without_replacement" and n == 3 else 5) and coefficients[0] == 0
     assert all(value > 0 for value in coefficients[1:])
     for b in (1, 2, 3):
-        factor = Fraction(3 - b, b * 2) if sampling == "without_replacement" else Fraction(1, b)
+        factor = Fraction(n - b, b * (n - 1)) if sampling == "without_replacement" else Fraction(1, b)
         assert sum(value * factor**k for k, value in enumerate(coefficients)) == variance(b)
 
 
@@ -191,12 +194,14 @@ RULES: list[dict[str, Any]] = [
 def test_variance_of_any_image_falls_with_the_batch_size(sampling: str, rule: dict[str, Any]) -> None:
     """Non-negative coefficients in the factor, which falls with b: exact, for ten steps and a random matrix."""
     rates = [f"{(-1) ** s}/{s + 2}" for s in range(10)] if rule else "1/3"
-    problem = lv.Problem([[[1, 2], [0, 1]]], DATA, rates, 10, sampling, **rule)
-    moments = lv.RegressionMoments(problem)
     matrix = [[1, -2, 0, 3], [0, 1, "-7/3", 1]]
-    for polynomial in (moments.gradient_variance(matrix), moments.weight_variance(matrix)):
-        assert all(value >= 0 for value in polynomial.factor_coefficients)
-        assert polynomial.decreasing_from() == 1
+    for law in (DATA, MANY):
+        moments = lv.RegressionMoments(lv.Problem([[[1, 2], [0, 1]]], law, rates, 10, sampling, **rule))
+        for polynomial, degree in ((moments.gradient_variance(matrix), 11), (moments.weight_variance(matrix), 10)):
+            reduced = sampling == "without_replacement" and law is DATA
+            assert polynomial.degree == (2 if reduced else degree)
+            assert reduced or all(value >= 0 for value in polynomial.factor_coefficients)
+            assert polynomial.decreasing_from() == 1
 
 
 def test_few_rows_keep_the_fall_and_may_lose_the_signs() -> None:

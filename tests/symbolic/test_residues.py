@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import pickle
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -81,6 +82,16 @@ def test_every_operation_gives_the_interpolant(ours: list[Fraction], theirs: lis
     # a multiple of (u - 1)...(u - 1/n) by hand is zero
     vanishing = sympy.prod(lv.u - sympy.Rational(1, b) for b in sizes)
     assert p + vanishing * (3 + lv.u) == p and p * 0 + vanishing == 0
+
+
+def test_a_degree_far_above_n_is_reduced_at_once() -> None:
+    """u^10,000 of ten examples: its n values; a long division takes minutes."""
+    p, power = few([1, "2/3", 0, -5], 10), lv.u**10_000
+    start = time.process_time()
+    moved = p * power + 3
+    assert time.process_time() - start < 10
+    assert moved.degree == 9 and moved(range(1, 11)) == [3 + p(b) / Fraction(b) ** 10_000 for b in range(1, 11)]
+    assert moved != p * (power / lv.b) + 3
 
 
 def test_symbols_are_reduced_monomial_by_monomial() -> None:
