@@ -9,29 +9,24 @@ Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import comb, lcm, log2, log10, prod
 
 from linvar.errors import InputError, InputTypeError, cut
 from linvar.exact import Rational
 from linvar.laws import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic.size import MOST_STEPS, bounded, count_in_symbols, some_numbers
+from linvar.symbolic.cost import Amounts, costs, total
+from linvar.symbolic.monomials import ENDLESS as _ENDLESS
+from linvar.symbolic.monomials import Degrees, count_monomials, gradient_products, weight_products
+from linvar.symbolic.size import MOST_STEPS, bounded, some_numbers
 from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
-#: seconds of a Python object moved, of a Taylor coefficient of an update, of an exact product beside its digits; bytes of an
-#: object kept; bytes and seconds of a monomial in symbols; bytes of any run
-_SECONDS_AN_OBJECT = 2e-7
-_SECONDS_A_PATH = 1.5e-6
-_SECONDS_EXACT = 1e-7
-_BYTES_AN_OBJECT = 120
-_BYTES_A_TERM = 200
-_SECONDS_A_TERM = 1e-5
-_BYTES_AT_LEAST = 5_000_000
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
-_ENDLESS = 10**18
 MOST_ORDER = 100
+#: more steps than this are not counted in symbols: nothing could be read
+_MOST_SYMBOLIC_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -48,6 +43,9 @@ class LargeBatchSize:
     terms: int
     seconds: float
     bytes: int
+    #: amounts of work (``cost``)
+    byte_amounts: Amounts = field(default_factory=dict, repr=False)
+    second_amounts: Amounts = field(default_factory=dict, repr=False)
 
     @property
     def obstacle(self) -> str | None:
@@ -81,21 +79,47 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
             objects, products = max(objects, moved), products + multiplied * times
             batch = max(batch, comb(count + 2 * order, 2 * order))
     average = before if digits is not None else order * before
-    at_end = 75 * n * _multiplication(after if digits is not None else 3 * after)
     moves, work, terms, ballast = map(bounded, (objects, products, _terms(problem, n, order), batch))
     latest = work / max(steps, 1) if digits is None and problem.depth > 1 else work
-    seconds = latest * (_multiplication(average) + (_SECONDS_EXACT if digits is None else 0.0)) + at_end
-    seconds += max(steps, 1) * (moves * _SECONDS_AN_OBJECT + terms * _SECONDS_A_PATH)
+    at_end = 75 * n
+    memory = {
+        "bytes_call": 1,
+        "bytes_object": moves + terms + 5 * ballast,
+        "bytes_bit": moves * average + 1_600 * after,
+    }
+    seconds = {
+        "seconds_call": 1,
+        "seconds_object": max(steps, 1) * moves,
+        "seconds_path": max(steps, 1) * terms,
+        "seconds_product": latest + at_end,
+        "seconds_product_bit": latest * _lengthened(average)
+        + at_end * _lengthened(after if digits is not None else 3 * after),
+        "seconds_moment": ballast,
+    }
+    if digits is None:
+        seconds["seconds_exact_product"] = latest
     monomials = 1
-    size = _BYTES_AT_LEAST + (moves + terms + 5 * ballast) * _BYTES_AN_OBJECT + moves * average / 8 + 200 * after
     if problem.symbols:
-        monomials = count_in_symbols(problem, 4 * problem.depth - 2)
-        size += _BYTES_A_TERM * 3 * monomials
-        seconds += _SECONDS_A_TERM * monomials
-        size += _BYTES_A_TERM * sum(
-            comb(n + degree - 1, degree) * count_in_symbols(problem, degree) for degree in range(1, 2 * order + 1)
-        )
-    return LargeBatchSize(found, monomials, seconds + 2e-6 * ballast + 0.005, int(min(size, 1e300)))
+        monomials, kept = _in_symbols(problem, order)
+        memory["bytes_symbol_monomial"] = seconds["seconds_symbol_monomial"] = bounded(kept)
+    section = costs().large_batch
+    size = int(min(total(section, memory), 1e300))
+    return LargeBatchSize(found, monomials, total(section, seconds), size, memory, seconds)
+
+
+def _in_symbols(problem: Problem, order: int) -> tuple[int, int]:
+    """Monomials in the symbols of a coefficient, and of all that is kept: moments of the weights up to order 2K, and answers."""
+    if problem.step > _MOST_SYMBOLIC_STEPS:
+        return _ENDLESS, _ENDLESS
+
+    def count(starts: list[Degrees]) -> int:
+        return count_monomials(problem, [0] * problem.step, [False] * problem.step, starts)
+
+    monomials = min(_ENDLESS, count(gradient_products(problem, 2)))
+    kept = 3 * monomials
+    for degree in range(1, 2 * order + 1):
+        kept += sum(many * count([start]) for start, many in weight_products(problem, degree)) if kept < _ENDLESS else 0
+    return monomials, kept
 
 
 def clamped(problem: Problem, order: int) -> int:
@@ -161,9 +185,9 @@ def _exactly(variables: int, degree: int) -> int:
     return comb(variables + degree - 1, degree) if degree else 1
 
 
-def _multiplication(bits: float) -> float:
-    """Seconds of a product of two integers of so many bits, on one core of 2024."""
-    return 5e-8 + 2.5e-9 * bits * min(1.0, 0.05 + bits / 60_000)
+def _lengthened(bits: float) -> float:
+    """The bits of the factors of a product, times what a bit of long ones costs beside one of factors of 57,000 bits and more."""
+    return bits * min(1.0, 0.05 + bits / 60_000)
 
 
 def _terms(problem: Problem, n: int, order: int) -> int:

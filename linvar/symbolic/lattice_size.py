@@ -7,7 +7,7 @@ what comes out says how many operations a node takes and how many primes the ans
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import comb, inf, log2, prod
 from typing import Any
@@ -16,22 +16,12 @@ from linvar.exact import Rational
 from linvar.laws import Dataset
 from linvar.problem import Problem
 from linvar.symbolic import network
+from linvar.symbolic.cost import Amounts, costs, total
 from linvar.symbolic.last_step import LastStep
 from linvar.symbolic.reconstruction import CHECKS
-from linvar.symbolic.size import bounded, some_numbers
+from linvar.symbolic.size import some_numbers
 from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
-#: Seconds of a warm process, fitted on two cores (benchmarks/plan_accuracy.py): a product of the steps of SGD at one node
-#: modulo one prime; a product of the sums over nodes, and of the moments of a step; what each prime takes beside.
-_PER_PRODUCT = 0.8e-10
-_PER_SUMMAND = 3.0e-10
-_PER_PRIME = 0.004
-#: what any first call compiles, in seconds; seconds and bytes of a program with so many products, squared; seconds of a
-#: product in the exact values of the forms at the examples
-_COMPILATION = 5.0
-_COMPILED_PRODUCT = 3.7e-7
-_PROGRAM_BYTES = 16
-_PER_EXACT_PRODUCT = 5e-6
 _PRIME_BITS = 25.9
 #: More nodes than that would take years: nothing further is predicted.
 MOST_NODES = 10**15
@@ -52,6 +42,9 @@ class LatticeSize:
     seconds: float
     #: seconds more of the first call
     compilation: float
+    #: amounts of work (``cost``)
+    byte_amounts: Amounts = field(default_factory=dict, repr=False)
+    second_amounts: Amounts = field(default_factory=dict, repr=False)
 
 
 def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
@@ -93,26 +86,43 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     denominator = max((entry.denominator for entry in sizes), default=0.0) * per_degree
     primes = 2 + CHECKS + int((size + denominator) / _PRIME_BITS)
     operations = nodes * max(1, counter.products)
-    summands, memory = 0, 2**28
+    summands = 0
     inner = 1  # powers of u of the later steps
     for s in reversed(range(len(steps))):
         powers = max(1, degrees[s])
         summands += 4 * prod(counts[: s + 1]) * powers * inner
         inner += powers - 1
-    examples, exact = problem.dataset_size or 0, 0
-    for step, order, count in zip(steps, degrees, counts):
-        directions = _directions(len(step.forms), order)
-        summands += _moment_products(len(step.forms), order, count) + directions * order * examples
-        memory += (
-            8 * 4 * count * max(1, order) + 8 * 3 * directions * (order + 1) ** 2 + 300 * len(step.forms) * examples
-        )
-        if examples:
-            exact += examples * sum(entry != 0 for form in step.forms for row in form for entry in row)
-    memory += _PROGRAM_BYTES * counter.products**2
-    seconds = primes * (bounded(operations) * _PER_PRODUCT + bounded(summands) * _PER_SUMMAND + _PER_PRIME)
-    seconds += exact * _PER_EXACT_PRODUCT
+    examples, exact, entries, values = problem.dataset_size or 0, 0, 0, 0
+    for count, order, many in zip(variables, degrees, counts):
+        directions = _directions(count, order)
+        summands += _moment_products(count, order, many) + directions * order * examples
+        entries += 4 * many * max(1, order) + 3 * directions * (order + 1) ** 2
+        values += count * examples
+    if examples:
+        exact = examples * sum(e != 0 for step in steps for form in step.forms for row in form for e in row)
+    memory = {
+        "bytes_call": 1,
+        "bytes_entry": entries,
+        "bytes_value": values,
+        "bytes_program": counter.products**2,
+    }
+    warm = {
+        "seconds_product": primes * operations,
+        "seconds_summand": primes * summands,
+        "seconds_prime": primes,
+        "seconds_exact_product": exact,
+    }
+    first = {"seconds_call": 1, "seconds_program": counter.products**2}
+    section = costs().lattice
     return LatticeSize(
-        nodes, operations, primes, memory, seconds, _COMPILATION + bounded(counter.products**2) * _COMPILED_PRODUCT
+        nodes,
+        operations,
+        primes,
+        int(total(section, memory)),
+        total(section, warm),
+        total(section, first),
+        memory,
+        {**warm, **first},
     )
 
 

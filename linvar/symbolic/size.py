@@ -1,16 +1,7 @@
-"""What an expansion will need, known before it starts.
+"""What an expansion, and linear regression, will need: known before they start.
 
-A form of degree D in W_t is of degree j <= D in the batch of step t-1 and, for that j, of degree D + (2L-2) j in
-W_{t-1}: each of the j factors that takes the gradient instead of the old weight brings 2L-1 weights in place of one.
-Counting monomials of exactly these degrees gives
-
-    N_s(D) = sum_{j=0..D} C(j + m_s - 1, j) N_{s-1}(D + (2L-2) j),        m_s variables at step s,
-
-and N_{-1}(D) = 1 for numbers. Where constants are mixed with what varies (``steps``) the gradient has a part without
-variables, and every degree j <= D comes with all degrees up to (2L-1) D: N_s(D) = C(D + m_s, m_s) N_{s-1}((2L-1) D). The count
-is reached by generic numeric weights at t = 1 and for all widths 1, and is an upper bound otherwise (2-2-2, t = 2: 74,634
-counted, 72,872 reached by generic weights). For symbols N_{-1}(D) counts monomials in them, by homogeneity and by the sign flips
-of hidden units and coordinates, which leave every answer unchanged; it is an estimate from above.
+The monomials of an expansion are counted (``monomials``); bytes and seconds are amounts of work times the coefficients of
+``cost``, fitted to measurements (``benchmarks/calibrate.py``, ``benchmarks/plan_accuracy.py``).
 """
 
 from __future__ import annotations
@@ -18,28 +9,15 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from functools import cache
 from math import comb
 
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
+from linvar.symbolic.cost import Amounts, costs, total
+from linvar.symbolic.monomials import count_monomials, gradient_products
 from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 
-#: Bytes at the peak, fitted to measurements (benchmarks/size_prediction.py): for each monomial of the expansion a
-#: constant and a number of copies of its coefficient; for each moment of a batch a constant and a part for each
-#: power of 1/b; for each example and monomial of half the order, one Python integer.
-_PER_MONOMIAL = 1_200
-_COPIES_OF_A_COEFFICIENT = 24
-_PER_MOMENT = 1_500
-_PER_MOMENT_AND_POWER = 500
-_PER_VALUE = 60
-_BYTES_A_FOURTH_MOMENT = 100
-_SECONDS_A_VALUE = 5e-8
-#: seconds for each byte and squared depth, for each product of terms and bit of a coefficient, for each product of moments
-_SECONDS_PER_BYTE = 1.5e-9
-_SECONDS_PER_BIT = 1.5e-11
-_SECONDS_PER_PRODUCT = 2.5e-6
 #: numbers of a data set that its digits are taken from, about
 _LOOKED_AT = 10_000
 _COUNTED_STEPS = 40
@@ -72,38 +50,84 @@ class Size:
         return f"{'' if self.complete else 'far over '}{many}"
 
 
+@dataclass(frozen=True)
+class Work:
+    """What there is to do: the amounts of ``cost``.
+
+    Attributes:
+        monomials: of the largest polynomial.
+        bytes, seconds: amounts, each for a coefficient of the road's section.
+    """
+
+    monomials: int
+    bytes: Amounts
+    seconds: Amounts
+
+
 def predict(problem: Problem) -> Size:
-    """The size of the expansion of a problem, without starting it (see the module docstring)."""
+    """The size of the expansion of a problem, or of its linear regression, without starting it (see the module docstring)."""
     if problem.depth == 1:
-        return _predict_regression(problem)
-    steps = steps_of(problem)
-    # beyond some steps or some degree the exact count takes long and decides nothing: count fewer steps instead
-    counted = 0
-    while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
-        counted += 1
-    variables = [steps[s].count() for s in range(counted)]
+        work, rates = regression_work(problem), costs().regression
+        return Size(work.monomials, int(total(rates, work.bytes)), total(rates, work.seconds))
+    variables = _counted(problem)
     if max(variables, default=0) >= MOST_VARIABLES:
         return _far_over(problem, variables)
-    central = [steps[s].central for s in range(counted)]
-    monomials = _count_monomials(problem, variables, central, 4 * problem.depth - 2)
-    bits = _coefficient_bits(problem, counted)
-    total = monomials * (_PER_MONOMIAL + _COPIES_OF_A_COEFFICIENT * bits // 8)
+    work, section = expansion_work(problem), costs().expansion
+    memory = int(total(section, work.bytes))
+    if len(variables) < problem.step and any(variables):
+        return Size(work.monomials, max(memory, 10**24), math.inf, complete=False)
+    return Size(work.monomials, memory, total(section, work.seconds))
+
+
+def _counted(problem: Problem) -> list[int]:
+    """The variables of the steps that are counted: the first ones.
+
+    Beyond some steps or some degree the exact count takes long and decides nothing.
+    """
+    steps, counted = steps_of(problem), 0
+    while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
+        counted += 1
+    return [steps[s].count() for s in range(counted)]
+
+
+def expansion_work(problem: Problem) -> Work:
+    """What an expansion does; of fewer steps where there are too many to count."""
+    variables, steps = _counted(problem), steps_of(problem)
+    central = [steps[s].central for s in range(len(variables))]
+    monomials, mean = (
+        count_monomials(problem, variables, central, gradient_products(problem, factors)) for factors in (2, 1)
+    )
+    bits = _coefficient_bits(problem, len(variables))
     # the squares of the mean gradient's entries
-    squares = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
-    squares *= _count_monomials(problem, variables, central, 2 * problem.depth - 1) ** 2
-    examples, products = problem.dataset_size or 0, 0
+    squares = mean**2 * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    examples, moments, powers, values, products = problem.dataset_size or 0, 0, 0, 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
-        total += comb(order + width, width) * (_PER_MOMENT + _PER_MOMENT_AND_POWER * order)
-        total += comb((order + 1) // 2 + width, width) * examples * _PER_VALUE
+        moments += comb(order + width, width)
+        powers += comb(order + width, width) * order
+        values += comb((order + 1) // 2 + width, width) * examples
         if examples:  # the logarithm and the exponential of a series in this many variables
             products += comb(order + 2 * width, 2 * width)
-    complete = counted == problem.step or not any(variables)
     last = _last_step_products(problem)
-    total += last * _BYTES_A_FOURTH_MOMENT
-    seconds = 0.002 + last * (examples or 1) * _SECONDS_A_VALUE + bounded(total * problem.depth**2) * _SECONDS_PER_BYTE
-    seconds += bounded(products) * _SECONDS_PER_PRODUCT + bounded(squares * bits) * _SECONDS_PER_BIT
-    return Size(monomials, total if complete else max(total, 10**24), seconds if complete else math.inf, complete)
+    memory: dict[str, float] = {
+        "bytes_moment": moments,
+        "bytes_power": powers,
+        "bytes_value": values,
+        "bytes_fourth_moment": last,
+    }
+    seconds: dict[str, float] = {
+        "seconds_call": 1,
+        "seconds_moment_product": products,
+        "seconds_value": last * (examples or 1),
+    }
+    if problem.symbols:
+        memory["bytes_symbol_monomial"] = monomials
+        seconds |= {"seconds_symbol_monomial": monomials, "seconds_symbol_product": squares}
+    else:
+        memory |= {"bytes_monomial": monomials, "bytes_bit": monomials * bits}
+        seconds |= {"seconds_product_bit": squares * bits}
+    seconds["seconds_byte"] = total(costs().expansion, memory) * problem.depth**2
+    return Work(monomials, memory, seconds)
 
 
 def _far_over(problem: Problem, variables: list[int]) -> Size:
@@ -120,37 +144,48 @@ def _last_step_products(problem: Problem) -> int:
     return comb(size + 3, 4)
 
 
-def _predict_regression(problem: Problem) -> Size:
-    """Linear regression: one m x m matrix of polynomials of degree t in 1/b for each pair of outputs.
+def regression_work(problem: Problem) -> Work:
+    """What linear regression does: one m x m matrix of polynomials of degree t in 1/b for each pair of outputs.
 
     In symbols: degree 2 in weights and teacher, 2 in the learning rate of each step, 4 in the law of each batch.
     """
     steps = min(problem.step, MOST_STEPS)
     weights, targets = _entries(problem)
-    own_to_law = {*problem.law.symbols} - {*free_symbols(targets)}
+    of_law = {*problem.law.symbols} - {*free_symbols(targets)}
     rates = problem.distinct_learning_rates
     open_rates = sum(not isinstance(rate, Rational) for rate in rates)
     if not isinstance(problem.learning_rate, tuple):
         open_rates *= steps
     inside = len(free_symbols([*weights, *targets]))
-    monomials = comb(2 + inside, inside) * comb(4 * steps + 4 + len(own_to_law), len(own_to_law))
+    monomials = comb(2 + inside, inside) * comb(4 * steps + 4 + len(of_law), len(of_law))
     if open_rates:
         own = len(free_symbols(rates))
         monomials *= comb(2 * open_rates + own, own)
     outputs, size = problem.widths[-1], len(problem.law.input_map[0])
-    monomials *= outputs * (outputs + 1) // 2 * size**2 * (steps + 1)
-    examples = problem.dataset_size or 1
-    law = problem.law
+    pairs = outputs * (outputs + 1) // 2
+    monomials *= pairs * size**2 * (steps + 1)
+    examples, law = problem.dataset_size or 1, problem.law
     data = some_numbers(law) if isinstance(law, Dataset) else [entry for row in law.teacher for entry in row]
     bits = 4 * max(map(_bits, data)) + 2 * max(map(_bits, rates), default=0) + examples.bit_length()
-    total = monomials * (_PER_MONOMIAL + (steps + 1) * bits // 8)
-    total += comb(size + 3, 4) * 100 + comb(size + 1, 2) * examples * _PER_VALUE
+    memory = {
+        "bytes_coefficient": monomials,
+        "bytes_bit": monomials * (steps + 1) * bits,
+        "bytes_fourth_moment": comb(size + 3, 4),
+        "bytes_value": comb(size + 1, 2) * examples,
+    }
     # a step of a pair of outputs: a form times all fourth moments (data), or products of matrices (Gaussian)
+    kind = "data" if problem.dataset_size else "gaussian"
     products = size**4 if problem.dataset_size else 2 * size**3
-    products *= steps * (outputs * (outputs + 1) // 2) * (1 if problem.momentum == 0 else 2)
-    each = 1e-6 + 1.5e-7 * steps if problem.dataset_size else 4e-7 + 5e-8 * steps
-    seconds = 0.002 + bounded(products) * each + 5e-4 * steps + 7e-9 * bounded(total) * bool(problem.symbols)
-    return Size(monomials, total, seconds)
+    products *= steps * pairs * (1 if problem.momentum == 0 else 2)
+    seconds = {
+        "seconds_call": 1,
+        "seconds_step": steps,
+        f"seconds_{kind}_product": products,
+        f"seconds_{kind}_power": products * steps,
+    }
+    if problem.symbols:
+        seconds["seconds_symbol_byte"] = int(min(total(costs().regression, memory), 10**300))
+    return Work(monomials, memory, seconds)
 
 
 def _order(problem: Problem, later: int) -> int:
@@ -199,69 +234,12 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:,.0f} years" if seconds < 1e6 else "over a million years"
 
 
-def _count_monomials(problem: Problem, variables: list[int], central: list[bool], degree: int) -> int:
-    """The recursion of the module docstring, for a form of this degree and so many variables at each step."""
-    depth = problem.depth
-    growth = 2 * depth - 2
-
-    @cache
-    def count(degree: int, gradients: int, s: int) -> int:
-        if s < 0:
-            return _count_symbol_monomials(problem, degree, gradients)
-        width = variables[s]
-        if not any(variables[: s + 1]) and not problem.symbols:
-            return 1
-        if s == 0 and not problem.symbols:
-            return comb(degree + width, width)
-        if central[s] or not width:
-            return comb(degree + width, width) * count((growth + 1) * degree, gradients + degree, s - 1)
-        return sum(comb(j + width - 1, j) * count(degree + growth * j, gradients + j, s - 1) for j in range(degree + 1))
-
-    total = count(degree, 0, len(variables) - 1)
-    return max(1, total >> _sign_flips(problem))
-
-
 def _entries(problem: Problem) -> tuple[list[object], list[object]]:
     """Entries of the weights, and of the map to the target."""
     return (
         [entry for matrix in problem.weights for row in matrix for entry in row],
         [entry for row in problem.law.target_map for entry in row],
     )
-
-
-def _count_symbol_monomials(problem: Problem, degree: int, gradients: int) -> int:
-    """Monomials in the symbols of a form of this degree in W_0 after this many gradient factors."""
-    if not problem.symbols:
-        return 1
-    weights, targets = _entries(problem)
-    inside = set(free_symbols(weights))
-    outside = set(free_symbols(targets)) - inside
-    homogeneous = bool(inside) and not any(isinstance(entry, Rational) and entry != 0 for entry in weights)
-    total = 0
-    for used in range(min(gradients + 2, degree // problem.depth) + 1 if outside else 1):
-        rest = degree - problem.depth * used if homogeneous else degree
-        slots = len(inside)
-        ways = (comb(rest + slots - 1, rest) if homogeneous else comb(rest + slots, slots)) if slots else 1
-        total += ways * comb(used + len(outside) - 1, used) if outside else ways
-    return total
-
-
-def count_in_symbols(problem: Problem, degree: int) -> int:
-    """Monomials in the symbols of a form of this degree in W_t at one batch moment, estimated from above."""
-    odd, steps = 2 * problem.depth - 1, problem.step
-    if steps * (odd > 1) > _COUNTED_STEPS or odd**steps > _COUNTED_ORDER:
-        return 10**18
-    gradients = degree * (steps if odd == 1 else (odd**steps - 1) // (odd - 1))
-    total = sum(_count_symbol_monomials(problem, degree + (odd - 1) * g, g) for g in range(gradients + 1))
-    return max(1, total >> _sign_flips(problem))
-
-
-def _sign_flips(problem: Problem) -> int:
-    """Independent sign flips of units and coordinates under which a fully symbolic answer does not change."""
-    weights, targets = _entries(problem)
-    if not problem.symbols or any(isinstance(entry, Rational) and entry != 0 for entry in (*weights, *targets)):
-        return 0
-    return sum(problem.widths) - 1
 
 
 def _coefficient_bits(problem: Problem, steps: int) -> int:
