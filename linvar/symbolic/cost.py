@@ -41,26 +41,32 @@ class Machine:
 class Expansion:
     """Bytes at the peak, and seconds, of an expansion.
 
-    Bytes: of a monomial, of each bit of its coefficient, of a monomial in symbols, of a moment of a batch and of each of its
-    powers of 1/b, of a value at an example, of a fourth moment of data. Seconds: of any call, of a byte (times squared depth), of a
-    product of moments of data, of a product of two terms of mean gradients and a bit, of a value of a fourth moment, of a
-    monomial and of a product of two terms in symbols.
+    Bytes: of a monomial and each bit of its coefficient, of a monomial in symbols, of a term of the answer in symbols; of a
+    moment of a batch and each of its powers of 1/b, of a value at an example, of a fourth moment of data. Seconds: of any call;
+    of a term that is integrated, and each bit of its coefficient; of a product of two terms in a square, and each bit; of a power
+    of 1/b of a moment, of a product of moments of data, of a value of a fourth moment; the same of terms and products in symbols,
+    and of a term of the answer in them.
     """
 
     bytes_monomial: float
     bytes_bit: float
     bytes_symbol_monomial: float
+    bytes_symbol_answer: float
     bytes_moment: float
     bytes_power: float
     bytes_value: float
     bytes_fourth_moment: float
     seconds_call: float
-    seconds_byte: float
+    seconds_term: float
+    seconds_term_bit: float
+    seconds_square: float
+    seconds_square_bit: float
+    seconds_power: float
     seconds_moment_product: float
-    seconds_product_bit: float
     seconds_value: float
-    seconds_symbol_monomial: float
-    seconds_symbol_product: float
+    seconds_symbol_term: float
+    seconds_symbol_square: float
+    seconds_symbol_answer: float
 
 
 @dataclass(frozen=True)
@@ -164,8 +170,8 @@ def costs() -> Costs:
     Raises:
         InputError: the file is missing or damaged; the message names what in it.
 
-    >>> costs().machine.name
-    'x86_64, 2 cores'
+    >>> costs().lattice.seconds_call > 0
+    True
     """
     return _read(os.environ.get(VARIABLE) or None)
 

@@ -143,6 +143,15 @@ def count_monomials(
     return max(1, found)
 
 
+def answer_terms(problem: Problem) -> int:
+    """Terms of the second moment's polynomial in 1/b and the symbols, up to the degree bound."""
+    steps, odd = problem.step, 2 * problem.depth - 1
+    if steps > _MOST_STEPS:
+        return ENDLESS
+    each = count_monomials(problem, [0] * steps, [False] * steps, gradient_products(problem, 2))
+    return min(ENDLESS, each * sum(2 * odd**j - 1 for j in range(steps + 1)))
+
+
 def _in_numbers(depth: int, variables: Sequence[int], central: Sequence[bool], degree: int) -> int:
     """The recursion of the module docstring for a form of this degree."""
     growth = 2 * depth - 2

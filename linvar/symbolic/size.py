@@ -9,17 +9,21 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from math import comb
+from math import comb, gcd, lcm
+from typing import Any
 
 from linvar.exact import Rational, free_symbols
 from linvar.laws import Dataset
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
-from linvar.symbolic.monomials import count_monomials, gradient_products
-from linvar.symbolic.steps import MOST_VARIABLES, steps_of
+from linvar.symbolic.monomials import answer_terms, count_monomials, gradient_products
+from linvar.symbolic.ring import Numbers
+from linvar.symbolic.steps import MOST_VARIABLES, FixedStep, steps_of
 
 #: numbers of a data set that its digits are taken from, about
 _LOOKED_AT = 10_000
+#: products of fractions that a prediction may take
+_MOST_PRODUCTS = 5_000
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
 #: more updates than this count as so many: their cost is a float, and beyond use
@@ -97,9 +101,13 @@ def expansion_work(problem: Problem) -> Work:
     monomials, mean = (
         count_monomials(problem, variables, central, gradient_products(problem, factors)) for factors in (2, 1)
     )
-    bits = _coefficient_bits(problem, len(variables))
-    # the squares of the mean gradient's entries
-    squares = mean**2 * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    bits = _coefficient_bits(problem, variables)
+    entries = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    # integrated: two forms of the second moment, and the entries of the mean gradient
+    terms = 2 * monomials + entries * mean
+    # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
+    little = steps_of(problem).varies_little and not problem.law.symbols
+    squares = mean**2 * entries * (1 + (steps_of(problem).moving.count() if little else 0))
     examples, moments, powers, values, products = problem.dataset_size or 0, 0, 0, 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
@@ -117,16 +125,26 @@ def expansion_work(problem: Problem) -> Work:
     }
     seconds: dict[str, float] = {
         "seconds_call": 1,
+        "seconds_power": powers,
         "seconds_moment_product": products,
         "seconds_value": last * (examples or 1),
     }
     if problem.symbols:
-        memory["bytes_symbol_monomial"] = monomials
-        seconds |= {"seconds_symbol_monomial": monomials, "seconds_symbol_product": squares}
+        answer = answer_terms(problem)
+        memory |= {"bytes_symbol_monomial": monomials, "bytes_symbol_answer": answer}
+        seconds |= {
+            "seconds_symbol_term": terms,
+            "seconds_symbol_square": squares,
+            "seconds_symbol_answer": answer,
+        }
     else:
         memory |= {"bytes_monomial": monomials, "bytes_bit": monomials * bits}
-        seconds |= {"seconds_product_bit": squares * bits}
-    seconds["seconds_byte"] = total(costs().expansion, memory) * problem.depth**2
+        seconds |= {
+            "seconds_term": terms,
+            "seconds_term_bit": terms * bits,
+            "seconds_square": squares,
+            "seconds_square_bit": squares * bits,
+        }
     return Work(monomials, memory, seconds)
 
 
@@ -242,12 +260,41 @@ def _entries(problem: Problem) -> tuple[list[object], list[object]]:
     )
 
 
-def _coefficient_bits(problem: Problem, steps: int) -> int:
-    """Bits of a typical coefficient: the bits of the inputs times the degree at which they enter."""
+def _coefficient_bits(problem: Problem, variables: list[int]) -> int:
+    """Bits of a typical coefficient: those of the weights after the first random step, times the degree in them."""
+    depth = problem.depth
+    first = next((s for s, count in enumerate(variables) if count), None)
+    if first is None or problem.symbols:
+        return 1
+    degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
+    step, size = steps_of(problem)[first], len(problem.law.input_map[0])
+    if isinstance(step, FixedStep) and size**2 * problem.widths[-1] <= _MOST_PRODUCTS:
+        return int(degree * _bits_of_step(problem, first, step, variables[first]))
     weights, targets = _entries(problem)
     bits = [_bits(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
-    degree = 2 * problem.depth * (2 * problem.depth - 1) ** steps
     return degree * sum(bits) // max(1, len(bits))
+
+
+def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> float:
+    """Bits of a typical coefficient of the weights after a step from numbers, integers over one denominator (``expansion``)."""
+    rate = problem.learning_rates[place]
+
+    def moved(chosen: int) -> list[Any]:
+        """The change of every weight, one variable being 1."""
+        variables = [Rational(int(j == chosen)) for j in range(count)]
+        gradients = step.gradients(step.weights, variables, Numbers)
+        return [rate * entry for matrix in gradients for row in matrix for entry in row]
+
+    before = [entry for matrix in step.weights for row in matrix for entry in row]
+    constant = moved(-1) if step.central else [Rational(0)] * len(before)
+    rows = [[a - b for a, b in zip(before, constant)], [a - b for a, b in zip(moved(0), constant)]]
+    bits = []
+    for row in rows:
+        scale = lcm(*(value.denominator for value in row))
+        whole = [int(value * scale) for value in row]
+        common = gcd(*whole)
+        bits += [(value // common).bit_length() for value in whole if value]
+    return sum(bits) / max(1, len(bits))
 
 
 def _bits(entry: object) -> int:

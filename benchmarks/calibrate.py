@@ -1,0 +1,354 @@
+"""Fit the coefficients of every prediction of ``linvar.plan`` on this machine, and write them to a file.
+
+    python benchmarks/calibrate.py [--output cost.toml] [--quick] [--road expansion] [--seconds 60]
+
+Derives a list of problems by each road, each in a process of its own: seconds are the median of several derivations (of the
+processor for roads in one thread, of the wall clock for the lattice, whose first call compiles), bytes what the process gained
+at its peak. Each coefficient of ``linvar/symbolic/cost.py`` is then fitted by least squares of the logarithm of predicted over
+measured, held near its present value where the measurements do not tell. What is predicted before and after stands in a table;
+``benchmarks/plan_accuracy.py`` has problems of its own to try the result on. To use the file, let LINVAR_COST name it. Let
+nothing else run meanwhile: about six minutes on two cores, two to three with ``--quick``. A problem predicted to take more than
+``--seconds`` is left out, and one that fails or takes far longer than predicted is said and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import multiprocessing
+import os
+import pickle
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sympy
+from plan_accuracy import dataset, gaussian, measure, problem
+from scipy.optimize import least_squares
+
+import linvar as lv
+from linvar.symbolic import cost, large_batch_size, lattice_size, monomials, size
+from linvar.symbolic.cost import Amounts, Costs, costs, parse, total
+from linvar.symbolic.expansion import Expansion
+from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.steps import steps_of
+
+#: what is shorter, or smaller, is noise
+LEAST_SECONDS, LEAST_BYTES = 5e-4, 2e6
+#: how strongly a coefficient is held near its present value: the weight of so many measurements that are off by a factor e
+HELD = 0.02
+#: fewer measurements than that fit nothing
+FEWEST = 3
+PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A derivation."""
+
+    road: str
+    name: str
+    problem: lv.Problem
+    how: Mapping[str, Any]
+    quick: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What it took."""
+
+    case: Case
+    seconds: float
+    bytes: float
+
+
+def cases() -> list[Case]:
+    """The problems of each road."""
+    found: list[Case] = []
+
+    def add(road: str, name: str, problem: lv.Problem, quick: bool = False, **how: Any) -> None:
+        found.append(Case(road, name, problem, how, quick))
+
+    symbols, alpha = lv.symbolic_weights, sympy.Symbol("alpha")
+    bias = lv.Gaussian([["1/2", "-1/3"]], covariance=[[1, 0], [0, 0]], mean=[0, 1])
+    rank_one = lv.Gaussian([["1/2", "-1/3"], [1, "1/7"]], covariance=[[1, 2], [2, 4]])
+    without = {"sampling": "without_replacement"}
+    # expansions: wide, deep, long; noise; data, few rows, constants
+    add("expansion", "3-2-1, t = 1", problem(1, 3, 2, 1), True)
+    add("expansion", "6-2-2, t = 1", problem(1, 6, 2, 2), True)
+    add("expansion", "5-5-3, t = 1", problem(1, 5, 5, 3))
+    add("expansion", "3-3-3-3, t = 1", problem(1, 3, 3, 3, 3), True)
+    add("expansion", "2-2-2-2-2, t = 1", problem(1, 2, 2, 2, 2, 2))
+    add("expansion", "1-1-1, t = 2", problem(2, 1, 1, 1), True)
+    add("expansion", "1-1-1, t = 3", problem(3, 1, 1, 1), True)
+    add("expansion", "1-1-1, t = 4", problem(4, 1, 1, 1))
+    add("expansion", "1-1-1-1, t = 2", problem(2, 1, 1, 1, 1))
+    add("expansion", "1-1-1-1, t = 3", problem(3, 1, 1, 1, 1))
+    add("expansion", "2-3-2, t = 2", problem(2, 2, 3, 2), True)
+    add(
+        "expansion",
+        "1-2-1, t = 2, noise and mean",
+        problem(2, 1, 2, 1, law=gaussian(1, 1, noise_variance=2, mean=["1/3"])),
+        True,
+    )
+    add("expansion", "1-2-1, t = 3", problem(3, 1, 2, 1), True)
+    add("expansion", "2-1-1, t = 2", problem(2, 2, 1, 1), True)
+    add("expansion", "1-1-1, t = 2, noise", problem(2, 1, 1, 1, law=gaussian(1, 1, noise_variance=2)))
+    add("expansion", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance=2)))
+    add("expansion", "1-1-1 and a bias input, t = 2", lv.Problem([[["1/2", "1/3"]], [["2/3"]]], bias, "1/10", 2), True)
+    add("expansion", "2-2-2, rank 1, t = 3", problem(3, 2, 2, 2, law=rank_one), True)
+    add("expansion", "10-2-1, t = 1, 50 examples", problem(1, 10, 2, 1, law=dataset(50, 10, 1)), True)
+    add("expansion", "6-3-2, t = 1, 30 examples", problem(1, 6, 3, 2, law=dataset(30, 6, 2)))
+    add("expansion", "3-2-1, t = 2, 3 examples", problem(2, 3, 2, 1, law=dataset(3, 3, 1)), True)
+    add("expansion", "1-1-1, t = 2, 50 examples", problem(2, 1, 1, 1, law=dataset(50, 1, 1)))
+    add(
+        "expansion",
+        "4-2-1, t = 1, 40 examples without replacement",
+        problem(1, 4, 2, 1, law=dataset(40, 4, 1), **without),
+    )
+    add("expansion", "2-2-1, t = 1, weights", problem(1, 2, 2, 1, weights=symbols([2, 2, 1])), True)
+    add("expansion", "1-3-1, t = 1, weights", problem(1, 1, 3, 1, weights=symbols([1, 3, 1])), True)
+    add(
+        "expansion",
+        "2-1-2, t = 1, weights and rate",
+        problem(1, 2, 1, 2, weights=symbols([2, 1, 2]), learning_rate=alpha),
+    )
+    add("expansion", "1-1-1, t = 2, weights", problem(2, 1, 1, 1, weights=symbols([1, 1, 1])), True)
+    add("expansion", "1-1-1, t = 3, rate", problem(3, 1, 1, 1, learning_rate=alpha), True)
+    add("expansion", "1-1-1-1, t = 1, weights", problem(1, 1, 1, 1, 1, weights=symbols([1, 1, 1, 1])))
+    # linear regression
+    add("regression", "3-1, t = 10", problem(10, 3, 1))
+    add("regression", "8-1, t = 50", problem(50, 8, 1), True)
+    add("regression", "12-2, t = 20", problem(20, 12, 2), True)
+    add("regression", "3-1, t = 200", problem(200, 3, 1), True)
+    add("regression", "5-1, t = 40, momentum", problem(40, 5, 1, momentum="1/2"))
+    add("regression", "5-1, t = 10, 300 examples", problem(10, 5, 1, law=dataset(300, 5, 1)), True)
+    add("regression", "10-1, t = 5, 100 examples", problem(5, 10, 1, law=dataset(100, 10, 1)), True)
+    add("regression", "4-2, t = 40, 50 examples", problem(40, 4, 2, law=dataset(50, 4, 2)), True)
+    add("regression", "3-1, t = 150, 20 examples", problem(150, 3, 1, law=dataset(20, 3, 1)))
+    add(
+        "regression",
+        "2-1, t = 4, weights and rate",
+        problem(4, 2, 1, weights=symbols([2, 1]), learning_rate=alpha),
+        True,
+    )
+    add("regression", "3-1, t = 3, weights", problem(3, 3, 1, weights=symbols([3, 1])))
+    # the lattice: compilation; many nodes; many primes; data
+    add("lattice", "2-2-1, t = 1", problem(1, 2, 2, 1), True)
+    add("lattice", "2-3-2, t = 2", problem(2, 2, 3, 2), True)
+    add("lattice", "4-2-1, t = 1, 30 examples", problem(1, 4, 2, 1, law=dataset(30, 4, 1)))
+    add("lattice", "1-1-1, t = 4", problem(4, 1, 1, 1))
+    add("lattice", "1-2-1, t = 3, noise", problem(3, 1, 2, 1, law=gaussian(1, 1, noise_variance=2)), True)
+    add("lattice", "1-1-1-1, t = 3", problem(3, 1, 1, 1, 1), True)
+    add("lattice", "3-2-1, t = 2", problem(2, 3, 2, 1))
+    add("lattice", "2-1-1, t = 2, 200 examples", problem(2, 2, 1, 1, law=dataset(200, 2, 1)), True)
+    add("lattice", "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2))
+    # the first coefficients
+    for quick, step, order, digits in (
+        (True, 3, 1, None), (True, 5, 2, None), (True, 8, 1, None), (False, 9, 1, None), (True, 11, 1, None), (False, 7, 2, None),
+        (True, 20, 1, 30), (True, 15, 2, 30), (False, 60, 1, 50), (True, 4, 3, 30), (False, 3, 4, None),
+    ):  # fmt: skip
+        name = f"2-2-2, t = {step}, order {order}" + (f", {digits} digits" if digits else "")
+        add("large_batch", name, problem(step, 2, 2, 2), quick, order=order, digits=digits)
+    add("large_batch", "1-1-1, t = 4, order 6", problem(4, 1, 1, 1), True, order=6)
+    add("large_batch", "4-3-2, t = 4, order 1", problem(4, 4, 3, 2), True, order=1)
+    add("large_batch", "6-4-3, t = 10, order 1, 30 digits", problem(10, 6, 4, 3), order=1, digits=30)
+    add("large_batch", "2-2-2-2, t = 5, order 1", problem(5, 2, 2, 2, 2), order=1)
+    add("large_batch", "3-2-2-2, t = 8, order 2, 30 digits", problem(8, 3, 2, 2, 2), order=2, digits=30)
+    add("large_batch", "4-2-1, t = 8, 60 examples, order 1, 30 digits",
+        problem(8, 4, 2, 1, law=dataset(60, 4, 1)), True, order=1, digits=30)  # fmt: skip
+    add("large_batch", "2-2-1, t = 6, 60 examples, order 2, 30 digits",
+        problem(6, 2, 2, 1, law=dataset(60, 2, 1)), order=2, digits=30)  # fmt: skip
+    add("large_batch", "2-2-2, t = 8, momentum, order 1", problem(8, 2, 2, 2, momentum="1/2"), order=1)
+    add("large_batch", "2-2-2, rank 1, t = 7, order 2", problem(7, 2, 2, 2, law=rank_one), True, order=2)
+    add("large_batch", "2-2-1, t = 1, weights, order 1", problem(1, 2, 2, 1, weights=symbols([2, 2, 1])), True, order=1)
+    add("large_batch", "1-2-1, t = 1, weights, order 2", problem(1, 1, 2, 1, weights=symbols([1, 2, 1])), True, order=2)
+    add("large_batch", "1-1-1, t = 2, weights and rate, order 1",
+        problem(2, 1, 1, 1, weights=symbols([1, 1, 1]), learning_rate=alpha), True, order=1)  # fmt: skip
+    add("large_batch", "2-2-2, t = 1, weights, order 1", problem(1, 2, 2, 2, weights=symbols([2, 2, 2])), order=1)
+    return found
+
+
+def amounts(case: Case) -> tuple[Amounts, Amounts]:
+    """How much work it is, in bytes and in seconds; what seconds take from bytes is by the present coefficients."""
+    if case.road == "lattice":
+        lattice = lattice_size.predict(case.problem, 4 * case.problem.depth - 2)
+        return lattice.byte_amounts, lattice.second_amounts
+    if case.road == "large_batch":
+        first = large_batch_size.predict(case.problem, **case.how)
+        return first.byte_amounts, first.second_amounts
+    work = size.regression_work(case.problem) if case.road == "regression" else size.expansion_work(case.problem)
+    return work.bytes, work.seconds
+
+
+def predicted(case: Case) -> tuple[float, float]:
+    """Seconds and bytes by the present coefficients."""
+    in_bytes, in_seconds = amounts(case)
+    section = getattr(costs(), case.road)
+    return total(section, in_seconds), total(section, in_bytes)
+
+
+def derived(case: Case) -> tuple[float, float]:
+    """The median of seconds, and the bytes gained: called in a process of its own."""
+    seconds, memory = measure(case.road, case.problem, dict(case.how))
+    if case.road == "lattice" or seconds > 2:
+        return seconds, memory
+    data, found = pickle.dumps(case.problem), []
+    method = "auto" if case.road == "large_batch" else case.road
+    while len(found) < 5 or (sum(found) < 0.1 and len(found) < 50):
+        again = pickle.loads(data)  # nothing that an earlier derivation left
+        start = time.process_time()
+        lv.gradient_variance(again, method=method, progress=False, memory_limit=1e15, **case.how)
+        found.append(time.process_time() - start)
+    return statistics.median(found), memory
+
+
+def run(chosen: list[Case], most: float) -> list[Measured]:
+    """Measure, each in a fresh process; what fails or takes far too long is said and left out."""
+    done = []
+    for case in chosen:
+        seconds, _ = predicted(case)
+        if seconds > most:
+            print(f"left out: {case.road}, {case.name}: about {seconds:.0f} s predicted", flush=True)
+            continue
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            waiting = pool.apply_async(derived, (case,))
+            try:
+                done.append(Measured(case, *waiting.get(60 + PATIENCE * max(seconds, 1))))
+            except Exception as fault:  # noqa: BLE001  whatever it is, the others still count
+                print(f"left out: {case.road}, {case.name}: {type(fault).__name__}: {fault}", flush=True)
+                continue
+        print(f"{case.road}, {case.name}: {done[-1].seconds:.3g} s, {done[-1].bytes / 1e6:.3g} MB", flush=True)
+    return done
+
+
+def fitted(section: Any, prefix: str, rows: list[tuple[Amounts, float]]) -> Any:
+    """The section with its coefficients of this prefix fitted: least squares of the logarithms."""
+    names = [field.name for field in fields(section) if field.name.startswith(prefix)]
+    names = [name for name in names if any(amounts.get(name) for amounts, _ in rows)]
+    if len(rows) < FEWEST or not names:
+        return section
+    matrix = np.array([[float(amounts.get(name, 0.0)) for name in names] for amounts, _ in rows])
+    wanted = np.log([value for _, value in rows])
+    start = np.log([getattr(section, name) for name in names])
+    if prefix == "seconds":  # a slower machine is slower in everything
+        start = start + np.median(wanted - np.log(matrix @ np.exp(start)))
+    held = math.sqrt(HELD)
+
+    def residuals(logarithms: Any) -> Any:
+        return np.concatenate([np.log(matrix @ np.exp(logarithms)) - wanted, held * (logarithms - start)])
+
+    # a few measurements that something disturbed are not to decide
+    found = least_squares(residuals, start, loss="soft_l1", f_scale=0.3).x
+    return replace(section, **{name: float(f"{math.exp(value):.3g}") for name, value in zip(names, found)})
+
+
+def fit(done: list[Measured]) -> Costs:
+    """All coefficients, bytes first: seconds of the expansion depend on them."""
+    for prefix in ("bytes", "seconds"):
+        for road in sorted({one.case.road for one in done}):
+            least = LEAST_BYTES if prefix == "bytes" else LEAST_SECONDS
+            rows = []
+            for one in done:
+                value = one.bytes if prefix == "bytes" else one.seconds
+                if one.case.road == road and value >= least:
+                    rows.append((amounts(one.case)[prefix == "seconds"], value))
+            found = costs()
+            use(replace(found, **{road: fitted(getattr(found, road), prefix, rows)}))
+    return costs()
+
+
+def wide_fraction() -> float:
+    """The part of the counted monomials in symbols that is reached where a width is more than 1: the geometric mean."""
+    logarithms = []
+    for widths in ((2, 2, 1), (2, 2, 2), (1, 3, 1), (3, 1, 1), (2, 1, 2), (1, 2, 1, 1)):
+        one = problem(1, *widths, weights=lv.symbolic_weights(widths))
+        road = Expansion(one)
+        last = LastStep(road.state, one, road.ring)
+        reached = len(sum(last.example_second_moments(), road.ring.zero))
+        steps = steps_of(one)
+        starts = monomials.gradient_products(one, 2)
+        counted = monomials.count_monomials(one, [steps[0].count()], [steps[0].central], starts)
+        logarithms.append(math.log(reached / counted * costs().symbols.wide_fraction))
+    return float(f"{math.exp(statistics.mean(logarithms)):.2g}")
+
+
+def written(found: Costs) -> str:
+    """The text of a cost file."""
+    lines = [
+        "# What the work of the exact half costs on a machine, in bytes and seconds (linvar/symbolic/cost.py says of what).",
+        "# Fitted by benchmarks/calibrate.py; to predict for your own machine run it there: LINVAR_COST names the file to use.",
+    ]
+    for section, values in asdict(found).items():
+        lines += ["", f"[{section}]"]
+        for name, value in values.items():
+            text = f'"{value}"' if isinstance(value, str) else str(value)
+            lines.append(f"{name} = {text}")
+    return "\n".join([*lines, ""])
+
+
+def use(found: Costs) -> None:
+    """Predict by these coefficients from now on, in this process and those it starts."""
+    text = written(found)
+    parse(text, "what was fitted")
+    path = Path(_FOLDER.name) / f"{abs(hash(text))}.toml"
+    path.write_text(text, "utf-8")
+    os.environ[cost.VARIABLE] = str(path)
+
+
+_FOLDER = tempfile.TemporaryDirectory()
+
+
+def worst(done: list[Measured], of: Callable[[Measured], float]) -> str:
+    """The largest factor between predicted and measured, and the median one."""
+    factors = sorted(max(of(one), 1 / of(one)) for one in done)
+    return f"{factors[-1]:.2g} (median {statistics.median(factors):.2g})" if factors else ""
+
+
+def main() -> None:
+    """Measure, fit, write, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", default="cost.toml", help="the file to write")
+    parser.add_argument("--quick", action="store_true", help="a smaller list")
+    parser.add_argument("--road", help="only this one; the others keep their coefficients")
+    parser.add_argument("--seconds", type=float, default=60.0, help="leave out what is predicted to take longer")
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    chosen = [case for case in cases() if (case.quick or not arguments.quick) and arguments.road in (None, case.road)]
+    if arguments.road in (None, "expansion"):
+        use(replace(costs(), symbols=cost.Symbols(wide_fraction())))
+    done = run(chosen, arguments.seconds)
+    before = {one.case.name + one.case.road: predicted(one.case) for one in done}
+    found = fit(done)
+    machine = cost.Machine(
+        f"{platform.machine()}, {os.cpu_count()} cores", platform.python_version(), datetime.date.today()
+    )
+    Path(arguments.output).write_text(written(replace(found, machine=machine)), "utf-8")
+    print("\n| road | problem | seconds before / after / measured | MB before / after / measured |")
+    print("|---|---|---:|---:|")
+    for one in done:
+        old, new = before[one.case.name + one.case.road], predicted(one.case)
+        print(
+            f"| {one.case.road} | {one.case.name} | {old[0]:.2g} / {new[0]:.2g} / {one.seconds:.2g} "
+            f"| {old[1] / 1e6:,.1f} / {new[1] / 1e6:,.1f} / {one.bytes / 1e6:,.1f} |"
+        )
+    print()
+    for road in sorted({one.case.road for one in done}):
+        mine = [one for one in done if one.case.road == road]
+        large = [one for one in mine if one.bytes >= LEAST_BYTES]
+        print(
+            f"{road}: largest factor in seconds {worst(mine, lambda one: predicted(one.case)[0] / one.seconds)}, "
+            f"in bytes {worst(large, lambda one: predicted(one.case)[1] / one.bytes)}"
+        )
+    print(f"\n{arguments.output} written after {time.perf_counter() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
