@@ -101,7 +101,6 @@ def cases() -> list[Case]:
     add("expansion", "1-2-1, t = 3", problem(3, 1, 2, 1), True)
     add("expansion", "2-1-1, t = 2", problem(2, 2, 1, 1), True)
     add("expansion", "1-1-1, t = 2, noise", problem(2, 1, 1, 1, law=gaussian(1, 1, noise_variance=2)))
-    add("expansion", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance=2)))
     add("expansion", "1-1-1 and a bias input, t = 2", lv.Problem([[["1/2", "1/3"]], [["2/3"]]], bias, "1/10", 2), True)
     add("expansion", "2-2-2, rank 1, t = 3", problem(3, 2, 2, 2, law=rank_one), True)
     add("expansion", "10-2-1, t = 1, 50 examples", problem(1, 10, 2, 1, law=dataset(50, 10, 1)), True)
@@ -167,6 +166,10 @@ def cases() -> list[Case]:
     add("large_batch", "2-2-1, t = 6, 60 examples, order 2, 30 digits",
         problem(6, 2, 2, 1, law=dataset(60, 2, 1)), order=2, digits=30)  # fmt: skip
     add("large_batch", "2-2-2, t = 8, momentum, order 1", problem(8, 2, 2, 2, momentum="1/2"), order=1)
+    add("large_batch", "8-2-1, t = 3, 4 rows, order 1", problem(3, 8, 2, 1, law=dataset(4, 8, 1)), True, order=1)
+    add("large_batch", "5-4-1, t = 5, 30 examples, order 1, 30 digits",
+        problem(5, 5, 4, 1, law=dataset(30, 5, 1)), order=1, digits=30)  # fmt: skip
+    add("large_batch", "1-1-1, t = 2, order 10", problem(2, 1, 1, 1), order=10)
     add("large_batch", "2-2-2, rank 1, t = 7, order 2", problem(7, 2, 2, 2, law=rank_one), True, order=2)
     add("large_batch", "2-2-1, t = 1, weights, order 1", problem(1, 2, 2, 1, weights=symbols([2, 2, 1])), True, order=1)
     add("large_batch", "1-2-1, t = 1, weights, order 2", problem(1, 1, 2, 1, weights=symbols([1, 2, 1])), True, order=2)

@@ -17,6 +17,8 @@ import resource
 import time
 from typing import Any
 
+import sympy
+
 import linvar as lv
 
 Row = tuple[str, str, lv.Problem, dict[str, Any]]
@@ -47,6 +49,12 @@ def problem(step: int, *widths: int, law: Any = None, **more: Any) -> lv.Problem
     return lv.Problem(law=gaussian(*widths) if law is None else law, step=step, **more)
 
 
+def letters(*widths: int) -> dict[str, Any]:
+    """Symbols for weights, teacher and learning rate."""
+    teacher = lv.Gaussian(lv.symbolic_matrix("t", widths[-1], widths[0]))
+    return {"weights": lv.symbolic_weights(widths), "law": teacher, "learning_rate": sympy.Symbol("alpha")}
+
+
 TWO = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]}
 SYMBOLS = {"weights": lv.symbolic_weights([2, 2, 1])}
 
@@ -54,6 +62,8 @@ SYMBOLS = {"weights": lv.symbolic_weights([2, 2, 1])}
 def rows() -> list[Row]:
     """The road, a name, the problem and what else ``gradient_variance`` takes."""
     found: list[Row] = []
+    bias = gaussian(2, 1, covariance=[[1, 0], [0, 0]], mean=[0, 1])
+    rank_one = gaussian(2, 2, covariance=[[1, 2], [2, 4]])
 
     def add(road: str, name: str, problem: lv.Problem, **how: Any) -> None:
         found.append((road, name, problem, how))
@@ -74,7 +84,14 @@ def rows() -> list[Row]:
     add("expansion", "2-2-1, t = 1, 30 examples without replacement",
         problem(1, 2, 2, 1, law=dataset(30, 2, 1), sampling="without_replacement"))  # fmt: skip
     add("expansion", "1-1-1, t = 2, 5 examples", problem(2, 1, 1, 1, law=dataset(5, 1, 1)))
+    add("expansion", "10-2-1, t = 2, 3 rows", problem(2, 10, 2, 1, law=dataset(3, 10, 1)))
+    add("expansion", "3-2-1, t = 2, 4 rows", problem(2, 3, 2, 1, law=dataset(4, 3, 1)))
+    add("expansion", "2-1-1, t = 2, one a bias input", problem(2, 2, 1, 1, law=bias))
+    add("expansion", "2-2-2, t = 3, covariance of rank 1", problem(3, 2, 2, 2, law=rank_one, **TWO))
     add("expansion", "2-2-1, t = 1, symbolic weights", problem(1, 2, 2, 1, **SYMBOLS))
+    add("expansion", "1-2-1, t = 1, all symbolic", problem(1, 1, 2, 1, **letters(1, 2, 1)))
+    add("expansion", "1-1-1, t = 2, all symbolic", problem(2, 1, 1, 1, **letters(1, 1, 1)))
+    add("expansion", "3-1-1, t = 1, all symbolic", problem(1, 3, 1, 1, **letters(3, 1, 1)))
     add("expansion", "1-1-1, t = 2, momentum", problem(2, 1, 1, 1, momentum="1/2"))
     add("regression", "4-1, t = 50", problem(50, 4, 1))
     add("regression", "10-2, t = 20", problem(20, 10, 2))
@@ -89,6 +106,8 @@ def rows() -> list[Row]:
     add("lattice", "2-2-1, t = 2, 10 examples", problem(2, 2, 2, 1, law=dataset(10, 2, 1)))
     add("lattice", "1-1-1, t = 3, 4 examples without replacement",
         problem(3, 1, 1, 1, law=dataset(4, 1, 1), sampling="without_replacement"))  # fmt: skip
+    add("lattice", "2-1-1, t = 2, one a bias input", problem(2, 2, 1, 1, law=bias))
+    add("lattice", "2-2-1, t = 2, 4 rows", problem(2, 2, 2, 1, law=dataset(4, 2, 1)))
     add("lattice", "2-2-2, t = 2, momentum", problem(2, 2, 2, 2, momentum="1/2", **TWO))
     for step, order, digits in (
         (6, 1, None), (6, 2, None), (8, 2, None), (10, 1, None), (10, 2, 30), (100, 1, 30), (30, 2, 30), (3, 4, None)
@@ -107,7 +126,10 @@ def rows() -> list[Row]:
         problem(5, 2, 2, 1, law=dataset(100, 2, 1)), order=2, digits=30)  # fmt: skip
     add("large_batch", "2-2-2, t = 10, momentum, order 1, 30 digits",
         problem(10, 2, 2, 2, momentum="1/2", **TWO), order=1, digits=30)  # fmt: skip
+    add("large_batch", "10-2-1, t = 4, 3 rows, order 1", problem(4, 10, 2, 1, law=dataset(3, 10, 1)), order=1)
+    add("large_batch", "2-2-2, t = 6, covariance of rank 1, order 2", problem(6, 2, 2, 2, law=rank_one, **TWO), order=2)
     add("large_batch", "2-2-1, t = 1, symbolic weights, order 1", problem(1, 2, 2, 1, **SYMBOLS), order=1)
+    add("large_batch", "1-1-1, t = 2, all symbolic, order 2", problem(2, 1, 1, 1, **letters(1, 1, 1)), order=2)
     return found
 
 

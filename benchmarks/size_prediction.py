@@ -3,8 +3,8 @@
     python benchmarks/size_prediction.py
 
 Each problem runs in a process of its own; bytes are the growth of its peak resident memory over what the imports
-and a tiny derivation had taken. Weights are generic (random integers, fixed seed). A symbolic row is an estimate
-from above and says so.
+and a tiny derivation had taken. Weights are generic (random integers, fixed seed). Where symbols meet a width of more than 1
+the count is an estimate, and the row says so.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Any
 
 import linvar as lv
 
@@ -25,7 +26,12 @@ PROBLEMS: dict[str, tuple[tuple[int, ...], int, str]] = {
     "widths 1-1-1-1, t=3, Gaussian": ((1, 1, 1, 1), 3, "gaussian"),
     "widths 1-1-1, t=4, Gaussian": ((1, 1, 1), 4, "gaussian"),
     "widths 2-2-2, t=2, Gaussian (a bound)": ((2, 2, 2), 2, "gaussian"),
-    "widths 2-2-1, t=1, all symbols (a bound)": ((2, 2, 1), 1, "symbols"),
+    "widths 10-2-1, t=2, 3 rows": ((10, 2, 1), 2, "3 rows"),
+    "widths 2-1-1, t=2, a bias input": ((2, 1, 1), 2, "bias"),
+    "widths 2-2-2, t=3, covariance of rank 1": ((2, 2, 2), 3, "rank 1"),
+    "widths 1-1-1, t=2, all symbols": ((1, 1, 1), 2, "symbols"),
+    "widths 2-2-1, t=1, all symbols (an estimate)": ((2, 2, 1), 1, "symbols"),
+    "widths 1-3-1, t=1, all symbols (an estimate)": ((1, 3, 1), 1, "symbols"),
 }
 
 
@@ -45,11 +51,16 @@ def build(widths: tuple[int, ...], step: int, kind: str) -> lv.Problem:
             sympy.Symbol("alpha"),
             step,
         )
-    if kind == "dataset":
-        inputs = [[draw.randint(-20_000, 20_000) for _ in range(widths[0])] for _ in range(200)]
-        targets = [[draw.randint(-20_000, 20_000) for _ in range(widths[-1])] for _ in range(200)]
+    if kind in ("dataset", "3 rows"):
+        many = 200 if kind == "dataset" else 3
+        inputs = [[draw.randint(-20_000, 20_000) for _ in range(widths[0])] for _ in range(many)]
+        targets = [[draw.randint(-20_000, 20_000) for _ in range(widths[-1])] for _ in range(many)]
         return lv.Problem(weights, lv.Dataset(inputs, targets), rate, step)
-    return lv.Problem(weights, lv.Gaussian(teacher), rate, step)
+    special: dict[str, dict[str, list[Any]]] = {
+        "bias": {"covariance": [[1, 0], [0, 0]], "mean": [0, 1]},
+        "rank 1": {"covariance": [[1, 2], [2, 4]]},
+    }
+    return lv.Problem(weights, lv.Gaussian(teacher, **special.get(kind, {})), rate, step)
 
 
 def measure(name: str) -> dict[str, float]:
@@ -63,9 +74,9 @@ def measure(name: str) -> dict[str, float]:
     counts: list[int] = []
     original = Expansion.expectation
 
-    def counting(self: Expansion, polynomial: object) -> object:
+    def counting(self: Expansion, polynomial: object, degree: int) -> object:
         counts.append(len(polynomial))  # type: ignore[arg-type]
-        return original(self, polynomial)  # type: ignore[arg-type]
+        return original(self, polynomial, degree)  # type: ignore[arg-type]
 
     Expansion.expectation = counting  # type: ignore[method-assign,assignment]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

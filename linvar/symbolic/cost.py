@@ -43,9 +43,9 @@ class Expansion:
 
     Bytes: of a monomial and each bit of its coefficient, of a monomial in symbols, of a term of the answer in symbols; of a
     moment of a batch and each of its powers of 1/b, of a value at an example, of a fourth moment of data. Seconds: of any call;
-    of a term that is integrated, and each bit of its coefficient; of a product of two terms in a square, and each bit; of a power
-    of 1/b of a moment, of a product of moments of data, of a value of a fourth moment; the same of terms and products in symbols,
-    and of a term of the answer in them.
+    of a term that is integrated, and each bit of its coefficient; of a term of a square, and of a product of two terms in it,
+    short or long; of a power of 1/b of a moment, of a product of moments of data, of a value of a fourth moment; in symbols of
+    a term, of a product of two, and of a term of the answer.
     """
 
     bytes_monomial: float
@@ -60,7 +60,8 @@ class Expansion:
     seconds_term: float
     seconds_term_bit: float
     seconds_square: float
-    seconds_square_bit: float
+    seconds_short_product: float
+    seconds_long_product: float
     seconds_power: float
     seconds_moment_product: float
     seconds_value: float
@@ -115,14 +116,15 @@ class Lattice:
 class LargeBatch:
     """The same of the first coefficients in 1/b.
 
-    Bytes: of any call, of an object, of a bit, of a monomial in symbols. Seconds: of any call, of an object moved, of a Taylor
-    coefficient of an update, of a product, of each bit of it (long ones cost more), of an exact product beside its bits, of a
-    moment of a batch, of a monomial in symbols.
+    Bytes: of any call, of an object, of a bit, of a term of the spread of one example's gradient, of a monomial in symbols.
+    Seconds: of any call, of an object moved, of a Taylor coefficient of an update, of a product, of each bit of it (long ones
+    cost more), of an exact product beside its bits, of a moment of a batch, of a term of the spread, of a monomial in symbols.
     """
 
     bytes_call: float
     bytes_object: float
     bytes_bit: float
+    bytes_spread: float
     bytes_symbol_monomial: float
     seconds_call: float
     seconds_object: float
@@ -131,6 +133,7 @@ class LargeBatch:
     seconds_product_bit: float
     seconds_exact_product: float
     seconds_moment: float
+    seconds_spread: float
     seconds_symbol_monomial: float
 
 

@@ -14,7 +14,7 @@ from math import comb, lcm, log2, log10, prod
 
 from linvar.errors import InputError, InputTypeError, cut
 from linvar.exact import Rational
-from linvar.laws import Gaussian
+from linvar.laws import Gaussian, identity
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
 from linvar.symbolic.monomials import ENDLESS as _ENDLESS
@@ -81,11 +81,13 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
     average = before if digits is not None else order * before
     moves, work, terms, ballast = map(bounded, (objects, products, _terms(problem, n, order), batch))
     latest = work / max(steps, 1) if digits is None and problem.depth > 1 else work
-    at_end = 75 * n
+    spread = bounded(_spread_terms(problem)) if order else 0.0
+    at_end = max(75 * n, 4 * spread)  # products of the longest numbers, those of the last step
     memory = {
         "bytes_call": 1,
         "bytes_object": moves + terms + 5 * ballast,
-        "bytes_bit": moves * average + 1_600 * after,
+        "bytes_bit": moves * average + max(1_600, 11 * spread) * after,
+        "bytes_spread": spread,
     }
     seconds = {
         "seconds_call": 1,
@@ -95,6 +97,7 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
         "seconds_product_bit": latest * _lengthened(average)
         + at_end * _lengthened(after if digits is not None else 3 * after),
         "seconds_moment": ballast,
+        "seconds_spread": spread,
     }
     if digits is None:
         seconds["seconds_exact_product"] = latest
@@ -195,6 +198,19 @@ def _terms(problem: Problem, n: int, order: int) -> int:
     inner = prod(problem.widths[1:-1])
     taken = sum(comb(2 * problem.depth, i) for i in range(min(2 * order, 2 * problem.depth) + 1))
     return n * problem.widths[0] * problem.widths[-1] * inner**2 // min(problem.widths) * taken
+
+
+def _spread_terms(problem: Problem) -> int:
+    """Terms of the squares of one example's gradient, counted by the paths through the network."""
+    widths, law = problem.widths, problem.law
+    # where the second moment is diagonal the sum over its columns is of one term
+    dense = not isinstance(law, Gaussian) or any(law.mean) or law.covariance != identity(law.input_width)
+    residual = (widths[0] if dense else 1) * prod(widths[1:-1]) + 1
+    total = 0
+    for l in range(1, problem.depth + 1):
+        entry = prod(widths[l + 1 :]) * prod(widths[: l - 1]) * residual
+        total += widths[l] * widths[l - 1] * (entry**2 // 2)
+    return total
 
 
 def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:

@@ -91,9 +91,8 @@ class Letters:
         rule = set(free_symbols([problem.momentum, problem.weight_decay])) - known - outside
         rates = set(free_symbols(problem.distinct_learning_rates)) - known - outside - rule
         law = set(problem.law.symbols) - known - outside - rule - rates
-        sizes = map(len, (law, rates, rule))
         flips = _further_flips(problem) if any(count for count, _ in layers) else 0
-        return cls(tuple(layers), len(outside), any(target), *sizes, flips)
+        return cls(tuple(layers), len(outside), any(target), len(law), len(rates), len(rule), flips)
 
 
 def gradient_products(problem: Problem, factors: int) -> list[Degrees]:

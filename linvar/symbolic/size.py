@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from math import comb, gcd, lcm
+from math import comb, gcd, lcm, log2
 from typing import Any
 
 from linvar.exact import Rational, free_symbols
@@ -22,6 +22,8 @@ from linvar.symbolic.steps import MOST_VARIABLES, FixedStep, steps_of
 
 #: numbers of a data set that its digits are taken from, about
 _LOOKED_AT = 10_000
+#: FLINT multiplies polynomials whose coefficients are no longer than this in machine words
+_SHORT_BITS = 62
 #: products of fractions that a prediction may take
 _MOST_PRODUCTS = 5_000
 _COUNTED_STEPS = 40
@@ -107,7 +109,7 @@ def expansion_work(problem: Problem) -> Work:
     terms = 2 * monomials + entries * mean
     # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
     little = steps_of(problem).varies_little and not problem.law.symbols
-    squares = mean**2 * entries * (1 + (steps_of(problem).moving.count() if little else 0))
+    squared = entries * (1 + (steps_of(problem).moving.count() if little else 0))
     examples, moments, powers, values, products = problem.dataset_size or 0, 0, 0, 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
@@ -134,7 +136,7 @@ def expansion_work(problem: Problem) -> Work:
         memory |= {"bytes_symbol_monomial": monomials, "bytes_symbol_answer": answer}
         seconds |= {
             "seconds_symbol_term": terms,
-            "seconds_symbol_square": squares,
+            "seconds_symbol_square": squared * mean**2,
             "seconds_symbol_answer": answer,
         }
     else:
@@ -142,8 +144,8 @@ def expansion_work(problem: Problem) -> Work:
         seconds |= {
             "seconds_term": terms,
             "seconds_term_bit": terms * bits,
-            "seconds_square": squares,
-            "seconds_square_bit": squares * bits,
+            "seconds_square": squared * monomials,
+            "seconds_short_product" if bits < 2 * _SHORT_BITS else "seconds_long_product": squared * mean**2,
         }
     return Work(monomials, memory, seconds)
 
@@ -269,15 +271,26 @@ def _coefficient_bits(problem: Problem, variables: list[int]) -> int:
     degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
     step, size = steps_of(problem)[first], len(problem.law.input_map[0])
     if isinstance(step, FixedStep) and size**2 * problem.widths[-1] <= _MOST_PRODUCTS:
-        return int(degree * _bits_of_step(problem, first, step, variables[first]))
+        return int(degree * _bits_of_step(problem, first, step, variables[first])) + _bits_of_moments(problem)
     weights, targets = _entries(problem)
     bits = [_bits(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
     return degree * sum(bits) // max(1, len(bits))
 
 
+def _bits_of_moments(problem: Problem) -> int:
+    """Bits of the square of a second moment of data."""
+    if not isinstance(problem.law, Dataset):
+        return 0
+    numbers = some_numbers(problem.law)
+    return 2 * (2 * sum(map(_bits, numbers)) // len(numbers) + problem.law.size.bit_length())
+
+
 def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> float:
-    """Bits of a typical coefficient of the weights after a step from numbers, integers over one denominator (``expansion``)."""
-    rate = problem.learning_rates[place]
+    """Bits of a typical coefficient of the weights after a step from numbers, integers over one denominator (``expansion``).
+
+    It is the logarithm of the mean of their sizes, which decides in products: of the weights, and of a variable's coefficients.
+    """
+    rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
 
     def moved(chosen: int) -> list[Any]:
         """The change of every weight, one variable being 1."""
@@ -288,13 +301,12 @@ def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> 
     before = [entry for matrix in step.weights for row in matrix for entry in row]
     constant = moved(-1) if step.central else [Rational(0)] * len(before)
     rows = [[a - b for a, b in zip(before, constant)], [a - b for a, b in zip(moved(0), constant)]]
-    bits = []
+    logarithms = 0.0
     for row in rows:
         scale = lcm(*(value.denominator for value in row))
-        whole = [int(value * scale) for value in row]
-        common = gcd(*whole)
-        bits += [(value // common).bit_length() for value in whole if value]
-    return sum(bits) / max(1, len(bits))
+        whole = [abs(int(value * scale)) for value in row]
+        logarithms += log2(len(row) + sum(whole) // (gcd(*whole) or 1)) - log2(len(row))
+    return logarithms / len(rows)
 
 
 def _bits(entry: object) -> int:
