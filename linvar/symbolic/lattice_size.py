@@ -25,6 +25,8 @@ from linvar.symbolic.steps import MOST_VARIABLES, steps_of
 _PRIME_BITS = 25.9
 #: More nodes than that would take years: nothing further is predicted.
 MOST_NODES = 10**15
+#: products and sums over examples beyond which a prediction does not run the steps
+_MOST_COUNTED = 100_000
 _MOST_BLOCKS = 4
 _LEAST_ROWS = 6
 
@@ -70,22 +72,9 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     nodes = prod(counts)
     if nodes > MOST_NODES or max(variables, default=0) >= MOST_VARIABLES:
         return LatticeSize(nodes, nodes, 0, 10**24, inf, 0.0)
-    counter = _Counter()
-    state = network.Update(problem, counter).start()
-    for s, (step, order) in enumerate(zip(steps, degrees)):
-        counter.products = 0
-        moments = [counter.variable(problem, form, order) for form in step.forms]
-        gradients = step.gradients(state.weights, moments, counter)
-        state = network.Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
-    last = LastStep(state, problem, counter)
-    for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
-        network.squared_norm([value]) if not isinstance(value[0], list) else network.squared_norm(value)
-    sizes = [entry for matrix in last.means() for row in matrix for entry in row]
-    per_degree = degree / max(1, 2 * problem.depth - 1)
-    size = max((entry.size + entry.denominator for entry in sizes), default=0.0) * per_degree
-    denominator = max((entry.denominator for entry in sizes), default=0.0) * per_degree
-    primes = 2 + CHECKS + int((size + denominator) / _PRIME_BITS)
-    operations = nodes * max(1, counter.products)
+    product_count, size, denominator = (_roughly if _is_wide(problem) else _counted)(problem, degree, degrees)
+    primes = 2 + CHECKS + int((size + 2 * denominator) / _PRIME_BITS)
+    operations = nodes * max(1, product_count)
     summands = 0
     inner = 1  # powers of u of the later steps
     for s in reversed(range(len(steps))):
@@ -98,13 +87,15 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         summands += _moment_products(count, order, many) + directions * order * examples
         entries += 4 * many * max(1, order) + 3 * directions * (order + 1) ** 2
         values += count * examples
-    if examples:
+    if examples and _is_wide(problem):
+        exact = examples * sum(variables) * len(problem.law.input_map[0]) ** 2
+    elif examples:
         exact = examples * sum(e != 0 for step in steps for form in step.forms for row in form for e in row)
     memory = {
         "bytes_call": 1,
         "bytes_entry": entries,
         "bytes_value": values,
-        "bytes_program": counter.products**2,
+        "bytes_program": product_count**2,
     }
     warm = {
         "seconds_product": primes * operations,
@@ -112,7 +103,7 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         "seconds_prime": primes,
         "seconds_exact_product": exact,
     }
-    first = {"seconds_call": 1, "seconds_program": counter.products**2}
+    first = {"seconds_call": 1, "seconds_program": product_count**2}
     section = costs().lattice
     return LatticeSize(
         nodes,
@@ -124,6 +115,54 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         memory,
         {**warm, **first},
     )
+
+
+def _counted(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, float, float]:
+    """Products of the last step of SGD and of the forms; log2 of the size and of the denominator of a form of this degree."""
+    counter = _Counter()
+    state = network.Update(problem, counter).start()
+    for s, (step, order) in enumerate(zip(steps_of(problem), degrees)):
+        counter.products = 0
+        moments = [counter.variable(problem, form, order) for form in step.forms]
+        gradients = step.gradients(state.weights, moments, counter)
+        state = network.Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
+    last = LastStep(state, problem, counter)
+    for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
+        network.squared_norm([value]) if not isinstance(value[0], list) else network.squared_norm(value)
+    sizes = [entry for matrix in last.means() for row in matrix for entry in row]
+    per_degree = degree / max(1, 2 * problem.depth - 1)
+    denominator = max((entry.denominator for entry in sizes), default=0.0)
+    size = max((entry.size + entry.denominator for entry in sizes), default=0.0) - denominator
+    return counter.products, size * per_degree, denominator * per_degree
+
+
+def _is_wide(problem: Problem) -> bool:
+    """Whether to run the steps on numbers that count takes more than a moment."""
+    size = len(problem.law.input_map[0])
+    fourth = 0 if steps_of(problem).varies_little else comb(size + 3, 4)
+    return size**2 * sum(problem.widths[1:]) + (problem.dataset_size or 0) * (size**2 + fourth) > _MOST_COUNTED
+
+
+def _roughly(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, float, float]:
+    """The same of a wide problem, from the shapes of its matrices and the sizes of its numbers."""
+    steps, size, widths = steps_of(problem), len(problem.law.input_map[0]), problem.widths
+    through = sum(a * b for a, b in zip(widths, widths[1:]))
+    gradient = widths[-1] * size * (size + widths[0]) + 2 * widths[-1] * through + through
+    spread = steps.moving.count() if steps.varies_little else size
+    # about a third of the entries are not zero
+    products = (gradient * (2 + steps[problem.step - 1].count() + spread) + 2 * through) // 3
+    counter, odd = _Counter(), 2 * problem.depth - 1
+    unit = ((Rational(1),),)
+    entries = [counter.lift(entry) for matrix in problem.weights for row in matrix for entry in row if entry != 0]
+    bits, below = (max((getattr(e, name) for e in entries), default=0.0) for name in ("size", "denominator"))
+    summed = log2(prod(widths) * size)
+    for rate, order in zip(problem.learning_rates, degrees):
+        batch, factor = counter.variable(problem, unit, order), counter.lift(rate)
+        bits = max(bits, factor.size + batch.size + odd * bits + summed)
+        below = max(below, factor.denominator + batch.denominator + odd * below)
+    batch = counter.variable(problem, unit, 1)
+    each = degree / max(1, odd)
+    return products, (odd * bits + batch.size + summed) * each, (odd * below + batch.denominator) * each
 
 
 def _directions(variables: int, order: int) -> int:

@@ -24,7 +24,7 @@ from linvar.symbolic.steps import MOST_VARIABLES, FixedStep, steps_of
 _LOOKED_AT = 10_000
 #: FLINT multiplies polynomials whose coefficients are no longer than this in machine words
 _SHORT_BITS = 62
-#: products of fractions that a prediction may take
+#: products of fractions that a prediction may take; those of integers are some thirty times as quick
 _MOST_PRODUCTS = 5_000
 _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
@@ -269,8 +269,8 @@ def _coefficient_bits(problem: Problem, variables: list[int]) -> int:
     if first is None or problem.symbols:
         return 1
     degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
-    step, size = steps_of(problem)[first], len(problem.law.input_map[0])
-    if isinstance(step, FixedStep) and size**2 * problem.widths[-1] <= _MOST_PRODUCTS:
+    step, products = steps_of(problem)[first], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
+    if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
         return int(degree * _bits_of_step(problem, first, step, variables[first])) + _bits_of_moments(problem)
     weights, targets = _entries(problem)
     bits = [_bits(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
