@@ -6,9 +6,11 @@ monomials of exactly these degrees gives
 
     N_s(D) = sum_{j=0..D} C(j + m_s - 1, j) N_{s-1}(D + (2L-2) j),        m_s variables at step s,
 
-and N_{-1}(D) = 1. Where constants are mixed with what varies (``steps``) the gradient has a part without variables, and every
-degree j <= D comes with all degrees up to (2L-1) D: N_s(D) = C(D + m_s, m_s) N_{s-1}((2L-1) D). The count is reached by generic
-weights at t = 1 and for all widths 1, and is an upper bound otherwise (2-2-2, t = 2: 74,634 counted, 72,872 reached).
+and N_{-1}(D) = 1. Variables that have a target in them (S_z of an input and a noise, or a target of data) come with L-1 weights
+in place of one: with j' of them the degree is D + (2L-2) (j - j') + (L-2) j'. Where constants are mixed with what varies
+(``steps``) the gradient has a part without variables, and every degree j <= D comes with all degrees up to (2L-1) D:
+N_s(D) = C(D + m_s, m_s) N_{s-1}((2L-1) D). The count is reached by generic weights at t = 1 and for all widths 1, and is an upper
+bound otherwise (2-2-2, t = 2: 74,634 counted, 73,753 reached).
 
 Symbols. A form is counted by its degrees a_l in the weights of each layer, and by u, the number of its factors that are the map
 to the target. With P of degree 1 in every layer and E = P X - Y, the gradient of layer l has the degree 2 in every other layer
@@ -44,6 +46,8 @@ from linvar.symbolic.cost import costs
 ENDLESS = 10**18
 #: sets of degrees that are gone through one by one; degrees and steps that are counted at all where symbols are
 _MOST_STATES, _MOST_DEGREE, _MOST_STEPS = 20_000, 200, 40
+#: degrees for which variables with a target and without are summed over one by one
+_MOST_PAIRS = 60
 
 #: degrees in the layers, and factors of the target
 Degrees = tuple[tuple[int, ...], int]
@@ -124,7 +128,7 @@ def count_monomials(
     degree = max(sum(degrees) for degrees, _ in starts)
     letters = Letters.of(problem)
     if not problem.symbols:
-        return _in_numbers(problem.depth, variables, central, degree)
+        return _in_numbers(problem, variables, central, degree)
     if letters.inside:
         found = _resolved(problem, letters, variables, central, starts)
         if found is None:
@@ -133,7 +137,7 @@ def count_monomials(
             found = int(found * costs().symbols.wide_fraction)
         found >>= letters.flips
     else:
-        found = _in_numbers(problem.depth, variables, central, degree)
+        found = _in_numbers(problem, variables, central, degree)
         if not any(variables) or any(central):  # otherwise the degree in the batches is that in the rates
             found *= comb(_gradients(problem, degree) + letters.rates, letters.rates)
     # of the factors of each step about half may have the symbols of momentum (from step 1 on) or decay in any degree
@@ -151,23 +155,43 @@ def answer_terms(problem: Problem) -> int:
     return min(ENDLESS, each * sum(2 * odd**j - 1 for j in range(steps + 1)))
 
 
-def _in_numbers(depth: int, variables: Sequence[int], central: Sequence[bool], degree: int) -> int:
+def _in_numbers(problem: Problem, variables: Sequence[int], central: Sequence[bool], degree: int) -> int:
     """The recursion of the module docstring for a form of this degree."""
+    depth = problem.depth
     growth = 2 * depth - 2
     still = next((s for s, width in enumerate(variables) if width), len(variables))  # nothing random before
+    with_target = [0 if mixed else _with_target(problem, width) for width, mixed in zip(variables, central)]
 
     @cache
     def count(degree: int, s: int) -> int:
         if s < still:
             return 1
-        width = variables[s]
+        width, outer = variables[s], with_target[s]
         if s == still:
             return comb(degree + width, width)
         if central[s] or not width:
             return comb(degree + width, width) * count((growth + 1) * degree, s - 1)
-        return sum(comb(j + width - 1, j) * count(degree + growth * j, s - 1) for j in range(degree + 1))
+        if outer and depth == 2:  # they add no degree: summed over
+            return sum(
+                _exactly(width - outer, j) * comb(degree - j + outer, outer) * count(degree + growth * j, s - 1)
+                for j in range(degree + 1)
+            )
+        if outer and degree <= _MOST_PAIRS:
+            return sum(
+                _exactly(width - outer, j) * _exactly(outer, i) * count(degree + growth * j + (depth - 2) * i, s - 1)
+                for j in range(degree + 1)
+                for i in range(degree - j + 1)
+            )
+        return sum(_exactly(width, j) * count(degree + growth * j, s - 1) for j in range(degree + 1))
 
     return count(degree, len(variables) - 1)
+
+
+def _with_target(problem: Problem, variables: int) -> int:
+    """Of the variables of a step those that have a target in them, if they are the entries of S_z."""
+    inputs, size = problem.widths[0], len(problem.law.input_map[0])
+    outer = inputs * (size - inputs)
+    return outer if variables == inputs * (inputs + 1) // 2 + outer else 0
 
 
 def _gradients(problem: Problem, degree: int) -> int:

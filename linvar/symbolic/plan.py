@@ -117,8 +117,10 @@ def plan(
 ) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 
-    Predictions: the size of an expansion is counted, seconds and bytes are fitted to measurements on two cores
-    (``benchmarks/plan_accuracy.py``): right within a factor of three on ordinary problems.
+    Predictions: the size of an expansion is counted; seconds and bytes are fitted to measurements on the machine that
+    ``linvar/symbolic/cost.toml`` names: right within a factor of three on ordinary problems there
+    (``benchmarks/plan_accuracy.py``). For another machine run ``benchmarks/calibrate.py`` on it and let the environment variable
+    ``LINVAR_COST`` name the file it writes.
 
     Args:
         problem: the statement of the problem.
@@ -130,7 +132,8 @@ def plan(
 
     Raises:
         InputTypeError: ``problem`` is no Problem, or another argument of the wrong type.
-        InputError: ``order`` or ``digits`` has no meaning for the problem, or the limit is no number of bytes.
+        InputError: ``order`` or ``digits`` has no meaning for the problem, the limit is no number of bytes, or the file that
+            ``LINVAR_COST`` names is damaged.
 
     >>> from linvar import Gaussian, Problem
     >>> plan(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 1)).choice.road

@@ -30,6 +30,15 @@ GENERIC = {
     "2-2-1, t=1, data": Problem(
         [[[2, 3], [-5, 7]], [[1, -4]]], Dataset([[1, 2], [3, -1], [2, 5]], [1, 4, 2]), "1/7", 1
     ),
+    "1-1-1, t=3, noise": Problem([[[2]], [[3]]], Gaussian([[5]], noise_variance=2), "1/7", 3),
+    "1-2-1, t=2, noise and mean": Problem(
+        [[[2], [3]], [[1, -4]]], Gaussian([[5]], mean=[1], noise_variance=2), "1/7", 2
+    ),
+    "1-1-1-1, t=2, noise": Problem([[[2]], [[3]], [[-5]]], Gaussian([[7]], noise_variance=2), "1/7", 2),
+    "1-1-1, t=2, data": Problem([[[2]], [[3]]], Dataset([[1], [2], [4], [7], [3]], [1, 4, 2, 3, 8]), "1/7", 2),
+    "2-2-2, t=3, rank 1": Problem(
+        [[[2, 3], [-5, 7]], [[1, -4], [6, 5]]], Gaussian([[3, 1], [4, -2]], covariance=[[1, 2], [2, 4]]), "1/7", 3
+    ),
     "2-2-2-2, t=1, noise": Problem(
         [[[2, 3], [-5, 7]], [[1, -4], [6, 5]], [[3, 2], [-1, 4]]],
         Gaussian([[3, 1], [4, -2]], noise_variance=2),
@@ -49,6 +58,9 @@ def test_monomials_are_exact_for_generic_weights(name: str) -> None:
 def test_monomials_are_a_bound_for_special_weights() -> None:
     problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], Gaussian([[1, 0], [0, 2]]), "1/10", 1)
     assert expanded(problem) < size.predict(problem).monomials == 84
+    rows = Dataset([[1, 2], [3, -1], [2, 5]], [1, 4, 2])  # constants are mixed with what varies
+    few = Problem([[[2, 3], [-5, 7]], [[1, -4]]], rows, "1/7", 2)
+    assert 5300 < expanded(few) <= size.predict(few).monomials == 5320
 
 
 def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
