@@ -91,6 +91,8 @@ def cases() -> list[Case]:
     add("expansion", "1-1-1, t = 4", problem(4, 1, 1, 1))
     add("expansion", "1-1-1-1, t = 2", problem(2, 1, 1, 1, 1))
     add("expansion", "1-1-1-1, t = 3", problem(3, 1, 1, 1, 1))
+    add("expansion", "seven layers of width 1, t = 2", problem(2, 1, 1, 1, 1, 1, 1, 1, 1))
+    add("expansion", "five layers of width 1, t = 2", problem(2, 1, 1, 1, 1, 1, 1), True)
     add("expansion", "2-3-2, t = 2", problem(2, 2, 3, 2), True)
     add(
         "expansion",

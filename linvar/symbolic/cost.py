@@ -44,8 +44,8 @@ class Expansion:
     Bytes: of a monomial and each bit of its coefficient, of a monomial in symbols, of a term of the answer in symbols; of a
     moment of a batch and each of its powers of 1/b, of a value at an example, of a fourth moment of data. Seconds: of any call;
     of a term that is integrated, and each bit of its coefficient; of a term of a square, and of a product of two terms in it,
-    short or long; of a power of 1/b of a moment, of a product of moments of data, of a value of a fourth moment; in symbols of
-    a term, of a product of two, and of a term of the answer.
+    short or long; of a power of 1/b of a moment, of a product of terms of their series, of one of moments of data, of a value of
+    a fourth moment; in symbols of a term, of a product of two, and of a term of the answer.
     """
 
     bytes_monomial: float
@@ -63,6 +63,7 @@ class Expansion:
     seconds_short_product: float
     seconds_long_product: float
     seconds_power: float
+    seconds_series: float
     seconds_moment_product: float
     seconds_value: float
     seconds_symbol_term: float

@@ -146,13 +146,12 @@ def count_monomials(
     return max(1, found)
 
 
-def answer_terms(problem: Problem) -> int:
-    """Terms of the second moment's polynomial in 1/b and the symbols, up to the degree bound."""
-    steps, odd = problem.step, 2 * problem.depth - 1
-    if steps > _MOST_STEPS:
-        return ENDLESS
+def answer_terms(problem: Problem, variables: Sequence[int]) -> int:
+    """Terms of the second moment in 1/b and the symbols: 1/b comes from the last step and from those with variables."""
+    steps, odd = len(variables), 2 * problem.depth - 1
     each = count_monomials(problem, [0] * steps, [False] * steps, gradient_products(problem, 2))
-    return min(ENDLESS, each * sum(2 * odd**j - 1 for j in range(steps + 1)))
+    powers = sum(2 * odd ** (steps - s) - 1 for s, width in enumerate(variables) if width)
+    return min(ENDLESS, each * (2 + powers))
 
 
 def _in_numbers(problem: Problem, variables: Sequence[int], central: Sequence[bool], degree: int) -> int:

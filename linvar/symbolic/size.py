@@ -110,13 +110,15 @@ def expansion_work(problem: Problem) -> Work:
     # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
     little = steps_of(problem).varies_little and not problem.law.symbols
     squared = entries * (1 + (steps_of(problem).moving.count() if little else 0))
-    examples, moments, powers, values, products = problem.dataset_size or 0, 0, 0, 0, 0
+    examples, moments, powers, values, products, series = problem.dataset_size or 0, 0, 0, 0, 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
         moments += comb(order + width, width)
         powers += comb(order + width, width) * order
         values += comb((order + 1) // 2 + width, width) * examples
-        if examples:  # the logarithm and the exponential of a series in this many variables
+        if width:  # the exponential of a series in this many variables, and in 1/b; data: the logarithm of another one
+            series += comb(order + 2 * width, 2 * width) * order
+        if examples:
             products += comb(order + 2 * width, 2 * width)
     last = _last_step_products(problem)
     memory: dict[str, float] = {
@@ -128,11 +130,12 @@ def expansion_work(problem: Problem) -> Work:
     seconds: dict[str, float] = {
         "seconds_call": 1,
         "seconds_power": powers,
+        "seconds_series": series,
         "seconds_moment_product": products,
         "seconds_value": last * (examples or 1),
     }
     if problem.symbols:
-        answer = answer_terms(problem)
+        answer = answer_terms(problem, variables)
         memory |= {"bytes_symbol_monomial": monomials, "bytes_symbol_answer": answer}
         seconds |= {
             "seconds_symbol_term": terms,
