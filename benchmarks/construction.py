@@ -1,10 +1,11 @@
-"""Stating a problem: seconds of CPU and peak memory of a Dataset of 100,000 x 10, and of a Gaussian of 300 inputs.
+"""Stating a problem: CPU and peak memory of a Dataset of 100,000 x 10, and of a Gaussian of 300 inputs; CPU of plans.
 
     python benchmarks/construction.py [--rows 100000] [--width 300]
 
 Each row is a process of its own. Peaks beyond the entries given: of a Dataset by tracemalloc, in a second run; of a Gaussian
 the growth of resident memory, which has FLINT's too. "rationalize" is its own time, not in "Dataset"; "hash" is the first one
-(it is kept); "integers" are the rows over their common denominator, which every derivation works with.
+(it is kept); "integers" are the rows over their common denominator, which every derivation works with. Plans: for each t the
+largest of four, with ``order=1`` or without, with momentum or without, the first one of a problem each.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ DATASETS = ("integers", "integers, all different", "array of integers", "DataFra
             "array of floats")  # fmt: skip
 COVARIANCES = ("identity", "common denominator", "common denominator, half rank", "a denominator an entry",
                "a denominator an entry, indefinite")  # fmt: skip
+
+PLANS = ("300-1", "300-1, dense covariance", "300-5-2", "300-5-2, dense covariance", "10-2-1, all rows",
+         "10-2-1, all rows and a constant column", "300-2-1, 20000 rows", "300-2-1, 5 rows", "27-1, 21 rows")  # fmt: skip
+TIMES = (0, 1, 2, 5, 16, 10**6, 10**100)
 
 
 def entries(kind: str, rows: int) -> tuple[Any, Any]:
@@ -118,6 +123,41 @@ def measure_gaussian(kind: str, width: int) -> list[str]:
     return [str(rank), f"{seconds:.2f} s", f"{directions:.2f} s", f"{(peak() - before) / 1e6:.0f} MB"]
 
 
+def planned(kind: str, rows: int) -> tuple[list[Any], Any]:
+    """Weights and a law by the words of a row of the third table."""
+    draw = np.random.default_rng(0)
+
+    def matrix(rows: int, columns: int) -> Any:
+        return draw.integers(-9, 10, (rows, columns))
+
+    widths = [int(width) for width in kind.split(",")[0].split("-")]
+    weights = [matrix(rows, columns) for columns, rows in zip(widths, widths[1:])]
+    if "row" not in kind:
+        half = matrix(widths[0], widths[0])
+        return weights, lv.Gaussian(
+            matrix(widths[-1], widths[0]), covariance=half @ half.T if "dense" in kind else None
+        )
+    x = matrix(next((int(word) for word in kind.split() if word.isdigit()), rows), widths[0])
+    if "constant" in kind:
+        x[:, 0] = 1
+    return weights, lv.Dataset(x, matrix(len(x), widths[-1]))
+
+
+def measure_plan(kind: str, rows: int) -> list[str]:
+    """A row of the third table."""
+    lv.plan(lv.Problem([[[1]], [[2]]], lv.Gaussian([[1]]), "1/10", 1))  # loads what is loaded once
+    weights, law = planned(kind, rows)
+    cells = []
+    for step in TIMES:
+        times = []
+        for momentum in (0, "1/2"):
+            for order in (None, 1):
+                problem = lv.Problem(weights, law, "1/10", step, momentum=momentum)
+                times.append(timed(lambda: lv.plan(problem, order=order))[1])  # noqa: B023
+        cells.append(f"{max(times):.2f} s")
+    return cells
+
+
 def stated(teacher: Any, sigma: Any) -> lv.Gaussian | None:
     """The law; None if the covariance is refused."""
     try:
@@ -126,7 +166,11 @@ def stated(teacher: Any, sigma: Any) -> lv.Gaussian | None:
         return None
 
 
-MEASURES: dict[str, Callable[[str, int], list[str]]] = {"dataset": measure_dataset, "gaussian": measure_gaussian}
+MEASURES: dict[str, Callable[[str, int], list[str]]] = {
+    "dataset": measure_dataset,
+    "gaussian": measure_gaussian,
+    "plan": measure_plan,
+}
 
 
 def table(what: str, kinds: tuple[str, ...], count: int, columns: str) -> None:
@@ -154,6 +198,8 @@ def main() -> None:
     )
     print()
     table("gaussian", COVARIANCES, arguments.width, "covariance | rank | Gaussian | directions | peak")
+    print()
+    table("plan", PLANS, arguments.rows, "problem | t = 0 | 1 | 2 | 5 | 16 | 10^6 | 10^100")
 
 
 if __name__ == "__main__":

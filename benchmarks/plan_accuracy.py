@@ -55,6 +55,7 @@ def letters(*widths: int) -> dict[str, Any]:
     return {"weights": lv.symbolic_weights(widths), "law": teacher, "learning_rate": sympy.Symbol("alpha")}
 
 
+THREE = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]], [[1, 0], [1, 1]]]}
 TWO = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]}
 SYMBOLS = {"weights": lv.symbolic_weights([2, 2, 1])}
 
@@ -135,10 +136,9 @@ def rows() -> list[Row]:
 
 def big_rows() -> list[Row]:
     """More than a minute each."""
-    three = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]], [[1, 0], [1, 1]]]}
     return [
         ("expansion", "1-1-1, t = 4", problem(4, 1, 1, 1), {}),
-        ("lattice", "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2, **three), {}),
+        ("lattice", "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2, **THREE), {}),
         ("large_batch", "2-2-2, t = 10, order 2", problem(10, 2, 2, 2, **TWO), {"order": 2}),
         ("large_batch", "3-3-3, t = 20, order 2, 30 digits", problem(20, 3, 3, 3), {"order": 2, "digits": 30}),
     ]

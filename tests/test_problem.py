@@ -126,18 +126,15 @@ def test_rows_over_a_common_denominator() -> None:
 
 
 MEASURED = """
-import time, tracemalloc
+import tracemalloc
 import numpy as np
 import linvar as lv
 rng = np.random.default_rng(0)
 x, y = {entries}
-start = time.process_time()
-data = lv.Dataset(x, y)
-seconds = time.process_time() - start
-assert data.size == 100_000 and data.input_width == 10
 tracemalloc.start()
-assert lv.Dataset(x, y)._integers[1] == data._integers[1]
-print(seconds, tracemalloc.get_traced_memory()[1] / 1e6)
+data = lv.Dataset(x, y)
+assert data.size == 100_000 and data.input_width == 10 and len(data._integers[1]) == 100_000
+print(tracemalloc.get_traced_memory()[1] / 1e6)
 """
 INTEGERS = "rng.integers(-500, 500, (100_000, 10)), rng.integers(-500, 500, 100_000)"
 
@@ -145,18 +142,20 @@ INTEGERS = "rng.integers(-500, 500, (100_000, 10)), rng.integers(-500, 500, 100_
 @pytest.mark.parametrize(
     "entries",
     [
-        INTEGERS,
-        f"[value.tolist() for value in ({INTEGERS})]",
-        "[lv.rationalize(value, 4) for value in (rng.normal(size=(100_000, 10)), rng.normal(size=100_000))]",
+        pytest.param(INTEGERS, id="array"),
+        pytest.param(f"[value.tolist() for value in ({INTEGERS})]", id="lists", marks=pytest.mark.slow),
+        pytest.param(
+            "[lv.rationalize(value, 4) for value in (rng.normal(size=(100_000, 10)), rng.normal(size=100_000))]",
+            id="rationalized",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["array", "lists", "rationalized"],
 )
-def test_a_hundred_thousand_rows_take_less_than_two_seconds_and_200_megabytes(entries: str) -> None:
-    """Half a second and 70 MB here, the rows over their common denominator among them (benchmarks/construction.py)."""
+def test_a_hundred_thousand_rows_take_less_than_200_megabytes(entries: str) -> None:
+    """70 MB here, the rows over their common denominator among them; seconds stand in benchmarks/construction.py."""
     code = MEASURED.format(entries=entries)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    seconds, megabytes = map(float, done.stdout.split())
-    assert seconds < 2 and megabytes < 200
+    assert float(done.stdout) < 200
 
 
 def test_replace_equality_hash_and_pickle() -> None:

@@ -97,8 +97,8 @@ class Lattice:
     """The same of the lattice, JAX included.
 
     Bytes: of any call, of each entry of the moments' tables, of a value at an example, of a compiled program (its products
-    squared). Seconds: of the first call, of a program (its products squared), of a product modulo a prime in the steps and in the
-    sums, of a prime, of an exact product.
+    squared). Seconds: of the first call, of each step in it, of a program (its products squared); of any call of a product modulo
+    a prime in the steps and in the sums, of a prime, of an exact product.
     """
 
     bytes_call: float
@@ -106,6 +106,7 @@ class Lattice:
     bytes_value: float
     bytes_program: float
     seconds_call: float
+    seconds_step: float
     seconds_program: float
     seconds_product: float
     seconds_summand: float

@@ -47,6 +47,7 @@ class LatticeSize:
     #: amounts of work (``cost``)
     byte_amounts: Amounts = field(default_factory=dict, repr=False)
     second_amounts: Amounts = field(default_factory=dict, repr=False)
+    compilation_amounts: Amounts = field(default_factory=dict, repr=False)
 
 
 def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
@@ -103,7 +104,7 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         "seconds_prime": primes,
         "seconds_exact_product": exact,
     }
-    first = {"seconds_call": 1, "seconds_program": product_count**2}
+    first = {"seconds_call": 1, "seconds_step": len(steps), "seconds_program": product_count**2}
     section = costs().lattice
     return LatticeSize(
         nodes,
@@ -113,7 +114,8 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         total(section, warm),
         total(section, first),
         memory,
-        {**warm, **first},
+        warm,
+        first,
     )
 
 

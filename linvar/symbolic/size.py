@@ -97,13 +97,14 @@ def _counted(problem: Problem) -> list[int]:
 
 
 def expansion_work(problem: Problem) -> Work:
-    """What an expansion does; of fewer steps where there are too many to count."""
-    variables, steps = _counted(problem), steps_of(problem)
-    central = [steps[s].central for s in range(len(variables))]
+    """What an expansion does; of fewer steps where there are too many to count, and of those alone that move the weights."""
+    counted, steps = _counted(problem), steps_of(problem)
+    places = [s for s in range(len(counted)) if steps[s].moves]
+    variables, central = [counted[s] for s in places], [steps[s].central for s in places]
     monomials, mean = (
         count_monomials(problem, variables, central, gradient_products(problem, factors)) for factors in (2, 1)
     )
-    bits = _coefficient_bits(problem, variables)
+    bits = _coefficient_bits(problem, places, variables)
     entries = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
     # integrated: two forms of the second moment, and the entries of the mean gradient
     terms = 2 * monomials + entries * mean
@@ -265,16 +266,16 @@ def _entries(problem: Problem) -> tuple[list[object], list[object]]:
     )
 
 
-def _coefficient_bits(problem: Problem, variables: list[int]) -> int:
+def _coefficient_bits(problem: Problem, places: list[int], variables: list[int]) -> int:
     """Bits of a typical coefficient: those of the weights after the first random step, times the degree in them."""
     depth = problem.depth
     first = next((s for s, count in enumerate(variables) if count), None)
     if first is None or problem.symbols:
         return 1
     degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
-    step, products = steps_of(problem)[first], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
+    step, products = steps_of(problem)[places[first]], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
     if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
-        return int(degree * _bits_of_step(problem, first, step, variables[first])) + _bits_of_moments(problem)
+        return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)
     weights, targets = _entries(problem)
     bits = [_bits(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
     return degree * sum(bits) // max(1, len(bits))

@@ -9,7 +9,7 @@ is what lets real data through.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from flint import fmpq, fmpq_mat
 
-from linvar.exact import Matrix, Rational
+from linvar.exact import Matrix, Rational, free_symbols
 from linvar.problem import Problem
 from linvar.symbolic import network
 from linvar.symbolic.features import (
@@ -66,6 +66,11 @@ class Step(Protocol):
         """There are no more variables than this."""
         ...
 
+    @property
+    def moves(self) -> bool:
+        """Whether it may change the weights by more than their decay."""
+        ...
+
     def gradients(self, weights: Sequence[network.Matrix], variables: Sequence[Any], ring: Any) -> list[network.Matrix]:
         """The batch gradients G_1, ..., G_L in these variables, over any ring."""
         ...
@@ -76,6 +81,7 @@ class MovingStep:
     """A step from any weights."""
 
     problem: Problem
+    moves: bool = True
 
     def count(self, most: int = MOST_VARIABLES) -> int:
         if self.problem.law.fills_space:
@@ -200,19 +206,19 @@ class FixedStep:
     def central(self) -> bool:
         return self._elimination.mixed
 
-    @property
-    def stays(self) -> bool:
-        """Whether the gradient vanishes whatever the batch, and does so for good if there is no momentum yet.
+    @cached_property
+    def moves(self) -> bool:
+        """Whether the gradient can be anything but zero; if not, no step changes more than by decay unless momentum does.
 
         Weights with A_l = 0 or B_l = 0 for every l only decay: each is a multiple of what it was.
         """
-        if all(any(matrix is not None and _is_zero(matrix) for matrix in pair) for pair in self._surroundings):
-            return True
-        if self.problem.weight_decay != 0 or self.count(1):
+        if _only_decay(self._surroundings):
             return False
+        if self.problem.weight_decay != 0 or self.count(1):
+            return True
         ring = Ring(0, self.problem.law.symbols)
         lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
-        return all(map(_is_zero, self.gradients(lifted, (), ring)))
+        return not all(map(_is_zero, self.gradients(lifted, (), ring)))
 
     @cached_property
     def _elimination(self) -> Elimination:
@@ -297,13 +303,13 @@ class FixedStep:
 
 @dataclass(frozen=True, eq=False)
 class StillStep:
-    """A step whose batch changes nothing: its learning rate is zero, and there is no momentum."""
+    """A step whose batch changes nothing: its learning rate or its gradient is zero, and there is no momentum."""
 
     problem: Problem
     forms: tuple[Matrix, ...] = ()
     central: bool = True
-
     bound: int = 0
+    moves: bool = False
 
     def count(self, most: int = MOST_VARIABLES) -> int:
         return 0
@@ -352,7 +358,9 @@ class Steps:
         """The steps from weights that are numbers, and the one that all later steps are."""
         problem, fixed = self.problem, list[Step]()
         entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
-        if not _numbers(*entries) or not self.moving.count(1):
+        if not _numbers(*entries):
+            return fixed, self._still if _stays(problem) else self.moving
+        if not self.moving.count(1):
             return fixed, self.moving
         numeric = _numbers(problem.momentum, problem.weight_decay, *problem.law.symbols)
         update = network.Update(problem, Numbers) if numeric else None
@@ -363,7 +371,7 @@ class Steps:
             rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
             if self._rests(place):
                 continue
-            if step.stays and all(map(_is_zero, state.momenta)):
+            if not step.moves and all(map(_is_zero, state.momenta)):
                 return fixed, step
             if update is None or not _numbers(rate) or step.count(1):
                 break
@@ -372,6 +380,23 @@ class Steps:
 
 
 _RECENT: deque[Steps] = deque(maxlen=2)
+
+
+def _stays(problem: Problem) -> bool:
+    """Whether weights with symbols only decay, whatever the batches: some layers are zero, or Q is, as a polynomial."""
+    if _only_decay(
+        network.surroundings([[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights])
+    ):
+        return True
+    law = problem.law
+    of_weights = {*free_symbols(e for matrix in problem.weights for row in matrix for e in row)}
+    if problem.weight_decay != 0 or of_weights != {*free_symbols(e for row in law.target_map for e in row)}:
+        return False
+    ring = Ring(0, problem.symbols)
+    *weights, inputs, targets = (
+        [[ring.lift(e) for e in row] for row in matrix] for matrix in (*problem.weights, law.input_map, law.target_map)
+    )
+    return _is_zero(network.residual_map(weights, inputs, targets))
 
 
 def _gradients(
@@ -419,6 +444,11 @@ def _varying(problem: Problem, most: int) -> set[int]:
         if len(found) * (len(found) + 1) // 2 >= 2 * most:
             break
     return found
+
+
+def _only_decay(surroundings: Iterable[tuple[network.Matrix | None, network.Matrix | None]]) -> bool:
+    """Whether A_l = 0 or B_l = 0 for every l."""
+    return all(any(matrix is not None and _is_zero(matrix) for matrix in pair) for pair in surroundings)
 
 
 def _is_zero(matrix: network.Matrix) -> bool:

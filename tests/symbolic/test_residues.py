@@ -202,7 +202,7 @@ def listed() -> list[oracles.Moments]:
     return [oracles.enumerate_batches(NET, b) for b in (1, 2, 3, 4)]
 
 
-@pytest.mark.parametrize("method", ["expansion", "lattice"])
+@pytest.mark.parametrize("method", ["expansion", pytest.param("lattice", marks=pytest.mark.slow)])
 def test_a_network_on_four_rows(method: str, listed: list[oracles.Moments]) -> None:
     """Two layers, one step: degree 6 of four values. Coefficients are those through the values of all batches."""
     for name, value in QUANTITIES.items():

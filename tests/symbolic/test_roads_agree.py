@@ -73,7 +73,7 @@ CASES = {
 #: Problems of a case whose numbers are no integers; whose numbers are zeros, ones and the like.
 GENERIC, SPECIAL = 6, 4
 #: Generic problems of a case that the lattice, which compiles and runs some programs for each, is taken on.
-ON_THE_LATTICE = 3
+ON_THE_LATTICE = 2
 #: Sequences of batches that enumeration or quadrature lists.
 MOST_SEQUENCES = 700
 #: How often each road is taken at each depth.
@@ -82,13 +82,13 @@ EXPECTED = {
         "problems": 80,
         "regression": 80,
         "expansion": 80,
-        "lattice": 32,
+        "lattice": 24,
         "large batch": 60,
         "enumeration": 40,
         "quadrature": 20,
     },  # fmt: skip
-    2: {"problems": 80, "expansion": 80, "lattice": 32, "large batch": 60, "enumeration": 40, "quadrature": 20},
-    3: {"problems": 70, "expansion": 70, "lattice": 29, "large batch": 40, "enumeration": 60},
+    2: {"problems": 80, "expansion": 80, "lattice": 24, "large batch": 60, "enumeration": 40, "quadrature": 20},
+    3: {"problems": 70, "expansion": 70, "lattice": 22, "large batch": 40, "enumeration": 60},
 }
 
 

@@ -290,7 +290,7 @@ def test_an_iid_variance_that_does_not_vanish_is_an_error(monkeypatch: pytest.Mo
 
 def test_a_derivation_too_large_is_refused_before_it_starts() -> None:
     problem = lv.Problem(**TWO_LAYERS, learning_rate="1/10", step=3)
-    with pytest.raises(lv.DerivationTooLargeError, match=r"1,091,057,230 monomials, .* TB.*fewer steps .step=3."):
+    with pytest.raises(lv.DerivationTooLargeError, match=r"1,091,057,230 monomials, .* [GT]B.*fewer steps .step=3."):
         lv.gradient_variance(problem)
     with pytest.raises(lv.DerivationTooLargeError, match="memory_limit="):
         lv.gradient_variance(problem.replace(step=1), memory_limit=1000)
