@@ -28,10 +28,12 @@ from linvar.symbolic.ring import Ring, to_rational
 #: of a first look modulo it; it may only find too few
 _PRIME = 2**61 - 1
 #: points beyond the number of functionals in the first block, and points in a further one
-_SPARE, _BLOCK = 8, 512
+_SPARE, _BLOCK = 8, 1_024
 
 #: a linear form p of an example, sparse: (coordinate, coefficient)
 Linear = tuple[tuple[int, Rational], ...]
+#: c + sum_{a <= b} k_ab z_a z_b: (c, the k_ab that are not zero)
+Relation = tuple[int, dict[tuple[int, int], int]]
 
 
 @dataclass(frozen=True)
@@ -152,19 +154,19 @@ def eliminated(law: Law, functionals: Functionals) -> Elimination:
         return Elimination.independent(functionals)
     if law.fills_space:
         return _of_polynomials(law, functionals)
-    points = rows_of(law, functionals, law.support(2))
-    rows = list(islice(points, count + _SPARE))
+    points = law.support(2)
+    rows = list(rows_of(law, functionals, points if law.symbols else islice(points, count + _SPARE)))
     if _full_rank(rows, count + 1):
         return Elimination.independent(functionals)
     reduced, pivots = _eliminate(rows, count + 1)
+    relations: list[Relation] | None = None  # made where there are further points only
     while block := list(islice(points, _BLOCK)):
-        kernel = _kernel(reduced, pivots, count + 1)
-        if kernel is None:
+        relations = _relations(functionals, reduced, pivots) if relations is None else relations
+        if not relations:
             break
-        products = fmpz_mat(block) * kernel
-        missed = [row for i, row in enumerate(block) if any(products[i, j] for j in range(kernel.ncols()))]
-        if missed:  # the basis so far, and points that it does not explain
-            reduced, pivots = _eliminate([*reduced[0].tolist(), *missed], count + 1)
+        if missed := _missed(relations, block):  # the basis so far, and points that it does not explain
+            reduced, pivots = _eliminate([*reduced[0].tolist(), *rows_of(law, functionals, missed)], count + 1)
+            relations = None
     mixed = _mixes(reduced, pivots) or not _numeric(next(law.support(2)))
     return Elimination(functionals, reduced, pivots, mixed)
 
@@ -178,21 +180,39 @@ def _of_polynomials(law: Law, functionals: Functionals) -> Elimination:
         if _full_rank(rows, count + 1):
             return Elimination.independent(functionals)
         reduced, pivots = _eliminate(rows, count + 1)
-        relations = _kernel(reduced, pivots, count + 1)
-        if relations is None or all(_vanishes(functionals, relation) for relation in relations.transpose().tolist()):
+        if not _relations(functionals, reduced, pivots):
             return Elimination(functionals, reduced, pivots, _mixes(reduced, pivots))
         points *= 2
 
 
-def _vanishes(functionals: Functionals, relation: list[Any]) -> bool:
-    """Whether a combination of 1 and the functionals, in the units of ``rows_of``, is zero as a polynomial in z."""
+def _relations(functionals: Functionals, reduced: Any, pivots: list[int]) -> list[Relation]:
+    """The combinations of 1 and the functionals that vanish so far, as polynomials in z, without the zero ones."""
     lefts, rights = (_used(functionals, side) for side in (0, 1))
-    entries: dict[tuple[int, int], Any] = defaultdict(int)
-    for (i, j), c in zip(functionals.pairs, relation[1:]):
-        for a, p in lefts[i] if c else ():
-            for b, q in rights[j]:
-                entries[min(a, b), max(a, b)] += c * p * q
-    return not relation[0] and not any(entries.values())
+    kernel = _kernel(reduced, pivots, len(functionals) + 1)
+    found = []
+    for constant, *relation in kernel.transpose().tolist() if kernel is not None else []:
+        entries: dict[tuple[int, int], int] = defaultdict(int)
+        for (i, j), c in zip(functionals.pairs, map(int, relation)):
+            for a, p in lefts[i] if c else ():
+                for b, q in rights[j]:
+                    entries[min(a, b), max(a, b)] += c * p * q
+        found.append((int(constant), {key: value for key, value in entries.items() if value}))
+    return [relation for relation in found if any(relation)]
+
+
+def _missed(relations: list[Relation], points: Sequence[Vector]) -> list[Vector]:
+    """The points where one of the relations does not hold. Column by column: most relations are between few coordinates."""
+    columns = list(zip(*points))
+    wrong: set[int] = set()
+    for constant, form in relations:
+        used = sorted({place for key in form for place in key})
+        scale = lcm(1, *{entry.denominator for a in used for entry in columns[a]})
+        whole = {a: [entry.numerator * (scale // entry.denominator) for entry in columns[a]] for a in used}
+        values = [constant * scale**2] * len(points)
+        for (a, b), c in form.items():
+            values = [value + c * x * y for value, x, y in zip(values, whole[a], whole[b])]
+        wrong |= {place for place, value in enumerate(values) if value}
+    return [points[place] for place in sorted(wrong)]
 
 
 def rank_at_least(law: Law, functionals: Functionals, points: Iterable[Vector]) -> int:

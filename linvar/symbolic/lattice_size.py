@@ -69,9 +69,10 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
     steps, degrees = list(steps_of(problem)), step_degrees(problem, degree)
     variables = [step.count() for step in steps]
-    counts = [comb(order + count, count) for count, order in zip(variables, degrees)]
+    few = max(variables, default=0) < MOST_VARIABLES
+    counts = [comb(order + count, count) for count, order in zip(variables, degrees)] if few else [MOST_NODES + 1]
     nodes = prod(counts)
-    if nodes > MOST_NODES or max(variables, default=0) >= MOST_VARIABLES:
+    if nodes > MOST_NODES:
         return LatticeSize(nodes, nodes, 0, 10**24, inf, 0.0)
     product_count, size, denominator = (_roughly if _is_wide(problem) else _counted)(problem, degree, degrees)
     primes = 2 + CHECKS + int((size + 2 * denominator) / _PRIME_BITS)

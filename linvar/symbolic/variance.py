@@ -370,7 +370,7 @@ class _Parts:
         """The difference of the two."""
         second, squared = self.second_moment(per_layer), self.squared_mean(per_layer)
         found = tuple(a - b for a, b in zip(second, squared)) if per_layer else (second - squared,)
-        if self.problem.sampling == "iid" and any(one.coefficients[0] != 0 for one in found):
+        if self.problem.sampling == "iid" and any(one._elements[0] for one in found):
             raise ArithmeticError(
                 f"the variance of {self.problem!r} does not vanish as the batch size grows: a fault of the machine, or a bug "
                 f"(please report it)"

@@ -24,7 +24,16 @@ from hypothesis import strategies as st
 import linvar as lv
 from linvar.exact import Rational
 from linvar.laws import Law
-from linvar.symbolic.features import Features, Functionals, _vanishes, features, linear_forms, rank_at_least, unit_forms
+from linvar.symbolic.features import (
+    Features,
+    Functionals,
+    _eliminate,
+    _relations,
+    features,
+    linear_forms,
+    rank_at_least,
+    unit_forms,
+)
 from linvar.symbolic.ring import Numbers
 from linvar.symbolic.steps import FixedStep, MovingStep, Steps, StillStep
 from linvar.symbolic.variance import How, _Parts
@@ -433,8 +442,11 @@ def test_generic_points_tell_a_full_rank_at_once(monkeypatch: pytest.MonkeyPatch
     assert FixedStep(one, one.weights).count() == 40
     assert FixedStep(two, two.weights).count(100) == 79
     few = Functionals(2, unit_forms(2), unit_forms(2), ((0, 0), (0, 1), (1, 1)))
-    assert _vanishes(replace(few, pairs=((0, 1), (1, 0))), [0, 1, -1])
-    assert not _vanishes(few, [0, 1, -1, 0]) and not _vanishes(few, [1, 0, 0, 0])
+    twice = replace(few, pairs=((0, 1), (1, 0)))
+    assert _relations(twice, *_eliminate([[1, 5, 5], [1, 7, 7]], 3)) == []  # z_1 z_2 = z_2 z_1 is none
+    assert _relations(few, *_eliminate([[1, 5, 5, 1], [1, 7, 7, 2]], 4)) != []
+    ((constant, form),) = _relations(few, *_eliminate([[1, 5, 3, 1], [1, 5, 4, 2], [1, 5, 1, 1]], 4))
+    assert set(form) == {(0, 0)} and constant == -5 * form[0, 0]
 
 
 def kinds(problem: lv.Problem) -> list[tuple[type, int]]:
