@@ -384,9 +384,8 @@ _RECENT: deque[Steps] = deque(maxlen=2)
 
 def _stays(problem: Problem) -> bool:
     """Whether weights with symbols only decay, whatever the batches: some layers are zero, or Q is, as a polynomial."""
-    if _only_decay(
-        network.surroundings([[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights])
-    ):
+    pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights]
+    if _only_decay(zip(*network.surroundings(pattern))):
         return True
     law = problem.law
     of_weights = {*free_symbols(e for matrix in problem.weights for row in matrix for e in row)}

@@ -556,7 +556,7 @@ def test_weights_of_symbols_that_stay(rule: dict[str, Any]) -> None:
             assert not any(Steps(one)[s].moves or Steps(one)[s].count() for s in (0, one.step - 1))
         assert lv.gradient_variance(problem) == 0 == lv.gradient_variance(problem, of="update")
         assert lv.plan(problem.replace(step=30))["expansion"].seconds < 60
-    for weights in ([[[a]], [[0]]], [[[a]], [[c]], [[0]]]):
+    for weights in ([[[a]], [[0]]], [[[a]], [[c]], [[0]]], [[[a]], [[0]], [[c]]], [[[a], [0]], [[0, c]], [[1]]]):
         assert Steps(lv.Problem(weights, law, rate, 1, **rule))[0].moves
     near = lv.Problem([[[a]], [[c]]], lv.Gaussian([[a * c + a]]), rate, 1, **rule)
     assert Steps(near)[0].moves and lv.gradient_variance(near) != 0
