@@ -139,6 +139,8 @@ def cases() -> list[Case]:
     add("regression", "10-1, t = 5, 100 examples", problem(5, 10, 1, law=dataset(100, 10, 1)), True)
     add("regression", "4-2, t = 40, 50 examples", problem(40, 4, 2, law=dataset(50, 4, 2)), True)
     add("regression", "3-1, t = 150, 20 examples", problem(150, 3, 1, law=dataset(20, 3, 1)))
+    add("regression", "25-1, t = 0, 200 examples", problem(0, 25, 1, law=dataset(200, 25, 1)), True)
+    add("regression", "16-1, t = 2, 100 examples", problem(2, 16, 1, law=dataset(100, 16, 1)), True)
     add(
         "regression",
         "2-1, t = 4, weights and rate",

@@ -96,6 +96,7 @@ def rows() -> list[Row]:
     add("expansion", "1-1-1, t = 2, momentum", problem(2, 1, 1, 1, momentum="1/2"))
     add("regression", "4-1, t = 50", problem(50, 4, 1))
     add("regression", "10-2, t = 20", problem(20, 10, 2))
+    add("regression", "20-1, t = 1, 150 examples", problem(1, 20, 1, law=dataset(150, 20, 1)))
     add("regression", "6-1, t = 20, 200 examples", problem(20, 6, 1, law=dataset(200, 6, 1)))
     add("regression", "6-1, t = 20, 200 examples without replacement",
         problem(20, 6, 1, law=dataset(200, 6, 1), sampling="without_replacement"))  # fmt: skip

@@ -89,7 +89,7 @@ def _too_long(problem: Problem, steps: Sequence[int], patience: float) -> dict[i
     """t -> why the exact curves are left out there."""
     reasons = {}
     for t in steps:
-        size = predict(problem.replace(step=t + 1))  # the moments of t batches, and of the one whose gradient it is
+        size = predict(problem.replace(step=t))
         if size.bytes > default_memory_limit():
             reasons[t] = "more than half of the machine's memory"
         elif size.seconds > patience:

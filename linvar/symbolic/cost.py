@@ -76,7 +76,7 @@ class Regression:
     """The same of linear regression.
 
     Bytes: of a coefficient, and of a bit of it; of a fourth moment and of a value at an example. Seconds: of any call, of a step,
-    of a product in the steps and of each power of 1/b in it, for data and for a Gaussian law; of a byte where symbols are.
+    of a product in the last step of data, of a product in the steps and of each power of 1/b in it, for data and for a Gaussian law; of a byte where symbols are.
     """
 
     bytes_coefficient: float
@@ -85,6 +85,7 @@ class Regression:
     bytes_value: float
     seconds_call: float
     seconds_step: float
+    seconds_last_product: float
     seconds_data_product: float
     seconds_data_power: float
     seconds_gaussian_product: float

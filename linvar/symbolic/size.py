@@ -204,6 +204,7 @@ def regression_work(problem: Problem) -> Work:
     seconds = {
         "seconds_call": 1,
         "seconds_step": steps,
+        "seconds_last_product": comb(size + 1, 2) ** 2 if problem.dataset_size else 0,
         f"seconds_{kind}_product": products,
         f"seconds_{kind}_power": products * steps,
     }

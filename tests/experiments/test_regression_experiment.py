@@ -147,7 +147,7 @@ def test_exact_curves_that_would_take_too_long_are_left_out_before_anything_star
     law = rounded_table(read_table(wide(tmp_path)), 4, standardise=True).dataset
     problem = Problem([[[0] * 60]], law, "1/20", 0, "without_replacement")
     reasons = _too_long(problem, (0, 1, 4, 16), 60)
-    assert set(reasons) == {4, 16} and reasons[16] == "about 14 minutes"
+    assert set(reasons) == {4, 16} and reasons[16].endswith(" minutes")
 
 
 def test_what_is_left_out_is_said_and_the_rest_is_there(tmp_path, monkeypatch, plain_table):

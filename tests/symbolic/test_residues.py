@@ -202,8 +202,7 @@ def listed() -> list[oracles.Moments]:
     return [oracles.enumerate_batches(NET, b) for b in (1, 2, 3, 4)]
 
 
-@pytest.mark.parametrize("method", ["expansion", pytest.param("lattice", marks=pytest.mark.slow)])
-def test_a_network_on_four_rows(method: str, listed: list[oracles.Moments]) -> None:
+def check_four_rows(method: str, listed: list[oracles.Moments]) -> None:
     """Two layers, one step: degree 6 of four values. Coefficients are those through the values of all batches."""
     for name, value in QUANTITIES.items():
         found = getattr(lv, name)(NET, method=method)
@@ -214,6 +213,15 @@ def test_a_network_on_four_rows(method: str, listed: list[oracles.Moments]) -> N
         assert polynomial.coefficients == interpolated([moments.variances[layer] for moments in listed])
     assert layers[0] + layers[1] == lv.gradient_variance(NET)
     assert lv.second_moment(NET, method=method) - lv.squared_mean(NET) == lv.gradient_variance(NET)
+
+
+def test_a_network_on_four_rows(listed: list[oracles.Moments]) -> None:
+    check_four_rows("expansion", listed)
+
+
+@pytest.mark.slow
+def test_the_lattice_on_four_rows(listed: list[oracles.Moments]) -> None:
+    check_four_rows("lattice", listed)
 
 
 def test_moments_of_a_batch_alone_do_not_fix_it() -> None:
