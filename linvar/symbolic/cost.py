@@ -76,7 +76,8 @@ class Regression:
     """The same of linear regression.
 
     Bytes: of a coefficient, and of a bit of it; of a fourth moment and of a value at an example. Seconds: of any call, of a step,
-    of a product in the last step of data, of a product in the steps and of each power of 1/b in it, for data and for a Gaussian law; of a byte where symbols are.
+    of a product in the last step of data, of a product in the steps and of each power of 1/b in it, for data and for a Gaussian
+    law; of a byte where symbols are.
     """
 
     bytes_coefficient: float
