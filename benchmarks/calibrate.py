@@ -34,11 +34,16 @@ from plan_accuracy import THREE, dataset, gaussian, measure, problem
 from scipy.optimize import least_squares
 
 import linvar as lv
-from linvar.symbolic import cost, large_batch_size, lattice_size, monomials, size
+from linvar.symbolic import cost
 from linvar.symbolic.cost import Amounts, Costs, costs, parse, total
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
-from linvar.symbolic.steps import steps_of
+from linvar.symbolic.roads.counting import monomials
+from linvar.symbolic.roads.expansion import size as expansion_size
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.large_batch import size as large_batch_size
+from linvar.symbolic.roads.lattice import size as lattice_size
+from linvar.symbolic.roads.regression import size as regression_size
+from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.steps import steps_of
 
 #: what is shorter, or smaller, is noise
 LEAST_SECONDS, LEAST_BYTES = 5e-4, 2e6
@@ -201,7 +206,11 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
     if case.road == "large_batch":
         first = large_batch_size.predict(case.problem, **case.how)
         return first.byte_amounts, [first.second_amounts]
-    work = size.regression_work(case.problem) if case.road == "regression" else size.expansion_work(case.problem)
+    work = (
+        regression_size.regression_work(case.problem)
+        if case.road == "regression"
+        else expansion_size.expansion_work(case.problem)
+    )
     return work.bytes, [work.seconds]
 
 

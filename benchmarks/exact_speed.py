@@ -160,9 +160,9 @@ def sympy_peer(method: str) -> Callable[[], Any]:
 
 def flint_peer() -> Callable[[], Any]:
     """The same expansion by linvar: W_1, and the squared norm of its population gradient."""
-    from linvar.symbolic.expansion import Expansion
-    from linvar.symbolic.last_step import LastStep
-    from linvar.symbolic.network import squared_norm
+    from linvar.matrices import squared_norm
+    from linvar.symbolic.roads.expansion.road import Expansion
+    from linvar.symbolic.sgd.last_step import LastStep
 
     problem = reference_problem("L2_222_t1")
 

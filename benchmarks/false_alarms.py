@@ -16,9 +16,9 @@ from pathlib import Path
 import jax
 
 import linvar as lv
-from linvar.evidence import judge
-from linvar.report import to_float
-from linvar.symbolic.variance import expected_loss
+from linvar.symbolic.derivation import expected_loss
+from linvar.verification.evidence import judge
+from linvar.verification.report import to_float
 
 REFERENCE = Path(__file__).parent.parent / "tests" / "reference" / "variance.json"
 PROBLEMS = ["L1_p1_t0", "L1_p2d2_t1", "L2_222_t0", "L2_222_t1", "L2_222_t2", "L2_321_t1"]

@@ -15,8 +15,8 @@ import time
 from typing import Any
 
 import linvar as lv
-from linvar.symbolic.large_batch import LargeBatch
-from linvar.symbolic.large_batch_size import predict
+from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.roads.large_batch.size import predict
 
 PROBLEM = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[1, 0], [0, 2]]), "1/10")
 

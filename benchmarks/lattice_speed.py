@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 import linvar as lv
-from linvar.symbolic.lattice_size import predict
+from linvar.symbolic.roads.lattice.size import predict
 
 TEACHER = lv.Gaussian([[1, 0], [0, 2]])
 WIDE = lv.Gaussian([[1, 0, 0], [0, 2, 0], [0, 0, "1/2"]])

@@ -4,7 +4,7 @@
 
 x <- x y mod p, element by element, 64 times in one compiled function; medians of ``repeats`` that take turns.
 
-- float64: p < 2^26, a product below 2^50, x - p round(x / p): what the lattice road does (``linvar.symbolic.modular``);
+- float64: p < 2^26, a product below 2^50, x - p round(x / p): the lattice road (``linvar.symbolic.roads.lattice.modular``);
 - float64, eight products summed before one reduction: what it does wherever bounds allow;
 - uint64 with %: p < 2^32;
 - uint32 Montgomery: p < 2^31, two multiplications of 32 bits to 64, no division.
@@ -26,8 +26,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from linvar.symbolic.modular import PRIME_LIMIT, reduce
-from linvar.symbolic.reconstruction import primes_below
+from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT, reduce
+from linvar.symbolic.roads.lattice.reconstruction import primes_below
 
 SIZE, TIMES = 2**15, 64
 

@@ -65,8 +65,8 @@ def build(widths: tuple[int, ...], step: int, kind: str) -> lv.Problem:
 
 def measure(name: str) -> dict[str, float]:
     """Predict, then run, one problem in this process."""
-    from linvar.symbolic import size
-    from linvar.symbolic.expansion import Expansion
+    from linvar.symbolic.roads.expansion import size
+    from linvar.symbolic.roads.expansion.road import Expansion
 
     problem = build(*PROBLEMS[name])
     lv.gradient_variance(lv.Problem([[[2]]], lv.Gaussian([[1]]), "1/2", 1))

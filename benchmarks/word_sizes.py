@@ -19,10 +19,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from linvar.exact import Matrix, exact_matrix
-from linvar.laws import identity
-from linvar.symbolic.word_recursion import State, moment_of_numbers
-from linvar.symbolic.word_size import expansion_size, recursion_size
-from linvar.symbolic.words import _expand_entries
+from linvar.laws.law import identity
+from linvar.symbolic.words.recursion import State, moment_of_numbers
+from linvar.symbolic.words.size import expansion_size, recursion_size
+from linvar.symbolic.words.wishart import _expand_entries
 
 LETTERS = "ABCDEFGH"
 WORDS = ("different", "single", "pairs", "two", "one")

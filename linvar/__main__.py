@@ -2,7 +2,7 @@
 
 import sys
 
-from linvar.cli import main
+from linvar.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,9 +11,9 @@ from math import isqrt, lcm
 
 from linvar.errors import InputError, InputTypeError, LinvarError, Words
 from linvar.exact import Rational
-from linvar.laws import Dataset
-from linvar.table_fields import shown_name
-from linvar.tables import Table, read_table
+from linvar.laws.dataset import Dataset
+from linvar.tables.fields import shown_name
+from linvar.tables.reading import Table, read_table
 
 __all__ = [
     "MissingExtraError",

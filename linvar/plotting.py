@@ -43,12 +43,12 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
         InputError: the polynomial contains symbols, or a b is out of range.
 
     >>> from matplotlib.figure import Figure
-    >>> from linvar.symbolic.polynomial import BatchPolynomial
+    >>> from linvar.symbolic.result.polynomial import BatchPolynomial
     >>> axes = plot_variance(BatchPolynomial([0, 18]), ax=Figure().subplots())
     >>> axes.get_xlabel(), axes.get_yscale()
     ('batch size b (examples)', 'log')
     """
-    from linvar.symbolic.polynomial import BatchPolynomial
+    from linvar.symbolic.result.polynomial import BatchPolynomial
 
     report = None
     if isinstance(polynomial_or_report, BatchPolynomial):

@@ -11,7 +11,9 @@ from linvar.arguments import check_flags
 from linvar.arrays import is_one_number, ordered
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rounded, shape
-from linvar.laws import Dataset, Gaussian, show
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.laws.law import show
 
 SAMPLINGS = ("iid", "without_replacement")
 _LAYERS = "give a list of matrices, W_1 first"

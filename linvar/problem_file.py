@@ -14,7 +14,9 @@ from typing import Any, NoReturn, TypeVar
 from linvar.atomic import write_atomically
 from linvar.errors import InputError, Words, cut, shown
 from linvar.exact import MAX_DIGITS, Rational, exact_matrix, parse_rational
-from linvar.laws import Dataset, Gaussian, identity
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.laws.law import identity
 from linvar.plain_data import (
     Literal,
     Object,

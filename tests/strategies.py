@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from linvar.laws import Dataset, Gaussian
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
 
 #: Widths and the largest step at which the derivation and its second road (enumeration, quadrature) stay small.

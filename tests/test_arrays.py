@@ -16,7 +16,7 @@ import sympy
 import linvar as lv
 from linvar.errors import InputError, InputTypeError, NotFiniteError
 from linvar.exact import exact_matrix, exact_vector, ordered
-from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
+from linvar.symbolic.result.truncated import LargeBatchExpansion
 
 LAW = lv.Gaussian([[1, 0, 0]])
 

@@ -15,11 +15,13 @@ from fractions import Fraction
 import pytest
 
 import linvar as lv
-from linvar import cli, demo, progress
-from linvar.cli import main
-from linvar.command_arguments import parse_batch_sizes
-from linvar.command_errors import as_typed, option_names
-from linvar.demo import example_names, load_example
+from linvar import progress
+from linvar.cli import app as cli
+from linvar.cli import demo
+from linvar.cli.app import main
+from linvar.cli.arguments import parse_batch_sizes
+from linvar.cli.demo import example_names, load_example
+from linvar.cli.errors import as_typed, option_names
 from linvar.errors import InputError, InputTypeError, LinvarError
 from linvar.problem_file import problem_from_dict
 
@@ -420,14 +422,14 @@ def test_no_message_repeats_more_than_200_characters(capsys, case, tmp_path, mon
 
 
 COMMANDS = {
-    "derive": (["derive", "two-layer"], "linvar.symbolic.variance.gradient_variance"),
+    "derive": (["derive", "two-layer"], "linvar.symbolic.derivation.gradient_variance"),
     "plan": (["plan", "two-layer"], "linvar.symbolic.plan.plan"),
-    "verify": (["verify", "two-layer"], "linvar.verification.verify"),
-    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.variance.gradient_variance"),
-    "plot, checked": (["plot", "two-layer", "-o", "p.png", "--verify"], "linvar.verification.verify"),
-    "search": (["search"], "linvar.search.search_nonmonotone"),
+    "verify": (["verify", "two-layer"], "linvar.verification.verify.verify"),
+    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.derivation.gradient_variance"),
+    "plot, checked": (["plot", "two-layer", "-o", "p.png", "--verify"], "linvar.verification.verify.verify"),
+    "search": (["search"], "linvar.search.nonmonotone.search_nonmonotone"),
     "experiment": (["experiment", "three-layers"], "linvar.experiments.run_experiment"),
-    "demo": (["demo"], "linvar.verification.verify"),
+    "demo": (["demo"], "linvar.verification.verify.verify"),
 }
 
 
@@ -541,10 +543,10 @@ def heeded():
 
 
 def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path, heeded):
-    import linvar.symbolic.variance
+    import linvar.symbolic.derivation
 
     monkeypatch.setattr(
-        linvar.symbolic.variance, "gradient_variance", lambda _problem, **_options: signal.raise_signal(signal.SIGINT)
+        linvar.symbolic.derivation, "gradient_variance", lambda _problem, **_options: signal.raise_signal(signal.SIGINT)
     )
     assert main(["derive", "two-layer", "-o", str(tmp_path / "variance.json")]) == 130
     captured = capsys.readouterr()
@@ -552,7 +554,7 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path, heeded
 
 
 def test_ctrl_c_from_outside(heeded):
-    code = "import linvar.progress as p; p.EVERY = 0.5; from linvar.cli import main"
+    code = "import linvar.progress as p; p.EVERY = 0.5; from linvar.cli.app import main"
     command = [sys.executable, "-c", f"{code}; raise SystemExit(main())", "search", "--depth", "2", "--seconds", "600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -570,8 +572,8 @@ def test_ctrl_c_that_a_library_swallows_ends_the_program_all_the_same(heeded):
     """A KeyboardInterrupt raised in a destructor is lost; the program ends all the same, without its traceback."""
     code = """
 import signal, time
-import linvar.symbolic.variance as entries
-from linvar.cli import main
+import linvar.symbolic.derivation as entries
+from linvar.cli.app import main
 class Lost:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)

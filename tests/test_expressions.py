@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import Rational, exact, free_symbols
-from linvar.symbolic.polynomial import BatchPolynomial, load_polynomial
+from linvar.symbolic.result.polynomial import BatchPolynomial, load_polynomial
 
 X, Y = sympy.symbols("x y")
 M = sympy.MatrixSymbol("M", 2, 2)

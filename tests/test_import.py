@@ -56,23 +56,24 @@ def test_a_float_value_of_a_polynomial_may_load_numpy_but_no_jax():
     "arguments", [["--help"], ["derive", "--help"], ["verify", "-h"], ["demo", "--list"], ["experiment", "--list"], []]
 )
 def test_help_loads_the_terminal_libraries_only(arguments):
-    loaded = loaded_after(f"from linvar.cli import main; assert main({arguments!r}) == 0")
+    loaded = loaded_after(f"from linvar.cli.app import main; assert main({arguments!r}) == 0")
     assert "typer" in loaded and not loaded & (HEAVY - {"typer", "rich"})
 
 
 def test_derive_loads_no_jax_and_no_matplotlib():
-    loaded = loaded_after("from linvar.cli import main; assert main(['derive', 'two-layer', '--json']) == 0")
+    loaded = loaded_after("from linvar.cli.app import main; assert main(['derive', 'two-layer', '--json']) == 0")
     assert "flint" in loaded and not loaded & {"jax", "matplotlib", "sympy"}
 
 
 def test_the_numeric_half_loads_no_symbolic_half():
-    code = "import sys, linvar.numeric.trajectories, linvar.numeric.rare_batches, linvar.numeric.moments"
+    modules = "linvar.numeric.simulation.trajectories, linvar.numeric.simulation.rare_batches, linvar.numeric.gradients.moments"
+    code = f"import sys, {modules}"
     tail = "assert not [name for name in sys.modules if name.startswith('linvar.symbolic') or name == 'flint']"
     assert "jax" in loaded_after(f"{code}\n{tail}")
 
 
 def test_import_changes_no_setting_of_jax():
-    code = "import jax; before = dict(jax.config.values); import linvar.verification, linvar.cli, linvar.plotting"
+    code = "import jax; before = dict(jax.config.values); import linvar.verification.verify, linvar.cli.app, linvar.plotting"
     loaded_after(f"{code}\nassert dict(jax.config.values) == before")
 
 

@@ -14,7 +14,9 @@ import sympy
 
 from linvar.errors import InputError
 from linvar.exact import Rational
-from linvar.laws import Dataset, Gaussian, Law
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.laws.law import Law
 from linvar.problem import Problem
 
 GOOD: dict[str, Any] = {

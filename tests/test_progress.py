@@ -17,7 +17,7 @@ import linvar as lv
 from linvar import progress
 from linvar.errors import InputTypeError
 from linvar.progress import reporting, waiting
-from linvar.symbolic.expansion import Expansion
+from linvar.symbolic.roads.expansion.road import Expansion
 
 PROBLEM = lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]]), "1/10", 1)
 
@@ -383,9 +383,9 @@ def on_a_terminal(code):
 
 
 def test_json_stays_one_object_while_the_terminal_shows_progress():
-    code = "import linvar.progress as p; p.LONG = 0.0; from linvar.cli import main"
+    code = "import linvar.progress as p; p.LONG = 0.0; from linvar.cli.app import main"
     out, shown = on_a_terminal(f"{code}; raise SystemExit(main(['derive', 'two-layer', '--json']))")
     assert json.loads(out)["degree"] == 6 and out.count("\n") == 1
     assert shown.startswith("linvar: expansion: 84 monomials, about ") and shown.count("linvar: ") == 1
-    out, shown = on_a_terminal("from linvar.cli import main; main(['derive', 'two-layer', '--json'])")
+    out, shown = on_a_terminal("from linvar.cli.app import main; main(['derive', 'two-layer', '--json'])")
     assert json.loads(out)["degree"] == 6 and shown == ""

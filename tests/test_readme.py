@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import linvar as lv
-from linvar.cli import main
+from linvar.cli.app import main
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 import linvar as lv
-from linvar import progress, search, search_objective
-from linvar.cli import main
+from linvar import progress
+from linvar.cli.app import main
 from linvar.errors import InputError, InputTypeError
-from linvar.search import SearchResult, search_nonmonotone
-from linvar.search_objective import build_objective
+from linvar.search import nonmonotone as search
+from linvar.search import objective as search_objective
+from linvar.search.nonmonotone import SearchResult, search_nonmonotone
+from linvar.search.objective import build_objective
 
 
 def point(x: list[Fraction], tau: Fraction, sigma: Fraction | None) -> np.ndarray:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linvar.errors import InputError
-from linvar.laws import Gaussian
-from linvar.semidefinite import independent_columns
+from linvar.laws.gaussian import Gaussian
+from linvar.laws.semidefinite import independent_columns
 
 
 def is_semidefinite(matrix):

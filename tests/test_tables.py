@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from linvar.datasets import diabetes_table, read_table, rounded_diabetes, rounded_table
 from linvar.errors import InputError, InputTypeError
-from linvar.table_fields import census, kind_of, number
-from linvar.tables import Table
+from linvar.tables.fields import census, kind_of, number
+from linvar.tables.reading import Table
 
 TABLES = Path(__file__).parent / "tables"
 ROWS = ["1.5,2,3", "2,1,5", "0,4,1", "5,5,2", "3,1,1"]

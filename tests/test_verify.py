@@ -11,8 +11,8 @@ import pytest
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
-from linvar.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels, judge
-from linvar.numeric.rare_batches import rare_batches
+from linvar.numeric.simulation.rare_batches import rare_batches
+from linvar.verification.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels, judge
 
 CASES = {
     case["id"]: case

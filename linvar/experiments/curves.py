@@ -21,8 +21,8 @@ from linvar.experiments.runner import Conclusion, Request, Study
 from linvar.experiments.sentences import Cells, Estimates, Exact
 from linvar.experiments.stability import Stability
 from linvar.experiments.training import Task, describe_rate, run_many
-from linvar.numeric.sampling import key_of
-from linvar.symbolic.polynomial import BatchPolynomial
+from linvar.numeric.laws.sampling import key_of
+from linvar.symbolic.result.polynomial import BatchPolynomial
 
 
 @dataclass(frozen=True, eq=False)

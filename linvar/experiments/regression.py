@@ -15,11 +15,12 @@ from linvar.errors import InputError, Words, shown
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Conclusion, Experiment, Request, Study
 from linvar.experiments.stability import regression_stability
-from linvar.laws import Dataset
+from linvar.laws.dataset import Dataset
 from linvar.problem import Problem
+from linvar.symbolic.limits import default_memory_limit, format_seconds
 from linvar.symbolic.regression_moments import RegressionMoments
-from linvar.symbolic.size import default_memory_limit, format_seconds, predict
-from linvar.tables import Table
+from linvar.symbolic.roads.regression.size import predict
+from linvar.tables.reading import Table
 
 DECIMALS = 4
 #: Fewer rows are too few for training and testing.

@@ -21,7 +21,7 @@ LOW, HIGH = 39, 61
 
 def problem() -> Any:
     """Ten layers of one weight each, one step."""
-    from linvar.laws import Gaussian
+    from linvar.laws.gaussian import Gaussian
     from linvar.problem import Problem
 
     return Problem([[[w]] for w in WEIGHTS], Gaussian([[TEACHER]]), LEARNING_RATE, 1)
@@ -38,8 +38,8 @@ def build(request: Request) -> Study:
     def cell(batch_size: int) -> dict[str, Any]:
         import jax
 
-        from linvar.numeric.sampling import key_of
-        from linvar.numeric.trajectories import simulate
+        from linvar.numeric.laws.sampling import key_of
+        from linvar.numeric.simulation.trajectories import simulate
 
         found = []
         for part in range(parts):  # in parts, so that memory does not grow with the runs

@@ -14,7 +14,7 @@ THREE = ([[["1"], ["1/2"]], [["1", "0"], ["1/2", "1"]], [["1", "1/2"]]], [["2"]]
 
 def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> Study:
     """Exact curves up to the largest t whose derivation takes less than a minute; the runs go further."""
-    from linvar.laws import Gaussian
+    from linvar.laws.gaussian import Gaussian
     from linvar.problem import Problem
 
     rate = request.fraction("learning_rate", "1/20")
@@ -48,8 +48,8 @@ def _task(problem: Any) -> Any:
     import jax.numpy as jnp
 
     from linvar.experiments.training import Task, make_optimizer
-    from linvar.numeric.network import to_floats
-    from linvar.numeric.sampling import sampler_from_problem
+    from linvar.numeric.laws.sampling import sampler_from_problem
+    from linvar.numeric.models.linear import to_floats
 
     sampler: Any = sampler_from_problem(problem)
     moments = sampler_from_problem(problem, second_moments=True)

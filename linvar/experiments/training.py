@@ -13,9 +13,9 @@ import numpy as np
 import optax
 
 from linvar.experiments.runner import check_choice
-from linvar.numeric.moments import gradient_moments
-from linvar.numeric.run_moments import average, terms_of_rows
-from linvar.numeric.sampling import random_subset
+from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.laws.sampling import random_subset
+from linvar.numeric.simulation.run_moments import average, terms_of_rows
 
 OPTIMIZERS = ("sgd", "momentum", "weight-decay", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "exponential")

@@ -9,30 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from linvar.numeric.first_order import FirstOrder as FirstOrder
-    from linvar.numeric.first_order import first_order_variance as first_order_variance
-    from linvar.numeric.moments import GradientMoments as GradientMoments
-    from linvar.numeric.moments import gradient_moments as gradient_moments
-    from linvar.numeric.noise import NoiseScale as NoiseScale
-    from linvar.numeric.noise import noise_scale as noise_scale
-    from linvar.numeric.noise import two_batch_noise_scale as two_batch_noise_scale
-    from linvar.numeric.recorder import record_noise as record_noise
-    from linvar.numeric.recorder import recorded_noise as recorded_noise
+    from linvar.numeric.first_order.coefficients import FirstOrder as FirstOrder
+    from linvar.numeric.first_order.coefficients import first_order_variance as first_order_variance
+    from linvar.numeric.gradients.moments import GradientMoments as GradientMoments
+    from linvar.numeric.gradients.moments import gradient_moments as gradient_moments
+    from linvar.numeric.gradients.noise import NoiseScale as NoiseScale
+    from linvar.numeric.gradients.noise import noise_scale as noise_scale
+    from linvar.numeric.gradients.noise import two_batch_noise_scale as two_batch_noise_scale
+    from linvar.numeric.gradients.recorder import record_noise as record_noise
+    from linvar.numeric.gradients.recorder import recorded_noise as recorded_noise
     from linvar.numeric.regression import regression_curve as regression_curve
-    from linvar.numeric.trajectories import simulate as simulate
+    from linvar.numeric.simulation.trajectories import simulate as simulate
 
 _HOMES = {
-    "FirstOrder": "first_order",
-    "first_order_variance": "first_order",
-    "GradientMoments": "moments",
-    "gradient_moments": "moments",
-    "NoiseScale": "noise",
-    "noise_scale": "noise",
-    "two_batch_noise_scale": "noise",
-    "record_noise": "recorder",
-    "recorded_noise": "recorder",
+    "FirstOrder": "first_order.coefficients",
+    "first_order_variance": "first_order.coefficients",
+    "GradientMoments": "gradients.moments",
+    "gradient_moments": "gradients.moments",
+    "NoiseScale": "gradients.noise",
+    "noise_scale": "gradients.noise",
+    "two_batch_noise_scale": "gradients.noise",
+    "record_noise": "gradients.recorder",
+    "recorded_noise": "gradients.recorder",
     "regression_curve": "regression",
-    "simulate": "trajectories",
+    "simulate": "simulation.trajectories",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

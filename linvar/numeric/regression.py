@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError, Words, shown
-from linvar.laws import Dataset
+from linvar.laws.dataset import Dataset
 from linvar.numeric.arguments import (
     check_batch_sizes,
     check_choice,
@@ -37,7 +37,7 @@ from linvar.numeric.arguments import (
     check_numeric_problem,
     check_steps,
 )
-from linvar.numeric.network import to_floats
+from linvar.numeric.models.linear import to_floats
 from linvar.problem import SAMPLINGS, Problem
 
 #: Bytes of the intermediate arrays of one chunk of factors.

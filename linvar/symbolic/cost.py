@@ -247,3 +247,41 @@ def total(section: Section, amounts: Amounts) -> float:
     1.5
     """
     return sum(float(min(amount, 10**300)) * getattr(section, name) for name, amount in amounts.items())
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a derivation will need.
+
+    Attributes:
+        monomials: of the largest polynomial.
+        bytes: at the peak.
+        seconds: on one core, fitted to measurements (``benchmarks/plan_accuracy.py``).
+        complete: False where counting stopped early, for more steps than could ever fit: then all are lower bounds, and
+            ``bytes`` is more than any machine has.
+    """
+
+    monomials: int
+    bytes: int
+    seconds: float
+    complete: bool = True
+
+    @property
+    def count(self) -> str:
+        """The monomials in words."""
+        many = f"{self.monomials:,}" if self.monomials < 10**15 else "10^15 and more"
+        return f"{'' if self.complete else 'far over '}{many}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do: the amounts of ``cost``.
+
+    Attributes:
+        monomials: of the largest polynomial.
+        bytes, seconds: amounts, each for a coefficient of the road's section.
+    """
+
+    monomials: int
+    bytes: Amounts
+    seconds: Amounts

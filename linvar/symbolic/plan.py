@@ -11,9 +11,12 @@ from typing import Any
 
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
 from linvar.problem import Problem
-from linvar.symbolic import large_batch_size, lattice_size
-from linvar.symbolic.size import default_memory_limit, format_bytes, format_seconds, predict
-from linvar.symbolic.steps import steps_of
+from linvar.symbolic.limits import default_memory_limit, format_bytes, format_seconds
+from linvar.symbolic.roads.expansion import size as expansion_size
+from linvar.symbolic.roads.large_batch import size as large_batch_size
+from linvar.symbolic.roads.lattice import size as lattice_size
+from linvar.symbolic.roads.regression import size as regression_size
+from linvar.symbolic.sgd.steps import steps_of
 
 METHODS = ("auto", "regression", "expansion", "lattice")
 _NAMES = ", ".join(map(repr, METHODS))
@@ -262,14 +265,14 @@ def _limited(road: RoadPlan, limit: int) -> RoadPlan:
 def _regression(problem: Problem) -> RoadPlan:
     if problem.depth != 1:
         return RoadPlan("regression", obstacle="it is for one layer")
-    size = predict(problem)
+    size = regression_size.predict(problem)
     return RoadPlan("regression", f"{size.count} coefficients", size.seconds, size.bytes)
 
 
 def _expansion(problem: Problem) -> RoadPlan:
     if problem.depth == 1:
         return RoadPlan("expansion", obstacle="one layer has a road of its own")
-    size = predict(problem)
+    size = expansion_size.predict(problem)
     return RoadPlan("expansion", f"{size.count} monomials", size.seconds, size.bytes)
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from flint import fmpq, fmpq_mat
 
+from linvar import matrices
 from linvar.errors import InputError, Words, shown
 from linvar.exact import Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.problem import Problem
-from linvar.symbolic import network
+from linvar.symbolic.algebra.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
 from linvar.symbolic.plan import check_problem, choose
-from linvar.symbolic.polynomial import BatchPolynomial
-from linvar.symbolic.regression import Form, Regression
-from linvar.symbolic.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
+from linvar.symbolic.result.polynomial import BatchPolynomial
+from linvar.symbolic.roads.regression.road import Form, Regression
 
 Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
@@ -21,7 +21,7 @@ Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 class RegressionMoments:
     """Exact first and second moments of the weights and the batch gradient of linear regression after t steps.
 
-    The recursion of ``linvar.symbolic.regression``: any t, data sets under both samplings, Gaussian laws with mean,
+    The recursion of ``linvar.symbolic.roads.regression.road``: any t, data sets under both samplings, Gaussian laws with mean,
     covariance and noise. Given the INITIAL weights; G is the MEAN of b per-example gradients of 1/2 ||W x - y||^2.
     Every result is a ``BatchPolynomial`` in 1/b; its ``factor_coefficients`` are those of powers of
     c = 1/b (iid) or (n-b)/(b(n-1)) (without replacement), in which the variances have degree at most t + 1 (weights: t) and
@@ -217,4 +217,4 @@ class RegressionMoments:
 
 def _transform(left: Form, form: Form, right: Form) -> Form:
     """left form right^T."""
-    return network.product(network.product(left, form), network.transpose(right))
+    return matrices.product(matrices.product(left, form), matrices.transpose(right))

@@ -14,7 +14,7 @@ import pytest
 
 import linvar as lv
 from linvar.problem_file import problem_from_dict
-from linvar.symbolic.size import predict
+from linvar.symbolic.roads.expansion.size import predict
 
 FOLDER = Path(__file__).parents[2] / "proofs" / "certificates"
 CERTIFICATES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}

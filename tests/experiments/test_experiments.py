@@ -14,12 +14,12 @@ import numpy as np
 import optax
 import pytest
 
-from linvar.cli import main
+from linvar.cli.app import main
 from linvar.errors import InputError
 from linvar.experiments import LINES, NAMES, get_experiment, run_experiment
 from linvar.experiments.runner import Conclusion, Experiment, Request, Study, run_study
 from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
-from linvar.numeric.sampling import key_of
+from linvar.numeric.laws.sampling import key_of
 
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
 OF_A_TABLE = {"regression": {"table": str(TABLE)}}

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linvar.cli import main
+from linvar.cli.app import main
 from linvar.datasets import read_table, rounded_table
 from linvar.errors import InputError
 from linvar.experiments import run_experiment
 from linvar.experiments.regression import REGRESSION, _split, _too_long
 from linvar.experiments.runner import Request
-from linvar.laws import Dataset
+from linvar.laws.dataset import Dataset
 from linvar.problem import Problem
 
 TABLES = Path(__file__).parents[1] / "tables"

@@ -7,8 +7,8 @@ import optax
 import pytest
 from flax import nnx
 
-from linvar.numeric.moments import gradient_moments
-from linvar.numeric.per_example.coupling import CoupledExamplesError
+from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
 
 RNG = np.random.default_rng(2)
 PARAMS = {"w": jnp.asarray(RNG.normal(size=(4, 3)), "float32"), "b": jnp.asarray(RNG.normal(size=3), "float32")}

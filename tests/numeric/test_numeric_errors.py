@@ -15,10 +15,10 @@ import pytest
 import linvar as lv
 import linvar.numeric
 from linvar.errors import InputError, InputTypeError, NotFiniteError
-from linvar.numeric.moments import NoFiniteExamplesError
-from linvar.numeric.network import network_from_problem
-from linvar.numeric.per_example.coupling import CoupledExamplesError
-from linvar.numeric.rare_batches import rare_batches
+from linvar.numeric.gradients.moments import NoFiniteExamplesError
+from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
+from linvar.numeric.models.linear import network_from_problem
+from linvar.numeric.simulation.rare_batches import rare_batches
 
 # as users have them: without the checks of annotations that the tests switch on
 first_order_variance, gradient_moments, noise_scale, record_noise, recorded_noise, regression_curve, simulate = (

@@ -16,11 +16,11 @@ from flax import nnx
 
 import linvar as lv
 from linvar.numeric import first_order_variance
-from linvar.numeric.linearized import Program, Rates, full_step, probe_step
-from linvar.numeric.network import loss as network_loss
-from linvar.numeric.network import network_from_problem
-from linvar.numeric.quadrature import gaussian_rule
-from linvar.numeric.run_moments import terms_of_rows
+from linvar.numeric.first_order.linearized import Program, Rates, full_step, probe_step
+from linvar.numeric.first_order.quadrature import gaussian_rule
+from linvar.numeric.models.linear import loss as network_loss
+from linvar.numeric.models.linear import network_from_problem
+from linvar.numeric.simulation.run_moments import terms_of_rows
 
 RATES = ["1/10", "1/7"]
 #: Some ten matrix products of at most 16 x 16 in float64.

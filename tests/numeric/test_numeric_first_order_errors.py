@@ -11,7 +11,7 @@ import pytest
 
 import linvar as lv
 from linvar.numeric import first_order_variance
-from linvar.numeric.quadrature import gaussian_rule
+from linvar.numeric.first_order.quadrature import gaussian_rule
 
 
 def square(w: Any, x: Any) -> Any:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from linvar.numeric import first_order, first_order_variance
+from linvar.numeric import first_order_variance
+from linvar.numeric.first_order import coefficients as first_order
 
 #: 1/b.
 FACTORS = 4.0 ** -np.arange(6, 13)

@@ -15,9 +15,9 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 import linvar.numeric
-from linvar.numeric.moments import gradient_moments
-from linvar.numeric.per_example import jaxprs
-from linvar.numeric.per_example.coupling import CoupledExamplesError
+from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example import jaxprs
+from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
 
 RNG = np.random.default_rng(5)
 ROOM = Path(linvar.numeric.__file__).parent

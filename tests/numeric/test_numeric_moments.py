@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from linvar.numeric.moments import gradient_moments
+from linvar.numeric.gradients.moments import gradient_moments
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(23, 4)), RNG.normal(size=23)

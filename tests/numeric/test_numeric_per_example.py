@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from linvar.numeric.moments import gradient_moments
+from linvar.numeric.gradients.moments import gradient_moments
 
 RNG = np.random.default_rng(11)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 import linvar as lv
 from linvar.numeric.regression import _barycentric, _chebyshev, regression_curve
-from linvar.numeric.trajectories import simulate
+from linvar.numeric.simulation.trajectories import simulate
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1], [2, 1], ["1/2", "1/3"]], [[1, 0], [0, 2], [-1, 1], [0, 0], [1, 1]])
 SAMPLINGS = ["iid", "without_replacement"]

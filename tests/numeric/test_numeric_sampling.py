@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from linvar.laws import Dataset, Gaussian
-from linvar.numeric.sampling import random_subset, sampler_from_problem
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.numeric.laws.sampling import random_subset, sampler_from_problem
 from linvar.problem import Problem
 
 DRAWS = 20_000

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import jaxtyping
 import pytest
 
-from linvar.numeric.network import LinearNetwork, batch_loss
-from linvar.numeric.sampling import random_subset
+from linvar.numeric.laws.sampling import random_subset
+from linvar.numeric.models.linear import LinearNetwork, batch_loss
 
 WRONG = (jaxtyping.TypeCheckError, beartype.roar.BeartypeException)
 NETWORK = LinearNetwork([jnp.ones((1, 2))])

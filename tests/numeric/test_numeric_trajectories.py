@@ -15,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from linvar.laws import Dataset, Gaussian
-from linvar.numeric import arguments, trajectories
-from linvar.numeric.sampling import sampler_from_problem
-from linvar.numeric.trajectories import simulate
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.numeric import arguments
+from linvar.numeric.laws.sampling import sampler_from_problem
+from linvar.numeric.simulation import trajectories
+from linvar.numeric.simulation.trajectories import simulate
 from linvar.problem import Problem
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "variance.json"

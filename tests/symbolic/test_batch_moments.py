@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linvar.exact import Rational
-from linvar.laws import Dataset, Gaussian
-from linvar.symbolic.batch_moments import answer_ring, batch_moments, sampling_factor, unit_form
-from linvar.symbolic.ring import Ring, coefficients_of, to_exact
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.symbolic.algebra.ring import Ring, coefficients_of, to_exact
+from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, sampling_factor, unit_form
 
 ROWS = [(1, 2, -1), (0, 1, 3), (2, -1, 1), (1, 1, 1)]
 DATASET = Dataset([row[:2] for row in ROWS], [row[2:] for row in ROWS])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
-from linvar.symbolic.polynomial import BatchPolynomial
+from linvar.symbolic.result.polynomial import BatchPolynomial
 
 P = BatchPolynomial([0, 18, "1/2"])
 B, U = sympy.symbols("b u")

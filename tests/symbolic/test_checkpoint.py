@@ -12,9 +12,9 @@ import pytest
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
-from linvar.symbolic.checkpoint import Checkpoint, digest
-from linvar.symbolic.modular import PRIME_LIMIT
-from linvar.symbolic.reconstruction import LEAST_PRIME, is_prime_in_use, primes_below
+from linvar.symbolic.roads.lattice.checkpoint import Checkpoint, digest
+from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT
+from linvar.symbolic.roads.lattice.reconstruction import LEAST_PRIME, is_prime_in_use, primes_below
 
 DEEP = lv.Problem([[["3/2"]], [["-2/3"]]], lv.Gaussian([["1/2"]], noise_variance="1/3"), "1/5", 1)
 FLAT = DEEP.replace(weights=[[["3/2"]]])

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.exact import Rational
-from linvar.symbolic import features
-from linvar.symbolic.features import Features
-from linvar.symbolic.steps import MovingStep, Steps
-from linvar.symbolic.variance import How, _Parts
+from linvar.symbolic.derivation import How, _Parts
+from linvar.symbolic.sgd import features
+from linvar.symbolic.sgd.features import Features
+from linvar.symbolic.sgd.step import MovingStep
+from linvar.symbolic.sgd.steps import Steps
 
 HOW = How(None, None, "auto", None)
 CASES = {

@@ -23,8 +23,10 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.exact import Rational
-from linvar.laws import Law
-from linvar.symbolic.features import (
+from linvar.laws.law import Law
+from linvar.symbolic.algebra.ring import Numbers
+from linvar.symbolic.derivation import How, _Parts
+from linvar.symbolic.sgd.features import (
     Features,
     Functionals,
     _eliminate,
@@ -34,9 +36,8 @@ from linvar.symbolic.features import (
     rank_at_least,
     unit_forms,
 )
-from linvar.symbolic.ring import Numbers
-from linvar.symbolic.steps import FixedStep, MovingStep, Steps, StillStep
-from linvar.symbolic.variance import How, _Parts
+from linvar.symbolic.sgd.step import FixedStep, MovingStep, StillStep
+from linvar.symbolic.sgd.steps import Steps
 
 Vector = Sequence[Fraction]
 

@@ -19,7 +19,7 @@ import pytest
 from flint import fmpq, fmpz_poly
 
 import linvar as lv
-from linvar.symbolic.ring import Ring
+from linvar.symbolic.algebra.ring import Ring
 
 #: The release whose products are known to be faulty; later ones are not.
 FAULTY = (3, 6, 0)

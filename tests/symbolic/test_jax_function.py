@@ -13,7 +13,7 @@ import pytest
 import sympy
 
 from linvar.errors import InputError, InputTypeError
-from linvar.symbolic.polynomial import BatchPolynomial
+from linvar.symbolic.result.polynomial import BatchPolynomial
 
 #: (u - 1/2)^77 + 7e-24, expanded: at b = 2 the terms, of size up to 1, cancel to 7e-24
 CANCELLING = BatchPolynomial(

@@ -20,12 +20,12 @@ import linvar as lv
 from linvar.errors import DerivationTooLargeError
 from linvar.exact import Rational
 from linvar.problem import Problem
-from linvar.symbolic import large_batch_size
-from linvar.symbolic.fluctuations import batch_moments
-from linvar.symbolic.large_batch import LargeBatch
-from linvar.symbolic.large_batch_expansion import LargeBatchExpansion
-from linvar.symbolic.large_batch_path import Path as Trajectory
-from linvar.symbolic.scalars import Balls
+from linvar.symbolic.algebra.scalars import Balls
+from linvar.symbolic.result.truncated import LargeBatchExpansion
+from linvar.symbolic.roads.large_batch import size as large_batch_size
+from linvar.symbolic.roads.large_batch.fluctuations import batch_moments
+from linvar.symbolic.roads.large_batch.path import Path as Trajectory
+from linvar.symbolic.roads.large_batch.road import LargeBatch
 
 CASES = {
     case["id"]: case
@@ -161,7 +161,7 @@ def test_no_step_and_no_noise() -> None:
 
 
 def test_a_wrong_cumulant_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from linvar.laws import Gaussian
+    from linvar.laws.gaussian import Gaussian
 
     right = Gaussian.cumulants
     monkeypatch.setattr(

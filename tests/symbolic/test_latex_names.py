@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import linvar as lv
-from linvar.symbolic.latex_names import latex_names
-from linvar.symbolic.polynomial import BatchPolynomial
+from linvar.symbolic.result.latex_names import latex_names
+from linvar.symbolic.result.polynomial import BatchPolynomial
 
 M = sympy.MatrixSymbol("M", 2, 2)
 

@@ -17,10 +17,10 @@ import jax
 import pytest
 
 import linvar as lv
-from linvar.symbolic import lattice
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
-from linvar.symbolic.lattice import Lattice
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.lattice import road as lattice
+from linvar.symbolic.roads.lattice.road import Lattice
+from linvar.symbolic.sgd.last_step import LastStep
 
 DATA = lv.Dataset([[1, 2], [0, 1], [-1, 1]], [1, 0, "1/2"])
 TWO_LAYERS = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[1, 0], [0, 2]]), "1/10", 1)

@@ -19,14 +19,15 @@ import pytest
 import linvar as lv
 from linvar.errors import InputError
 from linvar.exact import Rational
-from linvar.symbolic import modular, modular_moments
-from linvar.symbolic.batch_moments import answer_ring, batch_moments
-from linvar.symbolic.checkpoint import digest
-from linvar.symbolic.lattice import _Question
-from linvar.symbolic.modular import LIMIT, PRIME_LIMIT, REDUCED, Modulus, Residue, residues_of
-from linvar.symbolic.modular_moments import BatchLaw
-from linvar.symbolic.reconstruction import CHECKS, primes_below, reconstruct
-from linvar.symbolic.ring import coefficients_of, to_rational
+from linvar.symbolic.algebra.ring import coefficients_of, to_rational
+from linvar.symbolic.roads.lattice import modular
+from linvar.symbolic.roads.lattice import moments as modular_moments
+from linvar.symbolic.roads.lattice.checkpoint import digest
+from linvar.symbolic.roads.lattice.modular import LIMIT, PRIME_LIMIT, REDUCED, Modulus, Residue, residues_of
+from linvar.symbolic.roads.lattice.moments import BatchLaw
+from linvar.symbolic.roads.lattice.reconstruction import CHECKS, primes_below, reconstruct
+from linvar.symbolic.roads.lattice.road import _Question
+from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments
 
 #: The first prime that is used, and one that no derivation comes down to (60,000 primes later).
 PRIMES = (next(primes_below(PRIME_LIMIT)), next(primes_below(PRIME_LIMIT - 2**20)))

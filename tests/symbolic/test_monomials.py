@@ -9,11 +9,17 @@ import pytest
 import sympy
 
 import linvar as lv
-from linvar.symbolic import large_batch_size
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
-from linvar.symbolic.monomials import ENDLESS, Letters, count_monomials, gradient_products, weight_products
-from linvar.symbolic.steps import steps_of
+from linvar.symbolic.roads.counting.monomials import (
+    ENDLESS,
+    Letters,
+    count_monomials,
+    gradient_products,
+    weight_products,
+)
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.large_batch import size as large_batch_size
+from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.steps import steps_of
 
 W, ALPHA, MU = sympy.symbols("w alpha mu")
 weights = lv.symbolic_weights

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar import BatchPolynomial
-from linvar.symbolic.real_roots import isolate
+from linvar.symbolic.algebra.real_roots import isolate
 
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "variance.json").read_text(encoding="utf-8"))["cases"]
 #: Widths 1, t = 1: the variance rises from b = 39 to b = 61.

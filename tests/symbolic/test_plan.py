@@ -13,8 +13,8 @@ import sympy
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError, LinvarError
+from linvar.symbolic.limits import format_bytes, format_seconds
 from linvar.symbolic.plan import RoadPlan, _cures, choose
-from linvar.symbolic.size import format_bytes, format_seconds
 
 SMALL = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 LARGE = SMALL.replace(step=4)

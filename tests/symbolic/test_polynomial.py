@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import Rational
-from linvar.symbolic.polynomial import BatchPolynomial, load_polynomial
+from linvar.symbolic.result.polynomial import BatchPolynomial, load_polynomial
 
 A, B = sympy.symbols("a b")
 SYMBOLIC = BatchPolynomial([A, A * B - 1, "1/2"])
@@ -357,6 +357,6 @@ def test_display_of_small_ones() -> None:
 
 def test_rational_survives_in_a_fresh_process() -> None:
     """Printing 10,000 digits needs no interpreter setting."""
-    code = "from linvar.symbolic.polynomial import BatchPolynomial as P; print(len(str(P([10**9999]).coefficients[0])))"
+    code = "from linvar.symbolic.result.polynomial import BatchPolynomial as P; print(len(str(P([10**9999]).coefficients[0])))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "10000\n"
     assert isinstance(HUGE.coefficients[1], Rational)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.errors import InputError
-from linvar.symbolic.batch_moments import answer_ring
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
+from linvar.symbolic.algebra.ring import coefficients_of, to_exact
 from linvar.symbolic.plan import choose
-from linvar.symbolic.regression import Regression
-from linvar.symbolic.ring import coefficients_of, to_exact
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.regression.road import Regression
+from linvar.symbolic.sgd.batch_moments import answer_ring
+from linvar.symbolic.sgd.last_step import LastStep
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1]], [[1, 0], [0, 2], [-1, 1]])
 #: more rows than the degree after ten steps, so that without replacement nothing is reduced

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.errors import InputError
-from linvar.symbolic import polynomial as module
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
-from linvar.symbolic.ring import coefficients_of, to_exact
+from linvar.symbolic.algebra.ring import coefficients_of, to_exact
+from linvar.symbolic.result import polynomial as module
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.sgd.last_step import LastStep
 from linvar.text_files import FileError
 
 small = st.fractions(min_value=-20, max_value=20, max_denominator=12)

@@ -19,15 +19,15 @@ import oracles
 import pytest
 
 import linvar as lv
-from linvar.symbolic.batch_moments import sampling_factor
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.large_batch import LargeBatch
-from linvar.symbolic.last_step import LastStep
-from linvar.symbolic.lattice import Lattice
-from linvar.symbolic.network import squared_norm
-from linvar.symbolic.regression import Regression
-from linvar.symbolic.ring import coefficients_of, to_exact
-from linvar.symbolic.road import Road
+from linvar.matrices import squared_norm
+from linvar.symbolic.algebra.ring import coefficients_of, to_exact
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.roads.lattice.road import Lattice
+from linvar.symbolic.roads.regression.road import Regression
+from linvar.symbolic.sgd.batch_moments import sampling_factor
+from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.road import Road
 
 
 class Case(NamedTuple):

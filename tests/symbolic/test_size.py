@@ -7,12 +7,14 @@ import time
 import pytest
 
 from linvar.errors import DerivationTooLargeError
-from linvar.laws import Dataset, Gaussian
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic import size, variance
-from linvar.symbolic.expansion import Expansion
-from linvar.symbolic.last_step import LastStep
+from linvar.symbolic import derivation as variance
 from linvar.symbolic.plan import choose
+from linvar.symbolic.roads.expansion import size
+from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.sgd.last_step import LastStep
 
 
 def expanded(problem: Problem) -> int:

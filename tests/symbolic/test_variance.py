@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar as lv
-from linvar.symbolic.expansion import Expansion
+from linvar.symbolic.roads.expansion.road import Expansion
 
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "variance.json").read_text(encoding="utf-8"))["cases"]
 TWO_LAYERS = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]], "law": lv.Gaussian([[1, 0], [0, 2]])}

@@ -19,16 +19,17 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import linvar.symbolic.words as module
+import linvar.symbolic.words.wishart as module
 from linvar import progress
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, LinvarError
 from linvar.exact import exact_matrix
-from linvar.laws import identity
-from linvar.symbolic import word_recursion, word_size
-from linvar.symbolic.ring import to_exact
-from linvar.symbolic.word_recursion import moment_of_numbers
-from linvar.symbolic.word_size import WordSize, expansion_size, recursion_size
-from linvar.symbolic.words import trace_moment, wishart_moment
+from linvar.laws.law import identity
+from linvar.symbolic.algebra.ring import to_exact
+from linvar.symbolic.words import recursion as word_recursion
+from linvar.symbolic.words import size as word_size
+from linvar.symbolic.words.recursion import moment_of_numbers
+from linvar.symbolic.words.size import WordSize, expansion_size, recursion_size
+from linvar.symbolic.words.wishart import trace_moment, wishart_moment
 
 REFERENCES = json.loads((Path(__file__).parents[1] / "reference" / "wishart.json").read_text())["entries"]
 A, B, C = [[1, 2], [0, -1]], [[0, 1], [-1, 1]], [[2, "-1/3"], [1, 0]]
@@ -357,9 +358,9 @@ def named(order, width, sigma=None):
 
 
 MEASURED = """
-from linvar.laws import identity
-from linvar.symbolic.word_recursion import moment_of_numbers
-from linvar.symbolic.words import _expand_entries
+from linvar.laws.law import identity
+from linvar.symbolic.words.recursion import moment_of_numbers
+from linvar.symbolic.words.wishart import _expand_entries
 from tests.symbolic.test_words import named, peak
 arguments = named({order}, {width})
 moment_of_numbers((("A", "A", "A"),), {{"A": identity(2)}}, identity(2))

@@ -1,0 +1,147 @@
+"""What the commands take: options and their checks. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from linvar.errors import InputError, Words, shown
+
+if TYPE_CHECKING:
+    from linvar.problem import Problem
+
+_LARGEST_SEED = 2**63 - 1
+_USUAL_BATCH_SIZES = (1, 2, 4, 16)
+
+
+class Quantity(StrEnum):
+    """What ``derive`` derives."""
+
+    variance = "variance"
+    second_moment = "second_moment"
+    squared_mean = "squared_mean"
+    loss = "loss"
+
+
+class Of(StrEnum):
+    """Of what."""
+
+    gradient = "gradient"
+    update = "update"
+
+
+class Method(StrEnum):
+    """The roads to a whole polynomial (``symbolic.plan.METHODS``, which is heavier to import)."""
+
+    auto = "auto"
+    regression = "regression"
+    expansion = "expansion"
+    lattice = "lattice"
+
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A problem file (JSON or TOML), or a name of linvar demo --list.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
+Runs = Annotated[int | None, typer.Option("--runs", help="Simulated runs for each batch size.")]
+BatchSizes = Annotated[
+    str | None,
+    typer.Option("--batch-sizes", help="Batch sizes to simulate, separated by commas: 1,2,4,16, those there are."),
+]
+Order = Annotated[
+    int | None, typer.Option("--order", metavar="K", help="Only the coefficients of 1, ..., 1/b^K, at any step.")
+]
+Digits = Annotated[
+    int | None, typer.Option("--digits", metavar="D", help="With --order: enclosures with D certified digits.")
+]
+
+
+def _number_of_bytes(text: str) -> int | float:
+    """The number as typed; the library says whether it is one of bytes."""
+    try:
+        return int(text)
+    except ValueError:  # also an integer of more digits than CPython reads
+        try:
+            return float(text)
+        except ValueError:
+            raise typer.BadParameter(f"{shown(text)} is not a number") from None
+
+
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="BYTES",
+        parser=_number_of_bytes,
+        help="What a derivation may take: half of the machine's.",
+    ),
+]
+
+
+def load(file: str) -> Problem:
+    """The problem of a file, or of a shipped example."""
+    from linvar.cli.demo import example_names, load_example
+    from linvar.problem_file import load_problem
+
+    if "\0" in file:
+        raise InputError("FILE", file, "give the path of a problem file", fault="has a null byte in its name")
+    if file != "-" and not os.path.lexists(file):
+        names = example_names()
+        if file in names:
+            return load_example(file)
+        if os.sep not in file and not Path(file).suffix:
+            cure = f"give a problem file, or one of {', '.join(names)}"
+            raise InputError("FILE", file, cure, fault="is no file and no shipped example")
+        raise InputError("FILE", Words(f"{shown(file)}: there is no such file"), "give the path of a problem file")
+    said: list[str] = []
+    problem = load_problem(file, say=said.append)
+    for line in said:  # of a problem that is one: a mistake is one line
+        print(f"linvar: {line}", file=sys.stderr)
+    return problem
+
+
+def check_seed(seed: int) -> None:
+    """From 0 to 2^63 - 1."""
+    if not 0 <= seed <= _LARGEST_SEED:
+        cure = f"give an integer from 0 to {_LARGEST_SEED}"
+        raise InputError("--seed", Words(f"{seed if abs(seed) < 2**200 else shown(seed)} is out of range"), cure)
+
+
+def check_unused(reason: str, cure: str, **options: object) -> None:
+    """Refuse options that were given (are not None) although nothing looks at them."""
+    for name, value in options.items():
+        if value is not None:
+            option = "-o" if name == "output" else f"--{name.replace('_', '-')}"
+            raise InputError(option, value, cure, fault=reason)
+
+
+def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None) -> None:
+    """Options of ``derive`` that exclude each other, and of which the library knows nothing."""
+    if of is Of.update and quantity is Quantity.loss:
+        words = Words("update with --quantity loss, which is of the weights and not of a step")
+        raise InputError("--of", words, "leave --of out")
+    if order is not None and output is not None:
+        why = f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
+        raise InputError("-o", output, "leave -o out and keep what --json prints", fault=why)
+
+
+def parse_batch_sizes(text: str | None, problem: Problem) -> tuple[int, ...]:
+    """Batch sizes from "1,2,4"; at most n without replacement. If None, those of the usual ones that there are."""
+    largest = problem.largest_batch_size or 10**9
+    if text is None:
+        return tuple(b for b in _USUAL_BATCH_SIZES if b <= largest)
+    sizes = []
+    for part in text.split(","):
+        word = part.strip()
+        if not (word.isascii() and word.isdecimal() and len(word) <= 10 and 1 <= int(word) <= largest):
+            limit = f"from 1 to n = {largest} (without replacement)" if largest < 10**9 else "from 1 to 10^9"
+            cure = f"give integers {limit}, separated by commas"
+            raise InputError("--batch-sizes", text, cure, fault=f"contains {shown(word, 40)}")
+        sizes.append(int(word))
+    return tuple(dict.fromkeys(sizes))

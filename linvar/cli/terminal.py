@@ -1,0 +1,185 @@
+"""What the command line prints: tables and JSON objects."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from linvar.cli.demo import Section
+    from linvar.problem import Problem
+
+_SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+_LONGEST_ENCLOSURE = 100
+
+
+def polynomial_object(polynomial: Any, problem: Problem, start: int | None) -> dict[str, Any]:
+    """A polynomial as ``derive --json`` prints it."""
+    from linvar.problem_file import problem_to_dict
+
+    return {
+        "coefficients": [str(value) for value in polynomial.coefficients],
+        "degree": polynomial.degree,
+        "degree_bound": polynomial.degree_bound,
+        "decreasing_from": start,
+        "sampling": polynomial.sampling,
+        "dataset_size": polynomial.dataset_size,
+        "problem": problem_to_dict(problem),
+    }
+
+
+def expansion_object(expansion: Any, problem: Problem) -> dict[str, Any]:
+    """A large-batch expansion as ``derive --order --json`` prints it: no degree, and the remainder that is not known."""
+    from linvar.problem_file import problem_to_dict
+
+    if expansion.exact:
+        coefficients: list[Any] = [str(value) for value in expansion.coefficients]
+    else:
+        coefficients = [{"low": str(low), "high": str(high)} for low, high in expansion.intervals]
+    return {
+        "order": expansion.order,
+        "digits": expansion.digits,
+        "coefficients": coefficients,
+        "remainder": f"O(1/b^{expansion.order + 1})",
+        "sampling": problem.sampling,
+        "problem": problem_to_dict(problem),
+    }
+
+
+def plan_object(plan: Any) -> dict[str, Any]:
+    """A plan as ``plan --json`` prints it; null where nothing is predicted."""
+    from linvar.problem_file import problem_to_dict
+
+    roads = [
+        {
+            "road": road.road,
+            "size": road.size or None,
+            "seconds": road.seconds,
+            "bytes": road.bytes or None,
+            "obstacle": road.obstacle,
+        }
+        for road in plan.roads
+    ]
+    choice = None if plan.choice is None else plan.choice.road
+    return {"problem": problem_to_dict(plan.problem), "choice": choice, "roads": roads}
+
+
+def report_object(report: Any) -> dict[str, Any]:
+    """A report as ``verify --json`` prints it."""
+    from linvar.problem_file import problem_to_dict
+
+    return {**report.to_dict(), "problem": problem_to_dict(report.problem)}
+
+
+def search_object(result: Any) -> dict[str, Any]:
+    """A search as ``search --json`` prints it."""
+    from linvar.problem_file import problem_to_dict
+
+    return {
+        "found": result.found,
+        "rise": result.rise,
+        "relative_rise": None if result.relative_rise is None else str(result.relative_rise),
+        "largest_slope": result.largest_slope if math.isfinite(result.largest_slope) else None,
+        "starts": result.starts,
+        "seconds": result.seconds,
+        "theorem": result.theorem,
+        "problem": None if result.problem is None else problem_to_dict(result.problem),
+    }
+
+
+def print_polynomial(problem: Problem, quantity: str, polynomial: Any, start: int | None) -> None:
+    """Coefficients and a few values, as tables."""
+    print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
+    rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(polynomial.coefficients)]
+    _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+    largest = polynomial.dataset_size if polynomial.sampling == "without_replacement" else None
+    sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
+    rows = [[str(b), _cut(str(value)), _approximate(value)] for b, value in zip(sizes, polynomial(sizes))]
+    _print_table(["b", f"{quantity} at b", "about"], rows)
+    decreasing = "not strictly decreasing in b from any b on"
+    if start is not None:
+        decreasing = f"strictly decreasing in b from b = {start} on"
+    print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
+
+
+def print_expansion(problem: Problem, quantity: str, expansion: Any) -> None:
+    """The first coefficients as a table; no values, which they do not give."""
+    print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
+    if expansion.exact:
+        rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(expansion.coefficients)]
+        _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+    else:
+        from linvar.symbolic.result.display import enclosure
+
+        balls = [enclosure(ball, expansion.digits) for ball in expansion.coefficients]
+        rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
+        _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
+    print_text(
+        f"not the whole polynomial: its first {expansion.order + 1} coefficients; what follows is O(1/b^{expansion.order + 1}), "
+        f"so there is no value at a b and no degree"
+    )
+
+
+def print_section(section: Section) -> None:
+    """One problem of the demo."""
+    print_text(f"\n{section.title}\n{'-' * len(section.title)}")
+    if section.remark:
+        print_text(section.remark)
+    print_text(f"variance = {section.report.variance!r}")
+    print_rich(section.report)
+
+
+def _cut(text: str, limit: int = 44) -> str:
+    """A long number, cut in the middle."""
+    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 3 :]} ({len(text)} characters)"
+
+
+def _approximate(value: Any) -> str:
+    """The leading digits of an exact number of any size."""
+    from linvar.exact import leading_digits
+
+    if not value:
+        return "0"
+    mantissa, exponent = leading_digits(value)
+    return f"{mantissa}e{exponent}" if exponent else mantissa
+
+
+def print_text(text: str) -> None:
+    print(text, flush=True)
+
+
+def _print_table(headers: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    print_rich(table)
+
+
+def print_rich(value: Any) -> None:
+    """Something rich can draw, or its str()."""
+    from rich.console import Console
+
+    if hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
+        Console(highlight=False).print(value)
+    else:
+        print_text(str(value))
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """One object; what JSON has no number for (NaN, infinities) becomes null."""
+    print(json.dumps(_finite(data), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""What an example is: statements only, known to neither half."""

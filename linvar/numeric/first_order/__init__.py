@@ -1,0 +1,1 @@
+"""The first coefficient of the variance in 1/b, of any JAX loss."""

@@ -1,0 +1,398 @@
+"""The gradient noise scale over a data set of any size, in one pass, with its standard error.
+
+Batches are taken one after another; what is kept of them are ``blocks`` running means and scatters, so that memory does
+not grow with the data. Leaving one block out at a time gives the jackknife standard errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from linvar.arguments import check_integer
+from linvar.errors import InputError, Words, shown
+from linvar.numeric.arguments import (
+    check_at_least,
+    check_batch_sizes,
+    check_choice,
+    check_examples,
+    check_floats,
+    check_key,
+)
+from linvar.numeric.gradients.moments import GradientMoments, NoFiniteExamplesError, gradient_moments
+from linvar.numeric.gradients.per_example.forms import sum_of_squares
+from linvar.problem import SAMPLINGS
+from linvar.progress import Report, reporting
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseScale:
+    """The noise of the gradient against its mean, over a data set, at fixed parameters.
+
+    Attributes:
+        noise_scale: trace / squared_mean; infinite where squared_mean is not positive. Also the critical batch size.
+        standard_error: of ``noise_scale``, by the jackknife over blocks of examples; NaN with a single block.
+        trace: tr Cov(g_i), divisor n - ddof.
+        trace_standard_error: likewise.
+        squared_mean: ||E g||^2, without bias for ddof=1: ||mean||^2 - trace / n.
+        squared_mean_standard_error: likewise.
+        two_batch: the noise scale from the squared norms of the blocks' mean gradients and of the whole mean alone.
+        trace_per_leaf, squared_mean_per_leaf: of each leaf, pytrees like the parameters.
+        mean: the mean gradient, a pytree like the parameters.
+        loss: mean loss.
+        examples: n, without those left out.
+        dropped: examples left out by nan="drop".
+        ddof: 1: the data are a sample; 0: the data are the whole population.
+        blocks: how many blocks of examples there were.
+    """
+
+    noise_scale: float
+    standard_error: float
+    trace: float
+    trace_standard_error: float
+    squared_mean: float
+    squared_mean_standard_error: float
+    two_batch: float
+    trace_per_leaf: Any
+    squared_mean_per_leaf: Any
+    mean: Any
+    loss: float
+    examples: int
+    dropped: int
+    ddof: int
+    blocks: int
+
+    @property
+    def critical_batch_size(self) -> float:
+        """The batch size at which noise and signal of the batch gradient are equal: the noise scale itself.
+
+        Much smaller batches waste steps, much larger ones examples (McCandlish et al. 2018, the "simple" noise scale).
+        """
+        return self.noise_scale
+
+    def variance(self, batch_sizes: Any, sampling: str = "iid") -> Any:
+        """The variance tr Cov(G) of the gradient of a batch of b examples, at these parameters, for every b.
+
+        iid: trace / b. Without replacement from these n examples: (n - b) / (b (n - 1)) times the trace of divisor n.
+
+        Args:
+            batch_sizes: b, or an array of them.
+            sampling: "iid" or "without_replacement".
+
+        Raises:
+            InputError: an unknown sampling, or a batch size below 1 or, without replacement, above n.
+        """
+        check_choice(sampling, "sampling", SAMPLINGS)
+        limit = self.examples if sampling == "without_replacement" else None
+        check_batch_sizes(np.atleast_1d(batch_sizes).ravel(), limit)
+        b = np.asarray(batch_sizes, "float64")
+        if limit is None:
+            return self.trace / b
+        n = self.examples
+        return self.trace * (n - self.ddof) / n * (n - b) / (b * max(n - 1, 1))
+
+    def __repr__(self) -> str:
+        error = f" +- {self.standard_error:.2g}" if math.isfinite(self.standard_error) else ""
+        dropped = f", {self.dropped:,} dropped" if self.dropped else ""
+        return (
+            f"NoiseScale({self.noise_scale:.4g}{error}; trace={self.trace:.4g}, squared_mean={self.squared_mean:.4g}, "
+            f"{self.examples:,} examples{dropped})"
+        )
+
+
+def noise_scale(
+    loss: Callable[..., Any],
+    params: Any,
+    data: Any,
+    *,
+    ddof: int = 1,
+    batched: bool = False,
+    key: Any = None,
+    centred: bool = False,
+    nan: str = "raise",
+    blocks: int = 16,
+    byte_budget: int = 2**28,
+    progress: bool | Report | None = None,
+) -> NoiseScale:
+    """tr Cov(g_i) / ||E g||^2 over a data set, in one pass, and with it the batch variance at every b.
+
+    The standard errors are those of a jackknife over ``blocks`` groups of batches (batch j belongs to group j modulo
+    ``blocks``): honest where the batches are in random order. Memory: ``blocks`` mean gradients, and what one batch needs.
+
+    With many processes (``jax.distributed``) every process gives its OWN part of the data, and all get the same result.
+    A process without examples, or one whose part fails, is an error in all of them; a process that is lost ends the others
+    through JAX's own heartbeat (``jax.distributed.initialize(heartbeat_timeout_seconds=...)``).
+
+    Args:
+        loss: of one example, or with ``batched`` of a batch; see :func:`linvar.numeric.gradient_moments`.
+        params: any pytree of arrays.
+        data: a pytree of arrays with the n examples first (NumPy arrays stay on the host, memory maps on the disk), or an
+            ITERATOR of such batches; batches of one size are compiled once.
+        ddof: 1: the data are a sample of a law; 0: they are the whole population.
+        batched: ``loss`` takes a batch.
+        key: a typed key for a random loss: example i of batch j gets ``fold_in(fold_in(key, j), i)``, of process p > 0
+            ``fold_in(fold_in(fold_in(key, p), j), i)``.
+        centred: as in :func:`linvar.numeric.gradient_moments`.
+        nan: "raise", or "drop" examples that are not finite, and count them.
+        blocks: groups of the jackknife, at least 2.
+        byte_budget: memory for a batch's activations.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in examples; total is None for an iterator.
+
+    Returns:
+        A :class:`NoiseScale`.
+
+    Raises:
+        InputTypeError, InputError, NotFiniteError: as :func:`linvar.numeric.gradient_moments`; too few examples.
+
+    After McCandlish, Kaplan, Amodei et al. (2018), "An Empirical Model of Large-Batch Training"; the jackknife for
+    groups of unequal size after Busing, Meijer and van der Leeden (1999).
+
+    >>> x = np.random.default_rng(0).normal(1.0, 3.0, size=4000)
+    >>> noise = noise_scale(lambda w, x: w * x, 1.0, x)  # tr Cov = 9, ||E g||^2 = 1
+    >>> noise, noise.variance([1, 100]).round(3)
+    (NoiseScale(9.868 +- 0.92; trace=8.972, squared_mean=0.9092, 4,000 examples), array([8.972, 0.09 ]))
+    """
+    check_choice(ddof, "ddof", (0, 1), "give 1 (the data are a sample) or 0 (they are the whole population)")
+    check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
+    byte_budget = check_integer(byte_budget, "byte_budget")
+    if key is not None:
+        key = check_key(key)
+        key = jax.random.fold_in(key, jax.process_index()) if jax.process_index() else key
+    together = jax.process_count() > 1
+    found: list[_Block] = []
+    lost = 0  # examples of batches without any finite one
+    failure: Exception | None = None
+    try:
+        with reporting(progress, "examples") as report:
+            done = 0
+            for j, (batch, total) in enumerate(_batches(data, blocks, byte_budget)):
+                own = None if key is None else jax.random.fold_in(key, j)
+                size = check_examples(batch, "data")
+                try:
+                    moments = gradient_moments(
+                        loss,
+                        params,
+                        batch,
+                        ddof=0,
+                        batched=batched,
+                        key=own,
+                        centred=centred,
+                        nan=nan,
+                        byte_budget=byte_budget,
+                    )
+                except NoFiniteExamplesError:
+                    lost, done = lost + size, done + size
+                    report(done, total)
+                    continue
+                if len(found) < blocks:
+                    found.append(_Block.of(moments, size))
+                else:
+                    found[j % blocks].add(moments, size)
+                done += size
+                report(done, total)
+    except Exception as error:
+        if not together:
+            raise
+        failure = error  # the others wait for this process: tell them first
+    if together:
+        _check_all(failure, sum(block.count for block in found))
+    count = sum(block.count for block in found)
+    if found:
+        found[0].given += lost
+    if not together and count <= ddof:
+        raise InputError("data", Words(f"has {count} examples"), f"give at least {ddof + 1} for ddof={ddof}")
+    return _summarize(found, jax.tree.structure(params), ddof, together)
+
+
+def two_batch_noise_scale(small_norm: Any, large_norm: Any, small: Any, large: Any) -> tuple[Any, Any, Any]:
+    """Noise scale from the squared norms of the mean gradients of a small and a large batch.
+
+    trace = (small_norm - large_norm) / (1/small - 1/large), squared_mean = large_norm - trace / large: both without bias for
+    iid examples, also if the large batch is made of small ones; their ratio is not, so average both before dividing.
+
+    Args:
+        small_norm: ||G||^2 of a batch of ``small`` examples, or its mean over several.
+        large_norm: the same of a batch of ``large`` examples.
+        small: its size.
+        large: its size, larger.
+
+    Returns:
+        (noise scale, trace, squared_mean).
+
+    After McCandlish, Kaplan, Amodei et al. (2018), appendix A.1.
+
+    >>> [round(float(x), 6) for x in two_batch_noise_scale(1 + 8 / 4, 1 + 8 / 16, 4, 16)]
+    [8.0, 8.0, 1.0]
+    """
+    if not np.all(check_floats(large, "large") > check_floats(small, "small")) or not np.all(np.asarray(small) >= 1):
+        raise InputError(
+            f"small={shown(small)}, large", large, "the large batch must have more examples, the small one at least 1"
+        )
+    trace = (small_norm - large_norm) / (1 / small - 1 / large)
+    squared_mean = large_norm - trace / large
+    return trace / squared_mean, trace, squared_mean
+
+
+@dataclass
+class _Block:
+    """Running sums of some batches; counts and scatters on the host in double precision."""
+
+    count: int
+    given: int
+    loss: float
+    mean: list[Any]
+    scatter: np.ndarray  # one number a leaf
+
+    @staticmethod
+    def of(moments: GradientMoments, given: int) -> _Block:
+        """One batch."""
+        count = int(moments.examples)
+        scatter = count * np.asarray(jax.device_get(jax.tree.leaves(moments.trace_per_leaf)), "float64")
+        return _Block(count, given, float(moments.loss), jax.tree.leaves(moments.mean), scatter)
+
+    def add(self, moments: GradientMoments, given: int) -> None:
+        """One more batch."""
+        own = _Block.of(moments, given)
+        total = self.count + own.count
+        share = own.count / total
+        self.mean, apart = _moved(self.mean, own.mean, share)
+        self.scatter = self.scatter + own.scatter + self.count * share * np.asarray(jax.device_get(apart), "float64")
+        self.loss += share * (own.loss - self.loss)
+        self.count, self.given = total, self.given + given
+
+
+@jax.jit
+def _moved(mean: list[Any], other: list[Any], share: Any) -> tuple[list[Any], list[Any]]:
+    """A mean moved towards another by a share of their distance, and its square."""
+    apart = [b - a for a, b in zip(mean, other)]
+    return [a + (share * d).astype(a.dtype) for a, d in zip(mean, apart)], [sum_of_squares(d) for d in apart]
+
+
+@jax.jit
+def _products(mean: list[Any], own: list[Any]) -> tuple[list[Any], list[Any]]:
+    """For each leaf ||own - mean||^2 and mean . (own - mean)."""
+    apart = [b - a for a, b in zip(mean, own)]
+    return [sum_of_squares(d) for d in apart], [jnp.sum(a * d) for a, d in zip(mean, apart)]
+
+
+def _batches(data: Any, blocks: int, byte_budget: int) -> Iterator[tuple[Any, int | None]]:
+    """Batches, and how many examples there are in all if that is known."""
+    if isinstance(data, Iterator):
+        for batch in data:
+            yield batch, None
+        return
+    leaves = jax.tree.leaves(data)
+    size = check_examples(data, "data", "give arrays with a row per example, or an iterator of batches")
+    if any(isinstance(leaf, jax.Array) and not leaf.is_fully_addressable for leaf in leaves):
+        raise InputError(
+            "data", Words("has arrays spread over several processes"), "give each process its own part, as local arrays"
+        )
+    row = sum(math.prod(np.shape(leaf)[1:]) * jnp.result_type(leaf).itemsize for leaf in leaves)
+    rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
+    for start in range(0, size, rows):
+        yield jax.tree.map(lambda x, start=start: x[start : start + rows], data), size
+
+
+def _check_all(failure: Exception | None, count: int) -> None:
+    """The same error in every process, before any of them waits for what another will not send."""
+    from jax.experimental.multihost_utils import process_allgather
+
+    states = np.asarray(process_allgather(np.asarray([failure is not None, count == 0])))
+    if failure is not None:
+        raise failure
+    failed, empty = states.T
+    if failed.any():  # of whatever
+        raise RuntimeError(f"process {int(np.argmax(failed))} of {len(states)} failed: see its own error")
+    if empty.any():
+        where = f"of process {int(np.argmax(empty))} of {len(states)} has no examples"
+        raise InputError("data", Words(where), "give every process a part of the data")
+
+
+def _summarize(found: Sequence[_Block], structure: Any, ddof: int, together: bool) -> NoiseScale:
+    """Everything from the blocks, of all processes if there are several."""
+    gather = _gather if together else lambda x: np.asarray(x)[None]
+    mean, loss, local = found[0].mean, found[0].loss, 0
+    for block in found:  # a running mean, so that equal means stay equal
+        local += block.count
+        mean, _ = _moved(mean, block.mean, block.count / local)
+        loss += block.count / local * (block.loss - loss)
+    if together:
+        shares = gather(float(local))
+        shares = shares / shares.sum()
+        mean = [jnp.tensordot(jnp.asarray(shares, m.dtype), jnp.asarray(gather(m)), 1) for m in mean]
+        loss = float(shares @ gather(loss))
+    products = [jax.device_get(_products(mean, block.mean)) for block in found]
+    rows = [
+        [block.count, block.given, *block.scatter, *apart, *along] for block, (apart, along) in zip(found, products)
+    ]
+    table = np.concatenate(list(_gather_ragged(rows) if together else [np.asarray(rows, "float64")]))
+    leaves = len(mean)
+    counts, given = table[:, 0], table[:, 1]
+    scatter, apart, along = (table[:, 2 + i * leaves : 2 + (i + 1) * leaves] for i in range(3))
+    plain = np.asarray(jax.device_get([sum_of_squares(m) for m in mean]), "float64")
+    n = counts.sum()
+    total = scatter.sum(axis=0) + counts @ apart
+    traces = total / (n - ddof)
+    squares = plain - (ddof / n) * traces
+
+    def statistics(count: Any, scatter: Any, square: Any) -> np.ndarray:
+        """Noise scale, trace and squared mean."""
+        trace = scatter / (count - ddof)
+        square = square - ddof * trace / count
+        return np.asarray([trace / square if square > 0 else math.inf, trace, square])
+
+    whole = statistics(n, total.sum(), plain.sum())
+    errors = np.full(3, math.nan)
+    two_batch = math.nan
+    if len(counts) > 1 and np.all(n - counts > ddof):
+        rest = n - counts
+        moved = counts / rest  # without block k the mean moves by this times (mean - mean_k)
+        norms = plain.sum() - 2 * moved * along.sum(axis=1) + moved**2 * apart.sum(axis=1)
+        left = total.sum() - scatter.sum(axis=1) - counts * n / rest * apart.sum(axis=1)
+        without = np.asarray([statistics(*row) for row in zip(rest, left, norms)])
+        with np.errstate(invalid="ignore"):
+            errors = _jackknife(whole, without, n / counts)
+        blocks_norm = np.mean(plain.sum() + 2 * along.sum(axis=1) + apart.sum(axis=1))
+        two_batch = float(two_batch_noise_scale(blocks_norm, plain.sum(), 1 / np.mean(1 / counts), n)[0])
+    return NoiseScale(
+        float(whole[0]), float(errors[0]), float(whole[1]), float(errors[1]), float(whole[2]), float(errors[2]),
+        two_batch if two_batch >= 0 else math.inf, structure.unflatten(list(traces)), structure.unflatten(list(squares)),
+        structure.unflatten(mean), float(loss), int(n), int(given.sum() - n), ddof, len(counts),
+    )  # fmt: skip
+
+
+def _jackknife(whole: np.ndarray, without: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Standard errors from leaving groups of unequal size out; ``ratios`` are n / n_k."""
+    h = ratios[:, None]
+    pseudo = h * whole - (h - 1) * without
+    centre = len(h) * whole - np.sum((1 - 1 / h) * without, axis=0)
+    errors = np.sqrt(np.mean((pseudo - centre) ** 2 / (h - 1), axis=0))
+    return np.where(
+        np.isnan(errors), math.inf, errors
+    )  # without some group the mean is not resolved: neither is the error
+
+
+def _gather(x: Any) -> np.ndarray:
+    """The same array of every process, processes first."""
+    from jax.experimental.multihost_utils import process_allgather
+
+    return np.asarray(process_allgather(np.asarray(x)))
+
+
+def _gather_ragged(rows: Any) -> list[np.ndarray]:
+    """Tables of every process, whose lengths differ; in two float32 parts, which together hold 48 bits."""
+    table = np.asarray(rows, "float64")
+    lengths = _gather(len(table))
+    padded = np.zeros((int(lengths.max()), table.shape[1]))
+    padded[: len(table)] = table
+    high = padded.astype("float32")
+    low = (padded - high).astype("float32")
+    parts = _gather(np.stack([high, low])).astype("float64")
+    return [part[0, :k] + part[1, :k] for part, k in zip(parts, lengths)]

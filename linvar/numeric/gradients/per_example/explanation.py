@@ -1,0 +1,50 @@
+"""What a plan says in words: one line a leaf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from linvar.numeric.gradients.per_example.plan import CANCELLING, Plan
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the moments of one leaf were computed.
+
+    Attributes:
+        path: the leaf's place in the parameters.
+        form: "outer", "gram", "lookup", "materialised", "direct", "fallback", "constant" or "none".
+        reason: where the leaf enters.
+        cancels: the trace is a sum of squares less n ||mean||^2.
+    """
+
+    path: str
+    form: str
+    reason: str
+    cancels: bool
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How each leaf was computed, in the order of the parameters' leaves."""
+
+    leaves: tuple[Route, ...]
+
+    def __str__(self) -> str:
+        width = max((len(route.path) for route in self.leaves), default=0)
+        return "\n".join(f"{route.path:{width}}  {route.form:12}  {route.reason}" for route in self.leaves)
+
+    __repr__ = __str__
+
+
+def explain_plan(plan: Plan, params: Any) -> Explanation:
+    """The routes of all leaves of ``params``."""
+    paths = [jax.tree_util.keystr(path) or "params" for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    routes = {}
+    for group in plan.groups:
+        for leaf in group.leaves:
+            routes[leaf] = Route(paths[leaf], group.form, group.why, group.form in CANCELLING and not plan.centred)
+    return Explanation(tuple(routes[leaf] for leaf in range(len(paths))))

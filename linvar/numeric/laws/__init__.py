@@ -1,0 +1,1 @@
+"""How examples and batches are drawn."""

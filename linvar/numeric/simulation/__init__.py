@@ -1,0 +1,1 @@
+"""Simulated runs of SGD, and what they say about its moments."""

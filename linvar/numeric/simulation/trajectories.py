@@ -1,0 +1,333 @@
+"""Many independent SGD runs from the same initial weights, and the moments of the gradient they end with.
+
+One run draws a fresh batch, updates every layer with the gradient of the MEAN loss of the batch, ``step`` times
+(``lax.scan``), then draws one more fresh batch and returns the gradient G_t and the loss on it. Runs are mapped
+(``vmap``) in chunks that fit a byte budget. Run r at batch size b uses the key fold_in(fold_in(key, b), r), and
+its step s the key fold_in(run key, s): the draws depend neither on the chunk size nor on how many runs there are.
+
+What is averaged over runs is centred: a first pass finds the mean gradient m (relative to the first run's, so that
+runs that do not vary have exactly zero variance), a second one ||G_r - m||^2 and m . (G_r - m). Between the two the
+gradients are kept when they fit the budget; otherwise the same keys make the same runs again. Sums over runs are done
+on the host in float64, whatever the dtype of the runs.
+
+Standard errors are those of ``run_moments.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Float64, Key, UInt
+
+from linvar.arguments import check_integer
+from linvar.errors import InputError
+from linvar.laws.gaussian import Gaussian
+from linvar.numeric.arguments import (
+    check_at_least,
+    check_batch_sizes,
+    check_choice,
+    check_key,
+    check_numeric_problem,
+)
+from linvar.numeric.estimates import Estimate
+from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.laws.sampling import sampler_from_problem
+from linvar.numeric.models.linear import loss, network_from_problem, to_floats
+from linvar.numeric.simulation.run_moments import RunTerms, average, dot, quadruple_products
+from linvar.numeric.simulation.update import update_from_problem
+from linvar.problem import Problem
+from linvar.progress import Report, reporting
+
+#: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
+CPU_CHUNK_BYTES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryMoments:
+    """Moments of the batch gradient G_t over independent SGD runs, at one batch size, given the INITIAL weights.
+
+    Every estimate is unbiased (float rounding aside) and comes with a standard error (see the module docstring).
+    If any run left the floating-point range, every estimate is NaN and ``nonfinite_runs`` counts those runs.
+
+    Attributes:
+        batch_size: b.
+        step: t, the number of updates made before the gradient is measured.
+        runs: R, the number of independent runs.
+        nonfinite_runs: runs whose gradient, its squared norm or the loss is NaN or infinite.
+        variance: tr Cov(G_t) = E||G_t||^2 - ||E G_t||^2 over all layers; divisor R - 1.
+        second_moment: E||G_t||^2.
+        squared_mean: ||E G_t||^2, estimated as ||mean||^2 - variance / R; may come out negative.
+        loss: E of the population loss at the weights W_t, from the batch G_t is measured on.
+        conditional_variance: E tr Cov(G_t | W_t), the noise of the last batch alone, from the per-example gradients of that
+            batch; the variance less the variance of E[G_t | W_t]. None where the batch has one example, or none of its own.
+        variance_per_layer, second_moment_per_layer, squared_mean_per_layer: the same, W_1 first.
+        second_moment_terms: (runs, layers): ||G_r||^2; ``second_moment_per_layer`` is their mean over runs.
+        variance_terms: (runs, layers): ||G_r - mean||^2 R / (R - 1); ``variance_per_layer`` is their mean.
+        loss_terms: (runs,): the loss of each run's last batch at W_t; ``loss`` is their mean.
+    """
+
+    batch_size: int
+    step: int
+    runs: int
+    nonfinite_runs: int
+    variance: Estimate
+    second_moment: Estimate
+    squared_mean: Estimate
+    loss: Estimate
+    conditional_variance: Estimate | None
+    variance_per_layer: tuple[Estimate, ...]
+    second_moment_per_layer: tuple[Estimate, ...]
+    squared_mean_per_layer: tuple[Estimate, ...]
+    second_moment_terms: Float64[np.ndarray, "runs layers"]
+    variance_terms: Float64[np.ndarray, "runs layers"]
+    loss_terms: Float64[np.ndarray, " runs"]
+
+    def __repr__(self) -> str:
+        return (
+            f"TrajectoryMoments(batch_size={self.batch_size}, step={self.step}, variance={self.variance}, "
+            f"second_moment={self.second_moment}, squared_mean={self.squared_mean}, loss={self.loss})"
+        )
+
+
+def simulate(
+    key: Key[Array, ""],
+    problem: Problem,
+    *,
+    batch_sizes: Sequence[int],
+    runs: int,
+    dtype: str = "float64",
+    step: int | None = None,
+    batches: str = "examples",
+    byte_budget: int = 2**28,
+    progress: bool | Report | None = None,
+) -> dict[int, TrajectoryMoments]:
+    """Simulate SGD on a problem and estimate the moments of its batch gradient, conditioned on the initial weights.
+
+    Runs at different batch sizes are independent, and so are the batches of different steps. The result is a
+    function of (key, problem, batch size, runs, dtype); ``byte_budget`` and the other batch sizes change at most
+    the rounding.
+
+    Args:
+        key: a typed key, ``jax.random.key(seed)``.
+        problem: a problem without symbols; its law, sampling, learning rates and step are used.
+        batch_sizes: the values of b, integers >= 1, and <= n without replacement.
+        runs: number of independent runs for each b, >= 2.
+        dtype: "float64" (for checks) or "float32", of the runs; no global flag is touched.
+        step: t, instead of ``problem.step``.
+        batches: "examples" draws the examples of every batch. "second_moments", for a Gaussian law, draws what the gradient
+            sees of them, (1/b) sum of (1, x, y) (1, x, y)^T, at a cost that does not grow with b (Bartlett's decomposition).
+        byte_budget: bytes a chunk of runs may take, and the gradients kept between the two passes may take. What
+            grows with ``runs`` beside it is a few floats a run and layer.
+        progress: None (a bar or, without a terminal, a line every few seconds, if the work is long), True, False, or a function
+            (done, total), in runs over all batch sizes and passes.
+
+    Returns:
+        One :class:`TrajectoryMoments` for each batch size, keyed by it.
+
+    Raises:
+        InputTypeError: ``key`` is not a typed key, or an argument has the wrong type.
+        InputError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, or a
+            single run that does not fit ``byte_budget``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))  # G = 3 S, S the mean of b squared normals
+    >>> simulate(jax.random.key(0), problem, batch_sizes=[4], runs=4000)[4].variance.z(18 / 4) < 4
+    True
+    """
+    check_key(key)
+    check_numeric_problem(problem)
+    check_choice(batches, "batches", ("examples", "second_moments"))
+    if batches == "second_moments" and not isinstance(problem.law, Gaussian):
+        fault = "is for a Gaussian law, and this one is a data set"
+        raise InputError("batches", batches, "write batches='examples'", fault=fault)
+    if step is not None:
+        problem = problem.replace(step=step)
+    check_choice(dtype, "dtype", ("float64", "float32"))
+    sizes = check_batch_sizes(batch_sizes, problem.largest_batch_size)
+    runs = check_at_least(runs, "runs", 2, "a variance over runs needs at least 2")
+    byte_budget = check_integer(byte_budget, "byte_budget")
+
+    keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
+    total, done = runs * len(sizes) * (1 if keep else 2), 0
+    results = {}
+    with (
+        jax.enable_x64(dtype == "float64"),
+        jax.default_matmul_precision("highest"),
+        reporting(progress, "simulation") as report,
+    ):
+
+        def count(finished: int) -> None:
+            """Count finished runs."""
+            nonlocal done
+            done += finished
+            report(done, total)
+
+        plan = _Plan(problem, dtype, byte_budget, batches == "second_moments")
+        for size in sizes:
+            share = None if batches == "second_moments" else _unbiased_share(problem, size)
+            chunks = partial(plan.run, key, size, runs, count)
+            results[size] = _moments(chunks, size, runs, problem, keep, share)
+    return results
+
+
+def _unbiased_share(problem: Problem, batch_size: int) -> float | None:
+    """tr Cov of a batch's mean gradient, over the trace of divisor b of its per-example gradients; None for one example."""
+    if batch_size == 1:
+        return None
+    largest = problem.largest_batch_size
+    return (1 if largest is None else 1 - batch_size / largest) / (batch_size - 1)
+
+
+class _Plan:
+    """A problem in floating point, ready to run."""
+
+    def __init__(self, problem: Problem, dtype: str, byte_budget: int, second_moments: bool) -> None:
+        self.network = network_from_problem(problem, dtype)
+        self.sampler = sampler_from_problem(problem, dtype, second_moments=second_moments)
+        self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
+        self.update = update_from_problem(problem)
+        self.byte_budget = byte_budget
+        self.itemsize = np.dtype(dtype).itemsize
+        self.widths = problem.widths
+
+    def run(
+        self, key: Key[Array, ""], batch_size: int, runs: int, report: Callable[[int], None]
+    ) -> Iterator[tuple[int, list[np.ndarray], np.ndarray, np.ndarray]]:
+        """Chunks of runs in order: index of the first one, gradients (runs, entries) of each layer, losses, traces (runs,)."""
+        size = self._chunk_size(batch_size, runs)
+        graph, params = nnx.split(self.network)
+        key = jax.random.fold_in(key, batch_size % 2**32)
+        key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
+        for start in range(0, runs, size):
+            indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
+            gradients, losses, traces = _run_chunk(
+                graph, self.update, batch_size, key, indices, params, self.sampler, self.rates
+            )
+            count = min(size, runs - start)
+            layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in gradients]
+            yield start, layers, np.asarray(losses, "float64")[:count], np.asarray(traces, "float64")[:count]
+            report(count)
+
+    def _chunk_size(self, batch_size: int, runs: int) -> int:
+        """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
+        entries = sum(a * b for a, b in zip(self.widths, self.widths[1:]))
+        one_run = self.itemsize * (7 * entries + 3 * self.sampler.rows(batch_size) * sum(self.widths))
+        one_run += self.sampler.bytes_per_batch(batch_size)
+        if one_run > self.byte_budget:
+            lower = " or lower batch_sizes" if batch_size > 1 else ""
+            raise InputError(
+                "byte_budget",
+                self.byte_budget,
+                f"one run with batch size {batch_size} needs about {one_run} bytes; raise byte_budget to that{lower}",
+            )
+        target = min(self.byte_budget, CPU_CHUNK_BYTES) if jax.default_backend() == "cpu" else self.byte_budget
+        chunks = -(-runs // max(1, target // one_run))
+        return -(-runs // chunks)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _run_chunk(
+    graph: Any,
+    update: Any,
+    batch_size: int,
+    key: Key[Array, ""],
+    indices: UInt[Array, " runs"],
+    params: Any,
+    sampler: Any,
+    rates: Float[Array, " steps"],
+) -> tuple[tuple[Float[Array, "runs _ _"], ...], Float[Array, " runs"], Float[Array, " runs"]]:
+    """Of each of the runs ``indices``: the last gradient, layer by layer, the last loss, the last batch's covariance trace."""
+
+    def example_loss(params: Any, example: Any) -> Any:
+        """Loss of one example."""
+        return loss(nnx.merge(graph, params), example)
+
+    def one_run(index: Any) -> Any:
+        """One SGD run."""
+        run_key = jax.random.fold_in(key, index)
+
+        def advance(state: Any, now: Any) -> tuple[Any, None]:
+            """Measure the gradient on a fresh batch, then update all layers at once."""
+            (params, memory, *_), (step, rate) = state, now
+            batch = sampler.draw(jax.random.fold_in(run_key, step), batch_size)
+            moments = gradient_moments(example_loss, params, batch, ddof=0, centred=zero.dtype == "float32")
+            directions, memory = update.update(moments.mean, memory, params)
+            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, params, directions)
+            return (updated, memory, moments.mean, moments.loss, moments.trace), None
+
+        # one more step than updates, with rate 0: its gradient is the one wanted, and the program is half as long
+        steps = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
+        zero = jnp.zeros((), rates.dtype)
+        start = params, update.init(params), params, zero, zero
+        (*_, gradient, value, trace), _ = jax.lax.scan(advance, start, (steps, jnp.append(rates, 0)))
+        return nnx.merge(graph, gradient).weights, value, trace
+
+    return jax.vmap(one_run)(indices)
+
+
+def _moments(
+    chunks: Callable[[], Any], batch_size: int, runs: int, problem: Problem, keep: bool, share: float | None
+) -> TrajectoryMoments:
+    """Two passes over the runs: mean, then deviations from it."""
+    depth, losses, traces = problem.depth, np.empty(runs), np.empty(runs)
+    norms, deviations, projections = (np.empty((runs, depth)) for _ in range(3))
+    pilot: list[np.ndarray] = []
+    sums: list[np.ndarray] = []
+    kept = []
+    with np.errstate(all="ignore"):  # runs that overflow are counted below, not warned about
+        for start, layers, values, spreads in chunks():
+            here = slice(start, start + len(values))
+            pilot = pilot or [layer[0].copy() for layer in layers]
+            shifted = [np.sum(layer - center, axis=0) for layer, center in zip(layers, pilot)]
+            sums = [old + new for old, new in zip(sums, shifted)] if sums else shifted
+            norms[here] = np.stack([dot(layer, layer) for layer in layers], axis=1)
+            losses[here], traces[here] = values, spreads
+            if keep:
+                kept.append((start, layers, values, spreads))
+        mean = [center + total / runs for center, total in zip(pilot, sums)]
+        quadruples, held = [], [np.empty((0, center.size)) for center in pilot]
+        for start, layers, values, _ in kept if keep else chunks():
+            here = slice(start, start + len(values))
+            centered = [layer - center for layer, center in zip(layers, mean)]
+            deviations[here] = np.stack([dot(layer, layer) for layer in centered], axis=1)
+            projections[here] = np.stack([dot(layer, center) for layer, center in zip(centered, mean)], axis=1)
+            held = [np.concatenate([rest, layer]) for rest, layer in zip(held, centered)]
+            whole = len(held[0]) // 4 * 4
+            quadruples.append(np.stack([quadruple_products(layer[:whole]) for layer in held], axis=1))
+            held = [layer[whole:] for layer in held]
+        finite = np.isfinite(losses) & np.isfinite(norms).all(axis=1)
+        squared_means = np.array([dot(center, center) for center in mean])
+        deviations *= runs / (runs - 1)
+        good = bool(finite.all())
+        terms = RunTerms(norms, deviations, projections, np.concatenate(quadruples), squared_means, good)
+
+    def scalar(values: np.ndarray) -> Estimate:
+        return average(values) if good else Estimate(math.nan, math.nan, runs)
+
+    per_layer = [terms.estimates([layer]) for layer in range(depth)]
+    variance, second_moment, squared_mean = terms.estimates()
+    return TrajectoryMoments(
+        batch_size=batch_size,
+        step=problem.step,
+        runs=runs,
+        nonfinite_runs=int(np.sum(~finite)),
+        variance=variance,
+        second_moment=second_moment,
+        squared_mean=squared_mean,
+        loss=scalar(losses),
+        conditional_variance=None if share is None else scalar(traces * share),
+        variance_per_layer=tuple(layer[0] for layer in per_layer),
+        second_moment_per_layer=tuple(layer[1] for layer in per_layer),
+        squared_mean_per_layer=tuple(layer[2] for layer in per_layer),
+        second_moment_terms=norms,
+        variance_terms=deviations,
+        loss_terms=losses,
+    )

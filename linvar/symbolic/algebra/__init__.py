@@ -1,0 +1,1 @@
+"""Rings, scalars, Taylor polynomials and real roots: algebra that knows no problem."""

@@ -1,0 +1,232 @@
+"""Where a polynomial in 1/b falls and where it rises as b grows, decided exactly, never by floats.
+
+With u = 1/b the zeros of the slope p'(u) between 1/n (or 0) and 1 are isolated in exact arithmetic (``real_roots``);
+between two of them one exact sign settles the trend. An integer step b -> b+1 that meets no isolating interval falls
+or rises with the trend around it; the few that do are settled by comparing p(1/b) and p(1/(b+1)) exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from flint import fmpq, fmpq_poly, fmpz
+
+from linvar.errors import InputError, shown
+from linvar.exact import Rational
+from linvar.symbolic.algebra.real_roots import isolate
+from linvar.symbolic.algebra.ring import to_rational
+
+
+@dataclass(frozen=True)
+class TurningPoint:
+    """A real batch size at which the trend turns, known to lie in [low, high] and alone there.
+
+    Attributes:
+        low, high: exact; equal if the turning point is that number.
+        kind: "minimum" (falling before, rising after) or "maximum".
+    """
+
+    low: Rational
+    high: Rational
+    kind: str
+
+    def __float__(self) -> float:
+        return float((self.low + self.high) / 2)
+
+    def __repr__(self) -> str:
+        return f"TurningPoint({self.kind} at b = {float(self):.6g})"
+
+
+class Trend(NamedTuple):
+    """The value falls (sign -1), rises (+1) or stays (0) for all real b from ``low`` to ``high`` (None: without end)."""
+
+    low: Rational
+    high: Rational | None
+    sign: int
+
+
+class Monotonicity:
+    """The trends of p(1/b) for b from 1 to ``last`` (None: without end)."""
+
+    def __init__(self, coefficients: list[fmpq], last: int | None) -> None:
+        self.polynomial = fmpq_poly(coefficients)
+        self.slope = self.polynomial.derivative()
+        self.last = last
+
+    @cached_property
+    def zeros(self) -> list[tuple[fmpq, fmpq]]:
+        """Isolating intervals, in b, of the distinct zeros of the slope strictly between 1 and the last b; ascending."""
+        low = fmpq(0) if self.last is None else fmpq(1, self.last)
+        if not self.slope or low == 1:
+            return []
+        return [(1 / high, 1 / low) for low, high in reversed(isolate(self.slope, low, fmpq(1), _narrow))]
+
+    @cached_property
+    def trends(self) -> list[tuple[fmpq, fmpq | None, int]]:
+        """(from, to, sign) in b: the pieces between the isolating intervals, each with one trend."""
+        ends = [fmpq(1), *(end for zero in self.zeros for end in zero)]
+        pieces = list(zip(ends[::2], [*ends[1::2], None if self.last is None else fmpq(self.last)]))
+        return [(low, high, self._sign(low, high)) for low, high in pieces]
+
+    def _sign(self, low: fmpq, high: fmpq | None) -> int:
+        """Sign of the change of p(1/b) with b on a piece: minus that of p'(u), which has no zero inside."""
+        left, right = (fmpq(0) if high is None else 1 / high), 1 / low
+        if not self.slope or left == right:
+            return 0
+        value = self.slope((left + right) / 2)
+        return int(value < 0) - int(value > 0)
+
+    @property
+    def turning_points(self) -> tuple[TurningPoint, ...]:
+        """Zeros of the slope at which its sign changes."""
+        signs = [sign for *_, sign in self.trends]
+        return tuple(
+            TurningPoint(to_rational(low), to_rational(high), "minimum" if before < 0 else "maximum")
+            for (low, high), before, after in zip(self.zeros, signs, signs[1:])
+            if before != after
+        )
+
+    @property
+    def sign_table(self) -> tuple[Trend, ...]:
+        """The trends with exact Rational ends."""
+        return tuple(
+            Trend(to_rational(low), None if high is None else to_rational(high), sign)
+            for low, high, sign in self.trends
+        )
+
+    def falls(self, b: int) -> bool:
+        """p(1/b) > p(1/(b+1)), exactly."""
+        return bool(self.polynomial(fmpq(1, b)) > self.polynomial(fmpq(1, b + 1)))
+
+    def last_step_not_falling(self, first: int, last: int | None) -> int | None:
+        """The largest b with first <= b < last and p(1/b) <= p(1/(b+1)); 0 if there is none, None if no largest."""
+        if last is None:
+            if self.trends[-1][2] >= 0:
+                return None
+            last = max(first, _floor(self.trends[-1][0])) + 2  # beyond, every step falls
+        top = last - 1
+        for low, high in reversed(self.zeros):
+            # steps wholly beyond this zero share a trend: the one at the top stands for all of them
+            beyond = max(first, _floor(high) + 1)
+            if top >= beyond and not self.falls(top):
+                return top
+            top = min(top, beyond - 1)
+            while top >= max(first, _floor(low) - 1):
+                if not self.falls(top):
+                    return top
+                top -= 1
+        return top if top >= first and not self.falls(top) else 0
+
+
+class Trends:
+    """Where the value of a BatchPolynomial falls and rises: a base class of it."""
+
+    sampling: str
+    dataset_size: int | None
+
+    @property
+    def _numbers(self) -> list[fmpq]:
+        """Coefficients as rationals; refused when symbols occur."""
+        raise NotImplementedError
+
+    def _check_batch_size(self, batch_size: Any) -> int:
+        """b as an int, in range."""
+        raise NotImplementedError
+
+    def decreasing_from(self) -> int | None:
+        """b_0: the smallest batch size from which the value is strictly decreasing over the integers. Exact.
+
+        The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every b >= b_0; without replacement over b = b_0..n,
+        with b_0 < n (at least one step down), whatever p does beyond n. Decided by certified isolation of the
+        real roots of the derivative and comparison of exact values, never by floats.
+
+        Returns:
+            b_0, or None if there is none: the zero polynomial, a constant, or one that ends up increasing in b
+            (a variance is never of that kind unless it is identically zero).
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 1]).decreasing_from()
+        1
+        >>> BatchPolynomial([0, 1, -2]).decreasing_from()  # 1/b - 2/b^2: -1, 0, 1/9, 1/8, 3/25, 1/9, ...
+        4
+        """
+        return decreasing_from(self._monotonicity)
+
+    @cached_property
+    def _monotonicity(self) -> Monotonicity:
+        """Trends over b >= 1, without replacement over b = 1..n."""
+        return Monotonicity(self._numbers, self.dataset_size if self.sampling == "without_replacement" else None)
+
+    def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
+        """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.
+
+        Args:
+            from_, to: batch sizes, from_ < to; without ``to`` all that have a meaning (without end, or up to n).
+
+        Raises:
+            TypeError, ValueError: no integers, out of range, or from_ >= to; or symbols occur.
+
+        >>> from linvar import BatchPolynomial
+        >>> p = BatchPolynomial([0, 1, -2])
+        >>> p.is_decreasing(), p.is_decreasing(4), p.is_decreasing(1, 4)
+        (False, True, False)
+        """
+        trends = self._monotonicity
+        first, last = self._check_batch_size(from_), trends.last if to is None else self._check_batch_size(to)
+        if last is not None and first >= last:
+            raise InputError("from_", first, "give from_ < to, at least one step", fault=f"and to={shown(last)}")
+        return trends.last_step_not_falling(first, last) == 0
+
+    def turning_points(self) -> tuple[TurningPoint, ...]:
+        """The real batch sizes at which the value turns from falling to rising or back. Exact.
+
+        Every turning point strictly between b = 1 and the end (n without replacement), in ascending order, each in
+        an isolating interval [low, high] shorter than 1/1000. Zeros of the slope without a change of sign are none.
+        Without replacement the values at b = 1..n alone have a meaning: between them it is the polynomial of degree below n
+        that turns, perhaps where no step between whole b shows it.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 1, -2]).turning_points()
+        (TurningPoint(maximum at b = 4),)
+        """
+        return self._monotonicity.turning_points
+
+    def sign_table(self) -> tuple[Trend, ...]:
+        """Where the value falls (-1), rises (+1) or stays (0) with b: (low, high, sign) over real b. Exact.
+
+        Between two rows lies the isolating interval of one zero of the slope; ``high`` is None where there is no end.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 1, -2]).sign_table()
+        (Trend(low=1, high=4, sign=1), Trend(low=4, high=None, sign=-1))
+        """
+        return self._monotonicity.sign_table
+
+
+def decreasing_from(trends: Monotonicity) -> int | None:
+    """The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every integer b >= b_0 (b_0 <= b < last); None if none."""
+    worst = trends.last_step_not_falling(1, trends.last)
+    if worst is None or (trends.last is not None and worst + 1 >= trends.last):
+        return None
+    return worst + 1
+
+
+def _narrow(low: fmpq, high: fmpq) -> bool:
+    """Is an interval of u = 1/b shorter than 1/1000 in b, so that it meets at most two steps b -> b+1?"""
+    return low > 0 and (1 / low - 1 / high) * 1000 < 1
+
+
+def _floor(value: fmpq) -> int:
+    """Floor of a positive rational."""
+    return int(fmpz(value.p) // fmpz(value.q))

@@ -1,0 +1,405 @@
+"""BatchPolynomial: an exact polynomial in u = 1/b, the result of every exact derivation.
+
+Coefficients live in python-flint: elements of a ring in the problem's symbols (none of them for a numeric problem),
+so that an answer of 60,000 terms adds, compares and saves without ever becoming a SymPy expression. SymPy objects
+are made when ``coefficients`` or ``poly`` are asked for, and kept.
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, Self
+
+from flint import fmpq, fmpz
+
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.exact import Exact, exact, exact_vector, free_symbols
+from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_rational
+from linvar.symbolic.result import display, monotone, residues
+from linvar.symbolic.result import file as polynomial_file
+from linvar.symbolic.result.arithmetic import Arithmetic
+
+
+class BatchPolynomial(Arithmetic, monotone.Trends):
+    """An exact polynomial in u = 1/b, b the mini-batch size.
+
+    p(1/b) = sum_k coefficients[k] / b^k, exact for every b at which the sampling has a meaning.
+
+    Args:
+        coefficients: of u^0, u^1, ...: exact numbers, or SymPy expressions polynomial in their symbols (with
+            ``ring=``, elements of that ring). Trailing zeros are dropped.
+        sampling: "iid" or "without_replacement": under which sampling it was derived.
+        dataset_size: n, where the law is a data set.
+        degree_bound: a bound on the degree known in advance; the degree itself if None. Without replacement a bound
+            above n - 1 is n - 1.
+        ring: a ``Ring`` without variables, if the coefficients are its elements.
+
+    Without replacement only the values at b = 1..n have a meaning, and the polynomial is the one of degree below n that
+    has them: what is given, and what arithmetic makes, is reduced modulo (u - 1)(u - 1/2)...(u - 1/n). Results of
+    different samplings or data set sizes do not mix in arithmetic; exact numbers (and SymPy expressions) mix with all of
+    them.
+
+    Equality is that of the polynomial, the sampling and the data set size, whatever the degree bound; a constant
+    also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no BatchPolynomial
+    (SymPy compares by form, so no hash could agree): compare ``p - expression == 0``.
+
+    Derivations by hand: in a SymPy expression that meets a polynomial in arithmetic, a symbol named b is the batch size
+    (``linvar.b``) and one named u is 1/b (``linvar.u``); the expression is a polynomial in 1/b, 18/b + (w^2 - 1)/b^2. If a
+    symbol of the polynomial itself has that name the expression is refused. In ``coefficients`` and in ``subs`` a symbol
+    of these names is a symbol like any other, and 1/b is then shown as u_.
+
+    Raises:
+        TypeError: a coefficient is a float or no number; the coefficients have no order. ValueError: one is no
+            polynomial in its symbols, the sampling is unknown, n is missing or no positive integer, or the bound is
+            below the degree.
+
+    >>> p = BatchPolynomial([0, 18, "1/2"])
+    >>> p
+    18 u + 1/2 u^2    (u = 1/b, degree 2)
+    >>> p(2), p.degree, p.coefficients
+    (73/8, 2, (0, 18, 1/2))
+    >>> BatchPolynomial([0, 18, "1/2"], sampling="without_replacement", dataset_size=2)  # less (u - 1)(u - 1/2)/2
+    -1/4 + 75/4 u    (u = 1/b, b <= 2, degree 1)
+    """
+
+    def __init__(
+        self,
+        coefficients: Iterable[Any],
+        *,
+        sampling: str = "iid",
+        dataset_size: int | None = None,
+        degree_bound: int | None = None,
+        ring: Ring | None = None,
+    ) -> None:
+        if ring is None:
+            values = exact_vector(coefficients, "coefficients", "give a list, ascending in powers of 1/b")
+            ring = Ring(0, free_symbols(values))
+            elements = [ring.lift(value) for value in values]
+        else:
+            elements = list(coefficients)
+        if not isinstance(sampling, str) or sampling not in ("iid", "without_replacement"):
+            raise InputError("sampling", sampling, "write 'iid' or 'without_replacement'", fault="is unknown")
+        if sampling == "without_replacement" and dataset_size is None:
+            raise InputError("sampling", sampling, "give it", fault="needs dataset_size=, the number of examples n")
+        if dataset_size is not None and (type(dataset_size) is not int or dataset_size < 1):
+            raise InputError("dataset_size", dataset_size, "give the number of examples, an integer >= 1")
+        elements = _trimmed(elements)
+        largest = None if sampling == "iid" or dataset_size is None else dataset_size - 1
+        if largest is not None and len(elements) > largest + 1:
+            elements = _trimmed(residues.reduced(elements, ring, largest + 1))
+        self._elements: tuple[Element, ...] = tuple(elements) or (ring.zero,)
+        self._ring = ring
+        self.sampling = sampling
+        self.dataset_size = dataset_size
+        self.degree_bound = self.degree if degree_bound is None else degree_bound
+        if type(self.degree_bound) is not int or self.degree_bound < self.degree:
+            raise InputError("degree_bound", degree_bound, f"give an integer >= the degree, {self.degree}")
+        if largest is not None:
+            self.degree_bound = min(self.degree_bound, largest)
+
+    @property
+    def terms(self) -> int:
+        """Number of monomials in u and the symbols."""
+        return sum(len(element) for element in self._elements)
+
+    @cached_property
+    def coefficients(self) -> tuple[Exact, ...]:
+        """Coefficients of 1, 1/b, 1/b^2, ...: exact numbers whose str is "p/q", SymPy expressions with symbols."""
+        return tuple(to_exact(element, self.symbols) for element in self._elements)
+
+    @cached_property
+    def factor_coefficients(self) -> tuple[Exact, ...]:
+        """Coefficients of 1, c, c^2, ..., where c is the factor by which averaging a batch shrinks a covariance.
+
+        c = 1/b for iid batches: the ``coefficients`` themselves. Without replacement c = (n-b)/(b(n-1)), so that
+        u = (1 + (n-1) c)/n, and there are at most n of them; at n = 1 one, the value at b = 1.
+
+        >>> BatchPolynomial(["-1/2", 2], sampling="without_replacement", dataset_size=4).factor_coefficients
+        (0, 3/2)
+        """
+        if self.sampling == "iid":
+            return self.coefficients
+        assert self.dataset_size is not None
+        n = self.dataset_size
+        slope, result = fmpq(n - 1, n), [self._ring.zero]
+        for element in reversed(self._elements):  # Horner's rule in c: result * (1/n + slope c) + element
+            shifted = [self._ring.zero, *(part * slope for part in result)]
+            result = [part * fmpq(1, n) + after for part, after in zip([*result, self._ring.zero], shifted)]
+            result[0] = result[0] + element
+        return tuple(to_exact(element, self.symbols) for element in _trimmed(result))
+
+    # values
+
+    def __call__(self, batch_size: Any) -> Any:
+        """Exact value at b, sum_k coefficients[k] / b^k.
+
+        Args:
+            batch_size: b, an integer >= 1 (<= n without replacement); or a list, tuple, range or integer array.
+
+        Returns:
+            An exact number (a SymPy expression with symbols); for a sequence or an array a list of them, nested
+            as it is.
+
+        Raises:
+            TypeError: b is not an integer. ValueError: b is out of range.
+
+        >>> p = BatchPolynomial([0, 18, "1/2"])
+        >>> p(32), p([1, 2])
+        (1153/2048, [37/2, 73/8])
+        """
+        if isinstance(batch_size, (list, tuple, range)) or getattr(batch_size, "ndim", 0) > 0:
+            return [self(one) for one in batch_size]
+        b = self._check_batch_size(batch_size)
+        total = self._ring.zero
+        for element in reversed(self._elements):
+            total = total * fmpq(1, b) + element
+        return to_exact(total, self.symbols)
+
+    def _check_batch_size(self, batch_size: Any) -> int:
+        """b as an int, in range."""
+        try:
+            if isinstance(batch_size, bool):
+                raise TypeError
+            b = operator.index(batch_size)
+        except TypeError:
+            raise InputTypeError("batch_size", batch_size, "give an integer >= 1") from None
+        if b < 1:
+            raise InputError(
+                "batch_size", b, "give an integer >= 1", fault="is too small, a batch has at least 1 example"
+            )
+        if self.sampling == "without_replacement" and self.dataset_size is not None and b > self.dataset_size:
+            fault = f"is more than the {self.dataset_size} examples of the data set"
+            raise InputError("batch_size", b, f"without replacement give at most {self.dataset_size}", fault)
+        return b
+
+    def subs(self, values: Mapping[Any, Any]) -> BatchPolynomial:
+        """Substitute exact numbers or polynomial expressions for symbols, all at once. Exact, in python-flint.
+
+        Args:
+            values: what stands for each symbol (given as the symbol or by name); symbols left out stay.
+
+        Returns:
+            A polynomial in the remaining symbols and those of the values.
+
+        Raises:
+            ValueError: a symbol is not one of this polynomial. TypeError: a value is a float or no number.
+
+        >>> import sympy
+        >>> a = sympy.Symbol("a")
+        >>> BatchPolynomial([a, a**2 / 2]).subs({"a": "1/3"})
+        1/3 + 1/18 u    (u = 1/b, degree 1)
+        """
+        if not isinstance(values, Mapping):
+            cure = "give a mapping from symbols (or their names) to exact numbers"
+            raise InputTypeError("subs", Words(f"got {shown(values)}"), cure)
+        by_name = {str(symbol): symbol for symbol in self.symbols}
+        images: dict[Any, Exact] = {symbol: symbol for symbol in self.symbols}
+        for key, value in values.items():
+            name = key if isinstance(key, str) else next((n for n, symbol in by_name.items() if symbol == key), None)
+            if name not in by_name:
+                cure = f"the symbols of this polynomial are {cut(', '.join(by_name) or 'none')}"
+                raise InputError("subs", Words(f"got {shown(key)}"), cure)
+            images[by_name[name]] = exact(value, name)
+        ring = Ring(0, free_symbols(images.values()))
+        return self._like(self._compose(images, ring), ring, self.degree_bound)
+
+    def to_jax(self) -> Callable[..., Any]:
+        """A function of b (an array), and of the symbols as keywords, in JAX, from arrays of coefficients.
+
+        ``p.to_jax()(b, w1=0.5)``: b > 0 of any shape, each symbol a scalar (``**{"M[0, 1]": 0.5}`` for names that are no
+        identifiers). No code is generated: powers of the symbols are looked up by an array of exponents, terms summed by
+        power of 1/b, and Horner's rule does the rest. Jitted; differentiable in b and in the symbols. A call outside
+        ``jax.jit`` waits for its value, to look at it.
+
+        Floating point, in JAX's default dtype at the call: float32, whose largest number is 3.4e38, unless called
+        inside ``with jax.enable_x64(True):``. Each coefficient is rounded once, from the exact fraction; those
+        below the smallest normal number count as 0. Where terms of opposite sign nearly cancel, the relative error
+        grows by sum |terms| / |value|, which ``p.to_jax().condition(b, ...)`` gives; a call outside ``jax.jit`` warns where
+        the error may exceed 1 %. For exact values call the polynomial itself.
+
+        Returns:
+            The function. Outside ``jax.jit`` it raises InputError for a b that is not positive (or above n, without
+            replacement), and warns (RuntimeWarning) of cancellation; it raises TypeError where the keywords are not the
+            symbols, OverflowError where a coefficient does not fit the dtype.
+
+        Raises:
+            OverflowError: a coefficient is beyond float64.
+
+        >>> f = BatchPolynomial([0, 18, -17]).to_jax()
+        >>> float(f(4)), float(f.condition(1))
+        (3.4375, 35.0)
+        """
+        from linvar.symbolic.result.jax_function import JaxFunction
+
+        largest = self.dataset_size if self.sampling == "without_replacement" else None
+        terms = [list(element.terms()) for element in self._elements]
+        return JaxFunction(terms, list(map(str, self.symbols)), largest)
+
+    # display
+
+    @cached_property
+    def poly(self) -> Any:
+        """The SymPy Poly in u = 1/b; its generator, ``poly.gen``, is the Symbol ``u`` (``u_`` if a symbol u occurs).
+
+        >>> BatchPolynomial([0, 18, "1/2"]).poly
+        Poly(1/2*u**2 + 18*u, u, domain='QQ')
+        """
+        import sympy
+
+        values = [display.to_sympy(value) for value in self.coefficients]
+        generator = sympy.Symbol(display.generator_name(self.symbols))
+        if all(isinstance(symbol, sympy.Symbol) for symbol in self.symbols):
+            return sympy.Poly(values[::-1], generator)
+        # SymPy takes entries of one matrix for dependent
+        return sympy.Poly(values[::-1], generator, domain=sympy.QQ[self.symbols])
+
+    def as_expr(self, variable: Any = None) -> Any:
+        """The polynomial as a SymPy expression, to compare with one derived by hand.
+
+        Args:
+            variable: ``linvar.u`` (the default) or ``linvar.b``: in powers of u = 1/b, or of 1/b.
+
+        Raises:
+            InputError: another variable; or a symbol of the polynomial has that name.
+
+        >>> import linvar as lv
+        >>> v = BatchPolynomial([0, 18, "1/2"])
+        >>> v.as_expr(), v.as_expr(lv.b)
+        (u**2/2 + 18*u, 18/b + 1/(2*b**2))
+        >>> v - (36 * lv.b + 1) / (2 * lv.b**2) == 0
+        True
+        """
+        from linvar.symbolic.result import batch_size
+
+        return batch_size.write(self, self.coefficients, batch_size.u if variable is None else variable)
+
+    def __repr__(self) -> str:
+        return display.text(self)
+
+    def latex(self) -> str:
+        """The whole polynomial as LaTeX, in powers of 1/b.
+
+        >>> print(BatchPolynomial([0, 18, "1/2"]).latex())
+        18 \\frac{1}{b} + \\frac{1}{2} \\frac{1}{b^{2}}
+        """
+        return display.latex(self, None)
+
+    def _repr_latex_(self) -> str:
+        """LaTeX for notebooks, elided when long."""
+        return f"$\\displaystyle {display.latex(self, display.NOTEBOOK_TERMS)}$"
+
+    # arithmetic
+
+    def _like(self, elements: list[Element], ring: Ring, degree_bound: int) -> Self:
+        """A polynomial of the same sampling."""
+        return type(self)(
+            elements, ring=ring, sampling=self.sampling, dataset_size=self.dataset_size, degree_bound=degree_bound
+        )
+
+    def _operand(self, other: Any) -> Self | None:
+        """The other operand as a BatchPolynomial; None if it is of a foreign kind, an error if it is not exact."""
+        if isinstance(other, type(self)):
+            if (other.sampling, other.dataset_size) != (self.sampling, self.dataset_size):
+                fault = Words(f"is for {display.sampling(self)}, the other for {display.sampling(other)}")
+                raise InputError("one polynomial", fault, "they do not mix")
+            return other
+        if hasattr(other, "free_symbols"):
+            from linvar.symbolic.result import batch_size
+
+            elements, ring = batch_size.read(other, self.symbols)
+        elif isinstance(other, (numbers.Number, fmpq, fmpz)):
+            ring = Ring(0)
+            elements = [ring.lift(exact(other, "operand"))]
+        else:
+            return None
+        return type(self)(elements, ring=ring, sampling=self.sampling, dataset_size=self.dataset_size)
+
+    # storage
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and strings, for JSON: with symbols a coefficient is a list of [exponents, "p/q"].
+
+        >>> BatchPolynomial([0, "1/2"]).to_dict()["coefficients"]
+        ['0', '1/2']
+        """
+        return polynomial_file.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> BatchPolynomial:
+        """The inverse of ``to_dict``; symbols come back without assumptions. Nothing in it is evaluated as code.
+
+        Raises:
+            ValueError: ``data`` is not what ``to_dict`` writes; the message names the key.
+
+        >>> BatchPolynomial.from_dict(BatchPolynomial([0, "1/2"]).to_dict())
+        1/2 u    (u = 1/b, degree 1)
+        """
+        coefficients, ring, settings = polynomial_file.from_dict(data)
+        return cls(coefficients, ring=ring, **settings)
+
+    def save(self, path: Any) -> None:
+        """Write the polynomial as JSON, atomically: the old file stays if writing fails.
+
+        Integers may have any length. A symbol is stored by its name: its SymPy assumptions are not.
+
+        Args:
+            path: the file to write; ``linvar.load_polynomial`` reads it back.
+
+        Raises:
+            OSError: the file cannot be written.
+
+        >>> import tempfile, os
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     BatchPolynomial([0, 18]).save(os.path.join(folder, "variance.json"))
+        ...     load_polynomial(os.path.join(folder, "variance.json"))
+        18 u    (u = 1/b, degree 1)
+        """
+        polynomial_file.save(self.to_dict(), path)
+
+    @classmethod
+    def load(cls, path: Any) -> BatchPolynomial:
+        """Read a polynomial written by ``save``; nothing in the file is evaluated as code.
+
+        Raises:
+            InputError: (also an ``OSError``) the file cannot be read, is no regular file or too long; or it is damaged,
+                or no saved polynomial.
+        """
+        return polynomial_file.load(path, cls.from_dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        terms = [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in self._elements]
+        return _restore, (terms, self.symbols, self.sampling, self.dataset_size, self.degree_bound)
+
+
+def load_polynomial(path: Any) -> BatchPolynomial:
+    """Read a polynomial written by ``BatchPolynomial.save``.
+
+    Args:
+        path: a file written by ``save``.
+
+    Raises:
+        InputError: (also an ``OSError``) the file cannot be read, is no regular file or too long; or it is damaged, or no
+            saved polynomial.
+
+    >>> load_polynomial("no such file.json")
+    Traceback (most recent call last):
+    linvar.text_files.MissingFileError: polynomial file 'no such file.json' does not exist: give the path of a file
+    """
+    return BatchPolynomial.load(path)
+
+
+def _trimmed(elements: list[Element]) -> list[Element]:
+    """Without zeros at the end, but for one."""
+    while len(elements) > 1 and not elements[-1]:
+        elements.pop()
+    return elements
+
+
+def _restore(terms: Any, symbols: Any, sampling: str, dataset_size: int | None, degree_bound: int) -> BatchPolynomial:
+    """Undo ``__reduce__``."""
+    ring = Ring(0, symbols)
+    elements = [ring.from_terms(dict(element)) for element in terms]
+    return BatchPolynomial(elements, ring=ring, sampling=sampling, dataset_size=dataset_size, degree_bound=degree_bound)

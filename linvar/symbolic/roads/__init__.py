@@ -1,0 +1,1 @@
+"""The roads to an expectation. They do not know each other; ``linvar.symbolic.plan`` alone knows them."""

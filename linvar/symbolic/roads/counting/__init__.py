@@ -1,0 +1,1 @@
+"""Counts that the cost models of several roads share."""

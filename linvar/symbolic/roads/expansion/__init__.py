@@ -1,0 +1,1 @@
+"""Expand SGD in a polynomial ring, then replace monomials by their expectations."""

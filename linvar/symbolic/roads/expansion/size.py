@@ -1,0 +1,175 @@
+"""What an expansion will need: known before they start.
+
+The monomials of an expansion are counted (``monomials``); bytes and seconds are amounts of work times the coefficients of
+``cost``, fitted to measurements (``benchmarks/calibrate.py``, ``benchmarks/plan_accuracy.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from math import comb, gcd, lcm, log2
+from typing import Any
+
+from linvar.exact import Rational
+from linvar.laws.dataset import Dataset
+from linvar.problem import Problem
+from linvar.symbolic.algebra.ring import Numbers
+from linvar.symbolic.cost import Size, Work, costs, total
+from linvar.symbolic.roads.counting.digits import bits_of, entries_of, some_numbers
+from linvar.symbolic.roads.counting.monomials import answer_terms, count_monomials, gradient_products
+from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep
+from linvar.symbolic.sgd.steps import steps_of
+
+#: FLINT multiplies polynomials whose coefficients are no longer than this in machine words
+_SHORT_BITS = 62
+#: products of fractions that a prediction may take; those of integers are some thirty times as quick
+_MOST_PRODUCTS = 5_000
+_COUNTED_STEPS = 40
+_COUNTED_ORDER = 3_000
+
+
+def predict(problem: Problem) -> Size:
+    """The size of the expansion of a problem, without starting it (see the module docstring)."""
+    variables = _counted(problem)
+    if max(variables, default=0) >= MOST_VARIABLES:
+        return _far_over(problem, variables)
+    work, section = expansion_work(problem), costs().expansion
+    memory = int(total(section, work.bytes))
+    if len(variables) < problem.step and any(variables):
+        return Size(work.monomials, max(memory, 10**24), math.inf, complete=False)
+    return Size(work.monomials, memory, total(section, work.seconds))
+
+
+def _counted(problem: Problem) -> list[int]:
+    """The variables of the steps that are counted: the first ones.
+
+    Beyond some steps or some degree the exact count takes long and decides nothing.
+    """
+    steps, counted = steps_of(problem), 0
+    while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
+        counted += 1
+    return [steps[s].count() for s in range(counted)]
+
+
+def expansion_work(problem: Problem) -> Work:
+    """What an expansion does; of fewer steps where there are too many to count, and of those alone that move the weights."""
+    counted, steps = _counted(problem), steps_of(problem)
+    places = [s for s in range(len(counted)) if steps[s].moves]
+    variables, central = [counted[s] for s in places], [steps[s].central for s in places]
+    monomials, mean = (
+        count_monomials(problem, variables, central, gradient_products(problem, factors)) for factors in (2, 1)
+    )
+    bits = _coefficient_bits(problem, places, variables)
+    entries = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    # integrated: two forms of the second moment, and the entries of the mean gradient
+    terms = 2 * monomials + entries * mean
+    # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
+    little = steps_of(problem).varies_little and not problem.law.symbols
+    squared = entries * (1 + (steps_of(problem).moving.count() if little else 0))
+    examples, moments, powers, values, products, series = problem.dataset_size or 0, 0, 0, 0, 0, 0
+    for later, width in enumerate(reversed(variables)):
+        order = _order(problem, later)
+        moments += comb(order + width, width)
+        powers += comb(order + width, width) * order
+        values += comb((order + 1) // 2 + width, width) * examples
+        if width:  # the exponential of a series in this many variables, and in 1/b; data: the logarithm of another one
+            series += comb(order + 2 * width, 2 * width) * order
+        if examples:
+            products += comb(order + 2 * width, 2 * width)
+    last = _last_step_products(problem)
+    memory: dict[str, float] = {
+        "bytes_moment": moments,
+        "bytes_power": powers,
+        "bytes_value": values,
+        "bytes_fourth_moment": last,
+    }
+    seconds: dict[str, float] = {
+        "seconds_call": 1,
+        "seconds_power": powers,
+        "seconds_series": series,
+        "seconds_moment_product": products,
+        "seconds_value": last * (examples or 1),
+    }
+    if problem.symbols:
+        answer = answer_terms(problem, variables)
+        memory |= {"bytes_symbol_monomial": monomials, "bytes_symbol_answer": answer}
+        seconds |= {
+            "seconds_symbol_term": terms,
+            "seconds_symbol_square": squared * mean**2,
+            "seconds_symbol_answer": answer,
+        }
+    else:
+        memory |= {"bytes_monomial": monomials, "bytes_bit": monomials * bits}
+        seconds |= {
+            "seconds_term": terms,
+            "seconds_term_bit": terms * bits,
+            "seconds_square": squared * monomials,
+            "seconds_short_product" if bits < 2 * _SHORT_BITS else "seconds_long_product": squared * mean**2,
+        }
+    return Work(monomials, memory, seconds)
+
+
+def _far_over(problem: Problem, variables: list[int]) -> Size:
+    """A step with so many variables that nothing further counts."""
+    later = next(later for later, width in enumerate(reversed(variables)) if width >= MOST_VARIABLES)
+    return Size(comb(_order(problem, later) + MOST_VARIABLES, MOST_VARIABLES), 10**24, math.inf, complete=False)
+
+
+def _last_step_products(problem: Problem) -> int:
+    """Fourth moments of a data set's examples; none where what varies is less (``last_step``)."""
+    size = len(problem.law.input_map[0])
+    if not problem.dataset_size or steps_of(problem).varies_little:
+        return 0
+    return comb(size + 3, 4)
+
+
+def _order(problem: Problem, later: int) -> int:
+    """Degree of the second moment in the batch of a step with this many later updates."""
+    return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+
+
+def _coefficient_bits(problem: Problem, places: list[int], variables: list[int]) -> int:
+    """Bits of a typical coefficient: those of the weights after the first random step, times the degree in them."""
+    depth = problem.depth
+    first = next((s for s, count in enumerate(variables) if count), None)
+    if first is None or problem.symbols:
+        return 1
+    degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
+    step, products = steps_of(problem)[places[first]], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
+    if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
+        return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)
+    weights, targets = entries_of(problem)
+    bits = [bits_of(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
+    return degree * sum(bits) // max(1, len(bits))
+
+
+def _bits_of_moments(problem: Problem) -> int:
+    """Bits of the square of a second moment of data."""
+    if not isinstance(problem.law, Dataset):
+        return 0
+    numbers = some_numbers(problem.law)
+    return 2 * (2 * sum(map(bits_of, numbers)) // len(numbers) + problem.law.size.bit_length())
+
+
+def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> float:
+    """Bits of a typical coefficient of the weights after a step from numbers, integers over one denominator (``expansion``).
+
+    It is the logarithm of the mean of their sizes, which decides in products: of the weights, and of a variable's coefficients.
+    """
+    rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
+
+    def moved(chosen: int) -> list[Any]:
+        """The change of every weight, one variable being 1."""
+        variables = [Rational(int(j == chosen)) for j in range(count)]
+        gradients = step.gradients(step.weights, variables, Numbers)
+        return [rate * entry for matrix in gradients for row in matrix for entry in row]
+
+    before = [entry for matrix in step.weights for row in matrix for entry in row]
+    constant = moved(-1) if step.central else [Rational(0)] * len(before)
+    rows = [[a - b for a, b in zip(before, constant)], [a - b for a, b in zip(moved(0), constant)]]
+    logarithms = 0.0
+    for row in rows:
+        scale = lcm(*(value.denominator for value in row))
+        whole = [abs(int(value * scale)) for value in row]
+        logarithms += log2(len(row) + sum(whole) // (gcd(*whole) or 1)) - log2(len(row))
+    return logarithms / len(rows)

@@ -1,0 +1,1 @@
+"""The first coefficients in 1/b, at any number of steps."""

@@ -1,0 +1,247 @@
+"""What a large-batch expansion will need, known before it starts.
+
+Exact rationals: where W_s has a common denominator q_s, that of W_{s+1} is k q_s^{2L-1}, with k from the learning rate and the
+law, so the bits follow b_{s+1} = (2L-1) b_s + log2 k, and a coefficient, of degree 4L-2 in W_t, has about (4L-2) b_t of them.
+The work is the same at every step: with n entries of the state, m variables of a batch and R(d) monomials of degree <= d
+in an update, level l of the products of ``fluctuations`` multiplies C(n+l, l+1) sum_d C(n+m+d-1, d) R(2K-l-d) numbers.
+Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py compares them with measurements).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import comb, lcm, log2, log10, prod
+
+from linvar.errors import InputError, InputTypeError, cut
+from linvar.exact import Rational
+from linvar.laws.gaussian import Gaussian
+from linvar.laws.law import identity
+from linvar.problem import Problem
+from linvar.symbolic.cost import Amounts, costs, total
+from linvar.symbolic.limits import MOST_STEPS, bounded
+from linvar.symbolic.roads.counting.digits import some_numbers
+from linvar.symbolic.roads.counting.monomials import ENDLESS as _ENDLESS
+from linvar.symbolic.roads.counting.monomials import Degrees, count_monomials, gradient_products, weight_products
+from linvar.symbolic.sgd.step import MOST_VARIABLES
+from linvar.symbolic.sgd.steps import steps_of
+
+#: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
+MOST_DIGITS = 10_000_000
+MOST_ORDER = 100
+#: more steps than this are not counted in symbols: nothing could be read
+_MOST_SYMBOLIC_STEPS = 40
+
+
+@dataclass(frozen=True)
+class LargeBatchSize:
+    """What is predicted.
+
+    Attributes:
+        digits: of a coefficient's numerator; of an enclosure those it is computed with.
+        terms: monomials in the symbols of a coefficient; 1 for numbers.
+        seconds, bytes: time on one core, and memory at the peak.
+    """
+
+    digits: int
+    terms: int
+    seconds: float
+    bytes: int
+    #: amounts of work (``cost``)
+    byte_amounts: Amounts = field(default_factory=dict, repr=False)
+    second_amounts: Amounts = field(default_factory=dict, repr=False)
+
+    @property
+    def obstacle(self) -> str | None:
+        """What no memory helps against."""
+        return None if self.digits <= MOST_DIGITS else f"more than the limit of {MOST_DIGITS:,} digits"
+
+    def __str__(self) -> str:
+        count, noun = (self.terms, "terms in the symbols") if self.terms > 1 else (self.digits, "digits")
+        shown = f"{count:,}" if count < _ENDLESS else "10^18 and more"
+        return f"{shown} {noun} each"
+
+
+def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBatchSize:
+    """The size of an expansion up to u^order, without starting it."""
+    n = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * (2 if problem.momentum != 0 else 1)
+    steps = min(problem.step, MOST_STEPS)
+    if digits is not None:
+        bits = digits * log2(10) + 64 + 2 * steps
+        found, before, after = int(bits / log2(10)), bits, bits
+    else:
+        after, before = _state_bits(problem, steps)
+        found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
+    objects, products, batch = 0, 0, 0
+    kinds = steps_of(problem)
+    for place, entries, times in ((0, 0, min(steps, 1)), (steps - 1, n, steps - 1)):
+        if times > 0:
+            kind = kinds[place]
+            known = kind.count()
+            count = known if known < MOST_VARIABLES else kind.bound
+            moved, multiplied = _work(problem, order, n, entries, count)
+            objects, products = max(objects, moved), products + multiplied * times
+            batch = max(batch, comb(count + 2 * order, 2 * order))
+    average = before if digits is not None else order * before
+    moves, work, terms, ballast = map(bounded, (objects, products, _terms(problem, n, order), batch))
+    latest = work / max(steps, 1) if digits is None and problem.depth > 1 else work
+    spread = bounded(_spread_terms(problem)) if order else 0.0
+    at_end = max(75 * n, 4 * spread)  # products of the longest numbers, those of the last step
+    memory = {
+        "bytes_call": 1,
+        "bytes_object": moves + terms + 5 * ballast,
+        "bytes_bit": moves * average + max(1_600, 11 * spread) * after,
+        "bytes_spread": spread,
+    }
+    seconds = {
+        "seconds_call": 1,
+        "seconds_object": max(steps, 1) * moves,
+        "seconds_path": max(steps, 1) * terms,
+        "seconds_product": latest + at_end,
+        "seconds_product_bit": latest * _lengthened(average)
+        + at_end * _lengthened(after if digits is not None else 3 * after),
+        "seconds_moment": ballast,
+        "seconds_spread": spread,
+    }
+    if digits is None:
+        seconds["seconds_exact_product"] = latest
+    monomials = 1
+    if problem.symbols:
+        monomials, kept = _in_symbols(problem, order)
+        memory["bytes_symbol_monomial"] = seconds["seconds_symbol_monomial"] = bounded(kept)
+    section = costs().large_batch
+    size = int(min(total(section, memory), 1e300))
+    return LargeBatchSize(found, monomials, total(section, seconds), size, memory, seconds)
+
+
+def _in_symbols(problem: Problem, order: int) -> tuple[int, int]:
+    """Monomials in the symbols of a coefficient, and of all that is kept: moments of the weights up to order 2K, and answers."""
+    if problem.step > _MOST_SYMBOLIC_STEPS:
+        return _ENDLESS, _ENDLESS
+
+    def count(starts: list[Degrees]) -> int:
+        return count_monomials(problem, [0] * problem.step, [False] * problem.step, starts)
+
+    monomials = min(_ENDLESS, count(gradient_products(problem, 2)))
+    kept = 3 * monomials
+    for degree in range(1, 2 * order + 1):
+        kept += sum(many * count([start]) for start, many in weight_products(problem, degree)) if kept < _ENDLESS else 0
+    return monomials, kept
+
+
+def clamped(problem: Problem, order: int) -> int:
+    """The order, or the degree bound of the problem where it is less: beyond it all coefficients are zero."""
+    odd, bound = 2 * problem.depth - 1, 0
+    for j in range(min(problem.step, order) + 1):
+        bound += 2 * odd**j - 1
+        if bound >= order:
+            return order
+    return bound
+
+
+def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
+    """Refuse what the expansion has no meaning for."""
+    cure = f"give the highest power of 1/b wanted, an integer from 0 to {MOST_ORDER}"
+    if isinstance(order, bool) or not isinstance(order, int):
+        raise InputTypeError("order", order, cure)
+    if not 0 <= order <= MOST_ORDER:
+        raise InputError("order", order, cure, fault="is out of range")
+    if problem.sampling != "iid":
+        raise InputError(
+            "order",
+            order,
+            "use sampling='iid', or leave order= out for the whole polynomial",
+            fault=f"with sampling={problem.sampling!r}, where a large-batch expansion is for iid sampling",
+        )
+    if digits is None:
+        return
+    cure = "give a number of significant digits, an integer >= 1, or leave digits= out for exact fractions"
+    if isinstance(digits, bool) or not isinstance(digits, int):
+        raise InputTypeError("digits", digits, cure)
+    if digits < 1:
+        raise InputError("digits", digits, cure, fault="is out of range")
+    if digits > MOST_DIGITS:
+        cure = f"give at most {MOST_DIGITS:,}"
+        raise InputError("digits", digits, cure, fault="is out of range")
+    if problem.symbols:
+        names = cut(", ".join(map(str, problem.symbols)))
+        cure = "give numbers for them, or leave digits= out for exact fractions"
+        raise InputError("digits", digits, cure, fault=f"with the symbols {names}")
+
+
+def _work(problem: Problem, order: int, n: int, entries: int, batch: int) -> tuple[int, int]:
+    """Numbers held by the largest level, and products of all levels, of a step from a state with these entries."""
+    degree, variables = 2 * order, entries + batch
+    inside = 2 * problem.depth - 1
+    width = [
+        sum(_exactly(entries, i) for i in range(min(d, inside) + 1))
+        + batch * sum(_exactly(entries, i) for i in range(min(d - 1, inside) + 1))
+        for d in range(degree + 1)
+    ]
+    objects = products = 0
+    for level in range(degree):
+        one = sum(_exactly(variables, d) * width[degree - level - d] for d in range(degree - level))
+        kept = comb(variables + degree - level, variables)
+        objects = max(objects, comb(n + level - 1, level) * (one // max(1, n) + kept) if level else one + kept)
+        products += comb(n + level, level + 1) * one
+    return objects, products
+
+
+def _exactly(variables: int, degree: int) -> int:
+    """Monomials of this very degree."""
+    return comb(variables + degree - 1, degree) if degree else 1
+
+
+def _lengthened(bits: float) -> float:
+    """The bits of the factors of a product, times what a bit of long ones costs beside one of factors of 57,000 bits and more."""
+    return bits * min(1.0, 0.05 + bits / 60_000)
+
+
+def _terms(problem: Problem, n: int, order: int) -> int:
+    """Taylor coefficients of an update, counted by the paths through the network."""
+    inner = prod(problem.widths[1:-1])
+    taken = sum(comb(2 * problem.depth, i) for i in range(min(2 * order, 2 * problem.depth) + 1))
+    return n * problem.widths[0] * problem.widths[-1] * inner**2 // min(problem.widths) * taken
+
+
+def _spread_terms(problem: Problem) -> int:
+    """Terms of the squares of one example's gradient, counted by the paths through the network."""
+    widths, law = problem.widths, problem.law
+    # where the second moment is diagonal the sum over its columns is of one term
+    dense = not isinstance(law, Gaussian) or any(law.mean) or law.covariance != identity(law.input_width)
+    residual = (widths[0] if dense else 1) * prod(widths[1:-1]) + 1
+    total = 0
+    for l in range(1, problem.depth + 1):
+        entry = prod(widths[l + 1 :]) * prod(widths[: l - 1]) * residual
+        total += widths[l] * widths[l - 1] * (entry**2 // 2)
+    return total
+
+
+def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
+    """b_t and b_{t-1} of the module docstring; 2^60 where they are beyond use."""
+    if problem.symbols:
+        return 0.0, 0.0
+    law = problem.law
+    weights = [entry for matrix in problem.weights for row in matrix for entry in row]
+    start = log2(_denominator(weights))
+    largest = max((abs(entry) for entry in weights if isinstance(entry, Rational)), default=0)
+    start = max(start, start + log2(largest)) if largest else start
+    if isinstance(law, Gaussian):
+        inside = [*(e for row in (*law.teacher, *law.covariance) for e in row), law.noise_variance, *law.mean * 2]
+        law_bits = log2(_denominator(inside))
+    else:
+        law_bits = 2 * log2(_denominator(some_numbers(law))) + log2(law.size)
+    rule = [problem.momentum, problem.weight_decay]
+    growth = log2(_denominator(problem.distinct_learning_rates)) + law_bits + log2(_denominator(rule))
+    odd = 2 * problem.depth - 1
+
+    def bits(steps: int) -> float:
+        if steps * log2(odd + 1e-9) > 60:
+            return 2.0**60
+        return start * odd**steps + growth * (steps if odd == 1 else (odd**steps - 1) // (odd - 1))
+
+    return bits(steps), bits(max(steps - 1, 0))
+
+
+def _denominator(entries: object) -> int:
+    """The common denominator of exact numbers."""
+    return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Rational)})  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Run SGD itself on a lattice of batch moments, modulo many primes."""

@@ -1,0 +1,268 @@
+"""What the lattice road will need, known before it starts (and without JAX).
+
+The grid is known: step s has degree D_s = d (2L-1)^(t-1-s) in its m_s variables, hence C(D_s + m_s, m_s) nodes. The steps of
+SGD are run once on numbers that only count products and carry two sizes, log2 of the value and of its denominator:
+what comes out says how many operations a node takes and how many primes the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import comb, inf, log2, prod
+from typing import Any
+
+from linvar import matrices
+from linvar.exact import Rational
+from linvar.laws.dataset import Dataset
+from linvar.problem import Problem
+from linvar.symbolic.cost import Amounts, costs, total
+from linvar.symbolic.roads.counting.digits import some_numbers
+from linvar.symbolic.roads.lattice.reconstruction import CHECKS
+from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.step import MOST_VARIABLES
+from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.update import Update
+
+_PRIME_BITS = 25.9
+#: More nodes than that would take years: nothing further is predicted.
+MOST_NODES = 10**15
+#: products and sums over examples beyond which a prediction does not run the steps
+_MOST_COUNTED = 100_000
+_MOST_BLOCKS = 4
+_LEAST_ROWS = 6
+
+
+@dataclass(frozen=True)
+class LatticeSize:
+    """The predicted cost of the expectations of a few forms on a lattice."""
+
+    nodes: int
+    #: products modulo a prime, of all nodes and one prime
+    operations: int
+    primes: int
+    bytes: int
+    #: in a warm process
+    seconds: float
+    #: seconds more of the first call
+    compilation: float
+    #: amounts of work (``cost``)
+    byte_amounts: Amounts = field(default_factory=dict, repr=False)
+    second_amounts: Amounts = field(default_factory=dict, repr=False)
+    compilation_amounts: Amounts = field(default_factory=dict, repr=False)
+
+
+def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
+    """Rows of a block, and how many of the lines along an axis of the lattice simplex reach into each block."""
+    rows = degree + 1
+    height = -(-rows // min(_MOST_BLOCKS, -(-rows // _LEAST_ROWS)))
+    if not dimension:
+        return height, ()
+    return height, tuple(comb(degree - start + dimension - 1, dimension - 1) for start in range(0, rows, height))
+
+
+def step_degrees(problem: Problem, degree: int) -> list[int]:
+    """D_s: the degree of forms of this degree in the variables of each step s."""
+    odd = 2 * problem.depth - 1
+    return [degree * odd ** (problem.step - 1 - s) for s in range(problem.step)]
+
+
+def predict(problem: Problem, degree: int) -> LatticeSize:
+    """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
+    steps, degrees = list(steps_of(problem)), step_degrees(problem, degree)
+    variables = [step.count() for step in steps]
+    few = max(variables, default=0) < MOST_VARIABLES
+    counts = [comb(order + count, count) for count, order in zip(variables, degrees)] if few else [MOST_NODES + 1]
+    nodes = prod(counts)
+    if nodes > MOST_NODES:
+        return LatticeSize(nodes, nodes, 0, 10**24, inf, 0.0)
+    product_count, size, denominator = (_roughly if _is_wide(problem) else _counted)(problem, degree, degrees)
+    primes = 2 + CHECKS + int((size + 2 * denominator) / _PRIME_BITS)
+    operations = nodes * max(1, product_count)
+    summands = 0
+    inner = 1  # powers of u of the later steps
+    for s in reversed(range(len(steps))):
+        powers = max(1, degrees[s])
+        summands += 4 * prod(counts[: s + 1]) * powers * inner
+        inner += powers - 1
+    examples, exact, entries, values = problem.dataset_size or 0, 0, 0, 0
+    for count, order, many in zip(variables, degrees, counts):
+        directions = _directions(count, order)
+        summands += _moment_products(count, order, many) + directions * order * examples
+        entries += 4 * many * max(1, order) + 3 * directions * (order + 1) ** 2
+        values += count * examples
+    if examples and _is_wide(problem):
+        exact = examples * sum(variables) * len(problem.law.input_map[0]) ** 2
+    elif examples:
+        exact = examples * sum(e != 0 for step in steps for form in step.forms for row in form for e in row)
+    memory = {
+        "bytes_call": 1,
+        "bytes_entry": entries,
+        "bytes_value": values,
+        "bytes_program": product_count**2,
+    }
+    warm = {
+        "seconds_product": primes * operations,
+        "seconds_summand": primes * summands,
+        "seconds_prime": primes,
+        "seconds_exact_product": exact,
+    }
+    first = {"seconds_call": 1, "seconds_step": len(steps), "seconds_program": product_count**2}
+    section = costs().lattice
+    return LatticeSize(
+        nodes,
+        operations,
+        primes,
+        int(total(section, memory)),
+        total(section, warm),
+        total(section, first),
+        memory,
+        warm,
+        first,
+    )
+
+
+def _counted(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, float, float]:
+    """Products of the last step of SGD and of the forms; log2 of the size and of the denominator of a form of this degree."""
+    counter = _Counter()
+    state = Update(problem, counter).start()
+    for s, (step, order) in enumerate(zip(steps_of(problem), degrees)):
+        counter.products = 0
+        moments = [counter.variable(problem, form, order) for form in step.forms]
+        gradients = step.gradients(state.weights, moments, counter)
+        state = Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
+    last = LastStep(state, problem, counter)
+    for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
+        matrices.squared_norm([value]) if not isinstance(value[0], list) else matrices.squared_norm(value)
+    sizes = [entry for matrix in last.means() for row in matrix for entry in row]
+    per_degree = degree / max(1, 2 * problem.depth - 1)
+    denominator = max((entry.denominator for entry in sizes), default=0.0)
+    size = max((entry.size + entry.denominator for entry in sizes), default=0.0) - denominator
+    return counter.products, size * per_degree, denominator * per_degree
+
+
+def _is_wide(problem: Problem) -> bool:
+    """Whether to run the steps on numbers that count takes more than a moment."""
+    size = len(problem.law.input_map[0])
+    fourth = 0 if steps_of(problem).varies_little else comb(size + 3, 4)
+    return size**2 * sum(problem.widths[1:]) + (problem.dataset_size or 0) * (size**2 + fourth) > _MOST_COUNTED
+
+
+def _roughly(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, float, float]:
+    """The same of a wide problem, from the shapes of its matrices and the sizes of its numbers."""
+    steps, size, widths = steps_of(problem), len(problem.law.input_map[0]), problem.widths
+    through = sum(a * b for a, b in zip(widths, widths[1:]))
+    gradient = widths[-1] * size * (size + widths[0]) + 2 * widths[-1] * through + through
+    spread = steps.moving.count() if steps.varies_little else size
+    # about a third of the entries are not zero
+    products = (gradient * (2 + steps[problem.step - 1].count() + spread) + 2 * through) // 3
+    counter, odd = _Counter(), 2 * problem.depth - 1
+    unit = ((Rational(1),),)
+    entries = [counter.lift(entry) for matrix in problem.weights for row in matrix for entry in row if entry != 0]
+    bits, below = (max((getattr(e, name) for e in entries), default=0.0) for name in ("size", "denominator"))
+    summed = log2(prod(widths) * size)
+    for rate, order in zip(problem.learning_rates, degrees):
+        batch, factor = counter.variable(problem, unit, order), counter.lift(rate)
+        bits = max(bits, factor.size + batch.size + odd * bits + summed)
+        below = max(below, factor.denominator + batch.denominator + odd * below)
+    batch = counter.variable(problem, unit, 1)
+    each = degree / max(1, odd)
+    return products, (odd * bits + batch.size + summed) * each, (odd * below + batch.denominator) * each
+
+
+def _directions(variables: int, order: int) -> int:
+    """Directions (1, y), |y| <= D."""
+    return comb(order + variables - 1, variables - 1) if variables else 1
+
+
+def _moment_products(variables: int, order: int, count: int) -> int:
+    """Products modulo one prime of ``modular_moments`` for one step."""
+    if not variables or not order:
+        return 1
+    height, lines = stair_counts(variables, order)
+    sweeps = 4 * (2 * variables - 1) * order * height**2 * sum((i + 1) * many for i, many in enumerate(lines))
+    return _directions(variables, order) * (order + 1) ** 3 + 4 * count * (order + 1) ** 2 + sweeps
+
+
+class _Counter:
+    """A ring that counts products and carries sizes."""
+
+    def __init__(self) -> None:
+        self.products = 0
+
+    def lift(self, value: Any) -> _Number:
+        """An exact number."""
+        number = Rational(value)
+        if not number:
+            return _Number(self, 0.0, 0.0, number)
+        return _Number(self, _log2(abs(number)), log2(number.denominator), number)
+
+    def variable(self, problem: Problem, form: Any, order: int) -> _Number:
+        """A batch moment: the D-th root of its moment of order D, which grows like 2 D / e times the law's size."""
+        law = problem.law
+        entries = [entry for row in form for entry in row if entry]
+        if isinstance(law, Dataset):
+            numbers = some_numbers(law)
+            extra = log2(law.size) * (2 if problem.sampling != "iid" else 1)
+        else:
+            numbers = [*law.mean, law.noise_variance, *(number for row in law.covariance for number in row)]
+            extra = 0.0
+        twice = 1 if not isinstance(law, Dataset) and not any(law.mean) else 2
+        denominator = max(log2(number.denominator) for number in entries)
+        denominator += twice * max(log2(Rational(number).denominator) for number in numbers) + extra
+        largest = max((_log2(abs(Rational(number))) for number in numbers if number), default=0.0)
+        size = max(_log2(abs(entry)) for entry in entries) + twice * largest + max(0.0, log2(2 * order / 2.7))
+        return _Number(self, size, denominator, None)
+
+
+class _Number:
+    """log2 of a number's size and of its denominator; exact where it is a constant."""
+
+    __slots__ = ("ring", "size", "denominator", "exact")
+
+    def __init__(self, ring: _Counter, size: float, denominator: float, exact: Rational | None) -> None:
+        self.ring, self.size, self.denominator, self.exact = ring, size, denominator, exact
+
+    def _other(self, other: Any) -> _Number:
+        return other if isinstance(other, _Number) else self.ring.lift(other)
+
+    def __add__(self, other: Any) -> _Number:
+        other = self._other(other)
+        if self.exact is not None and other.exact is not None:
+            return self.ring.lift(self.exact + other.exact)
+        if self.exact == 0:
+            return other
+        if other.exact == 0:
+            return self
+        small, large = sorted((self.size, other.size))
+        total = large + log2(1 + 2 ** max(-60.0, (small - large)))
+        return _Number(self.ring, total, max(self.denominator, other.denominator), None)
+
+    __radd__ = __sub__ = __rsub__ = __add__
+
+    def __neg__(self) -> _Number:
+        return self
+
+    def __mul__(self, other: Any) -> _Number:
+        other = self._other(other)
+        if self.exact is not None and other.exact is not None:
+            return self.ring.lift(self.exact * other.exact)
+        for one, second in ((self, other), (other, self)):
+            if one.exact == 0:
+                return one
+            if one.exact == 1 or one.exact == -1:
+                return second
+        self.ring.products += 1
+        return _Number(self.ring, self.size + other.size, self.denominator + other.denominator, None)
+
+    __rmul__ = __mul__
+
+    def __eq__(self, other: object) -> bool:
+        return self.exact is not None and self.exact == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _log2(value: Fraction) -> float:
+    """log2 of a positive number of any size."""
+    return log2(value.numerator) - log2(value.denominator)

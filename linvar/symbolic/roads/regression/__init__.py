@@ -1,0 +1,1 @@
+"""Linear regression: moments that close on themselves."""

@@ -1,0 +1,341 @@
+"""What of a batch varies, and on how few numbers that depends: features of minimal rank.
+
+A batch enters a step through functionals <p q^T, S_z> of its second moment, the batch means of (p.z)(q.z). Some of them are
+constant under the law, and some are combinations of others: a combination sum_f c_f (p_f.z)(q_f.z) + c_0 vanishes almost surely
+if and only if it vanishes at the points of ``law.support(2)``, which determine polynomials of degree 2 there. So one elimination
+of the matrix (1, the functionals at a point), a row for each point, finds functionals on whose fluctuations those of all others
+depend linearly: at most n - 1 of them for n rows, none where nothing varies (one row, equal rows, a covariance of zero), and a
+constant input costs nothing.
+Source: linear algebra; sampling matrices that determine polynomials are e.g. in Olver, On multivariate interpolation (2006).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from math import lcm
+from typing import Any
+
+from flint import fmpz_mat, nmod_mat
+
+from linvar.exact import Matrix, Rational, Vector
+from linvar.laws.law import Law
+from linvar.symbolic.algebra.ring import Ring, to_rational
+
+#: of a first look modulo it; it may only find too few
+_PRIME = 2**61 - 1
+#: points beyond the number of functionals in the first block, and points in a further one
+_SPARE, _BLOCK = 8, 1_024
+
+#: a linear form p of an example, sparse: (coordinate, coefficient)
+Linear = tuple[tuple[int, Rational], ...]
+#: c + sum_{a <= b} k_ab z_a z_b: (c, the k_ab that are not zero)
+Relation = tuple[int, dict[tuple[int, int], int]]
+
+
+@dataclass(frozen=True)
+class Functionals:
+    """<p q^T, S_z> for pairs of linear forms p of ``lefts`` and q of ``rights``: entries of lefts S_z rights^T.
+
+    Attributes:
+        size: m, the dimension of z.
+        lefts, rights: numbers.
+        pairs: (place in lefts, place in rights), one a functional.
+    """
+
+    size: int
+    lefts: tuple[Linear, ...]
+    rights: tuple[Linear, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def form(self, place: int) -> Matrix:
+        """The symmetric matrix Theta of a functional: <Theta, S_z>."""
+        i, j = self.pairs[place]
+        entries = [[_ZERO] * self.size for _ in range(self.size)]
+        for a, p in self.lefts[i]:
+            for c, q in self.rights[j]:
+                entries[a][c] = Rational(entries[a][c] + p * q / 2)
+                entries[c][a] = Rational(entries[c][a] + p * q / 2)
+        return tuple(map(tuple, entries))
+
+    def restricted(self, coordinates: set[int]) -> Functionals:
+        """Those of the functionals that depend on these coordinates alone."""
+        left, right = ([{a for a, _ in row} <= coordinates for row in rows] for rows in (self.lefts, self.rights))
+        return replace(self, pairs=tuple((i, j) for i, j in self.pairs if left[i] and right[j]))
+
+
+def linear_forms(matrix: Sequence[Sequence[Any]]) -> tuple[Linear, ...]:
+    """The rows of a matrix of numbers."""
+    return tuple(
+        tuple((a, entry if isinstance(entry, Rational) else Rational(entry)) for a, entry in enumerate(row) if entry)
+        for row in matrix
+    )
+
+
+def unit_forms(size: int) -> tuple[Linear, ...]:
+    """The coordinates of z."""
+    return tuple(((a, _ONE),) for a in range(size))
+
+
+@dataclass(frozen=True)
+class Features:
+    """A basis of what varies.
+
+    Attributes:
+        chosen: the functionals whose fluctuations are the variables v_i.
+        coordinates: for each functional f the pairs (i, c) with f = E f + sum_i c (v_i - E v_i).
+        mixed: whether a constant enters some of these relations: if not, f = sum_i c v_i.
+    """
+
+    chosen: tuple[int, ...]
+    coordinates: tuple[tuple[tuple[int, Rational], ...], ...]
+    mixed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @classmethod
+    def of_all(cls, count: int) -> Features:
+        """All functionals are independent."""
+        return cls(tuple(range(count)), tuple(((i, _ONE),) for i in range(count)))
+
+
+_ZERO, _ONE = Rational(0), Rational(1)
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """What is known of the rows (1, functionals): their reduced echelon form, or that all columns are independent.
+
+    Attributes:
+        reduced: (matrix, denominator); None for independent columns.
+        pivots: its columns.
+        mixed: whether a constant enters some relation between the functionals.
+    """
+
+    functionals: Functionals
+    reduced: Any
+    pivots: Sequence[int]
+    mixed: bool
+
+    @property
+    def rank(self) -> int:
+        """The number of features."""
+        return len(self.pivots) - (0 in self.pivots)
+
+    @cached_property
+    def features(self) -> Features:
+        """The basis, and every functional in terms of it."""
+        if self.reduced is None:
+            return Features.of_all(len(self.functionals))
+        return replace(_as_features(self.reduced, list(self.pivots), self.functionals), mixed=self.mixed)
+
+    @classmethod
+    def independent(cls, functionals: Functionals) -> Elimination:
+        """All functionals are features."""
+        return cls(functionals, None, range(len(functionals) + 1), False)
+
+
+def features(law: Law, functionals: Functionals) -> Features:
+    """A basis of the fluctuations of some functionals under a law, exact."""
+    return eliminated(law, functionals).features
+
+
+def eliminated(law: Law, functionals: Functionals) -> Elimination:
+    """The elimination behind ``features``, which alone says how many there are."""
+    count = len(functionals)
+    if not count:
+        return Elimination.independent(functionals)
+    if law.fills_space:
+        return _of_polynomials(law, functionals)
+    points = law.support(2)
+    rows = list(rows_of(law, functionals, points if law.symbols else islice(points, count + _SPARE)))
+    if _full_rank(rows, count + 1):
+        return Elimination.independent(functionals)
+    reduced, pivots = _eliminate(rows, count + 1)
+    relations: list[Relation] | None = None  # made where there are further points only
+    while block := list(islice(points, _BLOCK)):
+        relations = _relations(functionals, reduced, pivots) if relations is None else relations
+        if not relations:
+            break
+        if missed := _missed(relations, block):  # the basis so far, and points that it does not explain
+            reduced, pivots = _eliminate([*reduced[0].tolist(), *rows_of(law, functionals, missed)], count + 1)
+            relations = None
+    mixed = _mixes(reduced, pivots) or not _numeric(next(law.support(2)))
+    return Elimination(functionals, reduced, pivots, mixed)
+
+
+def _of_polynomials(law: Law, functionals: Functionals) -> Elimination:
+    """Where z fills its space: relations at random points, which are confirmed as identities of quadratic forms."""
+    count = len(functionals)
+    points = count + _SPARE
+    while True:
+        rows = list(rows_of(law, functionals, law.scattered(points)))
+        if _full_rank(rows, count + 1):
+            return Elimination.independent(functionals)
+        reduced, pivots = _eliminate(rows, count + 1)
+        if not _relations(functionals, reduced, pivots):
+            return Elimination(functionals, reduced, pivots, _mixes(reduced, pivots))
+        points *= 2
+
+
+def _relations(functionals: Functionals, reduced: Any, pivots: list[int]) -> list[Relation]:
+    """The combinations of 1 and the functionals that vanish so far, as polynomials in z, without the zero ones."""
+    lefts, rights = (_used(functionals, side) for side in (0, 1))
+    kernel = _kernel(reduced, pivots, len(functionals) + 1)
+    found = []
+    for constant, *relation in kernel.transpose().tolist() if kernel is not None else []:
+        entries: dict[tuple[int, int], int] = defaultdict(int)
+        for (i, j), c in zip(functionals.pairs, map(int, relation)):
+            for a, p in lefts[i] if c else ():
+                for b, q in rights[j]:
+                    entries[min(a, b), max(a, b)] += c * p * q
+        found.append((int(constant), {key: value for key, value in entries.items() if value}))
+    return [relation for relation in found if any(relation)]
+
+
+def _missed(relations: list[Relation], points: Sequence[Vector]) -> list[Vector]:
+    """The points where one of the relations does not hold. Column by column: most relations are between few coordinates."""
+    columns = list(zip(*points))
+    wrong: set[int] = set()
+    for constant, form in relations:
+        used = sorted({place for key in form for place in key})
+        scale = lcm(1, *{entry.denominator for a in used for entry in columns[a]})
+        whole = {a: [entry.numerator * (scale // entry.denominator) for entry in columns[a]] for a in used}
+        values = [constant * scale**2] * len(points)
+        for (a, b), c in form.items():
+            values = [value + c * x * y for value, x, y in zip(values, whole[a], whole[b])]
+        wrong |= {place for place, value in enumerate(values) if value}
+    return [points[place] for place in sorted(wrong)]
+
+
+def rank_at_least(law: Law, functionals: Functionals, points: Iterable[Vector]) -> int:
+    """A lower bound for the number of features, from some points of the law's support, modulo a prime."""
+    rows = list(rows_of(law, functionals, points))
+    return max(0, int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) - 1) if rows else 0
+
+
+def rows_of(law: Law, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[Any]]:
+    """(1, the functionals times their ``_scale``) at points of the law's support, as integers: each row times a number.
+
+    Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values. Constants may
+    have symbols too, where the first point has: there the functionals are taken less their values at that point.
+    """
+    lefts, rights = (_used(functionals, side) for side in (0, 1))
+    ring, less = Ring(0, law.symbols), None
+    for place, point in enumerate(points):
+        if less is None and _numeric(point):
+            scale = lcm(*(entry.denominator for entry in point))
+            z = [entry.numerator * (scale // entry.denominator) for entry in point]
+            left, right = _values(lefts, z, 0), _values(rights, z, 0)
+            yield [scale * scale, *(left[i] * right[j] for i, j in functionals.pairs)]
+        else:
+            symbolic = [ring.lift(entry) for entry in point]
+            left, right = _values(lefts, symbolic, ring.zero), _values(rights, symbolic, ring.zero)
+            values = [left[i] * right[j] for i, j in functionals.pairs]
+            if not place:
+                less = values
+            if less is not None:
+                values = [value - start for value, start in zip(values, less)]
+            constant = ring.zero if place and less is not None else ring.one
+            yield from _by_monomials([constant, *values])
+
+
+def _numeric(point: Sequence[Any]) -> bool:
+    """Whether a point is free of symbols."""
+    return all(isinstance(entry, Rational) for entry in point)
+
+
+def _by_monomials(values: Sequence[Any]) -> Iterator[list[int]]:
+    """The coefficients of each monomial in polynomials."""
+    parts: dict[Any, list[Any]] = {}
+    for place, value in enumerate(values):
+        for key, c in value.terms():
+            parts.setdefault(key, [_ZERO] * len(values))[place] = to_rational(c)
+    return map(_whole, parts.values())
+
+
+def _used(functionals: Functionals, side: int) -> dict[int, list[tuple[int, int]]]:
+    """The linear forms that occur on a side, as integers: each times the denominator of its coefficients."""
+    rows = (functionals.lefts, functionals.rights)[side]
+    found = {}
+    for place in sorted({pair[side] for pair in functionals.pairs}):
+        scale = _scale(rows[place])
+        found[place] = [(a, int(c * scale)) for a, c in rows[place]]
+    return found
+
+
+def _scale(form: Linear) -> int:
+    """The common denominator of a linear form."""
+    return lcm(1, *(c.denominator for _, c in form))
+
+
+def _values(forms: dict[int, list[tuple[int, int]]], point: Sequence[Any], zero: Any) -> dict[int, Any]:
+    """The linear forms at a point."""
+    return {place: sum((point[a] * c for a, c in form), zero) for place, form in forms.items()}
+
+
+def _whole(row: Sequence[Any]) -> list[int]:
+    """Numbers times their common denominator."""
+    scale = lcm(1, *(value.denominator for value in row))
+    return [value.numerator * (scale // value.denominator) for value in row]
+
+
+def _full_rank(rows: list[list[int]], columns: int) -> bool:
+    """Whether the columns are independent modulo a prime, and so in truth."""
+    return len(rows) >= columns and int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) == columns
+
+
+def _eliminate(rows: list[list[int]], columns: int) -> tuple[Any, list[int]]:
+    """The reduced echelon form over its denominator, as (matrix, denominator), and its pivots."""
+    if not rows:
+        return (fmpz_mat(0, columns), 1), []
+    matrix, denominator, rank = fmpz_mat(rows).rref()
+    pivots, place = [], 0
+    for i in range(rank):
+        while not matrix[i, place]:
+            place += 1
+        pivots.append(place)
+    return (fmpz_mat([[matrix[i, j] for j in range(columns)] for i in range(rank)]), denominator), pivots
+
+
+def _kernel(reduced: Any, pivots: list[int], columns: int) -> Any:
+    """A basis of the relations, in columns; None if there are none."""
+    matrix, denominator = reduced
+    free = [j for j in range(columns) if j not in set(pivots)]
+    if not free:
+        return None
+    kernel = fmpz_mat(columns, len(free))
+    for place, j in enumerate(free):
+        kernel[j, place] = denominator
+        for i, pivot in enumerate(pivots):
+            kernel[pivot, place] = -matrix[i, j]
+    return kernel
+
+
+def _mixes(reduced: Any, pivots: list[int]) -> bool:
+    """Whether a constant enters a relation: the first row, where 1 has one of its own, has more than its pivot."""
+    return 0 in pivots and any(reduced[0][0, j] for j in range(1, reduced[0].ncols()))
+
+
+def _as_features(reduced: Any, pivots: list[int], functionals: Functionals) -> Features:
+    """The pivots beside the constant, and every functional in terms of them."""
+    matrix, denominator = reduced
+    chosen = [(i, pivot - 1) for i, pivot in enumerate(pivots) if pivot]
+    lefts, rights = (list(map(_scale, forms)) for forms in (functionals.lefts, functionals.rights))
+    scales = [lefts[i] * rights[j] for i, j in functionals.pairs]
+    coordinates = tuple(
+        tuple(
+            (place, Rational(int(matrix[i, f + 1]) * scales[pivot], int(denominator) * scale))
+            for place, (i, pivot) in enumerate(chosen)
+            if matrix[i, f + 1]
+        )
+        for f, scale in enumerate(scales)
+    )
+    return Features(tuple(f for _, f in chosen), coordinates, _mixes(reduced, pivots))

@@ -1,0 +1,130 @@
+"""The last step in closed form: what is asked of the gradient at step t, as forms in the state (W_t and the momenta).
+
+Given W_t the batch gradient of layer l is a mean of b independent g_l = A_l^T r B_l^T with r = (P x - y) x^T, so
+
+    E ||G_l||^2 = ||gbar_l||^2 + c ( E ||g_l||^2 - ||gbar_l||^2 ),    gbar_l = E g_l,
+
+with c = 1/b (iid) or (n-b)/(b(n-1)). With Q = P X - Y (the residual is Q z) both are expectations of quadratic
+forms in z: ||g_l||^2 = z^T Theta_1 z * z^T Theta_2 z, Theta_1 = (A_l^T Q)^T (A_l^T Q), Theta_2 = (B_l X)^T (B_l X).
+Where an example varies in fewer ways than it has coordinates, the spread, in brackets, is that of its features: with
+z z^T = E z z^T + sum_i w_i C_i, w uncorrelated, it is sum_i Var(w_i) ||A_l^T Q C_i X^T B_l^T||^2. The update W_{t+1} - W_t
+is affine in the gradient: another mean, and the same spread times a square. The state may live in any ring: every road
+shares these lines.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from linvar import matrices
+from linvar.matrices import Matrix
+from linvar.problem import Problem
+from linvar.symbolic.models import linear
+from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.update import State, Update
+
+OF = ("gradient", "update")
+
+
+class LastStep:
+    """Forms in the state, over the ring it lives in (see the module docstring).
+
+    Args:
+        state: W_t and the momenta.
+        problem: its law, and its update.
+        ring: where the entries live: it lifts exact numbers.
+        of: "gradient", or "update" for W_{t+1} - W_t.
+    """
+
+    def __init__(self, state: State, problem: Problem, ring: Any, of: str = "gradient") -> None:
+        self.state = state
+        self.problem = problem
+        self.law = law = problem.law
+        self.ring = ring
+        self._update = Update(problem, ring) if of == "update" else None
+        self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
+        targets = [[ring.lift(entry) for entry in row] for row in law.target_map]
+        self._residual = linear.residual_map(state.weights, self._inputs, targets)
+        self._moment = law.second_moment(ring)
+
+    @cached_property
+    def _mean_gradients(self) -> list[Matrix]:
+        """gbar_l for l = 1..L: the population gradient of each layer."""
+        mean = matrices.product(matrices.product(self._residual, self._moment), matrices.transpose(self._inputs))
+        return linear.layer_gradients(self.state.weights, mean)
+
+    def means(self) -> list[Matrix]:
+        """Given the state, the mean gradient of each layer, or the mean update."""
+        if self._update is None:
+            return self._mean_gradients
+        directions, _ = self._update.directions(self.state, self._mean_gradients)
+        return [[[-self._rate * entry for entry in row] for row in matrix] for matrix in directions]
+
+    @cached_property
+    def _gradient_norms(self) -> list[Any]:
+        """||gbar_l||^2 for l = 1..L."""
+        return [matrices.squared_norm(mean) for mean in self._mean_gradients]
+
+    def norms(self) -> list[Any]:
+        """The squared norms of the means, layer by layer."""
+        if self._update is None:
+            return self._gradient_norms
+        return [matrices.squared_norm(mean) for mean in self.means()]
+
+    def spreads(self) -> list[Any]:
+        """Given the state, tr Cov of one example's gradient in each layer (of a batch: times c), or of its update."""
+        spreads = self._example_spreads()
+        if self._update is None:
+            return spreads
+        factor = self._rate * self._update.gain()
+        return [factor * factor * spread for spread in spreads]
+
+    def _example_spreads(self) -> list[Any]:
+        """The same of the gradient itself: by the fourth moments of z, or by what varies where that is less."""
+        steps = steps_of(self.problem)
+        if self.law.symbols or not steps.varies_little:
+            return [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
+        spreads = [self.ring.lift(0)] * len(self.state.weights)
+        for (
+            variance,
+            direction,
+        ) in steps.moving.uncorrelated:  # a fluctuation w C of z z^T makes w A_l^T Q C X^T B_l^T of g_l
+            moment = [[self.ring.lift(entry) for entry in row] for row in direction]
+            end_to_end = matrices.product(matrices.product(self._residual, moment), matrices.transpose(self._inputs))
+            layers = linear.layer_gradients(self.state.weights, end_to_end)
+            scale = self.ring.lift(variance)
+            spreads = [total + scale * matrices.squared_norm(layer) for total, layer in zip(spreads, layers)]
+        return spreads
+
+    @property
+    def _rate(self) -> Any:
+        """The learning rate of the update."""
+        assert self._update is not None
+        return self.ring.lift(self._update.problem.learning_rate)
+
+    def example_second_moments(self) -> list[Any]:
+        """E ||g_l||^2 of one example for l = 1..L."""
+        result = []
+        for above, below in zip(*linear.surroundings(self.state.weights)):
+            residual = self._residual if above is None else matrices.product(matrices.transpose(above), self._residual)
+            inputs = self._inputs if below is None else matrices.product(below, self._inputs)
+            weighted = self.law.weighted_second_moment(_gram(residual), self.ring)
+            result.append(_inner(_gram(inputs), weighted, self.ring))
+        return result
+
+    def doubled_loss(self) -> Any:
+        """E ||P x - y||^2: twice the population loss."""
+        return _inner(_gram(self._residual), self._moment, self.ring)
+
+
+def _gram(a: Matrix) -> list[list[Any]]:
+    """a^T a."""
+    return matrices.product(matrices.transpose(a), a)
+
+
+def _inner(a: Matrix, b: Matrix, ring: Any) -> Any:
+    """tr(a b) of symmetric matrices; entries beside the diagonal are multiplied once."""
+    size = len(a)
+    pairs = [(i, j) for i in range(size) for j in range(i, size) if a[i][j] != 0 and b[i][j] != 0]
+    return sum((a[i][j] * b[i][j] * (1 + (i != j)) for i, j in pairs), ring.lift(0))

@@ -1,0 +1,115 @@
+"""The steps of a problem, as many as are asked for: those from weights that are numbers, and those that follow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from linvar import matrices
+from linvar.exact import Matrix, Rational, free_symbols
+from linvar.problem import Problem
+from linvar.symbolic.algebra.ring import Numbers, Ring
+from linvar.symbolic.models import linear
+from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep, MovingStep, Step, StillStep, is_zero, only_decay
+from linvar.symbolic.sgd.update import State, Update
+
+#: Weights that are numbers are followed no further than this many steps, or bits.
+_MOST_FIXED_STEPS, _MOST_FIXED_BITS = 256, 2_048
+
+
+def steps_of(problem: Problem) -> Steps:
+    """The steps of a problem; those of the last two asked about are kept, for a plan and the roads ask for the same."""
+    for known in _RECENT:
+        if known.problem is problem:
+            return known
+    _RECENT.append(Steps(problem))
+    return _RECENT[-1]
+
+
+class Steps:
+    """The steps 0..t-1 of a problem, made as they are asked for: those of many steps are the same."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.moving, self._still = MovingStep(problem), StillStep(problem)
+
+    def __iter__(self) -> Iterator[Step]:
+        return (self[s] for s in range(self.problem.step))
+
+    def __getitem__(self, place: int) -> Step:
+        if self._rests(place):
+            return self._still
+        fixed, following = self._beginning
+        return fixed[place] if place < len(fixed) else following
+
+    @property
+    def varies_little(self) -> bool:
+        """Whether an example varies in no more ways than it has coordinates, and these are counted."""
+        return self.moving.count() <= min(len(self.problem.law.input_map[0]), MOST_VARIABLES - 1)
+
+    def _rests(self, place: int) -> bool:
+        """Whether the update is zero whatever the batch."""
+        rate = self.problem.learning_rate
+        return (rate[place] if isinstance(rate, tuple) else rate) == 0 and self.problem.momentum == 0
+
+    @cached_property
+    def _beginning(self) -> tuple[list[Step], Step]:
+        """The steps from weights that are numbers, and the one that all later steps are."""
+        problem, fixed = self.problem, list[Step]()
+        entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
+        if not _numbers(*entries):
+            return fixed, self._still if _stays(problem) else self.moving
+        if not self.moving.count(1):
+            return fixed, self.moving
+        numeric = _numbers(problem.momentum, problem.weight_decay, *problem.law.symbols)
+        update = Update(problem, Numbers) if numeric else None
+        state = update.start() if update else State(problem.weights)
+        while len(fixed) < min(problem.step, _MOST_FIXED_STEPS) and _bits(state) < _MOST_FIXED_BITS:
+            place = len(fixed)
+            fixed.append(step := FixedStep(problem, _exact(state.weights)))
+            rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
+            if self._rests(place):
+                continue
+            if not step.moves and all(map(is_zero, state.momenta)):
+                return fixed, step
+            if update is None or not _numbers(rate) or step.count(1):
+                break
+            state = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
+        return fixed, self.moving
+
+
+_RECENT: deque[Steps] = deque(maxlen=2)
+
+
+def _stays(problem: Problem) -> bool:
+    """Whether weights with symbols only decay, whatever the batches: some layers are zero, or Q is, as a polynomial."""
+    pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights]
+    if only_decay(zip(*linear.surroundings(pattern))):
+        return True
+    law = problem.law
+    of_weights = {*free_symbols(e for matrix in problem.weights for row in matrix for e in row)}
+    if problem.weight_decay != 0 or of_weights != {*free_symbols(e for row in law.target_map for e in row)}:
+        return False
+    ring = Ring(0, problem.symbols)
+    *weights, inputs, targets = (
+        [[ring.lift(e) for e in row] for row in matrix] for matrix in (*problem.weights, law.input_map, law.target_map)
+    )
+    return is_zero(linear.residual_map(weights, inputs, targets))
+
+
+def _numbers(*entries: Any) -> bool:
+    """Whether all of them are."""
+    return all(isinstance(entry, Rational) for entry in entries)
+
+
+def _exact(weights: Sequence[matrices.Matrix]) -> tuple[Matrix, ...]:
+    """Weights as they stand in a problem."""
+    return tuple(tuple(tuple(map(Rational, row)) for row in matrix) for matrix in weights)
+
+
+def _bits(state: State) -> int:
+    """Of the longest denominator or numerator."""
+    entries = (entry for matrix in (*state.weights, *state.momenta) for row in matrix for entry in row)
+    return max(max(entry.denominator.bit_length(), entry.numerator.bit_length()) for entry in entries)

@@ -1,0 +1,1 @@
+"""Moments of words in Wishart matrices."""

@@ -1,0 +1,1 @@
+"""Tables of real data, read exactly as they are written."""

@@ -1,0 +1,1 @@
+"""The exact polynomials against a simulation that shares no formula with them."""

@@ -1,0 +1,193 @@
+"""Report: exact values beside estimates, what each comparison could have seen, and a verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from linvar.exact import Rational
+from linvar.problem import Problem
+from linvar.verification.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels
+
+_HEADERS = ("quantity", "b", "exact", "estimate", "std. err.", "z", "resol.", "verdict")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        quantity: "variance", "second_moment", "squared_mean" or "loss".
+        batch_size: b.
+        exact: the exact value, a Rational.
+        estimate, standard_error: from ``runs`` independent runs.
+        z: (estimate - exact) / standard_error, rounding included; NaN without a finite estimate.
+        resolution: the smallest relative excess of a wrong exact value that would have been rejected, threshold /
+            |exact|; infinite if exact is 0 or the sample is not resolved.
+        verdict: "AGREE", "REJECT" or "UNRESOLVED".
+        evidence: what the sample is worth.
+    """
+
+    quantity: str
+    batch_size: int
+    exact: Rational
+    estimate: float
+    standard_error: float
+    runs: int
+    z: float
+    resolution: float
+    verdict: str
+    evidence: Evidence
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; numbers that are not finite become None."""
+        return {
+            "quantity": self.quantity,
+            "batch_size": self.batch_size,
+            "exact": str(self.exact),
+            "exact_float": _finite(to_float(self.exact)),
+            "estimate": _finite(self.estimate),
+            "standard_error": _finite(self.standard_error),
+            "runs": self.runs,
+            "z": _finite(self.z),
+            "resolution": _finite(self.resolution),
+            "verdict": self.verdict,
+            "hidden_mass": _finite(self.evidence.hidden),
+            "largest_share": _finite(self.evidence.largest_share),
+            "halves": _finite(self.evidence.halves),
+            "reasons": list(self.evidence.reasons),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What ``verify`` returns.
+
+    Attributes:
+        problem: the problem.
+        polynomials: quantity -> the BatchPolynomial that was checked.
+        rows: one :class:`Row` for each quantity and batch size.
+        levels: the false-alarm rate over all rows, and the threshold it implies.
+    """
+
+    problem: Problem
+    polynomials: dict[str, Any]
+    rows: tuple[Row, ...]
+    levels: Levels
+
+    @property
+    def verdict(self) -> str:
+        """REJECT if any row is rejected, else UNRESOLVED if any is unresolved, else AGREE."""
+        verdicts = {row.verdict for row in self.rows}
+        return REJECT if REJECT in verdicts else UNRESOLVED if UNRESOLVED in verdicts else AGREE
+
+    @property
+    def ok(self) -> bool:
+        """Whether the verdict is AGREE."""
+        return self.verdict == AGREE
+
+    @property
+    def variance(self) -> Any:
+        """The variance polynomial: the one checked, or derived now if the variance was not among the quantities."""
+        if "variance" not in self.polynomials:
+            from linvar.symbolic.derivation import gradient_variance
+
+            self.polynomials["variance"] = gradient_variance(self.problem)
+        return self.polynomials["variance"]
+
+    @property
+    def resolution(self) -> float:
+        """The median over rows that have one; NaN without any."""
+        values = sorted(row.resolution for row in self.rows if math.isfinite(row.resolution))
+        return values[len(values) // 2] if values else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able: verdict, rates, rows (no problem and no polynomials)."""
+        return {
+            "verdict": self.verdict,
+            "false_alarm_rate": self.levels.false_alarm_rate,
+            "comparisons": self.levels.comparisons,
+            "z_threshold": self.levels.z,
+            "resolution": _finite(self.resolution),
+            "sampling": self.problem.sampling,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def __repr__(self) -> str:
+        return f"Report({self.verdict}, {len(self.rows)} comparisons, {self.problem!r})"
+
+    def __str__(self) -> str:
+        cells = [list(_HEADERS), *map(_cells, self.rows)]
+        widths = [max(len(row[k]) for row in cells) for k in range(len(_HEADERS))]
+        lines = ["  ".join(_align(text, width, k) for k, (text, width) in enumerate(zip(row, widths))) for row in cells]
+        lines.insert(1, "-" * len(lines[0]))
+        return "\n".join([repr(self.problem), *(line.rstrip() for line in lines), *self._summary()])
+
+    def __rich__(self) -> Any:
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for k, header in enumerate(_HEADERS):
+            table.add_column(header, justify="left" if k in (0, 7) else "right", no_wrap=True)
+        styles = {AGREE: "green", REJECT: "bold red", UNRESOLVED: "yellow"}
+        for row in self.rows:
+            *front, verdict = _cells(row)
+            table.add_row(*map(Text, front), Text(verdict, style=styles[verdict]))
+        first, *rest = self._summary()
+        return Group(
+            Text(f"{self.problem!r}\n"), table, Text(), Text(first, style=styles[self.verdict]), *map(Text, rest)
+        )
+
+    def _summary(self) -> list[str]:
+        """The verdict, the rates and the reasons, a line each."""
+        counts = [f"{sum(row.verdict == name for row in self.rows)} {name}" for name in (AGREE, REJECT, UNRESOLVED)]
+        lines = [f"{self.verdict}: {', '.join(counts)}"]
+        lines.append(
+            f"False-alarm rate {self.levels.false_alarm_rate:g} over all {self.levels.comparisons} comparisons "
+            f"(|z| > {self.levels.z:.2f} for one, widened for skewness and rare batches)"
+        )
+        if not math.isnan(self.resolution):
+            lines.append(
+                f"Resolution: an exact value too large by more than {self.resolution:.2g} of itself (median row; see "
+                f"the column) would be rejected; a smaller error may not be seen"
+            )
+        reasons: dict[int, dict[str, None]] = {}
+        for row in self.rows:
+            for reason in row.evidence.reasons:
+                reasons.setdefault(row.batch_size, {}).setdefault(reason)
+        for batch_size, texts in reasons.items():
+            lines.append(f"b = {batch_size} is not resolved: {'; '.join(list(texts)[:2])}")
+        if not reasons and self.verdict == UNRESOLVED:
+            lines.append("UNRESOLVED rows would not have seen a deviation of one half: give more runs")
+        return lines
+
+
+def to_float(value: Any) -> float:
+    """An exact number as a float, infinite beyond their range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _cells(row: Row) -> list[str]:
+    """A row of the table."""
+    if not 1e-4 <= row.resolution < 10:
+        resolution = f"{row.resolution:.0e}" if math.isfinite(row.resolution) else "-"
+    else:
+        resolution = f"{row.resolution:.2%}" if row.resolution < 0.1 else f"{row.resolution:.0%}"
+    z = f"{row.z:.2f}" if abs(row.z) < 1e3 else f"{row.z:.0e}"
+    numbers = [f"{to_float(row.exact):.5g}", f"{row.estimate:.5g}", f"{row.standard_error:.1e}", z, resolution]
+    return [row.quantity, str(row.batch_size), *numbers, row.verdict]
+
+
+def _align(text: str, width: int, column: int) -> str:
+    return text.ljust(width) if column in (0, len(_HEADERS) - 1) else text.rjust(width)
