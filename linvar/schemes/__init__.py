@@ -1,0 +1,1 @@
+"""How a batch is drawn: statements only, known to neither half."""
