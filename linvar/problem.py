@@ -177,6 +177,20 @@ class Problem:
             raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
         return dataclasses.replace(self, **changes)
 
+    def at_step(self, step: int) -> Problem:
+        """The problem measured after ``step`` updates; a schedule of learning rates is cut to its first entries.
+
+        Raises:
+            InputError: the schedule has not so many.
+        """
+        rate = self.learning_rate
+        if isinstance(rate, tuple):
+            if step > len(rate):
+                fault = Words(f"contains {shown(step)}, but learning_rate is a schedule of {len(rate)} entries")
+                raise InputError("steps", fault, "give one for each update")
+            rate = rate[: max(step, 0)]
+        return self if step == self.step else self.replace(step=step, learning_rate=rate)
+
     @classmethod
     def from_arrays(
         cls,

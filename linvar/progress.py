@@ -54,7 +54,7 @@ def reporting(progress: bool | Report | None, what: str, cost: str = "", seconds
             yield progress
     elif progress is False or (progress is None and _DISPLAY.get() is _SILENT):
         with _inside(_SILENT):
-            yield _say_nothing
+            yield say_nothing
     else:
         long = seconds > LONG
         with _row(what, cost if long else "", 0.0 if progress or long else PATIENCE) as report:
@@ -76,7 +76,7 @@ def is_watched() -> bool:
     return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 
 
-def _say_nothing(done: int, total: int | None) -> None:
+def say_nothing(done: int, total: int | None) -> None:
     """Progress that nobody asked for."""
 
 

@@ -1,88 +1,294 @@
-"""The entry points: choose the road, integrate, return the polynomial.
+"""Exact derivations: one road through a problem, everything that is asked of it kept.
 
-Which road is taken, and what it will cost, is decided in ``plan``. What is asked of W_t is said once, as forms in the state
-(``last_step``), for every road (``road``): a further one is a file beside them, its cost in ``plan``, and a line in
-``_build_road``.
+``derive`` chooses the road and says what does not fit before anything is computed; the functions beside it are its one-line doors.
+Which road is taken, and what it will cost, is decided in ``plan``; what is asked of W_t is said in ``quantities``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from itertools import combinations_with_replacement
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from flint import fmpq
-
-from linvar.arguments import check_flags
-from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.arguments import refuses_old_words
+from linvar.errors import shown
 from linvar.exact import ordered
 from linvar.problem import Problem
 from linvar.progress import Report, reporting
-from linvar.symbolic.algebra.ring import Element, coefficients_of
+from linvar.symbolic.algebra.ring import Element
 from linvar.symbolic.plan import check_problem, choose
+from linvar.symbolic.quantities import (
+    Asked,
+    Loss,
+    Polynomials,
+    Quantity,
+    SecondMoment,
+    SquaredMean,
+    Variance,
+    WeightCovariance,
+    Weights,
+    check_measured,
+    in_shape,
+    symmetric,
+)
 from linvar.symbolic.result.polynomial import BatchPolynomial
-from linvar.symbolic.roads.expansion.road import Expansion
-from linvar.symbolic.roads.large_batch.road import LargeBatch
-from linvar.symbolic.roads.regression.road import Regression
-from linvar.symbolic.sgd.batch_moments import sampling_factor
-from linvar.symbolic.sgd.last_step import OF, LastStep
-from linvar.symbolic.sgd.road import Road
-from linvar.symbolic.sgd.update import State
-from linvar.text_files import checked_path
+from linvar.symbolic.sgd.questions import Question
+from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
+from linvar.symbolic.sgd.steps import Steps
 
-Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
+#: keyword arguments that went with ``road=``, and the types of their own that came
+_OLD_WORDS = ("order", "digits", "method", "checkpoint")
+#: predictions are made for these
+_PREDICTED = (Variance(), SecondMoment())
 
 
+class Derivation:
+    """What is exact about a problem at step t, found on one road, each quantity when it is first asked for, and kept.
+
+    G is the batch gradient, the MEAN of b per-example gradients of 1/2 ||P x - y||^2; expectations are given the INITIAL weights
+    only. Exact: polynomial identities in 1/b, for every b >= 1 (without replacement for b = 1, ..., n).
+
+    Attributes:
+        problem: what was derived.
+        road: the road taken, with its options.
+        plan: what was predicted of it (``RoadPlan``).
+
+    >>> import linvar as lv
+    >>> exact = lv.derive(lv.Problem([[[1, 0]], [[2]]], lv.Gaussian([[3, 1]]), "1/10", 1))
+    >>> exact.loss
+    33/25 + 46/25 u + 37/25 u^2    (u = 1/b, degree 2)
+    >>> exact.second_moment - exact.squared_mean == exact.variance
+    True
+    """
+
+    def __init__(
+        self, problem: Problem, road: Road, plan: RoadPlan, integrator: Integrator, progress: bool | Report | None
+    ) -> None:
+        self.problem, self.road, self.plan = problem, road, plan
+        self._integrator, self._progress = integrator, progress
+        self._answers: dict[Question, list[Element]] = {}
+        self._found: dict[Quantity, Polynomials] = {}
+
+    def __repr__(self) -> str:
+        return f"Derivation({self.problem!r}, road={self.road!r})"
+
+    @property
+    def variance(self) -> BatchPolynomial:
+        """sum_l ( E ||G_l||_F^2 - ||E G_l||_F^2 ), the trace of the covariance of all entries (``gradient_variance``)."""
+        return self.one(Variance())
+
+    @property
+    def update_variance(self) -> BatchPolynomial:
+        """The same of W_{t+1} - W_t, the change that the next step makes: learning rate, momentum and decay included.
+
+        Raises:
+            InputError: the learning rate is a schedule, which has none for that update.
+        """
+        return self.one(Variance("update"))
+
+    @property
+    def second_moment(self) -> BatchPolynomial:
+        """E ||G||_F^2, summed over layers and entries."""
+        return self.one(SecondMoment())
+
+    @property
+    def squared_mean(self) -> BatchPolynomial:
+        """||E G||_F^2, summed over layers and entries."""
+        return self.one(SquaredMean())
+
+    @property
+    def loss(self) -> BatchPolynomial:
+        """E[ 1/2 E||P_t x - y||^2 ], the inner expectation over a new example (``expected_loss``)."""
+        return self.one(Loss())
+
+    @property
+    def weights(self) -> tuple[tuple[Polynomials, ...], ...]:
+        """E W_t, in the shape of the weights: [l][row][column]."""
+        return in_shape(self.all(Weights()), self.problem)
+
+    @property
+    def weight_covariance(self) -> tuple[Polynomials, ...]:
+        """Cov(w_t), (P, P): w the entries of W_1, ..., W_L, each matrix row by row."""
+        count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.weights)
+        return symmetric(self.all(WeightCovariance()), count)
+
+    @property
+    def per_leaf(self) -> PerLeaf:
+        """Variance, second moment and squared mean of each layer."""
+        return PerLeaf(self)
+
+    def one(self, quantity: Quantity) -> BatchPolynomial:
+        """A quantity that is one polynomial."""
+        (found,) = self.all(quantity)
+        return found
+
+    def all(self, quantity: Quantity) -> Polynomials:
+        """The polynomials of a quantity."""
+        if quantity not in self._found:
+            remark = "" if quantity in _PREDICTED else " (predicted for the variance)"
+            with reporting(self._progress, self.plan.road, self.plan.cost + remark, self.plan.seconds) as report:
+                asked = Asked(self.problem, self._integrator.answers, lambda question: self._answer(question, report))
+                self._found[quantity] = quantity.of_problem(asked)
+        return self._found[quantity]
+
+    def _answer(self, question: Question, report: Report) -> list[Element]:
+        """The road's answer, asked for once."""
+        if question not in self._answers:
+            self._answers[question] = self._integrator.expectations(question, report)
+        return self._answers[question]
+
+
+@dataclass(frozen=True)
+class PerLeaf:
+    """Each layer by itself, W_1 first; they add up to those of the derivation."""
+
+    derivation: Derivation
+
+    @property
+    def variance(self) -> Polynomials:
+        """E ||G_l||^2 - ||E G_l||^2 for l = 1..L."""
+        return self.derivation.all(Variance(per_leaf=True))
+
+    @property
+    def update_variance(self) -> Polynomials:
+        """The same of W_{t+1} - W_t."""
+        return self.derivation.all(Variance("update", per_leaf=True))
+
+    @property
+    def second_moment(self) -> Polynomials:
+        """E ||G_l||^2 for l = 1..L."""
+        return self.derivation.all(SecondMoment(per_leaf=True))
+
+    @property
+    def squared_mean(self) -> Polynomials:
+        """||E G_l||^2 for l = 1..L."""
+        return self.derivation.all(SquaredMean(per_leaf=True))
+
+
+def derive(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> Derivation:
+    """All that is exact about a problem at its step, on one road; what is asked for is computed then, and kept.
+
+    Args:
+        problem: the statement of the problem; numeric, or with SymPy symbols.
+        road: ``Regression()``, ``Expansion()``, ``Lattice(...)`` or an object of your own (``linvar.symbolic.sgd.road.Road``);
+            the one of the lowest predicted cost (``linvar.plan``) if None. The lattice returns fractions that three primes
+            confirm, wrong with probability below 2^-65 (``linvar.symbolic.roads.lattice.reconstruction``).
+        progress: None says what a derivation of more than about ten seconds will cost and shows a bar, if standard error is a
+            terminal (or a notebook with ipywidgets); True always shows one, False never; a function is called with
+            (done, total) by the lattice, which alone counts.
+        memory_limit: bytes the derivation may take, >= 1; half of the machine's memory if None.
+
+    Returns:
+        A ``Derivation``.
+
+    Raises:
+        InputTypeError: an argument of the wrong type.
+        InputError: the road does not apply to the problem, or its checkpoint is damaged or foreign; an argument out of range.
+        DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
+
+    >>> import linvar as lv
+    >>> exact = derive(lv.Problem([[[2]]], lv.Gaussian(teacher=[[-1]])))
+    >>> exact.variance, exact.plan.road
+    (18 u    (u = 1/b, degree 1), 'regression')
+    """
+    (found,) = derived([problem], road, progress, memory_limit)
+    return found
+
+
+def derive_steps(
+    problem: Problem,
+    steps: Iterable[int],
+    road: Road | None = None,
+    *,
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> tuple[Derivation, ...]:
+    """The derivations at several t, in one sweep: steps that they share are made once.
+
+    Args:
+        problem: as in ``derive``; its own ``step`` does not matter. A schedule of learning rates is cut to the first t entries.
+        steps: t for each, a list, tuple or range.
+        road, progress, memory_limit: as in ``derive``.
+
+    Returns:
+        One ``Derivation`` for each of ``steps``, in their order.
+
+    Raises:
+        InputError, InputTypeError, DerivationTooLargeError: as in ``derive``, for any of the steps, before any is computed.
+
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[2]]], lv.Gaussian(teacher=[[-1]]), learning_rate="1/10")
+    >>> [one.variance.degree for one in derive_steps(problem, range(3))]
+    [1, 2, 3]
+    """
+    check_problem(problem)
+    cure = "give several in their order, like range(4)"
+    cure += f", or one as linvar.derive(problem.replace(step={shown(steps)}))" if isinstance(steps, int) else ""
+    return derived([problem.at_step(t) for t in ordered(steps, "steps", cure)], road, progress, memory_limit)
+
+
+def derived(
+    problems: Sequence[Problem],
+    road: Road | None,
+    progress: bool | Report | None,
+    memory_limit: float | None,
+    among: Sequence[Road] = (),
+) -> tuple[Derivation, ...]:
+    """One problem at several steps: every size is checked first, then those of one road are given to it together."""
+    for one in problems:
+        check_problem(one)
+    longest = Steps(max(problems, key=lambda one: one.step)) if problems else None
+    if longest is None:
+        return ()
+    chosen = [choose(longest.until(one.step), road, memory_limit, among) for one in problems]
+    integrators: dict[tuple[Road, int], Integrator] = {}
+    for taken in {taken: None for taken, _ in chosen}:
+        at = sorted({one.step for one, (other, _) in zip(problems, chosen) if other == taken})
+        integrators |= {
+            (taken, t): found for t, found in zip(at, taken.integrators(longest.until(at[-1]), at), strict=True)
+        }
+    return tuple(
+        Derivation(one, taken, plan, integrators[taken, one.step], progress)
+        for one, (taken, plan) in zip(problems, chosen)
+    )
+
+
+@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
 def gradient_variance(
     problem: Problem,
+    road: Road | None = None,
     *,
     of: str = "gradient",
-    per_layer: bool = False,
-    steps: Iterable[int] | None = None,
-    order: int | None = None,
-    digits: int | None = None,
-    method: str = "auto",
-    memory_limit: float | None = None,
     progress: bool | Report | None = None,
-    checkpoint: str | None = None,
-) -> Any:
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
     """Exact variance of the stochastic gradient after t steps, as a polynomial in 1/b.
 
     var_t = sum_l ( E ||G_{t,l}||_F^2 - ||E G_{t,l}||_F^2 ), where G is the batch gradient (the MEAN of b
     per-example gradients of 1/2 ||P x - y||^2): a scalar, the trace of the covariance of all entries, conditioned
     on the INITIAL weights only. Exact: a polynomial identity in 1/b, for every b >= 1; without replacement its values at
     b = 1, ..., n are exact, and only these have a meaning: the polynomial is the one of degree below n that has them.
-    Iid sampling: the constant term is zero. Without replacement: a root at b = n. The lattice returns fractions that three
-    primes confirm, wrong with probability below 2^-65 (``linvar.symbolic.roads.lattice.reconstruction``).
+    Iid sampling: the constant term is zero. Without replacement: a root at b = n.
 
     Args:
         problem: the statement of the problem; numeric, or with SymPy symbols.
+        road: as in ``linvar.derive``.
         of: "gradient", the gradient of the loss, whatever the momentum and weight decay of the steps before; or "update",
             the change W_{t+1} - W_t that the next step makes of it (learning rate, momentum and decay included).
-        per_layer: a tuple with the variance of each layer, W_1 first, in place of their sum.
-        steps: several t at once, a list, tuple or range, each in place of ``problem.step``: a tuple with one result each. A
-            schedule of learning rates is cut to the first t entries.
-        order: K, for the coefficients of 1, ..., (1/b)^K only, which any number of steps allows: a ``LargeBatchExpansion``
-            (iid sampling).
-        digits: with ``order``: enclosures with this many certified digits in place of exact fractions, whose digits grow
-            (2L-1)-fold with every step.
-        method: "auto" takes the road of the lowest predicted cost (``linvar.plan``); or its name: "regression", "expansion",
-            "lattice".
-        memory_limit: bytes the derivation may take, >= 1; half of the machine's memory if None.
-        progress: None says what a derivation of more than about ten seconds will cost and shows a bar, if standard error is a
-            terminal (or a notebook with ipywidgets); True always shows one, False never; a function is called with
-            (done, total) by the lattice road, which alone counts.
-        checkpoint: a file that keeps what is finished; an interrupted derivation goes on from it. Only the lattice keeps one:
-            refused where another road is taken.
+        progress, memory_limit: as in ``linvar.derive``.
 
     Returns:
-        A ``BatchPolynomial`` (a tuple of them with ``per_layer`` or ``steps``, a tuple of tuples with both).
+        A ``BatchPolynomial``. Of each layer: ``linvar.derive(problem).per_leaf.variance``; at several steps:
+        ``linvar.derive_steps``; the first coefficients only: ``linvar.large_batch``.
 
     Raises:
-        InputError: ``of`` is unknown, or "update" with a schedule of learning rates (which has none for that update); another
-            argument out of range, or a checkpoint that is damaged, foreign, or of no use.
-        InputTypeError: an argument of the wrong type.
+        InputError, InputTypeError: ``of`` is unknown, or "update" with a schedule of learning rates (which has none for that
+            update); others as in ``linvar.derive``.
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
 
     >>> from linvar import Gaussian, Problem
@@ -92,24 +298,18 @@ def gradient_variance(
 
     The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
     """
-    check_flags(per_layer=per_layer)
-    how = How(order, digits, method, memory_limit, progress, checkpoint)
-    return _each(problem, steps, how, lambda parts: parts.variance(per_layer), of)
+    return _measured(problem, road, progress, memory_limit, Variance(of))
 
 
+@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
 def second_moment(
     problem: Problem,
+    road: Road | None = None,
     *,
     of: str = "gradient",
-    per_layer: bool = False,
-    steps: Iterable[int] | None = None,
-    order: int | None = None,
-    digits: int | None = None,
-    method: str = "auto",
-    memory_limit: float | None = None,
     progress: bool | Report | None = None,
-    checkpoint: str | None = None,
-) -> Any:
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
     """Exact second moment E ||G_t||_F^2 of the stochastic gradient, as a polynomial in 1/b.
 
     Summed over layers and entries, given the initial weights only; arguments, result and errors as in
@@ -119,24 +319,18 @@ def second_moment(
     >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9, 18)
     """
-    check_flags(per_layer=per_layer)
-    how = How(order, digits, method, memory_limit, progress, checkpoint)
-    return _each(problem, steps, how, lambda parts: parts.second_moment(per_layer), of)
+    return _measured(problem, road, progress, memory_limit, SecondMoment(of))
 
 
+@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
 def squared_mean(
     problem: Problem,
+    road: Road | None = None,
     *,
     of: str = "gradient",
-    per_layer: bool = False,
-    steps: Iterable[int] | None = None,
-    order: int | None = None,
-    digits: int | None = None,
-    method: str = "auto",
-    memory_limit: float | None = None,
     progress: bool | Report | None = None,
-    checkpoint: str | None = None,
-) -> Any:
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
     """Exact squared norm ||E G_t||_F^2 of the mean gradient, as a polynomial in 1/b.
 
     Summed over layers and entries, given the initial weights only; arguments, result and errors as in
@@ -146,22 +340,30 @@ def squared_mean(
     >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
     (9,)
     """
-    check_flags(per_layer=per_layer)
-    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
-    return _each(problem, steps, how, lambda parts: parts.squared_mean(per_layer), of)
+    return _measured(problem, road, progress, memory_limit, SquaredMean(of))
 
 
+def _measured(
+    problem: Problem,
+    road: Road | None,
+    progress: bool | Report | None,
+    memory_limit: float | None,
+    quantity: Variance | SecondMoment | SquaredMean,
+) -> BatchPolynomial:
+    """A quantity of the gradient or of the update."""
+    check_problem(problem)
+    check_measured(quantity.of, problem)
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).one(quantity)
+
+
+@refuses_old_words("steps", *_OLD_WORDS)
 def expected_loss(
     problem: Problem,
+    road: Road | None = None,
     *,
-    steps: Iterable[int] | None = None,
-    order: int | None = None,
-    digits: int | None = None,
-    method: str = "auto",
-    memory_limit: float | None = None,
     progress: bool | Report | None = None,
-    checkpoint: str | None = None,
-) -> Any:
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
     """Exact expected population loss E[ 1/2 E||P_t x - y||^2 ] after t steps, as a polynomial in 1/b.
 
     The inner expectation is over a new example (for a data set: the mean over its n rows), the outer one over the
@@ -172,259 +374,49 @@ def expected_loss(
     >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
     (729/200, 9/100)
     """
-    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
-    return _each(problem, steps, how, lambda parts: parts.loss())
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).loss
 
 
+@refuses_old_words(*_OLD_WORDS)
 def expected_weights(
     problem: Problem,
+    road: Road | None = None,
     *,
-    order: int | None = None,
-    digits: int | None = None,
-    method: str = "auto",
-    memory_limit: float | None = None,
     progress: bool | Report | None = None,
-    checkpoint: str | None = None,
-) -> tuple[Polynomials, ...]:
+    memory_limit: float | None = None,
+) -> tuple[tuple[Polynomials, ...], ...]:
     """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
 
-    Given the initial weights. Free of b for linear regression (L = 1). Arguments as in ``gradient_variance``.
+    Given the initial weights. Free of b for linear regression (L = 1). Arguments and errors as in ``gradient_variance``.
 
     Returns:
         A matrix of ``BatchPolynomial`` for each layer, W_1 first, in the shape of the weights: ``[l][row][column]``.
-
-    Raises:
-        DerivationTooLargeError: as in ``gradient_variance``.
 
     >>> from linvar import Gaussian, Problem
     >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
     ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
     """
-    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
-    entries = iter(_each(problem, None, how, lambda parts: parts.weights()))
-    return tuple(tuple(tuple(next(entries) for _ in row) for row in matrix) for matrix in problem.weights)
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).weights
 
 
+@refuses_old_words(*_OLD_WORDS)
 def weight_covariance(
     problem: Problem,
+    road: Road | None = None,
     *,
-    order: int | None = None,
-    digits: int | None = None,
-    method: str = "auto",
-    memory_limit: float | None = None,
     progress: bool | Report | None = None,
-    checkpoint: str | None = None,
-) -> Polynomials:
+    memory_limit: float | None = None,
+) -> tuple[Polynomials, ...]:
     """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
 
-    Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them. Arguments as in
+    Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them. Arguments and errors as in
     ``gradient_variance``.
 
     Returns:
         A (P, P) matrix of ``BatchPolynomial``; its trace is the variance of the weights.
 
-    Raises:
-        DerivationTooLargeError: as in ``gradient_variance``.
-
     >>> from linvar import Gaussian, Problem
     >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
     ((9/50 u    (u = 1/b, degree 1),),)
     """
-    how = How(order, digits, method, memory_limit, progress, checkpoint, predicted=False)
-    pairs = _each(problem, None, how, lambda parts: parts.covariances())
-    count = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
-    return tuple(tuple(pairs[min(i, j), max(i, j)] for j in range(count)) for i in range(count))
-
-
-@dataclass(frozen=True)
-class How:
-    """The ways of a derivation, as the entry points take them; ``predicted`` if plans are for this very quantity."""
-
-    order: int | None
-    digits: int | None
-    method: str
-    memory_limit: float | None
-    progress: bool | Report | None = None
-    checkpoint: str | None = None
-    predicted: bool = True
-
-
-def _each(
-    problem: Problem,
-    steps: Iterable[int] | None,
-    how: How,
-    quantity: Callable[[_Parts | LargeBatch], Any],
-    of: str = "gradient",
-) -> Any:
-    """The quantity at ``problem.step``, or a tuple of it at each of ``steps``; every size is checked first."""
-    check_problem(problem)
-    if not isinstance(of, str):
-        raise InputTypeError("of", of, "write 'gradient' or 'update'")
-    if of not in OF:
-        raise InputError("of", of, "write 'gradient' or 'update'", fault="is unknown")
-    _check_checkpoint(how, steps is not None)
-    problems = [problem]
-    if steps is not None:
-        cure = "give several in their order, like range(4)"
-        cure += f", or one as problem.replace(step={shown(steps)})" if isinstance(steps, int) else ""
-        problems = [_at_step(problem, step) for step in ordered(steps, "steps", cure)]
-    for one in problems:
-        if of == "update" and isinstance(one.learning_rate, tuple):
-            fault = f"with a schedule of {one.step} learning rates, none of which is for the update measured"
-            raise InputError("of", of, "give one learning_rate", fault=fault)
-    plans = [choose(one, how.method, how.memory_limit, how.order, how.digits) for one in problems]
-    if how.checkpoint is not None and plans[0].road != "lattice":
-        fault = f"has no use here ({plans[0].cost}): only the lattice keeps what is finished"
-        raise InputError("checkpoint", how.checkpoint, "leave it out, or use method='lattice'", fault=fault)
-    results = []
-    for one, plan in zip(problems, plans):
-        cost = plan.cost if steps is None else f"step={one.step}, {plan.cost}"
-        remark = "" if how.predicted else " (predicted for the variance)"
-        with reporting(how.progress, plan.road, cost + remark, plan.seconds) as report:
-            parts = (
-                _Parts(one, plan.road, replace(how, progress=report), of)
-                if how.order is None
-                else LargeBatch(one, how.order, how.digits, of)
-            )
-            results.append(quantity(parts))
-    return results[0] if steps is None else tuple(results)
-
-
-def _check_checkpoint(how: How, several: bool) -> None:
-    """Refuse a checkpoint that no road would keep, or that is no path."""
-    if how.checkpoint is None:
-        return
-    name = checked_path(how.checkpoint, "checkpoint")
-    if several:
-        raise InputError(
-            "checkpoint", name, "ask for one step", fault="with several steps, where a file holds one problem"
-        )
-    if how.order is not None or how.method not in ("auto", "lattice"):
-        asked = f"order={shown(how.order)}" if how.order is not None else f"method={shown(how.method)}"
-        fault = f"with {asked}, where only the lattice keeps what is finished"
-        raise InputError("checkpoint", name, "leave it out, or use method='lattice'", fault=fault)
-
-
-def _at_step(problem: Problem, step: int) -> Problem:
-    """The problem measured after ``step`` updates; a schedule is cut to its first entries."""
-    rate = problem.learning_rate
-    if isinstance(rate, tuple) and isinstance(step, int):
-        if step > len(rate):
-            fault = Words(f"contains {shown(step)}, but learning_rate is a schedule of {len(rate)} entries")
-            raise InputError("steps", fault, "give one for each update")
-        rate = rate[: max(step, 0)]
-    return problem.replace(step=step, learning_rate=rate)
-
-
-def _build_road(problem: Problem, road: str, how: How) -> Road:
-    """A road by its name."""
-    if road == "lattice":  # the only road that loads JAX
-        from linvar.symbolic.roads.lattice.road import Lattice
-
-        return Lattice(problem, checkpoint=how.checkpoint, progress=how.progress)
-    return Regression(problem) if road == "regression" else Expansion(problem)
-
-
-class _Parts:
-    """What is asked of a problem, integrated by its road."""
-
-    def __init__(self, problem: Problem, road: str, how: How, of: str = "gradient") -> None:
-        self.problem = problem
-        self.of = of
-        self.road = _build_road(problem, road, how)
-        self._lasts: dict[int, LastStep] = {}
-
-    def _last(self, state: State, ring: Any) -> LastStep:
-        """The last step over a road's ring; a road that keeps its state computes it once."""
-        if id(state) not in self._lasts:
-            self._lasts[id(state)] = LastStep(state, self.problem, ring, self.of)
-        return self._lasts[id(state)]
-
-    def second_moment(self, per_layer: bool) -> Any:
-        """E ||G_l||^2 = E ||gbar_l||^2 + c E (spread of one example's g_l)."""
-
-        def forms(state: State, ring: Any) -> list[Any]:
-            last = self._last(state, ring)
-            means, spreads = last.norms(), last.spreads()
-            return [*means, *spreads] if per_layer else [sum(means[1:], means[0]), sum(spreads[1:], spreads[0])]
-
-        values = self.road.expectations(forms, 4 * self.problem.depth - 2)
-        factor = sampling_factor(self.road.answers, self.problem.sampling, self.problem.dataset_size)
-        half = len(values) // 2
-        results = [mean + factor * spread for mean, spread in zip(values[:half], values[half:])]
-        return self._wrap(results, self.problem.degree_bound, per_layer)
-
-    def squared_mean(self, per_layer: bool) -> Any:
-        """||E G_l||^2, entry by entry."""
-
-        def forms(state: State, ring: Any) -> list[Any]:
-            return [entry for matrix in self._last(state, ring).means() for row in matrix for entry in row]
-
-        entries = iter(self.road.expectations(forms, 2 * self.problem.depth - 1))
-        zero = self.road.answers.zero
-        results = [sum((next(entries) ** 2 for row in matrix for _ in row), zero) for matrix in self.problem.weights]
-        bound = 2 * self._bound(2 * self.problem.depth - 1)
-        return self._wrap(results if per_layer else [sum(results, zero)], bound, per_layer)
-
-    def variance(self, per_layer: bool) -> Any:
-        """The difference of the two."""
-        second, squared = self.second_moment(per_layer), self.squared_mean(per_layer)
-        found = tuple(a - b for a, b in zip(second, squared)) if per_layer else (second - squared,)
-        if self.problem.sampling == "iid" and any(one._elements[0] for one in found):
-            raise ArithmeticError(
-                f"the variance of {self.problem!r} does not vanish as the batch size grows: a fault of the machine, or a bug "
-                f"(please report it)"
-            )
-        return found if per_layer else found[0]
-
-    def loss(self) -> BatchPolynomial:
-        """Half of E ||P x - y||^2 at W_t."""
-        (doubled,) = self.road.expectations(
-            lambda state, ring: [self._last(state, ring).doubled_loss()], 2 * self.problem.depth
-        )
-        loss: BatchPolynomial = self._wrap([doubled * fmpq(1, 2)], self._bound(2 * self.problem.depth), False)
-        return loss
-
-    def weights(self) -> list[BatchPolynomial]:
-        """E of every entry of W_t."""
-        means = self.road.expectations(lambda state, ring: _entries(state), 1)
-        return list(self._wrap(means, self._bound(1), True))
-
-    def covariances(self) -> dict[tuple[int, int], BatchPolynomial]:
-        """Cov of the entries i <= j of W_t."""
-        count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.weights)
-        pairs = list(combinations_with_replacement(range(count), 2))
-
-        def forms(state: State, ring: Any) -> list[Any]:
-            entries = _entries(state)
-            return [entries[i] * entries[j] for i, j in pairs]
-
-        means = self.road.expectations(lambda state, ring: _entries(state), 1)
-        products = self.road.expectations(forms, 2)
-        values = [value - means[i] * means[j] for value, (i, j) in zip(products, pairs)]
-        return dict(zip(pairs, self._wrap(values, self._bound(2), True)))
-
-    def _bound(self, degree: int) -> int:
-        """Degree in 1/b of the expectation of a form of this degree in the state."""
-        odd = 2 * self.problem.depth - 1
-        return sum(degree * odd**j - 1 for j in range(self.problem.step))
-
-    def _wrap(self, results: list[Element], degree_bound: int, per_layer: bool) -> Any:
-        """Elements of the ring of answers as BatchPolynomials."""
-        problem, ring = self.problem, self.road.answers
-        polynomials = tuple(
-            BatchPolynomial(
-                coefficients_of(result, ring),
-                ring=ring.scalars,
-                sampling=problem.sampling,
-                dataset_size=problem.dataset_size,
-                degree_bound=degree_bound,
-            )
-            for result in results
-        )
-        return polynomials if per_layer else polynomials[0]
-
-
-def _entries(state: State) -> list[Any]:
-    """The entries of the weights, layer by layer, row by row."""
-    return [entry for matrix in state.weights for row in matrix for entry in row]
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).weight_covariance

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 import os
+from typing import Any
 
+from linvar.errors import InputError, InputTypeError
+
+#: a road that would take longer is taken only if it is asked for
+MOST_SECONDS = 1_800.0
 #: more updates than this count as so many: their cost is a float, and beyond use
 MOST_STEPS = 10**100
 
@@ -41,3 +47,16 @@ def format_seconds(seconds: float) -> str:
             return f"{seconds:.2g} {unit}"
         seconds /= factor
     return f"{seconds:,.0f} years" if seconds < 1e6 else "over a million years"
+
+
+def checked_limit(memory_limit: Any) -> int:
+    """Bytes: half of the machine's memory if None."""
+    if memory_limit is None:
+        return default_memory_limit()
+    cure, fault = "give one that is at least 1", "is no number of bytes"
+    a_number = isinstance(memory_limit, numbers.Real) and not isinstance(memory_limit, bool)
+    if not a_number:
+        raise InputTypeError("memory_limit", memory_limit, cure, fault=fault)
+    if not memory_limit >= 1:
+        raise InputError("memory_limit", memory_limit, cure, fault=fault)
+    return int(min(memory_limit, 10**30))

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import comb
-from typing import Any
+from typing import Protocol, TypeVar
 
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
 from linvar.problem import Problem
-from linvar.symbolic.limits import default_memory_limit, format_bytes, format_seconds
-from linvar.symbolic.roads.expansion import size as expansion_size
-from linvar.symbolic.roads.large_batch import size as large_batch_size
-from linvar.symbolic.roads.lattice import size as lattice_size
-from linvar.symbolic.roads.regression import size as regression_size
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
+from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.roads.registry import ROADS
+from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.sgd.steps import Steps
 
-METHODS = ("auto", "regression", "expansion", "lattice")
-_NAMES = ", ".join(map(repr, METHODS))
-
-#: A road that would take longer is taken only if it is asked for by name.
-MOST_SECONDS = 1_800.0
-_MOST_LATTICE_STEPS = 40
-#: seconds: what takes less by another road is not compared with the lattice, which has to compile
+#: seconds: what takes less by another road is not compared with one that takes long to predict, or has to compile
 _QUICK = 5.0
-_NOT_NEEDED = "not compared: to predict it takes longer than it could gain"
+_CURE = f"give one of {', '.join(f'linvar.{type(road).__name__}()' for road in ROADS.values())}, or leave it out"
+
+
+class Priced(Protocol):
+    """What can say its cost: a road, or ``LargeBatch``."""
+
+    @property
+    def name(self) -> str: ...
+
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan: ...
+
+
+AnyRoad = TypeVar("AnyRoad", bound=Priced)
 
 
 class UnknownRoadError(InputError, KeyError):
@@ -34,54 +37,8 @@ class UnknownRoadError(InputError, KeyError):
 
 
 @dataclass(frozen=True)
-class RoadPlan:
-    """One road on one problem.
-
-    Attributes:
-        road: its name, as in ``method=``.
-        size: what it works through, in words.
-        seconds: predicted time on two cores, compilation included.
-        bytes: predicted memory at the peak.
-        obstacle: why it cannot be taken; None if it can.
-        asked: it was asked for by name, and is taken however long it takes.
-    """
-
-    road: str
-    size: str = ""
-    seconds: float = float("nan")
-    bytes: int = 0
-    obstacle: str | None = None
-    asked: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may be taken."""
-        return self.obstacle is None and (self.asked or self.seconds <= MOST_SECONDS)
-
-    @property
-    def cost(self) -> str:
-        """What it takes, in words."""
-        seconds = format_seconds(self.seconds)
-        about = "" if seconds.startswith("over") else "about "
-        return f"{self.road}: {self.size}, {about}{seconds}, {format_bytes(self.bytes)}"
-
-    @property
-    def statement(self) -> str:
-        """What it takes and what is in its way, in words."""
-        if not self.size:
-            return f"{self.road}: {self.obstacle}"
-        obstacle = self.obstacle or ("" if self.is_open else "too long")
-        return f"{self.cost} ({obstacle})" if obstacle else self.cost
-
-    def __str__(self) -> str:
-        if self.obstacle or self.is_open:
-            return self.statement
-        return f"{self.cost} (too long unless asked for: method={self.road!r})"
-
-
-@dataclass(frozen=True)
 class Plan:
-    """The roads to an answer, and the one that ``method="auto"`` takes.
+    """The roads to an answer, and the one that is taken where none is asked for.
 
     Attributes:
         problem: what is planned.
@@ -115,9 +72,7 @@ class Plan:
         raise UnknownRoadError("road", road, f"the roads of this plan are {roads}", fault="is unknown")
 
 
-def plan(
-    problem: Problem, *, order: int | None = None, digits: int | None = None, memory_limit: float | None = None
-) -> Plan:
+def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limit: float | None = None) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 
     Predictions: the size of an expansion is counted; seconds and bytes are fitted to measurements on the machine that
@@ -127,14 +82,14 @@ def plan(
 
     Args:
         problem: the statement of the problem.
-        order, digits: as in ``gradient_variance``: with ``order`` the one road is "large_batch".
+        road: one road only; or ``LargeBatch(order, digits)``, for what ``linvar.large_batch`` would cost.
         memory_limit: bytes a derivation may take, >= 1; half of the machine's memory if None.
 
     Returns:
         A ``Plan``; it prints as a list of the roads with an arrow at the one taken.
 
     Raises:
-        InputTypeError: ``problem`` is no Problem, or another argument of the wrong type.
+        InputTypeError: ``problem`` is no Problem, ``road`` no road, or another argument of the wrong type.
         InputError: ``order`` or ``digits`` has no meaning for the problem, the limit is no number of bytes, or the file that
             ``LINVAR_COST`` names is damaged.
 
@@ -144,62 +99,68 @@ def plan(
     """
     check_problem(problem)
     limit = checked_limit(memory_limit)
-    if order is not None:
-        return Plan(problem, (_limited(_large_batch(problem, order, digits), limit),))
-    if digits is not None:
-        raise InputError(
-            "digits", digits, "give both, or none", fault="goes with order=K, the whole polynomial is exact"
-        )
-    roads = [_limited(make(problem), limit) for make in (_regression, _expansion)]
-    steps = steps_of(problem)
-    varies = any(steps[s].count(1) for s in range(min(problem.step, _MOST_LATTICE_STEPS)))
-    is_open = any(_limited(road, limit).is_open for road in roads)
-    needed = (varies and not is_open) or not _is_long_to_predict(problem)
-    lattice = _lattice(problem) if needed else RoadPlan("lattice", obstacle=_NOT_NEEDED)
-    return Plan(problem, (*roads, _limited(lattice, limit)))
+    roads: Sequence[Priced] = list(ROADS.values()) if road is None else [_checked(road)]
+    return _plan(Steps(problem), roads, limit)
+
+
+def _plan(steps: Steps, roads: Sequence[Priced], limit: int) -> Plan:
+    """The cost of each; a prediction that takes long is made where no other road is open."""
+    plans = [_limited(road.cost(steps), limit) for road in roads]
+    if not any(one.is_open for one in plans):
+        plans = [
+            _limited(road.cost(steps, thorough=True), limit) if one.waits else one for road, one in zip(roads, plans)
+        ]
+    return Plan(steps.problem, tuple(plans))
 
 
 def choose(
-    problem: Problem,
-    method: str = "auto",
-    memory_limit: float | None = None,
-    order: int | None = None,
-    digits: int | None = None,
-) -> RoadPlan:
+    steps: Steps, road: Road | None = None, memory_limit: float | None = None, among: Sequence[Road] = ()
+) -> tuple[Road, RoadPlan]:
     """The road to take, or the reason why none can be.
 
+    Args:
+        steps: of the problem.
+        road: the one asked for; the cheapest of ``among`` (all that linvar has, if empty) if None.
+        memory_limit: bytes it may take.
+
     Raises:
-        InputError: an unknown method, or one that does not apply to the problem.
+        InputTypeError: ``road`` is no road. InputError: it does not apply to the problem.
         DerivationTooLargeError: it would not fit; the message has the whole plan.
     """
-    if not isinstance(method, str):
-        raise InputTypeError("method", method, f"write one of {_NAMES}")
-    if order is not None:
-        if method not in ("auto", "large_batch"):
-            cure = "leave method= out, the first coefficients have a road of their own"
-            raise InputError("method", method, cure, fault=f"with order={shown(order)}")
-    elif method not in METHODS:
-        raise InputError("method", method, f"write one of {_NAMES}", fault="is unknown")
     limit = checked_limit(memory_limit)
-    if method == "auto" and order is None and digits is None:  # what is fast needs no comparison
-        for make in (_regression, _expansion):
-            road = _limited(make(problem), limit)
-            if road.obstacle is None and road.seconds < _QUICK:
-                return road
-    if method in _MAKERS and order is None and digits is None:  # asked for by name: no other is compared with it
-        road = _limited(_MAKERS[method](problem), limit)
-        if road.obstacle is None:
-            return road
-    found = plan(problem, order=order, digits=digits, memory_limit=limit)
-    chosen = found.choice if method == "auto" or order is not None else found[method]
-    if chosen is not None and not chosen.size:
-        raise InputError("method", method, "write method='auto'", fault=f"does not apply: {chosen.obstacle}")
-    if chosen is None or chosen.obstacle is not None:
-        roads = "; ".join(road.statement for road in found.roads if road.size)
-        raise DerivationTooLargeError(
-            f"{shown(problem, 200)} does not fit: {roads}", _cures(found, order, digits, limit)
-        )
-    return chosen
+    if road is not None:
+        if isinstance(road, LargeBatch):
+            cure = f"use linvar.large_batch(problem, order={road.order}), or leave road= out for the whole polynomial"
+            raise InputError("road", road, cure, fault="gives the first coefficients only")
+        return asked_for(steps, _checked(road), limit)
+    roads = list(among) or list(ROADS.values())
+    for one in roads:  # what is fast needs no comparison
+        quick = _limited(one.cost(steps), limit)
+        if quick.is_open and quick.seconds < _QUICK:
+            return one, quick
+    found = _plan(steps, roads, limit)
+    choice = found.choice
+    if choice is None:
+        raise _too_large(found, limit, [])
+    return next((one, two) for one, two in zip(roads, found.roads) if two is choice)
+
+
+def asked_for(
+    steps: Steps, road: AnyRoad, limit: int, further: Sequence[tuple[str, str]] = ()
+) -> tuple[AnyRoad, RoadPlan]:
+    """A road asked for, whatever it takes; no other is compared with it, unless it does not fit.
+
+    Args:
+        further: cures of its own.
+    """
+    found = _limited(road.cost(steps, thorough=True), limit)
+    if found.obstacle is None:
+        return road, found
+    if not found.size:
+        raise InputError("road", road, "leave it out", fault=f"does not apply: {found.obstacle}")
+    others = [] if further else [one for name, one in ROADS.items() if name != road.name]
+    whole = _plan(steps, [road, *others], limit)
+    raise _too_large(whole, limit, further)
 
 
 def check_problem(problem: object) -> None:
@@ -208,37 +169,33 @@ def check_problem(problem: object) -> None:
         raise InputTypeError("problem", problem, "give a linvar.Problem")
 
 
-def checked_limit(memory_limit: Any) -> int:
-    """Bytes: half of the machine's memory if None."""
-    if memory_limit is None:
-        return default_memory_limit()
-    cure, fault = "give one that is at least 1", "is no number of bytes"
-    a_number = isinstance(memory_limit, numbers.Real) and not isinstance(memory_limit, bool)
-    if not a_number:
-        raise InputTypeError("memory_limit", memory_limit, cure, fault=fault)
-    if not memory_limit >= 1:
-        raise InputError("memory_limit", memory_limit, cure, fault=fault)
-    return int(min(memory_limit, 10**30))
+def _checked(road: AnyRoad) -> AnyRoad:
+    """A road, and nothing else."""
+    if isinstance(road, type) or not (isinstance(road, Road) or isinstance(road, LargeBatch)):
+        raise InputTypeError("road", road, _CURE)
+    return road
 
 
-def _cures(found: Plan, order: int | None, digits: int | None, limit: int) -> list[tuple[str, str]]:
+def _too_large(found: Plan, limit: int, further: Sequence[tuple[str, str]]) -> DerivationTooLargeError:
+    """No road fits."""
+    roads = "; ".join(road.statement for road in found.roads if road.size)
+    return DerivationTooLargeError(f"{shown(found.problem, 200)} does not fit: {roads}", _cures(found, limit, further))
+
+
+def _cures(found: Plan, limit: int, further: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """What to do about a derivation that does not fit, each with the argument it is about: what applies, and nothing else."""
     problem, moves = found.problem, found.problem.step > 0
     deep, wide = problem.depth > 1, max(problem.widths) > 1
     needed = min((road.bytes for road in found.roads if road.obstacle == _too_much(limit)), default=math.inf)
+    first = "linvar.large_batch(problem, order=2) for the first coefficients"
     cures = [
-        (order is None and problem.sampling == "iid" and deep and moves, "order", "order= for the first coefficients"),
-        (
-            order is not None and digits is None and not problem.symbols and moves,
-            "digits",
-            "digits=30 for certified enclosures",
-        ),
-        ((order or 0) > 1, "order", f"a smaller order (order={order})"),
+        (not further and problem.largest_batch_size is None and deep and moves, "order", first),
+        *((True, argument, words) for argument, words in further),
         (problem.step > 1, "", f"fewer steps (step={shown(problem.step)})"),
         (bool(problem.symbols), "", "numbers in place of some of the symbols"),
         (wide, "", "smaller widths" if deep else "fewer inputs or outputs"),
         (problem.depth > 2, "", "fewer layers"),
-        *((_is_too_long(road), "method", f"method={road.road!r}, if that may take so long") for road in found.roads),
+        *((_is_too_long(road), "road", f"{road.call}, if that may take so long") for road in found.roads),
         (needed <= 2 * default_memory_limit(), "memory_limit", "a larger memory_limit= (in bytes)"),
         (2 * default_memory_limit() < needed < 2**44, "", "a machine with more memory"),
     ]
@@ -260,52 +217,3 @@ def _limited(road: RoadPlan, limit: int) -> RoadPlan:
     if road.obstacle is not None or road.bytes <= limit:
         return road
     return replace(road, obstacle=_too_much(limit))
-
-
-def _regression(problem: Problem) -> RoadPlan:
-    if problem.depth != 1:
-        return RoadPlan("regression", obstacle="it is for one layer")
-    size = regression_size.predict(problem)
-    return RoadPlan("regression", f"{size.count} coefficients", size.seconds, size.bytes)
-
-
-def _expansion(problem: Problem) -> RoadPlan:
-    if problem.depth == 1:
-        return RoadPlan("expansion", obstacle="one layer has a road of its own")
-    size = expansion_size.predict(problem)
-    return RoadPlan("expansion", f"{size.count} monomials", size.seconds, size.bytes)
-
-
-def _lattice(problem: Problem) -> RoadPlan:
-    if problem.depth == 1:
-        return RoadPlan("lattice", obstacle="one layer has a road of its own")
-    if problem.symbols:
-        return RoadPlan("lattice", obstacle="it takes numbers, no symbols")
-    if problem.step > _MOST_LATTICE_STEPS:
-        return RoadPlan("lattice", "far too many nodes", math.inf, 10**24)
-    size = lattice_size.predict(problem, 4 * problem.depth - 2)
-    seconds = size.seconds + size.compilation
-    if not size.primes:
-        return RoadPlan("lattice", "10^15 nodes and more", seconds, size.bytes)
-    return RoadPlan("lattice", f"{size.nodes:,} nodes, about {size.primes:,} primes", seconds, size.bytes)
-
-
-def _large_batch(problem: Problem, order: int, digits: int | None) -> RoadPlan:
-    large_batch_size.check_arguments(problem, order, digits)
-    order = large_batch_size.clamped(problem, order)
-    size = large_batch_size.predict(problem, order, digits)
-    road = RoadPlan("large_batch", f"up to u^{order}, {size}", size.seconds, size.bytes, asked=True)
-    return replace(road, obstacle=size.obstacle)
-
-
-def _is_long_to_predict(problem: Problem) -> bool:
-    """Whether the lattice's prediction, which runs the steps on numbers that count, takes more than a moment."""
-    size = len(problem.law.input_map[0])
-    return (problem.dataset_size or 1) * comb(size + 3, 4) > 10**6
-
-
-_MAKERS: dict[str, Callable[[Problem], RoadPlan]] = {
-    "regression": _regression,
-    "expansion": _expansion,
-    "lattice": _lattice,
-}

@@ -105,6 +105,11 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         """Number of monomials in u and the symbols."""
         return sum(len(element) for element in self._elements)
 
+    @property
+    def vanishes_at_infinity(self) -> bool:
+        """Whether the constant term is zero, as that of an iid variance is."""
+        return not self._elements[0]
+
     @cached_property
     def coefficients(self) -> tuple[Exact, ...]:
         """Coefficients of 1, 1/b, 1/b^2, ...: exact numbers whose str is "p/q", SymPy expressions with symbols."""

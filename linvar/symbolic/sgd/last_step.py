@@ -19,89 +19,106 @@ from typing import Any
 
 from linvar import matrices
 from linvar.matrices import Matrix
-from linvar.problem import Problem
 from linvar.symbolic.models import linear
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import State, Update
 
 OF = ("gradient", "update")
 
 
 class LastStep:
-    """Forms in the state, over the ring it lives in (see the module docstring).
+    """Forms in the state, over the ring it lives in (see the module docstring); what several questions share is kept.
+
+    The forms are of the gradient, or (``of="update"``) of W_{t+1} - W_t.
 
     Args:
         state: W_t and the momenta.
-        problem: its law, and its update.
+        steps: those of the problem: its law, its update, and what of an example varies.
         ring: where the entries live: it lifts exact numbers.
-        of: "gradient", or "update" for W_{t+1} - W_t.
     """
 
-    def __init__(self, state: State, problem: Problem, ring: Any, of: str = "gradient") -> None:
+    def __init__(self, state: State, steps: Steps, ring: Any) -> None:
         self.state = state
-        self.problem = problem
+        self.problem = problem = steps.problem
+        self._steps = steps
         self.law = law = problem.law
         self.ring = ring
-        self._update = Update(problem, ring) if of == "update" else None
         self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
-        targets = [[ring.lift(entry) for entry in row] for row in law.target_map]
-        self._residual = linear.residual_map(state.weights, self._inputs, targets)
-        self._moment = law.second_moment(ring)
+
+    @cached_property
+    def _residual(self) -> Matrix:
+        """Q = P X - Y."""
+        targets = [[self.ring.lift(entry) for entry in row] for row in self.law.target_map]
+        return linear.residual_map(self.state.weights, self._inputs, targets)
+
+    @cached_property
+    def _moment(self) -> Matrix:
+        """S = E z z^T."""
+        return self.law.second_moment(self.ring)
+
+    @cached_property
+    def _update(self) -> Update:
+        return Update(self.problem, self.ring)
+
+    @property
+    def _rate(self) -> Any:
+        """The learning rate of the update."""
+        return self.ring.lift(self.problem.learning_rate)
+
+    @property
+    def entries(self) -> list[Any]:
+        """The entries of the weights, layer by layer, row by row."""
+        return [entry for matrix in self.state.weights for row in matrix for entry in row]
 
     @cached_property
     def _mean_gradients(self) -> list[Matrix]:
-        """gbar_l for l = 1..L: the population gradient of each layer."""
+        """gbar_l = A_l^T Q S X^T B_l^T for l = 1..L: the population gradient of each layer."""
         mean = matrices.product(matrices.product(self._residual, self._moment), matrices.transpose(self._inputs))
         return linear.layer_gradients(self.state.weights, mean)
 
-    def means(self) -> list[Matrix]:
-        """Given the state, the mean gradient of each layer, or the mean update."""
-        if self._update is None:
-            return self._mean_gradients
+    @cached_property
+    def _mean_updates(self) -> list[Matrix]:
+        """-learning_rate times the direction that the mean gradients give."""
         directions, _ = self._update.directions(self.state, self._mean_gradients)
         return [[[-self._rate * entry for entry in row] for row in matrix] for matrix in directions]
+
+    def means(self, of: str = "gradient") -> list[Matrix]:
+        """Given the state, the mean gradient of each layer, or the mean update."""
+        return self._mean_updates if of == "update" else self._mean_gradients
 
     @cached_property
     def _gradient_norms(self) -> list[Any]:
         """||gbar_l||^2 for l = 1..L."""
         return [matrices.squared_norm(mean) for mean in self._mean_gradients]
 
-    def norms(self) -> list[Any]:
+    def norms(self, of: str = "gradient") -> list[Any]:
         """The squared norms of the means, layer by layer."""
-        if self._update is None:
-            return self._gradient_norms
-        return [matrices.squared_norm(mean) for mean in self.means()]
+        if of == "update":
+            return [matrices.squared_norm(mean) for mean in self._mean_updates]
+        return self._gradient_norms
 
-    def spreads(self) -> list[Any]:
+    def spreads(self, of: str = "gradient") -> list[Any]:
         """Given the state, tr Cov of one example's gradient in each layer (of a batch: times c), or of its update."""
-        spreads = self._example_spreads()
-        if self._update is None:
-            return spreads
+        if of != "update":
+            return self._example_spreads
         factor = self._rate * self._update.gain()
-        return [factor * factor * spread for spread in spreads]
+        return [factor * factor * spread for spread in self._example_spreads]
 
+    @cached_property
     def _example_spreads(self) -> list[Any]:
         """The same of the gradient itself: by the fourth moments of z, or by what varies where that is less."""
-        steps = steps_of(self.problem)
-        if self.law.symbols or not steps.varies_little:
+        spread = self._steps.spread
+        if spread is None:
             return [second - norm for second, norm in zip(self.example_second_moments(), self._gradient_norms)]
         spreads = [self.ring.lift(0)] * len(self.state.weights)
-        for (
-            variance,
-            direction,
-        ) in steps.moving.uncorrelated:  # a fluctuation w C of z z^T makes w A_l^T Q C X^T B_l^T of g_l
+        # a fluctuation w C of z z^T makes w A_l^T Q C X^T B_l^T of g_l, and E w^2 is the variance
+        for variance, direction in spread:
             moment = [[self.ring.lift(entry) for entry in row] for row in direction]
             end_to_end = matrices.product(matrices.product(self._residual, moment), matrices.transpose(self._inputs))
             layers = linear.layer_gradients(self.state.weights, end_to_end)
             scale = self.ring.lift(variance)
             spreads = [total + scale * matrices.squared_norm(layer) for total, layer in zip(spreads, layers)]
         return spreads
-
-    @property
-    def _rate(self) -> Any:
-        """The learning rate of the update."""
-        assert self._update is not None
-        return self.ring.lift(self._update.problem.learning_rate)
 
     def example_second_moments(self) -> list[Any]:
         """E ||g_l||^2 of one example for l = 1..L."""

@@ -1,28 +1,105 @@
-"""What a road is: a way to integrate forms in the state of SGD over the batches of all steps before the last."""
+"""What a road is: a way to integrate forms in the state of SGD over the batches of all steps before the last.
+
+A road is a frozen object whose options are its fields: ``Lattice(checkpoint="residues.json")``. Asked about a problem it says
+what it would cost, and gives an integrator, which answers questions. A further road is a class with these members.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+from linvar.problem import Problem
+from linvar.progress import Report
 from linvar.symbolic.algebra.ring import Element, Ring
-from linvar.symbolic.sgd.update import State
-
-#: forms(state, ring): polynomials in the entries of a state that lives in that ring
-Forms = Callable[[State, Any], list[Any]]
+from linvar.symbolic.limits import MOST_SECONDS, format_bytes, format_seconds
+from linvar.symbolic.sgd.questions import Question
 
 
+@dataclass(frozen=True)
+class RoadPlan:
+    """One road on one problem.
+
+    Attributes:
+        road: its name.
+        size: what it works through, in words.
+        seconds: predicted time on two cores, compilation included.
+        bytes: predicted memory at the peak.
+        obstacle: why it cannot be taken; None if it can.
+        asked: it was asked for, and is taken however long it takes.
+        waits: it was not predicted, which takes long; ``cost(problem, thorough=True)`` does.
+    """
+
+    road: str
+    size: str = ""
+    seconds: float = float("nan")
+    bytes: int = 0
+    obstacle: str | None = None
+    asked: bool = False
+    waits: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be taken."""
+        return self.obstacle is None and (self.asked or self.seconds <= MOST_SECONDS)
+
+    @property
+    def cost(self) -> str:
+        """What it takes, in words."""
+        seconds = format_seconds(self.seconds)
+        about = "" if seconds.startswith("over") else "about "
+        return f"{self.road}: {self.size}, {about}{seconds}, {format_bytes(self.bytes)}"
+
+    @property
+    def statement(self) -> str:
+        """What it takes and what is in its way, in words."""
+        if not self.size:
+            return f"{self.road}: {self.obstacle}"
+        obstacle = self.obstacle or ("" if self.is_open else "too long")
+        return f"{self.cost} ({obstacle})" if obstacle else self.cost
+
+    @property
+    def call(self) -> str:
+        """How it is asked for."""
+        return f"road=linvar.{self.road.title().replace('_', '')}()"
+
+    def __str__(self) -> str:
+        if self.obstacle or self.is_open:
+            return self.statement
+        return f"{self.cost} (too long unless asked for: {self.call})"
+
+
+class Integrator(Protocol):
+    """A problem on a road."""
+
+    @property
+    def answers(self) -> Ring:
+        """The ring of the answers: polynomials in u = 1/b, and the symbols."""
+        ...
+
+    def expectations(self, question: Question, report: Report) -> list[Element]:
+        """E of each form at step t, exact, in the ring of the answers; a road that counts calls ``report(done, total)``."""
+        ...
+
+
+@runtime_checkable
 class Road(Protocol):
-    """Built from a problem; asked for expectations."""
+    """Frozen; its options are its fields."""
 
-    #: the ring of the answers, polynomials in u = 1/b and the symbols
-    answers: Ring
+    @property
+    def name(self) -> str:
+        """In lower case, as ``--method`` takes it."""
+        ...
 
-    def expectations(self, forms: Forms, degree: int) -> list[Element]:
-        """E of each form at step t, exact, in the ring of the answers.
+    def cost(self, problem: Problem, *, thorough: bool = False) -> RoadPlan:
+        """What the variance would take; nothing is started. A prediction that takes long waits until it is to be thorough."""
+        ...
 
-        Args:
-            forms: called with the state, in whatever ring the road computes in.
-            degree: a bound on the degree of the forms in the entries of the state.
+    def integrators(self, problem: Problem, steps: Sequence[int]) -> tuple[Integrator, ...]:
+        """One for each of these steps t, in one sweep; ``problem`` is measured after the last of them.
+
+        Raises:
+            InputError: an option has no meaning for the problem.
         """
         ...

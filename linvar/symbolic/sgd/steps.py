@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -17,15 +16,6 @@ from linvar.symbolic.sgd.update import State, Update
 
 #: Weights that are numbers are followed no further than this many steps, or bits.
 _MOST_FIXED_STEPS, _MOST_FIXED_BITS = 256, 2_048
-
-
-def steps_of(problem: Problem) -> Steps:
-    """The steps of a problem; those of the last two asked about are kept, for a plan and the roads ask for the same."""
-    for known in _RECENT:
-        if known.problem is problem:
-            return known
-    _RECENT.append(Steps(problem))
-    return _RECENT[-1]
 
 
 class Steps:
@@ -48,6 +38,19 @@ class Steps:
     def varies_little(self) -> bool:
         """Whether an example varies in no more ways than it has coordinates, and these are counted."""
         return self.moving.count() <= min(len(self.problem.law.input_map[0]), MOST_VARIABLES - 1)
+
+    @cached_property
+    def spread(self) -> list[tuple[Rational, Matrix]] | None:
+        """What of z z^T varies, uncorrelated (``MovingStep.uncorrelated``); None where its fourth moments are the shorter way."""
+        return self.moving.uncorrelated if self.varies_little and not self.problem.law.symbols else None
+
+    def until(self, t: int) -> Steps:
+        """The steps before W_t, t at most the problem's own; what is known of these is shared."""
+        if t == self.problem.step:
+            return self
+        found = Steps(self.problem.at_step(t))
+        found.moving, found._still = self.moving, self._still
+        return found
 
     def _rests(self, place: int) -> bool:
         """Whether the update is zero whatever the batch."""
@@ -78,9 +81,6 @@ class Steps:
                 break
             state = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
         return fixed, self.moving
-
-
-_RECENT: deque[Steps] = deque(maxlen=2)
 
 
 def _stays(problem: Problem) -> bool:

@@ -1,144 +1,41 @@
-"""Road (a): expand SGD in a polynomial ring, then replace monomials of batch moments by their expectations.
-
-The variables of a step are linear functionals of its batch moment (``steps``), in units in which the weights are integers over
-one denominator. The weights W_t become polynomials in these variables. The gradient at step t is never expanded in its own
-batch: given W_t its mean and its second moment are forms in W_t (``last_step``), so the highest degree left is 2 (2L-1)^t.
-"""
+"""The road of the expansion, as it is asked for."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from functools import cached_property
-from math import lcm, prod
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from flint import fmpq
-
-from linvar import matrices
-from linvar.problem import Problem
-from linvar.symbolic.algebra.ring import Element, Exponents, Ring, sum_elements, to_fmpq
-from linvar.symbolic.sgd.batch_moments import Moments, answer_ring, batch_moments, central_moments
-from linvar.symbolic.sgd.road import Forms
-from linvar.symbolic.sgd.steps import steps_of
-from linvar.symbolic.sgd.update import State, Update
+from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
+from linvar.symbolic.roads.expansion.size import predict
+from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.sgd.steps import Steps
 
 
+@dataclass(frozen=True)
 class Expansion:
-    """The weights W_0, ..., W_t of a problem as polynomials in the batch moments of steps 0..t-1."""
+    """Expand SGD in a polynomial ring, then replace monomials of batch moments by their expectations.
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.steps = list(steps_of(problem))
-        counts = [len(step.forms) for step in self.steps]
-        self.offsets = [sum(counts[:s]) for s in range(len(counts) + 1)]
-        self.ring = Ring(self.offsets[-1], problem.symbols)
-        self.answers = answer_ring(problem.symbols)
-        self._moments: dict[tuple[int, int], Moments] = {}
-        self._scaled: dict[tuple[int, int], Moments] = {}
-        #: variable v_j stands for units[j] times the functional of its step
-        self.units = [fmpq(1)] * self.offsets[-1]
+    For two layers and more, numbers or symbols; what it takes grows with the monomials (``linvar.plan``).
 
-    @cached_property
-    def state(self) -> State:
-        """W_t and the momenta, expanded."""
-        update = Update(self.problem, self.ring)
-        state = update.start()
-        for s, (step, rate) in enumerate(zip(self.steps, self.problem.learning_rates)):
-            first, end = self.offsets[s], self.offsets[s + 1]
-            variables = self.ring.gens[first:end]
-            if not self.problem.symbols:
-                entries = _entries(step.gradients(state.weights, variables, self.ring))
-                factor = to_fmpq(rate) * _denominator(_entries(state.weights))
-                self.units[first:end] = [factor * c if rate and c else fmpq(1) for c in _contents(entries, first, end)]
-                variables = tuple(v / unit for v, unit in zip(variables, self.units[first:end]))
-            state = update.advance(state, step.gradients(state.weights, variables, self.ring), rate)
-        return state
+    >>> import linvar as lv
+    >>> lv.gradient_variance(lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]])), lv.Expansion()).coefficients
+    (0, 10)
+    """
 
-    def expectations(self, forms: Forms, degree: int) -> list[Element]:
-        """E of forms in the state: polynomials in u (and the symbols), exact."""
-        return [self.expectation(form, degree) for form in forms(self.state, self.ring)]
+    name: ClassVar[str] = "expansion"
 
-    def expectation(self, polynomial: Element, degree: int) -> Element:
-        """E of a polynomial in the batch moments, a form of this degree in W_t: a polynomial in u (and the symbols), exact."""
-        answers, symbols = self.answers, len(self.problem.symbols)
-        if not self.steps:
-            return answers.from_terms({(0, *key): c for key, c in polynomial.terms()})
-        grouped: dict[Exponents, Any] = {}
-        if symbols:
-            inner: dict[Exponents, dict[Exponents, fmpq]] = defaultdict(dict)
-            for key, c in polynomial.terms():
-                inner[key[:-symbols]][(0, *key[-symbols:])] = c
-            grouped = {key: answers.from_terms(terms) for key, terms in inner.items()}
-        else:
-            grouped = dict(polynomial.terms())
-        orders = self._orders(polynomial, degree)
-        for s in reversed(range(len(self.steps))):
-            split = self.offsets[s]
-            moments = self.scaled_moments(s, orders[s])
-            pairs: dict[Exponents, list[tuple[Element, Any]]] = defaultdict(list)
-            for key, value in grouped.items():
-                moment = moments.get(key[split:])
-                if moment is not None:
-                    pairs[key[:split]].append((moment, value))
-            # one key at a time: the products of a single key are alive together
-            grouped = {
-                key: sum_elements(answers, [moment * value for moment, value in found]) for key, found in pairs.items()
-            }
-        return grouped.get((), answers.zero)
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
+        """The monomials, and what they take."""
+        if steps.problem.depth == 1:
+            return RoadPlan(self.name, obstacle="one layer has a road of its own")
+        size = predict(steps)
+        return RoadPlan(self.name, f"{size.count} monomials", size.seconds, size.bytes)
 
-    def _orders(self, polynomial: Element, degree: int) -> list[int]:
-        """Bounds for the degree of a polynomial, a form of this degree in W_t, in the batch of each step."""
-        odd, last = 2 * self.problem.depth - 1, len(self.steps) - 1
-        seen = [max(0, exponent) for exponent in polynomial.degrees()]  # zero has the degree -1 in every variable
-        return [
-            min(degree * odd ** (last - s), sum(seen[self.offsets[s] : self.offsets[s + 1]])) for s in range(last + 1)
-        ]
-
-    def scaled_moments(self, s: int, order: int) -> Moments:
-        """Moments of the variables v_j of step s, up to at least this order."""
-        units = self.units[self.offsets[s] : self.offsets[s + 1]]
-        if all(unit == 1 for unit in units):
-            return self.moments(s, order)
-        for (owner, known), moments in self._scaled.items():
-            if owner == s and known >= order:
-                return moments
-        powers = [[unit**k for k in range(order + 1)] for unit in units]
-        self._scaled[s, order] = {
-            key: moment * prod((row[k] for row, k in zip(powers, key) if k), start=fmpq(1))
-            for key, moment in self.moments(s, order).items()
-            if sum(key) <= order
-        }
-        return self._scaled[s, order]
-
-    def moments(self, s: int, order: int) -> Moments:
-        """Moments of the variables of step s, up to at least this order; computed once a law and order."""
-        steps = [i for i, step in enumerate(self.steps) if step is self.steps[s]]
-        for (owner, known), moments in self._moments.items():
-            if owner in steps and known >= order:
-                return moments
-        problem = self.problem
-        step = self.steps[s]
-        of = central_moments if step.central else batch_moments
-        moments = of(problem.law, list(step.forms), order, problem.sampling, self.answers)
-        self._moments[s, order] = moments
-        return moments
+    def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[ExpandedAt, ...]:
+        """The weights are expanded once, up to the last of the steps; moments of a batch are shared."""
+        expanded = Expanded(steps)
+        return tuple(ExpandedAt(expanded, t) for t in at)
 
 
-def _entries(matrices: Sequence[matrices.Matrix]) -> list[Element]:
-    """The entries of all layers."""
-    return [entry for matrix in matrices for row in matrix for entry in row]
-
-
-def _denominator(polynomials: Sequence[Element]) -> int:
-    """The common denominator of all coefficients."""
-    return lcm(1, *{int(c.q) for polynomial in polynomials for c in polynomial.coeffs()})
-
-
-def _contents(polynomials: Sequence[Element], first: int, end: int) -> list[fmpq]:
-    """For each of some variables the greatest number that divides the coefficients of all terms with it; 0 if there are none."""
-    found = [fmpq(0)] * (end - first)
-    for polynomial in polynomials:
-        for key, c in polynomial.terms():
-            found = [known.gcd(c) if k else known for known, k in zip(found, key[first:end])]
-    return found
+_: type[Road] = Expansion

@@ -18,7 +18,7 @@ from linvar.symbolic.cost import Size, Work, costs, total
 from linvar.symbolic.roads.counting.digits import bits_of, entries_of, some_numbers
 from linvar.symbolic.roads.counting.monomials import answer_terms, count_monomials, gradient_products
 from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 
 #: FLINT multiplies polynomials whose coefficients are no longer than this in machine words
 _SHORT_BITS = 62
@@ -28,44 +28,44 @@ _COUNTED_STEPS = 40
 _COUNTED_ORDER = 3_000
 
 
-def predict(problem: Problem) -> Size:
+def predict(steps: Steps) -> Size:
     """The size of the expansion of a problem, without starting it (see the module docstring)."""
-    variables = _counted(problem)
+    problem, variables = steps.problem, _counted(steps)
     if max(variables, default=0) >= MOST_VARIABLES:
         return _far_over(problem, variables)
-    work, section = expansion_work(problem), costs().expansion
+    work, section = expansion_work(steps), costs().expansion
     memory = int(total(section, work.bytes))
     if len(variables) < problem.step and any(variables):
         return Size(work.monomials, max(memory, 10**24), math.inf, complete=False)
     return Size(work.monomials, memory, total(section, work.seconds))
 
 
-def _counted(problem: Problem) -> list[int]:
+def _counted(steps: Steps) -> list[int]:
     """The variables of the steps that are counted: the first ones.
 
     Beyond some steps or some degree the exact count takes long and decides nothing.
     """
-    steps, counted = steps_of(problem), 0
+    problem, counted = steps.problem, 0
     while counted < min(problem.step, _COUNTED_STEPS) and _order(problem, counted) <= _COUNTED_ORDER:
         counted += 1
     return [steps[s].count() for s in range(counted)]
 
 
-def expansion_work(problem: Problem) -> Work:
+def expansion_work(steps: Steps) -> Work:
     """What an expansion does; of fewer steps where there are too many to count, and of those alone that move the weights."""
-    counted, steps = _counted(problem), steps_of(problem)
+    problem, counted = steps.problem, _counted(steps)
     places = [s for s in range(len(counted)) if steps[s].moves]
     variables, central = [counted[s] for s in places], [steps[s].central for s in places]
     monomials, mean = (
         count_monomials(problem, variables, central, gradient_products(problem, factors)) for factors in (2, 1)
     )
-    bits = _coefficient_bits(problem, places, variables)
+    bits = _coefficient_bits(steps, places, variables)
     entries = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
     # integrated: two forms of the second moment, and the entries of the mean gradient
     terms = 2 * monomials + entries * mean
     # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
-    little = steps_of(problem).varies_little and not problem.law.symbols
-    squared = entries * (1 + (steps_of(problem).moving.count() if little else 0))
+    little = steps.varies_little and not problem.law.symbols
+    squared = entries * (1 + (steps.moving.count() if little else 0))
     examples, moments, powers, values, products, series = problem.dataset_size or 0, 0, 0, 0, 0, 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
@@ -76,7 +76,7 @@ def expansion_work(problem: Problem) -> Work:
             series += comb(order + 2 * width, 2 * width) * order
         if examples:
             products += comb(order + 2 * width, 2 * width)
-    last = _last_step_products(problem)
+    last = _last_step_products(steps)
     memory: dict[str, float] = {
         "bytes_moment": moments,
         "bytes_power": powers,
@@ -115,10 +115,11 @@ def _far_over(problem: Problem, variables: list[int]) -> Size:
     return Size(comb(_order(problem, later) + MOST_VARIABLES, MOST_VARIABLES), 10**24, math.inf, complete=False)
 
 
-def _last_step_products(problem: Problem) -> int:
+def _last_step_products(steps: Steps) -> int:
     """Fourth moments of a data set's examples; none where what varies is less (``last_step``)."""
+    problem = steps.problem
     size = len(problem.law.input_map[0])
-    if not problem.dataset_size or steps_of(problem).varies_little:
+    if not problem.dataset_size or steps.varies_little:
         return 0
     return comb(size + 3, 4)
 
@@ -128,14 +129,14 @@ def _order(problem: Problem, later: int) -> int:
     return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
 
 
-def _coefficient_bits(problem: Problem, places: list[int], variables: list[int]) -> int:
+def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> int:
     """Bits of a typical coefficient: those of the weights after the first random step, times the degree in them."""
-    depth = problem.depth
+    problem, depth = steps.problem, steps.problem.depth
     first = next((s for s, count in enumerate(variables) if count), None)
     if first is None or problem.symbols:
         return 1
     degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
-    step, products = steps_of(problem)[places[first]], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
+    step, products = steps[places[first]], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
     if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
         return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)
     weights, targets = entries_of(problem)

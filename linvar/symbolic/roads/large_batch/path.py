@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from linvar.exact import Exact
 from linvar.problem import Problem
@@ -15,7 +15,7 @@ from linvar.symbolic.roads.large_batch import fluctuations
 from linvar.symbolic.roads.large_batch.fluctuations import BatchMoments, at_rest, batch_moments
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.step import Step
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import State, Update
 
 Series = list[Scalar]  # the coefficients of u^0, ..., u^K
@@ -24,10 +24,9 @@ Series = list[Scalar]  # the coefficients of u^0, ..., u^K
 class Polynomials:
     """A step of SGD, and the forms of the last one, as polynomials in the state; expanded once."""
 
-    def __init__(self, problem: Problem, of: str) -> None:
-        self.problem = problem
-        self.of = of
-        self.steps = steps_of(problem)
+    def __init__(self, steps: Steps) -> None:
+        self.problem = problem = steps.problem
+        self.steps = steps
         self.shapes = [(len(matrix), len(matrix[0])) for matrix in problem.weights]
         #: entries of the weights, and of the whole state
         self.entries = sum(rows * columns for rows, columns in self.shapes)
@@ -84,22 +83,28 @@ class Polynomials:
 
     @cached_property
     def _last(self) -> LastStep:
-        return LastStep(self.state(self.ring), self.problem, self.ring, self.of)
+        return LastStep(self.state(self.ring), self.steps, self.ring)
 
-    @cached_property
-    def means(self) -> list[Element]:
+    def means(self, of: str) -> list[Element]:
         """The entries of the mean gradient (or update) given the state, layer by layer."""
-        return [entry for matrix in self._last.means() for row in matrix for entry in row]
+        return [entry for matrix in self._last.means(of) for row in matrix for entry in row]
 
-    @cached_property
-    def spreads(self) -> list[Element]:
-        """The variance of one example's gradient given the state, layer by layer."""
-        return self._last.spreads()
+    def spreads(self, of: str) -> list[Element]:
+        """The variance of one example's gradient (or update) given the state, layer by layer."""
+        return self._last.spreads(of)
 
     @cached_property
     def doubled_loss(self) -> Element:
         """E ||P x - y||^2 given the state."""
         return self._last.doubled_loss()
+
+
+class MeanAboutPath(NamedTuple):
+    """gbar about the path: gbar and its Taylor polynomial, E p and E p^2 of p = gbar(W_t + delta) - gbar(W_t), entry by entry."""
+
+    local: Local
+    means: list[Series]
+    squares: list[Series]
 
 
 class Path:
@@ -112,6 +117,7 @@ class Path:
         self.polynomials, self.order, self.scalars = polynomials, order, scalars
         self.problem = polynomials.problem
         self._steps = fluctuations.Steps(order, scalars)
+        self._found: dict[str, MeanAboutPath] = {}
         with scalars.working():
             self._run()
 
@@ -151,11 +157,13 @@ class Path:
         taylor = Taylor(forms, self.polynomials.ring, self.polynomials.size, 2 * order, self.scalars, still)
         return taylor.at(self.point)
 
-    @cached_property
-    def _means(self) -> tuple[Local, list[Series], list[Series]]:
-        """The mean gradient: about the path, E p and E p^2."""
-        local = self._local(self.polynomials.means, self.order)
-        return local, self._steps.means(self.moments, local, self.order), self._steps.squares(self.moments, local)
+    def _means(self, of: str) -> MeanAboutPath:
+        """The mean gradient (or update), found once."""
+        if of not in self._found:
+            local = self._local(self.polynomials.means(of), self.order)
+            first, second = self._steps.means(self.moments, local, self.order), self._steps.squares(self.moments, local)
+            self._found[of] = MeanAboutPath(local, first, second)
+        return self._found[of]
 
     def _groups(self, separate: bool) -> list[list[int]]:
         """The entries that are summed, by their layers."""
@@ -165,20 +173,20 @@ class Path:
             start += rows * columns
         return layers if separate else [list(range(start))]
 
-    def variances(self, separate: bool) -> list[Series]:
+    def variances(self, of: str, separate: bool) -> list[Series]:
         """sum E p^2 - (E p)^2, and the spreads."""
-        local, means, squares = self._means
+        local, means, squares = self._means(of)
         scale, denominator = self.moments.denominator, (local.denominator * self.moments.denominator) ** 2
         parts = []
         for group in self._groups(separate):
             total = self._sum(squares, group, scale)
             taken = self._sum([self._times(means[i], means[i]) for i in group], range(len(group)), 1)
             parts.append([self.scalars.divide(a - b, denominator) for a, b in zip(total, taken)])
-        return self._with_spreads(parts, separate)
+        return self._with_spreads(parts, of, separate)
 
-    def second_moments(self, separate: bool) -> list[Series]:
+    def second_moments(self, of: str, separate: bool) -> list[Series]:
         """sum gbar^2 + 2 gbar E p + E p^2, and the spreads."""
-        local, means, squares = self._means
+        local, means, squares = self._means(of)
         denominator = local.denominator**2 * self.moments.denominator
         parts = []
         for group in self._groups(separate):
@@ -188,11 +196,11 @@ class Path:
             at_path = sum((local.values[i] * local.values[i] for i in group), self.scalars.zero)
             total[0] = total[0] + at_path * self.moments.denominator
             parts.append([self.scalars.divide(value, denominator) for value in total])
-        return self._with_spreads(parts, separate)
+        return self._with_spreads(parts, of, separate)
 
-    def squared_means(self, separate: bool) -> list[Series]:
+    def squared_means(self, of: str, separate: bool) -> list[Series]:
         """sum (gbar + E p)^2."""
-        local, means, _ = self._means
+        local, means, _ = self._means(of)
         denominator = (local.denominator * self.moments.denominator) ** 2
         parts = []
         for group in self._groups(separate):
@@ -251,11 +259,11 @@ class Path:
         """The product of two series up to u^K."""
         return [sum((a[j] * b[k - j] for j in range(k + 1)), self.scalars.zero) for k in self._powers]
 
-    def _with_spreads(self, parts: list[Series], separate: bool) -> list[Series]:
+    def _with_spreads(self, parts: list[Series], of: str, separate: bool) -> list[Series]:
         """The parts, plus u times E of the spreads."""
         if not self.order:
             return parts
-        local = self._local(self.polynomials.spreads, self.order - 1)
+        local = self._local(self.polynomials.spreads(of), self.order - 1)
         means = self._steps.means(self.moments, local, self.order - 1)
         denominator = local.denominator * self.moments.denominator
         whole = [self._whole(value, mean) for value, mean in zip(local.values, means)]

@@ -23,7 +23,7 @@ from linvar.symbolic.roads.counting.digits import some_numbers
 from linvar.symbolic.roads.counting.monomials import ENDLESS as _ENDLESS
 from linvar.symbolic.roads.counting.monomials import Degrees, count_monomials, gradient_products, weight_products
 from linvar.symbolic.sgd.step import MOST_VARIABLES
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
@@ -61,8 +61,9 @@ class LargeBatchSize:
         return f"{shown} {noun} each"
 
 
-def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBatchSize:
+def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSize:
     """The size of an expansion up to u^order, without starting it."""
+    problem = kinds.problem
     n = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * (2 if problem.momentum != 0 else 1)
     steps = min(problem.step, MOST_STEPS)
     if digits is not None:
@@ -72,7 +73,6 @@ def predict(problem: Problem, order: int, digits: int | None = None) -> LargeBat
         after, before = _state_bits(problem, steps)
         found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
     objects, products, batch = 0, 0, 0
-    kinds = steps_of(problem)
     for place, entries, times in ((0, 0, min(steps, 1)), (steps - 1, n, steps - 1)):
         if times > 0:
             kind = kinds[place]

@@ -1,412 +1,107 @@
-"""Road (b): run SGD itself on a lattice of integer batch moments, modulo many primes.
-
-A polynomial F of degree <= D is fixed by its values at the lattice points x >= 0, |x| <= D of its variables, so
-
-    E F = sum_x F(x) omega_x(u),
-
-with weights that depend on the law alone (``modular_moments``). Nothing is expanded: the steps of SGD are executed, as they
-stand in ``network``, on arrays of nodes modulo a prime (``modular``), the last step is contracted with its weights
-first, then the one before. Residues modulo enough primes give the exact fractions (``reconstruction``), which three further
-primes confirm: a wrong one passes with probability below 2^-65. Numeric problems only. Blocks of nodes keep memory bounded;
-several devices share the nodes of step 0.
-"""
+"""The road of the lattice, as it is asked for; JAX is loaded where it is taken."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
-from itertools import islice
-from math import prod
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import TYPE_CHECKING, ClassVar
 
-import jax
-import jax.extend
-import jax.numpy as jnp
-import numpy as np
-from jax import lax
-from jax.sharding import Mesh, PartitionSpec
-
-from linvar.errors import InputError, cut
-from linvar.exact import Rational
+from linvar.errors import InputError, Words, cut
 from linvar.problem import Problem
-from linvar.progress import Report, reporting
-from linvar.symbolic.algebra.ring import Element, to_fmpq
-from linvar.symbolic.roads.lattice.checkpoint import Checkpoint, digest, problem_key
-from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT, Modulus, Residue, matmul, reduce, residues_of
-from linvar.symbolic.roads.lattice.moments import BatchLaw
-from linvar.symbolic.roads.lattice.reconstruction import CHECKS, primes_below, reconstruct
-from linvar.symbolic.roads.lattice.size import predict, step_degrees
-from linvar.symbolic.sgd.batch_moments import answer_ring
-from linvar.symbolic.sgd.road import Forms
-from linvar.symbolic.sgd.steps import steps_of
-from linvar.symbolic.sgd.update import State, Update
+from linvar.symbolic.roads.lattice.size import predict
+from linvar.symbolic.sgd.questions import Norms
+from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.sgd.steps import Steps
+from linvar.text_files import checked_path
 
-#: Nodes times primes in one call, where the grid is that small; so many arrays of a block are alive, about.
-_BATCH = 2**17
-#: Nodes times primes in a call, about: some seconds, after which progress is reported and an interrupt is heard.
-_CALL = 2**26
-_LIVE_ARRAYS = 64
-_MOST_PRIMES_AT_ONCE = 16
-_SUMMANDS = 2**14
-_KEPT = 128
-_COMPILED: OrderedDict[Any, Any] = OrderedDict()
+if TYPE_CHECKING:
+    import jax
+
+    from linvar.symbolic.roads.lattice.integrator import LatticeSum
+
+_MOST_STEPS = 40
+#: products beyond which the prediction, which runs the steps on numbers that count, takes more than a moment
+_MOST_PREDICTED = 10**6
+_NOT_NEEDED = "not compared: to predict it takes longer than it could gain"
 
 
+@dataclass(frozen=True)
 class Lattice:
-    """Expectations of forms in the state of SGD, exact, by running it on a lattice modulo primes.
+    """Run SGD on a lattice of integer batch moments modulo many primes, in JAX; for two layers and more, numbers only.
+
+    The answer is fractions that three primes confirm, wrong with probability below 2^-65
+    (``linvar.symbolic.roads.lattice.reconstruction``).
 
     Args:
-        problem: a numeric problem.
-        block_bytes: about how much memory the arrays of one block of nodes may take.
-        checkpoint: a file in which the residues of finished primes are kept; an interrupted derivation resumes from it.
-        progress: None or True for a bar (None only where the work is long and somebody sees it), False for none, or a
-            function called with (done, total): nodes times primes.
+        checkpoint: a file in which the residues of finished primes are kept; an interrupted derivation goes on from it.
         devices: the devices that share the nodes; all of JAX's if None, or the host's where those have no exact float64 (TPUs).
+        block_bytes: about how much memory the arrays of one block of nodes may take.
 
     Raises:
-        InputError: the problem has symbols; or the checkpoint is damaged or foreign.
+        InputTypeError: the checkpoint is no path.
+
+    >>> import linvar as lv
+    >>> lv.gradient_variance(lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]])), lv.Lattice()).coefficients
+    (0, 10)
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        *,
-        block_bytes: int = 2**25,
-        checkpoint: str | os.PathLike[str] | None = None,
-        progress: bool | Report | None = None,
-        devices: Sequence[Any] | None = None,
-    ) -> None:
+    checkpoint: str | os.PathLike[str] | None = None
+    devices: tuple[jax.Device, ...] | None = None
+    block_bytes: int = 2**25
+
+    name: ClassVar[str] = "lattice"
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is not None:
+            checked_path(self.checkpoint, "checkpoint")
+        if self.devices is not None:
+            object.__setattr__(self, "devices", tuple(self.devices))
+
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
+        """The nodes and the primes, and what they take; a long prediction waits, and where nothing varies it is not made."""
+        problem = steps.problem
+        if problem.depth == 1:
+            return RoadPlan(self.name, obstacle="one layer has a road of its own")
+        if problem.symbols:
+            return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
+        if _is_long_to_predict(problem) and not (thorough and _varies(steps)):
+            return RoadPlan(self.name, obstacle=_NOT_NEEDED, waits=True)
+        if problem.step > _MOST_STEPS:
+            return RoadPlan(self.name, "far too many nodes", math.inf, 10**24)
+        size = predict(steps, Norms().degree(2 * problem.depth))
+        seconds = size.seconds + size.compilation
+        if not size.primes:
+            return RoadPlan(self.name, "10^15 nodes and more", seconds, size.bytes)
+        return RoadPlan(self.name, f"{size.nodes:,} nodes, about {size.primes:,} primes", seconds, size.bytes)
+
+    def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[LatticeSum, ...]:
+        """A grid each."""
+        problem = steps.problem
         if problem.symbols:
             names = ", ".join(map(str, problem.symbols))
-            raise InputError(
-                "method",
-                "lattice",
-                "give them values",
-                fault=f"takes numbers only, and the problem has the symbols {cut(names)}",
-            )
-        self.problem = problem
-        self.answers = answer_ring(())
-        self._block_bytes = block_bytes
-        self._progress = progress
-        self._key = problem_key(problem)
-        self._checkpoint = Checkpoint(checkpoint, self._key)
-        self._devices = _exact_devices() if devices is None else list(devices)
-        self._steps = list(steps_of(problem))
+            fault = Words(f"takes numbers only, and the problem has the symbols {cut(names)}")
+            raise InputError("the lattice", fault, "give them values")
+        if self.checkpoint is not None and len(at) > 1:
+            name = checked_path(self.checkpoint, "checkpoint")
+            fault = "with several steps, where a file holds one problem"
+            raise InputError("checkpoint", name, "ask for one step", fault=fault)
+        from linvar.symbolic.roads.lattice.integrator import LatticeSum
 
-    def expectations(self, forms: Forms, degree: int) -> list[Element]:
-        """E of forms of at most this degree in the state: polynomials in u, exact.
-
-        Raises:
-            ArithmeticError: residues of many more primes than expected do not fit together (one of them is wrong).
-            InputError: so it is, and some of them are from the checkpoint.
-        """
-        with jax.enable_x64(True), jax.default_device(self._devices[0]):
-            return _Question(self, forms, degree).answer()
+        return tuple(LatticeSum(steps.until(t), self) for t in at)
 
 
-def _exact_devices() -> list[Any]:
-    """Devices on which float64 is that of IEEE 754: a TPU makes do with pairs of float32."""
-    found = jax.devices()
-    return jax.devices("cpu") if found[0].platform == "tpu" else found
+def _is_long_to_predict(problem: Problem) -> bool:
+    """Whether the prediction takes more than a moment."""
+    size = len(problem.law.input_map[0])
+    return (problem.dataset_size or 1) * comb(size + 3, 4) > _MOST_PREDICTED
 
 
-class _Question:
-    """Some forms, asked of a problem: its grid, and its residues modulo primes."""
-
-    def __init__(self, road: Lattice, forms: Forms, degree: int) -> None:
-        self.road, self.problem, self.forms, self.degree = road, road.problem, forms, degree
-        self.steps = road._steps
-        degrees = step_degrees(self.problem, degree)
-        self.laws: list[BatchLaw] = []
-        for step, order in zip(self.steps, degrees):
-            law = BatchLaw(self.problem.law, step.forms, order, self.problem.sampling, step.central)
-            self.laws.append(law)
-        self.nodes = prod(law.count for law in self.laws)
-        self.key = (road._key, self._fingerprint())
-
-    # the whole answer
-
-    def answer(self) -> list[Element]:
-        """Residues for prime after prime, until they determine fractions that further primes confirm."""
-        results = self._collect()
-        if all(result is not None for result in results):
-            return [self.road.answers.lift(result) for result in results if result is not None]
-        self.count = len(results)
-        self.powers = sum(law.powers - 1 for law in self.laws) + 1
-        estimate = predict(self.problem, self.degree).primes
-        question = self.key[1]
-        kept = self.road._checkpoint.of(question, self.count * self.powers, self._denominators)
-        known = dict(kept)
-        primes = (p for p in self._primes() if p not in known)
-        attempt, most = 1 + CHECKS, 8 * estimate + 64
-        with reporting(self.road._progress, "nodes") as report:
-
-            def advance(done: int) -> None:
-                """So many nodes, times primes, of the call under way are done."""
-                done += len(known) * self.nodes
-                report(done, max(done, max(estimate, len(known) + 1) * self.nodes))
-
-            while True:
-                if len(known) >= attempt:
-                    numbers = reconstruct(known)
-                    if numbers is not None:
-                        report(len(known) * self.nodes, len(known) * self.nodes)
-                        return self._elements(numbers)
-                    attempt = len(known) + 1 + len(known) // 32
-                if len(known) > most:
-                    self._refuse(len(known), estimate, len(kept))
-                advance(0)
-                new = self.residues(list(islice(primes, self._primes_at_once)), advance)
-                self.road._checkpoint.add(question, new)
-                known |= new
-
-    def _refuse(self, primes: int, estimate: int, kept: int) -> NoReturn:
-        """Far more primes than there should be, some of them from a file."""
-        many = f"{primes} primes do not fit together, where about {estimate} were expected: one of them is wrong"
-        if kept:
-            raise InputError(
-                "checkpoint",
-                self.road._checkpoint.path,
-                "delete the file and run it again",
-                fault=f"holds {kept} of them, and the residues of {many}",
-            )
-        raise ArithmeticError(f"the residues of {many} (a fault of the machine, or a bug): run it again")
-
-    def _elements(self, numbers: list[Rational]) -> list[Element]:
-        """The polynomials with these coefficients."""
-        rows = [numbers[i * self.powers : (i + 1) * self.powers] for i in range(self.count)]
-        return [
-            self.road.answers.from_terms({(k,): to_fmpq(value) for k, value in enumerate(row) if value}) for row in rows
-        ]
-
-    def _fingerprint(self) -> str:
-        """A name for the forms: their values at a fixed state modulo a prime."""
-        draws = np.random.default_rng(20200414)
-        prime = 2**25 - 39
-        ring = Modulus(float(prime), constants={})
-
-        def draw(matrices: Any) -> list[Any]:
-            return [[[ring.lift(int(draws.integers(1, 50))) for _ in row] for row in matrix] for matrix in matrices]
-
-        momenta = draw(self.problem.weights) if self.problem.momentum != 0 else ()
-        values = self.forms(State(draw(self.problem.weights), momenta), ring)
-        return digest([self.degree, [str(value.exact) for value in values]])
-
-    @cached_property
-    def _denominators(self) -> list[int]:
-        """The denominators of the input."""
-        numbers = [*self.constants, *(number for law in self.laws for part in law.numbers.values() for number in part)]
-        return sorted({number.denominator for number in numbers})
-
-    def _primes(self) -> Iterator[int]:
-        """Primes that divide none of them."""
-        return primes_below(PRIME_LIMIT, self._denominators)
-
-    # residues
-
-    @cached_property
-    def _primes_at_once(self) -> int:
-        """Primes in one call: several where the grid and its moments are small."""
-        largest = max(law.table_size for law in self.laws)
-        return max(1, min(_MOST_PRIMES_AT_ONCE, _BATCH // self.nodes, 2**24 // max(1, largest)))
-
-    def residues(
-        self, primes: Sequence[int], advance: Callable[[int], object] = lambda done: None
-    ) -> dict[int, list[int]]:
-        """Every coefficient of every form modulo each prime; ``advance`` hears how many nodes are done, times primes."""
-        scalars, several = np.array(primes, np.float64), len(primes) > 1
-        table = residues_of(list(self.constants), primes)
-        weights: list[Any] = []
-        for law, geometry in zip(self.laws, self._geometries):
-            given = (scalars, law.arguments(primes), geometry)
-            one = _for_each(law.weights, several)
-            weights.append(_compiled((None, "weights", law.kind, len(primes)), one, given)(*given))
-        nodes = [np.asarray(law.nodes.nodes.T, np.float64) for law in self.laws]
-        key = (tuple(self.road._devices), self.key, tuple(self._chunks), len(primes))
-        totals, count, size = np.zeros(1, np.int64), self.laws[0].count, self._slice
-        for start in range(0, count, size):
-            few = _filled(nodes[0], start, size), _filled(weights[0], start, size)
-            arguments = (scalars, table, [few[0], *nodes[1:]], [few[1], *weights[1:]])
-            parts = _compiled(key, self._run, arguments)(*arguments)
-            totals = totals + np.asarray(parts).astype(np.int64).sum(axis=0)
-            advance(min(count, start + size) * (self.nodes // count) * len(primes))
-        rows = totals.reshape(len(primes), self.count * self.powers)
-        return {p: [int(x) % p for x in row] for p, row in zip(primes, rows)}
-
-    @cached_property
-    def _slice(self) -> int:
-        """Nodes of step 0 in one call: a whole number of blocks for each device, all of them where that is quick."""
-        blocks = self._chunks[0] * len(self.road._devices)
-        calls = max(1, self.nodes * self._primes_at_once // _CALL)
-        return -(-self.laws[0].count // (calls * blocks)) * blocks
-
-    @cached_property
-    def _geometries(self) -> list[Any]:
-        """The index arrays of each step, on the device."""
-        return [jax.device_put(law.geometry()) for law in self.laws]
-
-    @cached_property
-    def _chunks(self) -> list[int]:
-        """Nodes of each step in a block: step 0 gets at least 64, the last steps come next."""
-        room = max(1, self.road._block_bytes // (8 * _LIVE_ARRAYS * self._primes_at_once))
-        counts = [law.count for law in self.laws]
-        sizes = [min(counts[0], 64, room)] + [1] * (len(counts) - 1)
-        for s in [*reversed(range(1, len(counts))), 0]:
-            others = prod(sizes) // sizes[s]
-            size = max(1, min(counts[s], _SUMMANDS, room // others))
-            sizes[s] = -(-counts[s] // -(-counts[s] // size))
-        return sizes
-
-    def _run(self, primes: Any, table: Any, nodes: list[Any], weights: list[Any]) -> Any:
-        """The residues of every device's share, shape (devices, primes, forms, powers of u)."""
-        devices = self.road._devices
-        blocks = [
-            _cut(array, size, len(devices) if s == 0 else 1) for s, (array, size) in enumerate(zip(nodes, self._chunks))
-        ]
-        shares = [
-            _cut(array.swapaxes(1, 2), size, len(devices) if s == 0 else 1)
-            for s, (array, size) in enumerate(zip(weights, self._chunks))
-        ]
-
-        def every_prime(blocks: Any, shares: Any) -> Any:
-            def one(prime: Any, table: Any, shares: Any) -> Any:
-                return self._integrate(Modulus(prime, table, self.constants), blocks, shares)
-
-            if len(primes) == 1:
-                return one(primes[0], table[0], [share[0] for share in shares])[None, None]
-            return jax.vmap(one)(primes, table, shares)[None]
-
-        if len(devices) == 1:
-            return every_prime(blocks, shares)
-        mesh = Mesh(np.array(devices), ("nodes",))
-        here, there = PartitionSpec("nodes"), PartitionSpec(None, "nodes")
-        rest = len(blocks) - 1
-        specs = ([here] + [PartitionSpec()] * rest, [there] + [PartitionSpec()] * rest)
-        return jax.shard_map(every_prime, mesh=mesh, in_specs=specs, out_specs=here, check_vma=False)(blocks, shares)
-
-    def _collect(self) -> list[Rational | None]:
-        """One abstract pass: the constants that have to be residues, in order, and the forms that are constant."""
-        if self.key in _COMPILED:
-            self.constants, values = _COMPILED[self.key]
-            return list(values)
-        self.constants = {}
-        values = []
-
-        def trace(prime: Any) -> Any:
-            ring = Modulus(prime, constants=self.constants)
-            state = Update(self.problem, ring).start()
-            for s, step in enumerate(self.steps):
-                entries = [ring.residue(prime * 0, max(1, self.laws[s].degree)) for _ in step.forms]
-                state = self._advance(ring, state, s, entries)
-            forms = self.forms(state, ring)
-            values.extend(form.exact for form in forms)
-            return sum((form.values() for form in forms), prime)
-
-        jax.eval_shape(trace, jax.ShapeDtypeStruct((), np.float64))
-        _remember(self.key, (self.constants, tuple(values)))
-        return values
-
-    def _advance(self, ring: Modulus, state: State, s: int, variables: list[Residue]) -> State:
-        """One step of SGD."""
-        gradients = self.steps[s].gradients(state.weights, variables, ring)
-        return Update(self.problem, ring).advance(state, gradients, self.problem.learning_rates[s])
-
-    def _integrate(self, ring: Modulus, blocks: list[Any], shares: list[Any]) -> Any:
-        """Coefficients of the forms' expectations, shape (forms, powers of u).
-
-        Axis -(s+1) of every array belongs to the nodes of step s, so that those of step 0 are side by side in memory.
-        """
-        last = len(self.steps)
-
-        def from_step(s: int, state: State) -> Any:
-            """(nodes of step s-1, forms, powers, nodes of step s-2, ..., nodes of step 0)."""
-            if s == last:
-                shape = tuple(reversed(self._chunks))
-                values = [jnp.broadcast_to(form.values(), shape) for form in self.forms(state, ring)]
-                return [value[:, None, None] for value in values]
-            for matrix in (*state.weights, *state.momenta):
-                for entry in (entry for row in matrix for entry in row):
-                    entry.reduced()
-
-            def contract(share: Any, inner: Any) -> Any:
-                if isinstance(inner, list):  # the forms one by one: joined first, they are not vectorised
-                    return jnp.concatenate([contract(share, form) for form in inner], axis=1)
-                product = matmul(share, inner.reshape(len(inner), -1), ring.prime)
-                return product.reshape(len(share), *inner.shape[1:])
-
-            def block(nodes: Any, share: Any) -> Any:
-                bound = max(1, self.laws[s].degree)
-                variables = [ring.residue(row.reshape(row.shape + (1,) * s), bound) for row in nodes]
-                inner = from_step(s + 1, self._advance(ring, state, s, variables))
-                return _multiply_powers(contract(share, inner), ring.prime)
-
-            def add(total: Any, part: Any) -> Any:
-                return reduce(total + block(*part), ring.prime), None
-
-            if len(blocks[s]) == 1:
-                result = block(blocks[s][0], shares[s][0])
-            else:
-                start = jax.eval_shape(block, blocks[s][0], shares[s][0])
-                result, _ = lax.scan(add, jnp.zeros(start.shape), (blocks[s], shares[s]))
-            return jnp.moveaxis(result, 2, 0) if s else result
-
-        return from_step(0, Update(self.problem, ring).start())
+def _varies(steps: Steps) -> bool:
+    """Whether any batch has something that varies."""
+    return any(steps[s].count(1) for s in range(min(steps.problem.step, _MOST_STEPS)))
 
 
-def _for_each(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
-    """The function of (prime, table, geometry) for a stack of primes and tables; one of them needs no batching."""
-    if several:
-        return jax.vmap(function, in_axes=(0, 0, None))
-    return lambda primes, tables, geometry: function(
-        primes[0], {name: table[0] for name, table in tables.items()}, geometry
-    )[None]
-
-
-def _filled(array: Any, start: int, size: int) -> Any:
-    """So many entries of axis 1 from a place on, filled with zeros beyond the end."""
-    part = array[:, start : start + size]
-    return jnp.pad(part, [(0, (size - part.shape[1]) * (axis == 1)) for axis in range(array.ndim)])
-
-
-def _multiply_powers(terms: Any, prime: Any) -> Any:
-    """(q, forms, k, ...) -> (forms, q + k, ...): the products of powers of u of a step and of the steps after it."""
-    outer, inner = terms.shape[0], terms.shape[2]
-    terms = jnp.moveaxis(terms, 0, 1)
-    if outer == 1 or inner == 1:
-        return terms.reshape(terms.shape[0], outer * inner, *terms.shape[3:])
-    width = outer + inner
-    terms = jnp.pad(terms, [(0, 0), (0, 0), (0, outer)] + [(0, 0)] * (terms.ndim - 3))
-    terms = terms.reshape(terms.shape[0], outer * width, *terms.shape[3:])[:, : outer * (width - 1)]
-    return reduce(terms.reshape(terms.shape[0], outer, width - 1, *terms.shape[2:]).sum(axis=1), prime)
-
-
-def _cut(array: Any, size: int, devices: int) -> Any:
-    """The last axis cut in blocks, which become an axis before the last two; padded with zeros to fill them."""
-    count = array.shape[-1]
-    blocks = -(-count // size)
-    blocks = -(-blocks // devices) * devices
-    padded = jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, blocks * size - count)])
-    return jnp.moveaxis(padded.reshape(*array.shape[:-1], blocks, size), -2, -3)
-
-
-def _compiled(key: Any, function: Callable[..., Any], arguments: Sequence[Any]) -> Callable[..., Any]:
-    """The compiled function of this key; functions that turn out to be the same program share it."""
-    if key not in _COMPILED:
-        closed = jax.make_jaxpr(function)(*arguments)
-        assert not closed.consts
-        program_key = (str(closed.jaxpr), key[0])
-        if program_key not in _COMPILED:
-            program = jax.jit(jax.extend.core.jaxpr_as_fun(closed))
-            _remember(program_key, lambda *values: program(*jax.tree.leaves(values))[0])
-        _remember(key, _COMPILED[program_key])
-    _COMPILED.move_to_end(key)
-    return _COMPILED[key]
-
-
-def _remember(key: Any, value: Any) -> None:
-    """Keep what was compiled or traced, the most recent of it."""
-    _COMPILED[key] = value
-    while len(_COMPILED) > _KEPT:
-        _COMPILED.popitem(last=False)
+_: type[Road] = Lattice

@@ -21,7 +21,7 @@ from linvar.symbolic.roads.counting.digits import some_numbers
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.step import MOST_VARIABLES
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import Update
 
 _PRIME_BITS = 25.9
@@ -67,21 +67,21 @@ def step_degrees(problem: Problem, degree: int) -> list[int]:
     return [degree * odd ** (problem.step - 1 - s) for s in range(problem.step)]
 
 
-def predict(problem: Problem, degree: int) -> LatticeSize:
+def predict(steps: Steps, degree: int) -> LatticeSize:
     """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
-    steps, degrees = list(steps_of(problem)), step_degrees(problem, degree)
+    problem, degrees = steps.problem, step_degrees(steps.problem, degree)
     variables = [step.count() for step in steps]
     few = max(variables, default=0) < MOST_VARIABLES
     counts = [comb(order + count, count) for count, order in zip(variables, degrees)] if few else [MOST_NODES + 1]
     nodes = prod(counts)
     if nodes > MOST_NODES:
         return LatticeSize(nodes, nodes, 0, 10**24, inf, 0.0)
-    product_count, size, denominator = (_roughly if _is_wide(problem) else _counted)(problem, degree, degrees)
+    product_count, size, denominator = (_roughly if _is_wide(steps) else _counted)(steps, degree, degrees)
     primes = 2 + CHECKS + int((size + 2 * denominator) / _PRIME_BITS)
     operations = nodes * max(1, product_count)
     summands = 0
     inner = 1  # powers of u of the later steps
-    for s in reversed(range(len(steps))):
+    for s in reversed(range(len(degrees))):
         powers = max(1, degrees[s])
         summands += 4 * prod(counts[: s + 1]) * powers * inner
         inner += powers - 1
@@ -91,7 +91,7 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         summands += _moment_products(count, order, many) + directions * order * examples
         entries += 4 * many * max(1, order) + 3 * directions * (order + 1) ** 2
         values += count * examples
-    if examples and _is_wide(problem):
+    if examples and _is_wide(steps):
         exact = examples * sum(variables) * len(problem.law.input_map[0]) ** 2
     elif examples:
         exact = examples * sum(e != 0 for step in steps for form in step.forms for row in form for e in row)
@@ -107,7 +107,7 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
         "seconds_prime": primes,
         "seconds_exact_product": exact,
     }
-    first = {"seconds_call": 1, "seconds_step": len(steps), "seconds_program": product_count**2}
+    first = {"seconds_call": 1, "seconds_step": len(degrees), "seconds_program": product_count**2}
     section = costs().lattice
     return LatticeSize(
         nodes,
@@ -122,16 +122,16 @@ def predict(problem: Problem, degree: int) -> LatticeSize:
     )
 
 
-def _counted(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, float, float]:
+def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float, float]:
     """Products of the last step of SGD and of the forms; log2 of the size and of the denominator of a form of this degree."""
-    counter = _Counter()
+    problem, counter = steps.problem, _Counter()
     state = Update(problem, counter).start()
-    for s, (step, order) in enumerate(zip(steps_of(problem), degrees)):
+    for s, (step, order) in enumerate(zip(steps, degrees)):
         counter.products = 0
         moments = [counter.variable(problem, form, order) for form in step.forms]
         gradients = step.gradients(state.weights, moments, counter)
         state = Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
-    last = LastStep(state, problem, counter)
+    last = LastStep(state, steps, counter)
     for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
         matrices.squared_norm([value]) if not isinstance(value[0], list) else matrices.squared_norm(value)
     sizes = [entry for matrix in last.means() for row in matrix for entry in row]
@@ -141,16 +141,18 @@ def _counted(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, fl
     return counter.products, size * per_degree, denominator * per_degree
 
 
-def _is_wide(problem: Problem) -> bool:
+def _is_wide(steps: Steps) -> bool:
     """Whether to run the steps on numbers that count takes more than a moment."""
+    problem = steps.problem
     size = len(problem.law.input_map[0])
-    fourth = 0 if steps_of(problem).varies_little else comb(size + 3, 4)
+    fourth = 0 if steps.varies_little else comb(size + 3, 4)
     return size**2 * sum(problem.widths[1:]) + (problem.dataset_size or 0) * (size**2 + fourth) > _MOST_COUNTED
 
 
-def _roughly(problem: Problem, degree: int, degrees: list[int]) -> tuple[int, float, float]:
+def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float, float]:
     """The same of a wide problem, from the shapes of its matrices and the sizes of its numbers."""
-    steps, size, widths = steps_of(problem), len(problem.law.input_map[0]), problem.widths
+    problem = steps.problem
+    size, widths = len(problem.law.input_map[0]), problem.widths
     through = sum(a * b for a, b in zip(widths, widths[1:]))
     gradient = widths[-1] * size * (size + widths[0]) + 2 * widths[-1] * through + through
     spread = steps.moving.count() if steps.varies_little else size

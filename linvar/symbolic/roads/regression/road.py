@@ -1,255 +1,39 @@
-"""Road (e), linear regression (L = 1): the second moment of the state closes on itself, at any number of steps.
-
-Write q_k for row k of Q_t = W_t X - Y (the residual of an example z is Q z), v_k for row k of M_t X (the momenta), S for
-E z z^T, Pi = X^T X and S_b for the batch moment. A step makes the decayed gradient z_k = q_k S_b Pi + decay (q_k + y_k) and
-
-    v' = z + momentum v,      q' = q - a v',   with Nesterov   q' = q - a (z + momentum v').
-
-The batch is independent of q and v, so their moments follow from those before: with A = E q_k^T q_l
-
-    E S_b A S_b = N(A) = S A S + c ( E[(z^T A z) z z^T] - S A S )                  c = 1/b, or (n-b)/(b(n-1)),
-
-exact for every law with fourth moments and both samplings. Moments are polynomials in c, of degree t after t steps.
-A form of degree at most 2 in the state, all that is asked of it when L = 1, is integrated with these two moments.
-Source: derived here; for iid batches and plain SGD compare Bordelon & Pehlevan (2022), arXiv:2106.02713.
-"""
+"""The road of linear regression, as it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from itertools import product
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from linvar import matrices
-from linvar.problem import Problem
-from linvar.symbolic.algebra.ring import Element, Ring
-from linvar.symbolic.models import linear
-from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
-from linvar.symbolic.sgd.road import Forms
-from linvar.symbolic.sgd.update import State
-
-Form = matrices.Matrix
-Moments = dict[tuple[str, str], Form]
+from linvar.symbolic.roads.regression.recursion import Recursion, RegressionAt
+from linvar.symbolic.roads.regression.size import predict
+from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.sgd.steps import Steps
 
 
+@dataclass(frozen=True)
 class Regression:
-    """The first two moments of the weights of linear regression, over the ring of the answers."""
+    """The second moment of the weights closes on itself: exact at any number of steps, for one layer.
 
-    def __init__(self, problem: Problem) -> None:
-        assert problem.depth == 1
-        self.problem = problem
-        self.answers = answer_ring(problem.symbols)
-        self.factor = sampling_factor(self.answers, problem.sampling, problem.dataset_size)
-        lift, law = self.answers.lift, problem.law
-        self.input_map = [[lift(entry) for entry in row] for row in law.input_map]
-        self.target_map = [[lift(entry) for entry in row] for row in law.target_map]
-        self.second_moment = law.second_moment(self.answers)
-        self._selection = matrices.product(matrices.transpose(self.input_map), self.input_map)  # Pi
-        self._drift = matrices.product(self.second_moment, self._selection)  # S Pi
-        self._start = linear.residual_map(
-            [[[lift(entry) for entry in row] for row in problem.weights[0]]], self.input_map, self.target_map
-        )
-        self._decay, self._momentum = lift(problem.weight_decay), lift(problem.momentum)
-        self._names = ("q", "v") if problem.momentum != 0 else ("q",)
-        self._moments: dict[tuple[int, int], Moments] = {}
-        # the road: the entries of W_t, then of the momenta, as variables, integrated by their moments
-        rows, columns = problem.widths[1], problem.widths[0]
-        self.ring = Ring(rows * columns * len(self._names), problem.symbols)
-        variables = [
-            [list(self.ring.gens[(place * rows + k) * columns :][:columns]) for k in range(rows)]
-            for place in range(len(self._names))
-        ]
-        self.state = State(variables[:1], variables[1:])
+    >>> import linvar as lv
+    >>> lv.gradient_variance(lv.Problem([[[2]]], lv.Gaussian([[-1]])), lv.Regression()).coefficients
+    (0, 18)
+    """
 
-    # moments of the residual map Q_t and of the momenta V_t
+    name: ClassVar[str] = "regression"
 
-    def _combinations(self, rate: Element) -> dict[str, dict[str, Element]]:
-        """q' and v' as combinations of q, v and z."""
-        if "v" not in self._names:
-            return {"q": {"q": self.answers.one, "z": -rate}}
-        momentum, gain = self._momentum, self.answers.one
-        if self.problem.nesterov:  # z + momentum (z + momentum v)
-            momentum, gain = momentum * momentum, gain + self._momentum
-        return {
-            "q": {"q": self.answers.one, "z": -rate * gain, "v": -rate * momentum},
-            "v": {"z": self.answers.one, "v": self._momentum},
-        }
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
+        """The coefficients of all moments, and what they take."""
+        if steps.problem.depth != 1:
+            return RoadPlan(self.name, obstacle="it is for one layer")
+        size = predict(steps.problem)
+        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds, size.bytes)
 
-    @cached_property
-    def _means(self) -> list[dict[str, Form]]:
-        """E Q_s and E V_s, shape (d_1, m), for s = 0..t; free of b."""
-        means = [{"q": self._start, "v": [[self.answers.zero] * len(row) for row in self._start]}]
-        for rate in self.problem.learning_rates:
-            now = means[-1]
-            z = self._decayed(matrices.product(now["q"], self._drift), now["q"])
-            parts = {**now, "z": z}
-            combined = self._combinations(self.answers.lift(rate))
-            means.append(
-                {name: _combine([(c, parts[part]) for part, c in combined[name].items()]) for name in combined}
-            )
-        return means
-
-    def _decayed(self, pulled: Form, form: Form) -> Form:
-        """pulled + decay (form + Y)."""
-        if self.problem.weight_decay == 0:
-            return pulled
-        return _axpy(_axpy(pulled, form, self._decay), self.target_map, self._decay)
-
-    @property
-    def mean_residual(self) -> Form:
-        """E Q_t, shape (d_1, m); free of b."""
-        return self._means[-1]["q"]
-
-    def residual_moment(self, k: int, l: int) -> Form:
-        """E q_k^T q_l after t steps, shape (m, m)."""
-        return self._moment(k, l)["q", "q"]
-
-    def _moment(self, k: int, l: int) -> Moments:
-        """E of the outer products of q_k, v_k with q_l, v_l after t steps."""
-        if (k, l) not in self._moments:
-            if k > l:
-                other = self._moment(l, k)
-                self._moments[k, l] = {(a, b): matrices.transpose(other[b, a]) for a, b in other}
-            else:
-                size = range(len(self._selection))
-                nothing = [[self.answers.zero for _ in size] for _ in size]
-                moment: Moments = {(a, b): nothing for a, b in product(self._names, repeat=2)}
-                moment["q", "q"] = [[a * b for b in self._start[l]] for a in self._start[k]]
-                for s, rate in enumerate(self.problem.learning_rates):
-                    moment = self._step(moment, self.answers.lift(rate), (k, l), self._means[s])
-                self._moments[k, l] = moment
-        return self._moments[k, l]
-
-    def _step(self, moment: Moments, rate: Element, rows: tuple[int, int], means: dict[str, Form]) -> Moments:
-        """The moments after a step, of a pair of rows."""
-        gram = dict(moment)
-        for name in self._names:
-            gram[name, "z"] = self._times_decayed(moment[name, "q"], means[name][rows[0]], rows[1])
-            flipped = self._times_decayed(matrices.transpose(moment["q", name]), means[name][rows[1]], rows[0])
-            gram["z", name] = matrices.transpose(flipped)
-        gram["z", "z"] = self._decayed_moment(moment["q", "q"], means["q"], rows)
-        combined = self._combinations(rate)
-        return {
-            (a, b): _combine([(c * d, gram[i, j]) for i, c in combined[a].items() for j, d in combined[b].items()])
-            for a, b in product(self._names, repeat=2)
-        }
-
-    def _decayed_moment(self, moment: Form, means: Form, rows: tuple[int, int]) -> Form:
-        """E z_k^T z_l, where z = q S_b Pi + d and d = decay (q + y) does not depend on the batch."""
-        (k, l), turned = rows, matrices.transpose(self._drift)
-        result: Form = matrices.product(matrices.product(self._selection, self.batch_moment(moment)), self._selection)
-        if self.problem.weight_decay == 0:
-            return result
-        beside = self._beside(moment, means[k], l)  # E q_k^T (q_l + y_l)
-        flipped = self._beside(matrices.transpose(moment), means[l], k)
-        constant = [[a * (b + y) for b, y in zip(means[l], self.target_map[l])] for a in self.target_map[k]]
-        crossed = _axpy(
-            matrices.product(turned, beside), matrices.transpose(matrices.product(turned, flipped)), self.answers.one
-        )
-        result = _axpy(result, crossed, self._decay)
-        return _axpy(result, _axpy(beside, constant, self.answers.one), self._decay * self._decay)
-
-    def _beside(self, moment: Form, mean: Sequence[Element], row: int) -> Form:
-        """E x^T (q + y) from E x^T q and E x, for row ``row`` of Q and Y."""
-        return [[entry + a * b for entry, b in zip(line, self.target_map[row])] for line, a in zip(moment, mean)]
-
-    def _times_decayed(self, moment: Form, mean: Sequence[Element], row: int) -> Form:
-        """E x^T z from E x^T q and E x, for row ``row`` of Z."""
-        pulled = matrices.product(moment, self._drift)
-        if self.problem.weight_decay == 0:
-            return pulled
-        return _axpy(pulled, self._beside(moment, mean, row), self._decay)
-
-    def batch_moment(self, moment: Form) -> Form:
-        """N(M) = E S_b M S_b for the batch moment S_b of one more batch."""
-        mean = matrices.product(matrices.product(self.second_moment, moment), self.second_moment)
-        symmetric = [[(a + b) / 2 for a, b in zip(row, column)] for row, column in zip(moment, zip(*moment))]
-        example = self.problem.law.weighted_second_moment(symmetric, self.answers)
-        return _axpy(mean, matrices.subtract(example, mean), self.factor)
-
-    # moments of the weights W_t = (Q_t + Y) X^T
-
-    @cached_property
-    def mean_weights(self) -> Form:
-        """E W_t, shape (d_1, d_0); free of b."""
-        total = _axpy(self.mean_residual, self.target_map, self.answers.one)
-        return matrices.product(total, matrices.transpose(self.input_map))
-
-    def weight_covariance(self, k: int, l: int) -> Form:
-        """Cov of rows k and l of W_t, shape (d_0, d_0)."""
-        return self._covariance_of("q", k, "q", l)
-
-    def mean_gradient(self) -> Form:
-        """E G_t = E Q_t S X^T, shape (d_1, d_0); free of b."""
-        return matrices.product(
-            matrices.product(self.mean_residual, self.second_moment), matrices.transpose(self.input_map)
-        )
-
-    def gradient_covariance(self, k: int, l: int) -> Form:
-        """Cov of rows k and l of the batch gradient G_t, shape (d_0, d_0)."""
-        mean = matrices.product(self.mean_residual, self.second_moment)
-        outer = [[a * b for b in mean[l]] for a in mean[k]]
-        return self._inputs_of(matrices.subtract(self.batch_moment(self.residual_moment(k, l)), outer))
-
-    def _inputs_of(self, form: Form) -> Form:
-        """X form X^T."""
-        return matrices.product(matrices.product(self.input_map, form), matrices.transpose(self.input_map))
-
-    # what a road offers
-
-    def expectations(self, forms: Forms, degree: int) -> list[Element]:
-        """E of forms of degree <= 2 in the state."""
-        assert degree <= 2
-        return [self.expectation(form) for form in forms(self.state, self.ring)]
-
-    def expectation(self, form: Element) -> Element:
-        """E of a polynomial of degree <= 2 in the entries of the state: a polynomial in u (and the symbols), exact."""
-        rows, columns = self.problem.widths[1], self.problem.widths[0]
-        count = rows * columns * len(self._names)
-        grouped: dict[tuple[int, ...], dict[tuple[int, ...], Any]] = {}
-        for key, coefficient in form.terms():
-            used = tuple(i for i in range(count) for _ in range(key[i]))
-            grouped.setdefault(used, {})[(0, *key[count:])] = coefficient
-        means = [entry for name in self._names for row in self._mean_of(name) for entry in row]
-        moments: dict[tuple[str, int, str, int], Form] = {}
-        total = self.answers.zero
-        for used, terms in grouped.items():
-            value = self.answers.from_terms(terms)
-            if len(used) == 1:
-                value = value * means[used[0]]
-            elif len(used) == 2:
-                (a, k, i), (b, l, j) = ((*divmod(index // columns, rows), index % columns) for index in used)
-                pair = self._names[a], k, self._names[b], l
-                if pair not in moments:
-                    moments[pair] = self._covariance_of(*pair)
-                value = value * (moments[pair][i][j] + means[used[0]] * means[used[1]])
-            assert len(used) <= 2
-            total = total + value
-        return total
-
-    def _mean_of(self, name: str) -> Form:
-        """E of the weights or of the momenta, shape (d_1, d_0)."""
-        if name == "q":
-            return self.mean_weights
-        return matrices.product(self._means[-1][name], matrices.transpose(self.input_map))
-
-    def _covariance_of(self, first: str, k: int, second: str, l: int) -> Form:
-        """Cov of row k of weights or momenta with row l, shape (d_0, d_0)."""
-        one, other = self._means[-1][first][k], self._means[-1][second][l]
-        outer = [[a * b for b in other] for a in one]
-        return self._inputs_of(matrices.subtract(self._moment(k, l)[first, second], outer))
+    def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[RegressionAt, ...]:
+        """One recursion, up to the last of the steps."""
+        recursion = Recursion(steps, at)
+        return tuple(RegressionAt(recursion, t) for t in at)
 
 
-def _axpy(a: Form, b: Form, factor: Element) -> Form:
-    """a + factor b."""
-    return [[x + factor * y if y else x for x, y in zip(row, other)] for row, other in zip(a, b)]
-
-
-def _combine(parts: Sequence[tuple[Any, Form]]) -> Form:
-    """sum of factor * form."""
-    (factor, form), *rest = parts
-    result: Form = form if factor == 1 else [[factor * entry if entry else entry for entry in row] for row in form]
-    for factor, form in rest:
-        result = _axpy(result, form, factor)
-    return result
+_: type[Road] = Regression

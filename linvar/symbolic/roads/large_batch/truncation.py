@@ -1,0 +1,206 @@
+"""Road (c), the large-batch expansion: the first coefficients in u = 1/b, exactly or enclosed, at any number of steps.
+
+At infinite batch size SGD is deterministic. About that path the state W_t + delta has moments that close order by order
+(``fluctuations``), and a form f in the state has E f = f(W_t) + E of its Taylor polynomial in delta (``taylor``). Up to u^K only
+total degrees up to 2K matter. For the variance the values at the path drop out: with gbar the mean gradient given the state
+and p = gbar(W_t + delta) - gbar(W_t),
+
+    var_t = sum ( E p^2 - (E p)^2 ) + u E (spread of one example's gradient),      the spread up to u^{K-1} only.
+
+Exact rationals have about 2L-1 times as many digits after each step; enclosures keep the digits asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+from flint import arb, fmpz
+
+from linvar.progress import Report, reporting
+from linvar.symbolic.algebra.scalars import Scalars, Balls, Integers, Symbolic
+from linvar.symbolic.result.truncated import LargeBatchExpansion
+from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
+from linvar.symbolic.roads.large_batch.size import check_arguments, clamped
+from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.sgd.road import RoadPlan
+from linvar.symbolic.sgd.steps import Steps
+from linvar.symbolic.quantities import check_measured, in_shape, symmetric
+
+Expansions = tuple[LargeBatchExpansion, ...]
+
+#: the first guess of the bits that enclosures lose
+_SPARE_BITS = 64
+_BITS_A_STEP = 2
+#: an enclosure that contains zero is taken to be one of zero after this many times the bits asked for
+_PATIENCE = 16
+
+
+class LargeBatchDerivation:
+    """What is asked of a problem, up to u^order: exact, or with ``digits`` enclosed (``linvar.large_batch``).
+
+    Each attribute is a ``LargeBatchExpansion``, or a tuple of them; all of one path of SGD, found when the first is asked for.
+    The formulas and conventions are those of ``linvar.Derivation``.
+
+    A coefficient that is zero by a coincidence of numbers (not by its form) cannot be told from a tiny one: it is enclosed
+    in a tiny interval around zero.
+
+    Attributes:
+        problem: iid sampling.
+        road: the order and the digits.
+        plan: what was predicted.
+    """
+
+    def __init__(self, steps: Steps, road: LargeBatch, plan: RoadPlan, progress: bool | Report | None) -> None:
+        check_arguments(steps.problem, road.order, road.digits)
+        self.problem, self.road, self.plan = steps.problem, road, plan
+        self._progress = progress
+        self._order = clamped(steps.problem, road.order)
+        self._polynomials = Polynomials(steps)
+        self._path: Path | None = None
+        self._known: dict[tuple[str, str, bool], Expansions] = {}
+
+    def __repr__(self) -> str:
+        return f"LargeBatchDerivation({self.problem!r}, {self.road!r})"
+
+    @property
+    def variance(self) -> LargeBatchExpansion:
+        """sum_l E ||G_l||^2 - ||E G_l||^2."""
+        return self.measured("variance")
+
+    @property
+    def update_variance(self) -> LargeBatchExpansion:
+        """The same of W_{t+1} - W_t."""
+        return self.measured("variance", "update")
+
+    @property
+    def second_moment(self) -> LargeBatchExpansion:
+        """sum_l E ||G_l||^2."""
+        return self.measured("second_moment")
+
+    @property
+    def squared_mean(self) -> LargeBatchExpansion:
+        """sum_l ||E G_l||^2."""
+        return self.measured("squared_mean")
+
+    @property
+    def loss(self) -> LargeBatchExpansion:
+        """Half of E ||P x - y||^2 at W_t."""
+        (found,) = self._answer(("loss", "", False), Path.losses)
+        return found
+
+    @property
+    def weights(self) -> tuple[tuple[Expansions, ...], ...]:
+        """E of every entry of W_t, in the shape of the weights."""
+        return in_shape(self._answer(("weights", "", False), Path.weights), self.problem)
+
+    @property
+    def weight_covariance(self) -> tuple[Expansions, ...]:
+        """Cov of the entries of W_t, row by row: (P, P)."""
+        pairs = list(combinations_with_replacement(range(self._polynomials.entries), 2))
+        found = self._answer(("weight_covariance", "", False), lambda path: path.covariances(pairs))
+        return symmetric(found, self._polynomials.entries)
+
+    @property
+    def per_leaf(self) -> LargeBatchPerLeaf:
+        """Variance, second moment and squared mean of each layer."""
+        return LargeBatchPerLeaf(self)
+
+    def measured(self, name: str, of: str = "gradient") -> LargeBatchExpansion:
+        """A quantity of the gradient, or of the update, summed over the layers."""
+        (found,) = self.leaves(name, of, per_leaf=False)
+        return found
+
+    def leaves(self, name: str, of: str, *, per_leaf: bool = True) -> Expansions:
+        """The same of each layer, or of all of them together."""
+        check_measured(of, self.problem)
+        return self._answer((name, of, per_leaf), lambda path: _MEASURED[name](path, of, per_leaf))
+
+    def _answer(self, key: tuple[str, str, bool], quantity: Callable[[Path], list[Series]]) -> Expansions:
+        """The expansions of a quantity, found once."""
+        if key not in self._known:
+            with reporting(self._progress, self.plan.road, self.plan.cost, self.plan.seconds):
+                self._known[key] = self._expansions(quantity)
+        return self._known[key]
+
+    def _expansions(self, quantity: Callable[[Path], list[Series]]) -> Expansions:
+        """The series of a quantity: enclosures are computed again until they have their digits."""
+        digits = self.road.digits
+        path = self._path or Path(self._polynomials, self._order, self._scalars())
+        while True:
+            with path.scalars.working():
+                series = quantity(path)
+            self._path = path
+            if digits is None:
+                break
+            bits = _bits_that_do(series, digits, path.scalars.bits, self.problem.step)
+            if bits == path.scalars.bits:
+                break
+            path = Path(self._polynomials, self._order, Balls(bits))
+        ring = self._polynomials.symbols
+        zeros = [path.scalars.divide(path.scalars.zero, fmpz(1))] * (self.road.order - self._order)
+        series = [[*values, *zeros] for values in series]
+        if digits is None and not self.problem.symbols:
+            series = [[ring.lift(value) for value in values] for values in series]
+        return tuple(LargeBatchExpansion(values, ring=ring, digits=digits) for values in series)
+
+    def _scalars(self) -> Scalars:
+        """The numbers to compute with."""
+        if self.road.digits is not None:
+            return Balls(_bits_of(self.road.digits) + _SPARE_BITS + _BITS_A_STEP * self.problem.step)
+        return Symbolic(self._polynomials.symbols) if self.problem.symbols else Integers()
+
+
+_MEASURED: dict[str, Callable[[Path, str, bool], list[Series]]] = {
+    "variance": Path.variances,
+    "second_moment": Path.second_moments,
+    "squared_mean": Path.squared_means,
+}
+
+
+@dataclass(frozen=True)
+class LargeBatchPerLeaf:
+    """Each layer by itself, W_1 first."""
+
+    derivation: LargeBatchDerivation
+
+    @property
+    def variance(self) -> Expansions:
+        """E ||G_l||^2 - ||E G_l||^2 for l = 1..L."""
+        return self.derivation.leaves("variance", "gradient")
+
+    @property
+    def update_variance(self) -> Expansions:
+        """The same of W_{t+1} - W_t."""
+        return self.derivation.leaves("variance", "update")
+
+    @property
+    def second_moment(self) -> Expansions:
+        """E ||G_l||^2 for l = 1..L."""
+        return self.derivation.leaves("second_moment", "gradient")
+
+    @property
+    def squared_mean(self) -> Expansions:
+        """||E G_l||^2 for l = 1..L."""
+        return self.derivation.leaves("squared_mean", "gradient")
+
+
+def _bits_of(digits: int) -> int:
+    """Bits of so many decimal digits, and a guard."""
+    return digits * 3322 // 1000 + 4
+
+
+def _bits_that_do(series: list[Series], digits: int, bits: int, step: int) -> int:
+    """The bits to compute with: those used, if every coefficient has its digits."""
+    wanted, missing = _bits_of(digits), 0
+    tiny = arb(1) / (fmpz(1) << (4 * wanted))
+    patience = _PATIENCE * (wanted + _BITS_A_STEP * step)
+    for value in (value for values in series for value in values):
+        if value.is_zero() or (value.is_finite() and value.rel_accuracy_bits() >= wanted):
+            continue
+        if value.contains(0) and ((bits > patience and value.abs_upper() < tiny) or bits > _PATIENCE * patience):
+            continue
+        accuracy = value.rel_accuracy_bits() if value.is_finite() else 0
+        missing = max(missing, wanted - accuracy + 16 if accuracy > 0 else bits)
+    return bits + missing

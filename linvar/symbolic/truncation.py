@@ -1,0 +1,59 @@
+"""The first coefficients in 1/b only: a type of their own, which cannot be mistaken for the polynomial."""
+
+from __future__ import annotations
+
+from linvar.problem import Problem
+from linvar.progress import Report
+from linvar.symbolic.limits import checked_limit
+from linvar.symbolic.plan import asked_for, check_problem
+from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.roads.large_batch.truncation import LargeBatchDerivation
+from linvar.symbolic.sgd.steps import Steps
+
+
+def large_batch(
+    problem: Problem,
+    order: int,
+    digits: int | None = None,
+    *,
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> LargeBatchDerivation:
+    """The coefficients of 1, ..., (1/b)^order of variance, second moment, squared mean, loss and weights, at any number of steps.
+
+    Of each quantity E f = c_0 + c_1 u + ... + c_K u^K + O(u^{K+1}), u = 1/b, K = order: exact coefficients, or with ``digits``
+    enclosures. Conventions as in ``linvar.gradient_variance``: G the MEAN of b per-example gradients of 1/2 ||P x - y||^2,
+    conditioned on the INITIAL weights. Nothing is computed before a quantity is asked for.
+
+    Args:
+        problem: iid sampling; numeric, or with SymPy symbols.
+        order: K >= 0, the highest power of 1/b wanted.
+        digits: enclosures with this many certified digits in place of exact fractions, whose digits grow (2L-1)-fold with
+            every step; numbers only.
+        progress: None says what will take more than about ten seconds and shows a bar, if standard error is a terminal (or a
+            notebook with ipywidgets); True always shows one, False never.
+        memory_limit: bytes it may take, >= 1; half of the machine's memory if None.
+
+    Returns:
+        A ``LargeBatchDerivation``: ``variance``, ``update_variance``, ``second_moment``, ``squared_mean`` and ``loss`` are each a
+        ``LargeBatchExpansion``; ``weights``, ``weight_covariance`` and those of ``per_leaf`` tuples of them.
+
+    Raises:
+        InputTypeError: an argument of the wrong type.
+        InputError: sampling without replacement, an order or digits out of range, or digits with symbols.
+        DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
+
+    >>> from linvar import Gaussian, Problem
+    >>> large_batch(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 5), order=1, digits=6).variance
+    [0.18698, 0.187] u + O(u^2)    (u = 1/b)
+    """
+    check_problem(problem)
+    limit, road = checked_limit(memory_limit), LargeBatch(order, digits)
+    steps = Steps(problem)
+    further = []
+    if digits is None and not problem.symbols and problem.step > 0:
+        further.append(("digits", "digits=30 for certified enclosures"))
+    if isinstance(order, int) and order > 1:
+        further.append(("order", f"a smaller order (order={order})"))
+    _, plan = asked_for(steps, road, limit, further)
+    return LargeBatchDerivation(steps, road, plan, progress)
