@@ -1,0 +1,11 @@
+from .first_order.coefficients import FirstOrder as FirstOrder
+from .first_order.coefficients import first_order_variance as first_order_variance
+from .gradients.moments import GradientMoments as GradientMoments
+from .gradients.moments import gradient_moments as gradient_moments
+from .gradients.noise import NoiseScale as NoiseScale
+from .gradients.noise import noise_scale as noise_scale
+from .gradients.noise import two_batch_noise_scale as two_batch_noise_scale
+from .gradients.recorder import record_noise as record_noise
+from .gradients.recorder import recorded_noise as recorded_noise
+from .regression import regression_curve as regression_curve
+from .simulation.trajectories import simulate as simulate
