@@ -39,10 +39,10 @@ from .symbolic.result.batch_size import u as u
 from .symbolic.result.polynomial import BatchPolynomial as BatchPolynomial
 from .symbolic.result.polynomial import load_polynomial as load_polynomial
 from .symbolic.result.truncated import LargeBatchExpansion as LargeBatchExpansion
-from .symbolic.roads.statements import Expansion as Expansion
-from .symbolic.roads.statements import LargeBatch as LargeBatch
-from .symbolic.roads.statements import Lattice as Lattice
-from .symbolic.roads.statements import Regression as Regression
+from .symbolic.roads.expansion.road import Expansion as Expansion
+from .symbolic.roads.large_batch.road import LargeBatch as LargeBatch
+from .symbolic.roads.lattice.road import Lattice as Lattice
+from .symbolic.roads.regression.road import Regression as Regression
 from .symbolic.truncation import large_batch as large_batch
 from .symbolic.words.wishart import wishart_moment as wishart_moment
 from .verification.report import Report as Report

@@ -9,14 +9,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from linvar.errors import InputTypeError
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: keyword arguments of linvar 0.1.0 that are gone, and what to write in their place
 OLD_WORDS = {
     "per_layer": "use linvar.derive(problem).per_leaf",
     "steps": "use linvar.derive_steps(problem, steps)",
-    "order": "use linvar.large_batch(problem, order, digits)",
-    "digits": "use linvar.large_batch(problem, order, digits)",
+    "order": "use linvar.large_batch(problem, order, digits); in a plan road=linvar.LargeBatch(order, digits)",
+    "digits": "use linvar.large_batch(problem, order, digits); in a plan road=linvar.LargeBatch(order, digits)",
     "method": "give road=linvar.Lattice() (Expansion(), Regression())",
     "checkpoint": "give road=linvar.Lattice(checkpoint=...)",
 }

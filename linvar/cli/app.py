@@ -144,7 +144,7 @@ def derive(
     of: Annotated[Of, typer.Option("--of", help="Of the gradient, or of the change it makes of W.")] = Of.gradient,
     order: Order = None,
     digits: Digits = None,
-    method: Annotated[Method, typer.Option("--method", help="The road; linvar plan compares them.")] = Method.auto,
+    road: Annotated[Method, typer.Option("--method", help="The road; linvar plan compares them.")] = Method.auto,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Lattice: keep what is done, go on from it.")
     ] = None,
@@ -160,35 +160,31 @@ def derive(
         from linvar.atomic import check_writable
 
         check_writable(output)
-    from linvar.symbolic import derivation as entries
-
-    functions = {
-        Quantity.variance: entries.gradient_variance,
-        Quantity.second_moment: entries.second_moment,
-        Quantity.squared_mean: entries.squared_mean,
-        Quantity.loss: entries.expected_loss,
-    }
-    options: dict[str, Any] = {
-        "order": order, "digits": digits, "method": method.value, "checkpoint": checkpoint, "memory_limit": memory_limit
-    }  # fmt: skip
     asked = {"quantity": quantity.value}
     if quantity is not Quantity.loss:
-        options["of"] = asked["of"] = of.value
+        asked["of"] = of.value
     name = f"{quantity.value} of the update" if of is Of.update else quantity.value
-    with waiting(f"deriving the {name}"):
-        result = functions[quantity](problem, **options)
-        start = result.decreasing_from() if order is None else None
-    if output is not None:
-        result.save(output)
+    from linvar.cli.derivations import check_no_order, check_no_road, first_coefficients, whole_polynomial
+
     if order is not None:
+        check_no_road(order, road, checkpoint)
+        with waiting(f"deriving the {name}"):
+            first = first_coefficients(problem, quantity, of, order, digits, memory_limit)
         if as_json:
-            print_json({**asked, **expansion_object(result, problem)})
+            print_json({**asked, **expansion_object(first, problem)})
         else:
-            print_expansion(problem, name, result)
-    elif as_json:
-        print_json({**asked, **polynomial_object(result, problem, start)})
+            print_expansion(problem, name, first)
+        return
+    check_no_order(digits)
+    with waiting(f"deriving the {name}"):
+        polynomial = whole_polynomial(problem, quantity, of, road, checkpoint, memory_limit)
+        start = polynomial.decreasing_from()
+    if output is not None:
+        polynomial.save(output)
+    if as_json:
+        print_json({**asked, **polynomial_object(polynomial, problem, start)})
     else:
-        print_polynomial(problem, name, result, start)
+        print_polynomial(problem, name, polynomial, start)
         if output is not None:
             print_text(f"Saved: {output}")
 
@@ -203,13 +199,17 @@ def plan(
 ) -> None:
     """What each road to the variance would cost, and which one derive takes; nothing is started."""
     problem = load(file)
+    from linvar.cli.derivations import check_no_order
     from linvar.symbolic.plan import plan as predict
+    from linvar.symbolic.roads.large_batch.road import LargeBatch
 
-    found = predict(problem, order=order, digits=digits, memory_limit=memory_limit)
+    if order is None:
+        check_no_order(digits)
+    found = predict(problem, None if order is None else LargeBatch(order, digits), memory_limit=memory_limit)
     if as_json:
         print_json(plan_object(found))
     else:
-        print_text(spelled(repr(found), {"method": "--method"}))
+        print_text(spelled(repr(found), {"road": "--method"}))
 
 
 @app.command()

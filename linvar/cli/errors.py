@@ -131,12 +131,15 @@ def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
 def spelled(text: str, options: Mapping[str, str]) -> str:
     """Mentions of further arguments as their options: ``leave order= out`` as ``leave --order out``.
 
-    >>> spelled("with order=1 and step=3: write method='auto'", {"order": "--order", "method": "--method"})
-    'with --order 1 and step=3: write --method auto'
+    >>> spelled("with order=1 and step=3: write road=linvar.Lattice()", {"order": "--order", "road": "--method"})
+    'with --order 1 and step=3: write --method lattice'
+    >>> spelled("linvar.large_batch(problem, order=2) for the first coefficients", {"order": "--order"})
+    '--order 2 for the first coefficients'
     """
     names = "|".join(map(re.escape, options))
+    text = re.sub(r"\blinvar\.\w+\(problem, ([^()]*)\)", r"\1", text)
     return re.sub(
-        rf"\b({names})=(?:'([^']*)'|(-?\w*))",
-        lambda found: f"{options[found[1]]} {found[2] or found[3] or ''}".rstrip(),
+        rf"\b({names})=(?:'([^']*)'|linvar\.(\w+)\(\)|(-?\w*))",
+        lambda found: f"{options[found[1]]} {found[2] or (found[3] or '').lower() or found[4] or ''}".rstrip(),
         text,
     )

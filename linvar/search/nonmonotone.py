@@ -40,6 +40,7 @@ from linvar.symbolic.limits import format_seconds
 from linvar.symbolic.plan import choose
 from linvar.symbolic.result.monotone import TurningPoint
 from linvar.symbolic.result.polynomial import BatchPolynomial
+from linvar.symbolic.sgd.steps import Steps
 
 MOST_DEPTH, MOST_STEPS, MOST_BATCH_SIZE, MOST_SECONDS = 64, 8, 10**9, 10**6
 #: What is known of one layer.
@@ -147,7 +148,7 @@ def search_nonmonotone(
         if depth == 1:
             return SearchResult(None, None, None, None, -math.inf, 0, 0.0, ONE_LAYER)
         law = Gaussian([["1/2"]], noise_variance="1/2" if label_noise else 0)
-        plan = choose(Problem([[["3/2"]]] * depth, law, "1/7", step))
+        _, plan = choose(Steps(Problem([[["3/2"]]] * depth, law, "1/7", step)))
         if plan.seconds > limit + GRACE:
             about = f"is less than the certificate of one such problem takes, about {format_seconds(plan.seconds)}"
             raise InputError("seconds", seconds, f"give more than {math.ceil(plan.seconds)}", fault=about)
@@ -211,7 +212,7 @@ class _Clock:
     def allows(self, problem: Problem) -> bool:
         """Whether the certificate of a problem ends soon enough, as predicted."""
         try:
-            return choose(problem).seconds <= self.left + GRACE
+            return choose(Steps(problem))[1].seconds <= self.left + GRACE
         except DerivationTooLargeError:
             return False
 

@@ -1,7 +1,8 @@
 """Exact derivations: one road through a problem, everything that is asked of it kept.
 
-``derive`` chooses the road and says what does not fit before anything is computed; the functions beside it are its one-line doors.
-Which road is taken, and what it will cost, is decided in ``plan``; what is asked of W_t is said in ``quantities``.
+``derive`` chooses the road and says what does not fit before anything is computed; the functions beside it are
+its one-line doors. Which road is taken, and what it will cost, is decided in ``plan``; what is asked of W_t is said in
+``quantities``.
 """
 
 from __future__ import annotations

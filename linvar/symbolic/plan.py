@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
+from linvar.arguments import refuses_old_words
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
 from linvar.problem import Problem
 from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
@@ -20,6 +21,7 @@ _QUICK = 5.0
 _CURE = f"give one of {', '.join(f'linvar.{type(road).__name__}()' for road in ROADS.values())}, or leave it out"
 
 
+@runtime_checkable
 class Priced(Protocol):
     """What can say its cost: a road, or ``LargeBatch``."""
 
@@ -72,6 +74,7 @@ class Plan:
         raise UnknownRoadError("road", road, f"the roads of this plan are {roads}", fault="is unknown")
 
 
+@refuses_old_words("order", "digits")
 def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limit: float | None = None) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 
@@ -99,7 +102,9 @@ def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limi
     """
     check_problem(problem)
     limit = checked_limit(memory_limit)
-    roads: Sequence[Priced] = list(ROADS.values()) if road is None else [_checked(road)]
+    if road is not None and (isinstance(road, type) or not isinstance(road, Priced)):
+        raise InputTypeError("road", road, f"{_CURE}; or linvar.LargeBatch(order)")
+    roads: Sequence[Priced] = list(ROADS.values()) if road is None else [road]
     return _plan(Steps(problem), roads, limit)
 
 
@@ -129,10 +134,9 @@ def choose(
     """
     limit = checked_limit(memory_limit)
     if road is not None:
-        if isinstance(road, LargeBatch):
-            cure = f"use linvar.large_batch(problem, order={road.order}), or leave road= out for the whole polynomial"
-            raise InputError("road", road, cure, fault="gives the first coefficients only")
-        return asked_for(steps, _checked(road), limit)
+        if isinstance(road, type) or not isinstance(road, Road):
+            raise InputTypeError("road", road, f"{_CURE}; the first coefficients only are linvar.large_batch's")
+        return asked_for(steps, road, limit)
     roads = list(among) or list(ROADS.values())
     for one in roads:  # what is fast needs no comparison
         quick = _limited(one.cost(steps), limit)
@@ -167,13 +171,6 @@ def check_problem(problem: object) -> None:
     """A Problem, and nothing else."""
     if not isinstance(problem, Problem):
         raise InputTypeError("problem", problem, "give a linvar.Problem")
-
-
-def _checked(road: AnyRoad) -> AnyRoad:
-    """A road, and nothing else."""
-    if isinstance(road, type) or not (isinstance(road, Road) or isinstance(road, LargeBatch)):
-        raise InputTypeError("road", road, _CURE)
-    return road
 
 
 def _too_large(found: Plan, limit: int, further: Sequence[tuple[str, str]]) -> DerivationTooLargeError:

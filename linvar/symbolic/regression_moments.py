@@ -11,9 +11,12 @@ from linvar.errors import InputError, Words, shown
 from linvar.exact import Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
-from linvar.symbolic.plan import check_problem, choose
+from linvar.symbolic.limits import checked_limit
+from linvar.symbolic.plan import asked_for, check_problem
 from linvar.symbolic.result.polynomial import BatchPolynomial
-from linvar.symbolic.roads.regression.road import Form, Regression
+from linvar.symbolic.roads.regression.recursion import Form
+from linvar.symbolic.roads.regression.road import Regression
+from linvar.symbolic.sgd.steps import Steps
 
 Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
@@ -51,9 +54,10 @@ class RegressionMoments:
         if problem.depth != 1:
             cure = "linear regression has one, use linvar.gradient_variance and its companions for deeper networks"
             raise InputError("problem", Words(f"has {problem.depth} layers"), cure)
-        choose(problem, "regression", memory_limit)
+        steps = Steps(problem)
+        road, _ = asked_for(steps, Regression(), checked_limit(memory_limit))
         self.problem = problem
-        self._road = Regression(problem)
+        (self._road,) = road.integrators(steps, [problem.step])
 
     def __repr__(self) -> str:
         return f"RegressionMoments({self.problem!r})"
@@ -116,9 +120,9 @@ class RegressionMoments:
         road, law = self._road, self.problem.law
         if law.symbols:
             raise InputError("law", Words("has symbols"), "give target=, the weights W* to measure the distance from")
-        moment = road.second_moment
-        inputs = _transform(road.input_map, moment, road.input_map)
-        crossed = _transform(road.target_map, moment, road.input_map)
+        moment = road.recursion.second_moment
+        inputs = _transform(road.recursion.input_map, moment, road.recursion.input_map)
+        crossed = _transform(road.recursion.target_map, moment, road.recursion.input_map)
 
         def numbers(form: Form) -> fmpq_mat:
             return fmpq_mat([[to_fmpq(Rational(to_exact(entry, ()))) for entry in row] for row in form])
@@ -135,7 +139,7 @@ class RegressionMoments:
         road = self._road
         total = road.answers.zero
         for k in range(self.problem.widths[1]):
-            for row, other in zip(road.residual_moment(k, k), road.second_moment):
+            for row, other in zip(road.residual_moment(k, k), road.recursion.second_moment):
                 total = total + sum((a * b for a, b in zip(row, other)), road.answers.zero)
         return self._wrap(total * fmpq(1, 2), self.problem.step)
 

@@ -7,7 +7,7 @@ The rule that turns numbers into a verdict is in ``linvar.verification.evidence`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, cast
 
@@ -141,24 +141,19 @@ def _derive(
     problem: Problem, names: tuple[str, ...], given: dict[str, BatchPolynomial], memory_limit: int | None
 ) -> dict[str, BatchPolynomial]:
     """The polynomials of the quantities wanted: as given, or derived."""
-    from linvar.symbolic.derivation import expected_loss, gradient_variance, second_moment, squared_mean
+    if all(name in given for name in names):
+        return {name: given[name] for name in names}
+    from linvar.symbolic.derivation import derive
+    from linvar.symbolic.quantities import Loss, Quantity, SecondMoment, SquaredMean, Variance
 
-    roads: dict[str, Callable[..., BatchPolynomial]] = {
-        "variance": gradient_variance,
-        "second_moment": second_moment,
-        "squared_mean": squared_mean,
-        "loss": expected_loss,
+    quantities: dict[str, Quantity] = {
+        "variance": Variance(),
+        "second_moment": SecondMoment(),
+        "squared_mean": SquaredMean(),
+        "loss": Loss(),
     }
-    missing = [name for name in names if name not in given]
-    derived: dict[str, BatchPolynomial] = {}
-    if "variance" in missing and len(missing) > 1:  # its two parts are derived once
-        derived["second_moment"] = second_moment(problem, memory_limit=memory_limit)
-        derived["squared_mean"] = squared_mean(problem, memory_limit=memory_limit)
-        derived["variance"] = derived["second_moment"] - derived["squared_mean"]
-    for name in missing:
-        if name not in derived:
-            derived[name] = roads[name](problem, memory_limit=memory_limit)
-    return {name: given.get(name, derived.get(name)) for name in names}  # type: ignore[misc]
+    exact = derive(problem, memory_limit=memory_limit)
+    return {name: given[name] if name in given else exact.one(quantities[name]) for name in names}
 
 
 def _rounding_floor(problem: Problem) -> float:

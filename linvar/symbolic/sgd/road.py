@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from linvar.problem import Problem
 from linvar.progress import Report
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.limits import MOST_SECONDS, format_bytes, format_seconds
 from linvar.symbolic.sgd.questions import Question
+from linvar.symbolic.sgd.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class Road(Protocol):
         """In lower case, as ``--method`` takes it."""
         ...
 
-    def cost(self, problem: Problem, *, thorough: bool = False) -> RoadPlan:
-        """What the variance would take; nothing is started. A prediction that takes long waits until it is to be thorough."""
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
+        """What the variance of ``steps.problem`` would take; nothing is started. A long prediction waits until it is thorough."""
         ...
 
-    def integrators(self, problem: Problem, steps: Sequence[int]) -> tuple[Integrator, ...]:
-        """One for each of these steps t, in one sweep; ``problem`` is measured after the last of them.
+    def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
+        """One for each t of ``at``, in one sweep; the problem is measured after the last of them.
 
         Raises:
             InputError: an option has no meaning for the problem.

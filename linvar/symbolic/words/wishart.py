@@ -27,8 +27,7 @@ from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import identity
 from linvar.progress import Report, reporting
 from linvar.symbolic.algebra.ring import Element, Ring, coefficients_of, sum_elements, to_rational
-from linvar.symbolic.limits import default_memory_limit, format_bytes
-from linvar.symbolic.plan import MOST_SECONDS, checked_limit
+from linvar.symbolic.limits import MOST_SECONDS, checked_limit, default_memory_limit, format_bytes
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, unit_form
 from linvar.symbolic.words.recursion import (

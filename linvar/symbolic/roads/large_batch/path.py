@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from linvar.exact import Exact
-from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, Ring, to_fmpq
 from linvar.symbolic.algebra.scalars import Scalar, Scalars
 from linvar.symbolic.algebra.taylor import Local, Monomial, Point, Taylor

@@ -19,14 +19,14 @@ from itertools import combinations_with_replacement
 from flint import arb, fmpz
 
 from linvar.progress import Report, reporting
-from linvar.symbolic.algebra.scalars import Scalars, Balls, Integers, Symbolic
+from linvar.symbolic.algebra.scalars import Balls, Integers, Scalars, Symbolic
+from linvar.symbolic.quantities import check_measured, in_shape, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
-from linvar.symbolic.roads.large_batch.size import check_arguments, clamped
 from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.roads.large_batch.size import check_arguments, clamped
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
-from linvar.symbolic.quantities import check_measured, in_shape, symmetric
 
 Expansions = tuple[LargeBatchExpansion, ...]
 

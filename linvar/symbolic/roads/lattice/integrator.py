@@ -33,11 +33,11 @@ from linvar.symbolic.algebra.ring import Element, to_fmpq
 from linvar.symbolic.roads.lattice.checkpoint import Checkpoint, problem_key
 from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT, Modulus, Residue, matmul, reduce, residues_of
 from linvar.symbolic.roads.lattice.moments import BatchLaw
+from linvar.symbolic.roads.lattice.programs import called, once
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS, primes_below, reconstruct
+from linvar.symbolic.roads.lattice.road import Lattice
 from linvar.symbolic.roads.lattice.size import predict, step_degrees
 from linvar.symbolic.sgd.batch_moments import answer_ring
-from linvar.symbolic.roads.lattice.programs import called, once
-from linvar.symbolic.roads.lattice.road import Lattice
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.questions import Question
 from linvar.symbolic.sgd.steps import Steps
@@ -108,7 +108,7 @@ class _Grid:
         fixed = [value for value in self.folded.values if value is not None]
         if len(fixed) == self.count:
             return [self.whole.answers.lift(value) for value in fixed]
-                estimate = predict(self.steps, self.degree).primes
+        estimate = predict(self.steps, self.degree).primes
         question = self.question.key()
         kept = self.whole.checkpoint.of(question, self.count * self.powers, self._denominators)
         known = dict(kept)
@@ -150,13 +150,17 @@ class _Grid:
         """The polynomials with these coefficients."""
         rows = [numbers[i * self.powers : (i + 1) * self.powers] for i in range(self.count)]
         return [
-            self.whole.answers.from_terms({(k,): to_fmpq(value) for k, value in enumerate(row) if value}) for row in rows
+            self.whole.answers.from_terms({(k,): to_fmpq(value) for k, value in enumerate(row) if value})
+            for row in rows
         ]
 
     @cached_property
     def _denominators(self) -> list[int]:
         """The denominators of the input."""
-        numbers = [*self.folded.constants, *(number for law in self.laws for part in law.numbers.values() for number in part)]
+        numbers = [
+            *self.folded.constants,
+            *(number for law in self.laws for part in law.numbers.values() for number in part),
+        ]
         return sorted({number.denominator for number in numbers})
 
     def _primes(self) -> Iterator[int]:
@@ -272,7 +276,8 @@ class _Grid:
             """(nodes of step s-1, forms, powers, nodes of step s-2, ..., nodes of step 0)."""
             if s == last:
                 shape = tuple(reversed(self._chunks))
-                values = [jnp.broadcast_to(form.values(), shape) for form in self.question.forms(LastStep(state, self.steps, ring))]
+                forms = self.question.forms(LastStep(state, self.steps, ring))
+                values = [jnp.broadcast_to(form.values(), shape) for form in forms]
                 return [value[:, None, None] for value in values]
             for matrix in (*state.weights, *state.momenta):
                 for entry in (entry for row in matrix for entry in row):

@@ -68,7 +68,7 @@ def _kept(key: Hashable, how: _Made) -> Any:
     return how.make()
 
 
-def called(key: tuple[Hashable, ...], function: Callable[..., jax.Array], arguments: Sequence[Any]) -> jax.Array:
+def called(key: tuple[Any, ...], function: Callable[..., jax.Array], arguments: Sequence[Any]) -> jax.Array:
     """The value of a function of pytrees of arrays, compiled.
 
     Args:

@@ -61,13 +61,13 @@ class Lattice:
             object.__setattr__(self, "devices", tuple(self.devices))
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
-        """The nodes and the primes, and what they take; a long prediction waits, and where nothing varies it is not made."""
+        """The nodes and the primes, and what they take; a long prediction waits."""
         problem = steps.problem
         if problem.depth == 1:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         if problem.symbols:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
-        if _is_long_to_predict(problem) and not (thorough and _varies(steps)):
+        if _is_long_to_predict(problem) and not thorough:
             return RoadPlan(self.name, obstacle=_NOT_NEEDED, waits=True)
         if problem.step > _MOST_STEPS:
             return RoadPlan(self.name, "far too many nodes", math.inf, 10**24)
@@ -82,8 +82,8 @@ class Lattice:
         problem = steps.problem
         if problem.symbols:
             names = ", ".join(map(str, problem.symbols))
-            fault = Words(f"takes numbers only, and the problem has the symbols {cut(names)}")
-            raise InputError("the lattice", fault, "give them values")
+            words = Words(f"takes numbers only, and the problem has the symbols {cut(names)}")
+            raise InputError("the lattice", words, "give them values")
         if self.checkpoint is not None and len(at) > 1:
             name = checked_path(self.checkpoint, "checkpoint")
             fault = "with several steps, where a file holds one problem"
@@ -97,11 +97,6 @@ def _is_long_to_predict(problem: Problem) -> bool:
     """Whether the prediction takes more than a moment."""
     size = len(problem.law.input_map[0])
     return (problem.dataset_size or 1) * comb(size + 3, 4) > _MOST_PREDICTED
-
-
-def _varies(steps: Steps) -> bool:
-    """Whether any batch has something that varies."""
-    return any(steps[s].count(1) for s in range(min(steps.problem.step, _MOST_STEPS)))
 
 
 _: type[Road] = Lattice

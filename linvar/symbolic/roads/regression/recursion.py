@@ -205,7 +205,8 @@ class RegressionAt:
     def mean_gradient(self) -> Form:
         """E G_t = E Q_t S X^T, shape (d_1, d_0); free of b."""
         return matrices.product(
-            matrices.product(self.mean_residual, self.recursion.second_moment), matrices.transpose(self.recursion.input_map)
+            matrices.product(self.mean_residual, self.recursion.second_moment),
+            matrices.transpose(self.recursion.input_map),
         )
 
     def gradient_covariance(self, k: int, l: int) -> Form:
@@ -216,7 +217,9 @@ class RegressionAt:
 
     def _inputs_of(self, form: Form) -> Form:
         """X form X^T."""
-        return matrices.product(matrices.product(self.recursion.input_map, form), matrices.transpose(self.recursion.input_map))
+        return matrices.product(
+            matrices.product(self.recursion.input_map, form), matrices.transpose(self.recursion.input_map)
+        )
 
     def expectations(self, question: Question, report: Report = say_nothing) -> list[Element]:
         """E of forms of degree <= 2 in the state."""

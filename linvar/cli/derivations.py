@@ -1,0 +1,68 @@
+"""What ``derive`` asks of the library: a road by its name, with its options."""
+
+from __future__ import annotations
+
+from linvar.cli.arguments import Method, Of, Quantity
+from linvar.errors import InputError, shown
+from linvar.problem import Problem
+from linvar.symbolic.derivation import derived
+from linvar.symbolic.quantities import Loss, SecondMoment, SquaredMean, Variance, check_measured
+from linvar.symbolic.result.polynomial import BatchPolynomial
+from linvar.symbolic.result.truncated import LargeBatchExpansion
+from linvar.symbolic.roads.lattice.road import Lattice
+from linvar.symbolic.roads.registry import ROADS
+from linvar.symbolic.truncation import large_batch
+
+_LEAVE = "leave it out, or use road='lattice'"
+_MEASURED: dict[Quantity, type[Variance | SecondMoment | SquaredMean]] = {
+    Quantity.variance: Variance,
+    Quantity.second_moment: SecondMoment,
+    Quantity.squared_mean: SquaredMean,
+}
+
+
+def whole_polynomial(
+    problem: Problem, quantity: Quantity, of: Of, road: Method, checkpoint: str | None, memory_limit: float | None
+) -> BatchPolynomial:
+    """The polynomial asked for, on the road asked for; the lattice, if it is taken, keeps a checkpoint.
+
+    Raises:
+        InputError: a checkpoint, and another road than the lattice.
+    """
+    check_measured(of.value, problem)
+    if checkpoint is not None and road not in (Method.auto, Method.lattice):
+        fault = f"with road={road.value!r}, where only the lattice keeps what is finished"
+        raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
+    roads = ROADS if checkpoint is None else {**ROADS, Lattice.name: Lattice(checkpoint)}
+    asked = None if road is Method.auto else roads[road.value]
+    (exact,) = derived([problem], asked, None, memory_limit, list(roads.values()))
+    if checkpoint is not None and exact.plan.road != Lattice.name:
+        fault = f"has no use here ({exact.plan.cost}): only the lattice keeps what is finished"
+        raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
+    return exact.one(Loss() if quantity is Quantity.loss else _MEASURED[quantity](of.value))
+
+
+def first_coefficients(
+    problem: Problem, quantity: Quantity, of: Of, order: int, digits: int | None, memory_limit: float | None
+) -> LargeBatchExpansion:
+    """The first coefficients of the quantity asked for."""
+    check_measured(of.value, problem)
+    found = large_batch(problem, order, digits, memory_limit=memory_limit)
+    return found.loss if quantity is Quantity.loss else found.measured(quantity.value, of.value)
+
+
+def check_no_road(order: int, road: Method, checkpoint: str | None) -> None:
+    """Refuse what goes with a road to the whole polynomial."""
+    if checkpoint is not None:
+        fault = f"with order={shown(order)}, where only the lattice keeps what is finished"
+        raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
+    if road is not Method.auto:
+        cure = "leave road= out, the first coefficients have a road of their own"
+        raise InputError("road", road.value, cure, fault=f"with order={shown(order)}")
+
+
+def check_no_order(digits: int | None) -> None:
+    """Refuse digits of a whole polynomial."""
+    if digits is not None:
+        fault = "goes with order=K, the whole polynomial is exact"
+        raise InputError("digits", digits, "give both, or none", fault=fault)
