@@ -184,7 +184,7 @@ class Problem:
             InputError: the schedule has not so many.
         """
         rate = self.learning_rate
-        if isinstance(rate, tuple):
+        if isinstance(rate, tuple) and isinstance(step, int):
             if step > len(rate):
                 fault = Words(f"contains {shown(step)}, but learning_rate is a schedule of {len(rate)} entries")
                 raise InputError("steps", fault, "give one for each update")

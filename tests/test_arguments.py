@@ -33,11 +33,13 @@ def derived(problem: str, road: str | None = None, *, of: str = "gradient") -> t
         ({"steps": [1, 2]}, "steps=[1, 2] is no argument of derived any more: use linvar.derive_steps(problem, steps)"),
         (
             {"order": None},
-            "order=None is no argument of derived any more: use linvar.large_batch(problem, order, digits)",
+            "order=None is no argument of derived any more: use linvar.large_batch(problem, order, digits); "
+            "in a plan road=linvar.LargeBatch(order, digits)",
         ),
         (
             {"digits": 30},
-            "digits=30 is no argument of derived any more: use linvar.large_batch(problem, order, digits)",
+            "digits=30 is no argument of derived any more: use linvar.large_batch(problem, order, digits); "
+            "in a plan road=linvar.LargeBatch(order, digits)",
         ),
         (
             {"method": "lattice"},

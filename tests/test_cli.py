@@ -202,7 +202,7 @@ def test_plan_of_what_does_not_fit_has_no_choice(capsys, tmp_path):
 
 
 def test_plan_of_the_first_coefficients(capsys):
-    plan = lv.plan(load_example("two-layer"), order=1, digits=9)
+    plan = lv.plan(load_example("two-layer"), lv.LargeBatch(1, digits=9))
     assert good(capsys, "plan", "two-layer", "--order", "1", "--digits", "9") == f"{plan!r}\n"
     data = json.loads(good(capsys, "plan", "two-layer", "--order", "1", "--memory-limit", "1", "--json"))
     assert [road["road"] for road in data["roads"]] == ["large_batch"] and data["choice"] is None
@@ -331,7 +331,7 @@ USAGE = {
     ),
     "order without replacement": (
         ["derive", "small-dataset", "--order", "1"],
-        "or leave --order out for the whole polynomial",
+        "use sampling='iid', or linvar.derive for the whole polynomial",
     ),
     "order, saved": (["derive", "two-layer", "--order", "1", "-o", "p.json"], "-o 'p.json' with --order 1, "),
     "order, checkpoint": (
@@ -341,7 +341,7 @@ USAGE = {
     "unknown method": (["derive", "two-layer", "--method", "fast"], "'fast' is not one of 'auto', 'regression'"),
     "method of one layer": (
         ["derive", "two-layer", "--method", "regression"],
-        "--method 'regression' does not apply: it is for one layer: write --method auto",
+        "--method 'regression' does not apply: it is for one layer: leave it out",
     ),
     "no lattice": (["derive", "two-layer", "--method", "expansion", "--checkpoint", "c"], "with --method expansion, "),
     "checkpoint of no use": (["derive", "two-layer", "--checkpoint", "c"], "or use --method lattice"),
@@ -380,9 +380,9 @@ def test_a_derivation_too_large_is_one_line_that_offers_what_the_command_has(cap
     output = ["-o", str(tmp_path / "picture.png")] if command == "plot" else []
     line = bad(capsys, command, str(tmp_path / "large.json"), *output)
     assert "step=9999" in line.replace(",", "") and "monomials" in line
-    assert ("use --order for the first coefficients, fewer steps" in line) == (command == "derive")
+    assert ("use --order 2 for the first coefficients, fewer steps" in line) == (command == "derive")
     assert ("use fewer steps" in line) == (command != "derive")
-    for python in ("order=", "memory_limit=", "method=", "None"):
+    for python in ("order=", "memory_limit=", "road=", "linvar.", "None"):
         assert python not in line
     assert "limit of 9 bytes" in bad(capsys, "derive", "two-layer", "--memory-limit", "9")
 
@@ -422,7 +422,7 @@ def test_no_message_repeats_more_than_200_characters(capsys, case, tmp_path, mon
 
 
 COMMANDS = {
-    "derive": (["derive", "two-layer"], "linvar.symbolic.derivation.gradient_variance"),
+    "derive": (["derive", "two-layer"], "linvar.cli.derivations.whole_polynomial"),
     "plan": (["plan", "two-layer"], "linvar.symbolic.plan.plan"),
     "verify": (["verify", "two-layer"], "linvar.verification.verify.verify"),
     "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.derivation.gradient_variance"),
@@ -489,9 +489,9 @@ def test_options_are_named_by_the_command_they_belong_to():
     group = typer.main.get_command(cli.app)
     derive, verify = (option_names(group.get_command(None, name)) for name in ("derive", "verify"))
     assert derive["file"] == verify["file"] == "FILE" and derive["output"] == "--output"
-    error = InputError("order", 1, "leave method= out, or write method='lattice'", fault="with digits=3 and step=2")
+    error = InputError("order", 1, "leave road= out, or give road=linvar.Lattice()", fault="with digits=3 and step=2")
     assert str(as_typed(error, derive)) == (
-        "--order 1 with --digits 3 and step=2: leave --method out, or write --method lattice"
+        "--order 1 with --digits 3 and step=2: leave --method out, or give --method lattice"
     )
     assert str(as_typed(error, verify)) == str(error)
 
@@ -543,10 +543,10 @@ def heeded():
 
 
 def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path, heeded):
-    import linvar.symbolic.derivation
+    import linvar.cli.derivations
 
     monkeypatch.setattr(
-        linvar.symbolic.derivation, "gradient_variance", lambda _problem, **_options: signal.raise_signal(signal.SIGINT)
+        linvar.cli.derivations, "whole_polynomial", lambda *_arguments: signal.raise_signal(signal.SIGINT)
     )
     assert main(["derive", "two-layer", "-o", str(tmp_path / "variance.json")]) == 130
     captured = capsys.readouterr()
@@ -572,15 +572,15 @@ def test_ctrl_c_that_a_library_swallows_ends_the_program_all_the_same(heeded):
     """A KeyboardInterrupt raised in a destructor is lost; the program ends all the same, without its traceback."""
     code = """
 import signal, time
-import linvar.symbolic.derivation as entries
+import linvar.cli.derivations as entries
 from linvar.cli.app import main
 class Lost:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
-def work(problem, **options):
+def work(*arguments):
     Lost()
     time.sleep(600)
-entries.gradient_variance = work
+entries.whole_polynomial = work
 raise SystemExit(main())
 """
     command = [sys.executable, "-c", code, "derive", "two-layer"]

@@ -35,7 +35,12 @@ def whole_polynomial(
         raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
     roads = ROADS if checkpoint is None else {**ROADS, Lattice.name: Lattice(checkpoint)}
     asked = None if road is Method.auto else roads[road.value]
-    (exact,) = derived([problem], asked, None, memory_limit, list(roads.values()))
+    try:
+        (exact,) = derived([problem], asked, None, memory_limit, list(roads.values()))
+    except InputError as error:
+        if error.argument != "road":
+            raise
+        raise InputError("road", road.value, error.cure, fault=error.fault) from error
     if checkpoint is not None and exact.plan.road != Lattice.name:
         fault = f"has no use here ({exact.plan.cost}): only the lattice keeps what is finished"
         raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)

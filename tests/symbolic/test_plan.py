@@ -14,7 +14,9 @@ import sympy
 import linvar as lv
 from linvar.errors import InputError, InputTypeError, LinvarError
 from linvar.symbolic.limits import format_bytes, format_seconds
-from linvar.symbolic.plan import RoadPlan, _cures, choose
+from linvar.symbolic.plan import _cures, choose
+from linvar.symbolic.sgd.road import RoadPlan
+from linvar.symbolic.sgd.steps import Steps
 
 SMALL = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 LARGE = SMALL.replace(step=4)
@@ -42,33 +44,42 @@ def test_what_does_not_fit_has_no_choice_and_the_error_quotes_the_plan() -> None
     assert time.perf_counter() - start < 5
     assert lv.plan(SMALL, memory_limit=1).choice is None
     with pytest.raises(lv.DerivationTooLargeError, match="limit of 1 bytes"):
-        choose(SMALL, "expansion", 1)
+        choose(Steps(SMALL), lv.Expansion(), 1)
 
 
 def test_the_first_coefficients_have_a_plan_of_their_own() -> None:
-    plan = lv.plan(LARGE.replace(step=20), order=2, digits=30)
+    plan = lv.plan(LARGE.replace(step=20), lv.LargeBatch(2, digits=30))
     assert plan.choice is plan["large_batch"] and len(plan.roads) == 1 and 0 < plan.choice.seconds < 60
     assert repr(plan).splitlines()[1].startswith("-> large_batch: up to u^2, ")
-    exact = lv.plan(LARGE.replace(step=20), order=2)
+    exact = lv.plan(LARGE.replace(step=20), lv.LargeBatch(2))
     assert exact.choice is None and "more than the limit of 10,000,000 digits" in repr(exact)
-    costs = [lv.plan(SMALL.replace(step=3), order=k)["large_batch"] for k in range(5)]
+    costs = [lv.plan(SMALL.replace(step=3), lv.LargeBatch(k))["large_batch"] for k in range(5)]
     assert all(a.seconds < b.seconds and a.bytes <= b.bytes for a, b in zip(costs, costs[1:]))
     for order, fault in ((-1, "out of range"), (101, "out of range"), (True, "of type bool"), (1.0, "of type float")):
         with pytest.raises(InputError, match=f"order={order} is {fault}"):
-            lv.plan(SMALL, order=order)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="digits=3 goes with order=K"):
-        lv.plan(SMALL, digits=3)
-    with pytest.raises(ValueError, match="method='lattice' with order=1"):
-        choose(SMALL, "lattice", order=1)
+            lv.plan(SMALL, lv.LargeBatch(order))  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=f"order={order} is {fault}"):
+            lv.large_batch(SMALL, order)  # type: ignore[arg-type]
+    with pytest.raises(
+        InputTypeError, match=r"road=LargeBatch\(order=1, .* the first coefficients only are linvar.large"
+    ):
+        lv.gradient_variance(SMALL, lv.LargeBatch(1))  # type: ignore[arg-type]
 
 
-def test_a_method_is_taken_or_refused_by_name() -> None:
-    assert lv.gradient_variance(SMALL, method="expansion") == lv.gradient_variance(SMALL)
-    with pytest.raises(ValueError, match="method='fast' is unknown: write one of 'auto', 'regression'"):
-        lv.gradient_variance(SMALL, method="fast")
+def test_a_road_is_taken_or_refused() -> None:
+    assert lv.gradient_variance(SMALL, lv.Expansion()) == lv.gradient_variance(SMALL)
+    for wrong in ("fast", lv.Expansion, 3):
+        with pytest.raises(
+            InputTypeError, match=r"road=.* is of type .*: give one of linvar.Regression\(\), linvar.Ex"
+        ):
+            lv.gradient_variance(SMALL, wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputTypeError, match=r"road=.* or linvar.LargeBatch\(order\)"):
+            lv.plan(SMALL, wrong)  # type: ignore[arg-type]
+    (alone,) = lv.plan(SMALL, lv.Lattice()).roads
+    assert alone == lv.plan(SMALL)["lattice"]
     for quantity in (lv.second_moment, lv.squared_mean, lv.expected_loss, lv.expected_weights, lv.weight_covariance):
-        with pytest.raises(ValueError, match="method='regression' does not apply: it is for one layer"):
-            quantity(SMALL, method="regression")
+        with pytest.raises(ValueError, match=r"road=Regression\(\) does not apply: it is for one layer"):
+            quantity(SMALL, lv.Regression())
 
 
 def test_larger_problems_cost_more() -> None:
@@ -96,11 +107,15 @@ def test_larger_problems_cost_more() -> None:
 )
 def test_what_is_far_too_large_is_said_in_a_line_and_refused(problem: lv.Problem, order: int | None) -> None:
     words = "1,000,001 coefficients, about" if problem.depth == 1 else "over a million years"
-    lines = repr(lv.plan(problem, order=order)).splitlines()[1:]
+    lines = repr(lv.plan(problem, None if order is None else lv.LargeBatch(order))).splitlines()[1:]
     assert all(len(line) < 250 for line in lines) and words in "".join(lines)
-    for method in ("auto",) if order is not None or problem.depth == 1 else ("auto", "lattice"):
+    if order is not None:
         with pytest.raises(lv.DerivationTooLargeError, match=words):
-            lv.gradient_variance(problem, method=method, order=order, memory_limit=10**9)
+            lv.large_batch(problem, order, memory_limit=10**9)
+        return
+    for road in (None,) if problem.depth == 1 else (None, lv.Lattice()):
+        with pytest.raises(lv.DerivationTooLargeError, match=words):
+            lv.gradient_variance(problem, road, memory_limit=10**9)
 
 
 def test_examples_and_inputs_have_their_cost() -> None:
@@ -123,8 +138,8 @@ def test_one_layer_has_one_road() -> None:
     found = lv.plan(problem)
     assert [road.road for road in found.roads if road.size] == ["regression"]
     assert found["lattice"].obstacle == found["expansion"].obstacle == "one layer has a road of its own"
-    with pytest.raises(InputError, match="method='lattice' does not apply: one layer has a road of its own"):
-        lv.gradient_variance(problem.replace(step=1), method="lattice")
+    with pytest.raises(InputError, match="road=Lattice.* does not apply: one layer has a road of its own"):
+        lv.gradient_variance(problem.replace(step=1), lv.Lattice())
 
 
 def test_what_is_not_needed_is_not_predicted() -> None:
@@ -180,7 +195,8 @@ def test_a_plan_of_a_wide_law_does_not_run_its_steps(name: str) -> None:
     weights, law = wide(name)
     start = time.process_time()
     for step, momentum, order in ((0, 0, None), (1, 0, 1), (2, "1/2", None), (5, 0, 1), (10**100, 0, None)):
-        assert lv.plan(lv.Problem(weights, law, "1/100", step, momentum=momentum), order=order).roads
+        road = None if order is None else lv.LargeBatch(order)
+        assert lv.plan(lv.Problem(weights, law, "1/100", step, momentum=momentum), road).roads
     assert time.process_time() - start < 15
 
 
@@ -188,9 +204,10 @@ def test_an_order_beyond_the_degree_bound_costs_no_more() -> None:
     """Beyond it all coefficients are zero, and none is computed."""
     problem = SMALL.replace(step=1)
     bound = problem.degree_bound
-    assert lv.plan(problem, order=40)["large_batch"].seconds == lv.plan(problem, order=bound)["large_batch"].seconds
+    beyond, at = (lv.plan(problem, lv.LargeBatch(order))["large_batch"] for order in (40, bound))
+    assert beyond.seconds == at.seconds
     known = lv.gradient_variance(problem)
-    assert lv.gradient_variance(problem, order=40).coefficients == (*known.coefficients, *[0] * (40 - known.degree))
+    assert lv.large_batch(problem, 40).variance.coefficients == (*known.coefficients, *[0] * (40 - known.degree))
 
 
 @pytest.mark.parametrize(
@@ -204,24 +221,19 @@ def test_an_order_beyond_the_degree_bound_costs_no_more() -> None:
         ({"memory_limit": True}, InputTypeError, "memory_limit=True is no number of bytes"),
         ({"memory_limit": -3}, InputError, "memory_limit=-3 is no number of bytes"),
         ({"memory_limit": -(10**5000)}, InputError, "memory_limit=<an integer of about 5001 digits> is no number"),
-        ({"steps": 3}, InputTypeError, r"steps=3 is of type int: .* range\(4\), or one as problem.replace\(step=3\)"),
-        (
-            {"steps": {0, 1}},
-            InputTypeError,
-            r"steps=\{0, 1\} is of type set, which has no order: give several in their order, like range\(4\)$",
-        ),
-        ({"steps": "01"}, InputTypeError, "steps='01' is of type str"),
-        ({"steps": {0: 1}}, InputTypeError, "steps={0: 1} is of type dict"),
-        ({"per_layer": "yes"}, InputTypeError, "per_layer='yes' is of type str: write True or False"),
-        ({"per_layer": 1}, InputTypeError, "per_layer=1 is of type int"),
         ({"of": ["gradient"]}, InputTypeError, r"of=\['gradient'\] is of type list"),
-        ({"method": 3}, InputTypeError, "method=3 is of type int: write one of 'auto'"),
-        ({"method": "x" * 10**6}, InputError, "method='xxx.*is unknown: write one of 'auto'"),
-        ({"digits": "9", "order": 1}, InputTypeError, "digits='9' is of type str"),
-        ({"digits": 10**5000, "order": 1}, InputError, "digits=<an integer of about 5001 digits> is out of range"),
-        ({"steps": ["1"]}, TypeError, "step='1' is of type str"),
-        ({"checkpoint": "c", "method": "expansion"}, ValueError, "checkpoint='c' with method='expansion'"),
-        ({"checkpoint": "c", "order": 1}, ValueError, "checkpoint='c' with order=1"),
+        ({"of": "loss"}, InputError, "of='loss' is unknown: write 'gradient' or 'update'"),
+        ({"progress": 3}, InputTypeError, "progress=3 is of type int"),
+        ({"method": "lattice"}, InputTypeError, r"method='lattice' is no argument .* give road=linvar.Lattice\(\)"),
+        ({"checkpoint": "c"}, InputTypeError, r"checkpoint='c' is no argument .* give road=linvar.Lattice\(checkpoint"),
+        ({"order": 1}, InputTypeError, r"order=1 is no argument .* use linvar.large_batch\(problem, order, digits\)"),
+        ({"digits": 9}, InputTypeError, r"digits=9 is no argument .* use linvar.large_batch\(problem, order, digits\)"),
+        ({"steps": [1]}, InputTypeError, r"steps=\[1\] is no argument .* use linvar.derive_steps\(problem, steps\)"),
+        (
+            {"per_layer": True},
+            InputTypeError,
+            r"per_layer=True is no argument .* use linvar.derive\(problem\).per_leaf",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -237,23 +249,59 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], error: type[Except
             lv.plan(SMALL)["nonsense"]
 
 
+@pytest.mark.parametrize(
+    ("steps", "error", "message"),
+    [
+        (
+            3,
+            InputTypeError,
+            r"steps=3 is of type int: .* range\(4\), or one as linvar.derive\(problem.replace\(step=3\)\)",
+        ),
+        (
+            {0, 1},
+            InputTypeError,
+            r"steps=\{0, 1\} is of type set, which has no order: .* in their order, like range\(4\)$",
+        ),
+        ("01", InputTypeError, "steps='01' is of type str"),
+        ({0: 1}, InputTypeError, "steps={0: 1} is of type dict"),
+        (["1"], InputTypeError, "step.*'1' is of type str"),
+        ([1, -1], InputError, "step=-1 is negative"),
+    ],
+)
+def test_steps_that_are_none_are_refused(steps: Any, error: type[Exception], message: str) -> None:
+    for problem in (SMALL, SMALL.replace(learning_rate=["1/10"])):
+        with pytest.raises(error, match=message):
+            lv.derive_steps(problem, steps)
+
+
+@pytest.mark.parametrize(
+    ("digits", "error", "message"),
+    [
+        ("9", InputTypeError, "digits='9' is of type str"),
+        (10**5000, InputError, "digits=<an integer of about 5001 digits> is out of range"),
+        (0, InputError, "digits=0 is out of range"),
+    ],
+    ids=["text", "thousands of digits", "none"],
+)
+def test_digits_that_are_none_are_refused(digits: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        lv.large_batch(SMALL, 1, digits)
+
+
 def test_every_order_that_is_one_is_taken() -> None:
-    wanted = lv.gradient_variance(SMALL, steps=[0, 1])
+    wanted = [one.variance for one in lv.derive_steps(SMALL, [0, 1])]
     for steps in ((0, 1), range(2), iter([0, 1]), np.arange(2)):
-        assert lv.gradient_variance(SMALL, steps=steps) == wanted
+        assert [one.variance for one in lv.derive_steps(SMALL, steps)] == wanted
     assert lv.plan(SMALL, memory_limit=float("inf")).choice == lv.plan(SMALL, memory_limit=np.int64(10**9)).choice
 
 
-@pytest.mark.parametrize("quantity", [lv.gradient_variance, lv.second_moment, lv.squared_mean])
-def test_per_layer_is_true_or_false(quantity: Any) -> None:
-    with pytest.raises(InputTypeError, match="per_layer=0 is of type int"):
-        quantity(SMALL, per_layer=0)
-
-
-def refusal(problem: lv.Problem, **how: Any) -> str:
+def refusal(problem: lv.Problem, road: Any = None, **how: Any) -> str:
     """What a derivation that does not fit is told."""
     with pytest.raises(lv.DerivationTooLargeError) as caught:
-        lv.gradient_variance(problem, **how)
+        if isinstance(road, lv.LargeBatch):
+            lv.large_batch(problem, road.order, road.digits, **how)
+        else:
+            lv.derive(problem, road, **how)
     assert isinstance(caught.value, LinvarError) and isinstance(caught.value, RuntimeError)
     return str(caught.value).rpartition(": use ")[2]
 
@@ -262,26 +310,27 @@ def test_a_refusal_offers_only_what_applies() -> None:
     """Fewer steps where there are at least two, another order where there is a lower one, widths that are not all 1."""
     byte, two, one = {"memory_limit": 1}, SMALL.replace(step=2), lv.Problem([[[1]]], lv.Gaussian([[2]]), "1/10", 1)
     more = "a larger memory_limit= (in bytes)"
-    assert refusal(two, **byte) == f"order= for the first coefficients, fewer steps (step=2), smaller widths or {more}"
-    assert refusal(SMALL, **byte) == f"order= for the first coefficients, smaller widths or {more}"
+    first = "linvar.large_batch(problem, order=2) for the first coefficients"
+    assert refusal(two, **byte) == f"{first}, fewer steps (step=2), smaller widths or {more}"
+    assert refusal(SMALL, **byte) == f"{first}, smaller widths or {more}"
     assert refusal(SMALL.replace(step=0), **byte) == f"smaller widths or {more}"
     assert refusal(one, **byte) == more
     assert refusal(lv.Problem([[[1, 2]]], lv.Gaussian([[2, 1]])), **byte) == f"fewer inputs or outputs or {more}"
     assert refusal(one.replace(weights=[[[1]]] * 3), **byte).endswith(f"first coefficients, fewer layers or {more}")
-    assert refusal(SMALL, order=1, **byte) == f"digits=30 for certified enclosures, smaller widths or {more}"
-    assert "a smaller order (order=2)" in refusal(SMALL, order=2, **byte)
+    assert refusal(SMALL, lv.LargeBatch(1), **byte) == f"digits=30 for certified enclosures, smaller widths or {more}"
+    assert "a smaller order (order=2)" in refusal(SMALL, lv.LargeBatch(2), **byte)
     assert "memory" not in refusal(SMALL.replace(step=10**6)) and "order=" in refusal(SMALL.replace(step=10**6))
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("how", [{}, {"order": 1}, {"order": 1, "digits": 5}, {"method": "lattice"}])
-def test_a_step_of_thousands_of_digits_is_refused_in_a_line(depth: int, how: dict[str, Any]) -> None:
+@pytest.mark.parametrize("road", [None, lv.LargeBatch(1), lv.LargeBatch(1, digits=5), lv.Lattice()])
+def test_a_step_of_thousands_of_digits_is_refused_in_a_line(depth: int, road: Any) -> None:
     problem = lv.Problem([[[1]]] * depth, lv.Gaussian([[2]]), "1/10", 10**5000)
-    if depth == 1 and how == {"method": "lattice"}:
+    if depth == 1 and road == lv.Lattice():
         with pytest.raises(InputError, match="does not apply: one layer has a road of its own"):
-            refusal(problem, **how)
+            refusal(problem, road)
         return
-    assert "fewer steps (step=<an integer of about 5001 digits>)" in refusal(problem, **how)
+    assert "fewer steps (step=<an integer of about 5001 digits>)" in refusal(problem, road)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +347,7 @@ def test_a_road_that_takes_too_long_may_be_asked_for() -> None:
     problem = SMALL.replace(step=3, sampling="iid")
     slow = RoadPlan("expansion", "many monomials", seconds=10_000.0, bytes=100)
     found = lv.Plan(problem, (RoadPlan("regression", obstacle="it is for one layer"), slow))
-    *_, widths, road = _cures(found, None, None, 10**9)
-    assert widths == ("", "smaller widths") and road == ("method", "method='expansion', if that may take so long")
+    *_, widths, road = _cures(found, 10**9, [])
+    assert widths == ("", "smaller widths") and road == ("road", "road=linvar.Expansion(), if that may take so long")
     beyond = replace(slow, bytes=10**13, obstacle=f"more than the limit of {format_bytes(10**9)}")
-    assert _cures(replace(found, roads=(beyond,)), None, None, 10**9)[-1] == ("", "a machine with more memory")
+    assert _cures(replace(found, roads=(beyond,)), 10**9, [])[-1] == ("", "a machine with more memory")

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linvar as lv
-from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.expansion.integrator import ExpandedAt
+from linvar.symbolic.sgd.questions import Question
 
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "variance.json").read_text(encoding="utf-8"))["cases"]
 TWO_LAYERS = {"weights": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]], "law": lv.Gaussian([[1, 0], [0, 2]])}
@@ -30,14 +31,15 @@ def fractions(texts: list[str]) -> tuple[Fraction, ...]:
 
 def exact_moments(problem: lv.Problem) -> dict[str, Any]:
     """Everything the exact half says of a problem, named as ``oracles.Moments`` names it."""
+    exact = lv.derive(problem)
     return {
-        "second_moments": lv.second_moment(problem, per_layer=True),
-        "squared_means": lv.squared_mean(problem, per_layer=True),
-        "variances": lv.gradient_variance(problem, per_layer=True),
-        "second_moment": lv.second_moment(problem),
-        "squared_mean": lv.squared_mean(problem),
-        "variance": lv.gradient_variance(problem),
-        "expected_loss": lv.expected_loss(problem),
+        "second_moments": exact.per_leaf.second_moment,
+        "squared_means": exact.per_leaf.squared_mean,
+        "variances": exact.per_leaf.variance,
+        "second_moment": exact.second_moment,
+        "squared_mean": exact.squared_mean,
+        "variance": exact.variance,
+        "expected_loss": exact.loss,
     }
 
 
@@ -242,21 +244,28 @@ def test_laws_of_properties(problem: lv.Problem, data: st.DataObject) -> None:
 # steps, schedules, layers
 
 
-@pytest.mark.parametrize("quantity", [lv.gradient_variance, lv.second_moment, lv.squared_mean, lv.expected_loss])
-def test_several_steps_are_the_single_ones(quantity: Any) -> None:
-    problem = lv.Problem([[[1, 2]], [[-1]]], DATA, ["1/10", "1/5", "1/7"], step=3)
-    together = quantity(problem.replace(weights=[[[1, 2]]]), steps=range(4))
-    assert len(together) == 4
-    for step, polynomial in enumerate(together):
-        rates = ["1/10", "1/5", "1/7"][:step]
-        assert polynomial == quantity(lv.Problem([[[1, 2]]], DATA, rates, step))
+@pytest.mark.parametrize("weights", [[[[1, 2]]], [[[1, 2]], [[-1]]]])
+def test_several_steps_are_the_single_ones(weights: Any) -> None:
+    problem = lv.Problem(weights, DATA, ["1/10", "1/5", "1/7"], step=3)
+    together = lv.derive_steps(problem, range(3))
+    assert len(together) == 3
+    for step, exact in enumerate(together):
+        alone = lv.Problem(weights, DATA, ["1/10", "1/5", "1/7"][:step], step)
+        assert exact.problem == alone and exact_moments(alone) == {
+            **exact_moments(alone),
+            "variances": exact.per_leaf.variance,
+            "variance": exact.variance,
+            "expected_loss": exact.loss,
+        }
+        assert exact.variance == lv.gradient_variance(alone) and exact.weights == lv.expected_weights(alone)
 
 
-def test_steps_with_layers_are_tuples_of_tuples() -> None:
+def test_steps_in_any_order_and_twice() -> None:
     problem = lv.Problem(**TWO_LAYERS, learning_rate="1/10")
-    table = lv.gradient_variance(problem, per_layer=True, steps=(1, 0))
-    assert [len(row) for row in table] == [2, 2]
-    assert table[1] == lv.gradient_variance(problem, per_layer=True)
+    later, first, again = lv.derive_steps(problem, (1, 0, 1))
+    assert [len(one.per_leaf.variance) for one in (later, first)] == [2, 2]
+    assert first.per_leaf.variance == lv.derive(problem).per_leaf.variance
+    assert later.variance == again.variance != first.variance and lv.derive_steps(problem, []) == ()
 
 
 def test_a_schedule_is_used_in_its_order() -> None:
@@ -270,22 +279,23 @@ def test_a_schedule_is_used_in_its_order() -> None:
 def test_steps_beyond_the_schedule_and_below_zero_are_refused() -> None:
     problem = lv.Problem([[[1]]], lv.Gaussian([[2]]), ["1/10"], 1)
     with pytest.raises(ValueError, match="steps contains 2, but learning_rate is a schedule of 1 entries"):
-        lv.gradient_variance(problem, steps=[2])
+        lv.derive_steps(problem, [2])
     with pytest.raises(ValueError, match="step=-1"):
-        lv.gradient_variance(problem, steps=[-1])
+        lv.derive_steps(problem, [-1])
 
 
 def test_an_iid_variance_that_does_not_vanish_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]]), "1/10", 1)
-    right = Expansion.expectations
+    right = ExpandedAt.expectations
 
-    def wrong(self: Any, forms: Any, degree: int) -> Any:
-        return [value + degree for value in right(self, forms, degree)]
+    def wrong(self: Any, question: Question, report: Any) -> Any:
+        return [value + question.degree(4) for value in right(self, question, report)]
 
-    monkeypatch.setattr(Expansion, "expectations", wrong)
-    for per_layer in (False, True):
+    monkeypatch.setattr(ExpandedAt, "expectations", wrong)
+    exact = lv.derive(problem)
+    for ask in (lambda: exact.variance, lambda: exact.per_leaf.variance):
         with pytest.raises(ArithmeticError, match="does not vanish as the batch size grows"):
-            lv.gradient_variance(problem, per_layer=per_layer)
+            ask()
 
 
 def test_a_derivation_too_large_is_refused_before_it_starts() -> None:
@@ -308,7 +318,7 @@ def test_rotating_hidden_units_changes_nothing(problem: lv.Problem) -> None:
     rotated_first = [[-entry for entry in row] for row in reversed(first)]
     rotated_second = [[-entry for entry in reversed(row)] for row in second]
     rotated = problem.replace(weights=[rotated_first, rotated_second, *problem.weights[2:]])
-    assert lv.gradient_variance(rotated, per_layer=True) == lv.gradient_variance(problem, per_layer=True)
+    assert lv.derive(rotated).per_leaf.variance == lv.derive(problem).per_leaf.variance
 
 
 @given(strategies.problems("gaussian"), st.fractions(min_value=1, max_value=3, max_denominator=3))

@@ -23,7 +23,7 @@ class LargeBatchExpansion:
     """The coefficients of 1, u, ..., u^K of a polynomial in u = 1/b (iid sampling): its expansion for large batches.
 
     p(1/b) = sum_{k<=K} coefficients[k] / b^k + O(1/b^{K+1}). What follows is not known: the expansion has no value at a b,
-    no degree, and is not a ``BatchPolynomial``. The whole polynomial comes from the same call without ``order=``.
+    no degree, and is not a ``BatchPolynomial``. The whole polynomial is ``linvar.derive``'s.
 
     Args:
         coefficients: of u^0, ..., u^K: exact numbers or SymPy expressions; python-flint ``arb`` balls with ``digits``.
@@ -115,7 +115,7 @@ class LargeBatchExpansion:
     def __call__(self, batch_size: Any) -> NoReturn:
         """Refused: a truncated expansion has no value at a batch size."""
         fault = Words(f"holds only the coefficients up to u^{self.order}, so it has no value at b={shown(batch_size)}")
-        raise InputTypeError("a large-batch expansion", fault, "derive the whole polynomial (leave order= out)")
+        raise InputTypeError("a large-batch expansion", fault, "derive the whole polynomial (linvar.derive)")
 
     # display
 

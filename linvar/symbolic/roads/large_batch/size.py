@@ -149,7 +149,7 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
         raise InputError(
             "order",
             order,
-            "use sampling='iid', or leave order= out for the whole polynomial",
+            "use sampling='iid', or linvar.derive for the whole polynomial",
             fault=f"with sampling={problem.sampling!r}, where a large-batch expansion is for iid sampling",
         )
     if digits is None:

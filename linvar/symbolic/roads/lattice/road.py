@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MOST_STEPS = 40
 #: products beyond which the prediction, which runs the steps on numbers that count, takes more than a moment
 _MOST_PREDICTED = 10**6
+_NOTHING_VARIES = "nothing varies in the batches of any step, so there is nothing to sum"
 _NOT_NEEDED = "not compared: to predict it takes longer than it could gain"
 
 
@@ -67,8 +68,11 @@ class Lattice:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         if problem.symbols:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
-        if _is_long_to_predict(problem) and not thorough:
-            return RoadPlan(self.name, obstacle=_NOT_NEEDED, waits=True)
+        if _is_long_to_predict(problem):
+            if not thorough:
+                return RoadPlan(self.name, obstacle=_NOT_NEEDED, waits=True)
+            if not _varies(steps):
+                return RoadPlan(self.name, obstacle=_NOTHING_VARIES)
         if problem.step > _MOST_STEPS:
             return RoadPlan(self.name, "far too many nodes", math.inf, 10**24)
         size = predict(steps, Norms().degree(2 * problem.depth))
@@ -97,6 +101,11 @@ def _is_long_to_predict(problem: Problem) -> bool:
     """Whether the prediction takes more than a moment."""
     size = len(problem.law.input_map[0])
     return (problem.dataset_size or 1) * comb(size + 3, 4) > _MOST_PREDICTED
+
+
+def _varies(steps: Steps) -> bool:
+    """Whether any batch has something that varies."""
+    return any(steps[s].count(1) for s in range(min(steps.problem.step, _MOST_STEPS)))
 
 
 _: type[Road] = Lattice
