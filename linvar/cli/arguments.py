@@ -36,7 +36,7 @@ class Of(StrEnum):
 
 
 class Method(StrEnum):
-    """The roads to a whole polynomial (``symbolic.roads.registry``, which is heavier to import)."""
+    """The roads to a whole polynomial (``symbolic.registry``, which is heavier to import)."""
 
     auto = "auto"
     regression = "regression"

@@ -7,10 +7,10 @@ from linvar.errors import InputError, shown
 from linvar.problem import Problem
 from linvar.symbolic.derivation import derived
 from linvar.symbolic.quantities import Loss, SecondMoment, SquaredMean, Variance, check_measured
+from linvar.symbolic.registry import ROADS
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.lattice.road import Lattice
-from linvar.symbolic.roads.registry import ROADS
 from linvar.symbolic.truncation import large_batch
 
 _LEAVE = "leave it out, or use road='lattice'"

@@ -11,8 +11,8 @@ from linvar.arguments import refuses_old_words
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
 from linvar.problem import Problem
 from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
+from linvar.symbolic.registry import ROADS
 from linvar.symbolic.roads.large_batch.road import LargeBatch
-from linvar.symbolic.roads.registry import ROADS
 from linvar.symbolic.sgd.road import Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 

@@ -13,6 +13,7 @@ several devices share the nodes of step 0.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +36,6 @@ from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT, Modulus, Residue,
 from linvar.symbolic.roads.lattice.moments import BatchLaw
 from linvar.symbolic.roads.lattice.programs import called, once
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS, primes_below, reconstruct
-from linvar.symbolic.roads.lattice.road import Lattice
 from linvar.symbolic.roads.lattice.size import predict, step_degrees
 from linvar.symbolic.sgd.batch_moments import answer_ring
 from linvar.symbolic.sgd.last_step import LastStep
@@ -57,18 +57,25 @@ class LatticeSum:
 
     Args:
         steps: of a problem in numbers.
-        road: its options.
+        checkpoint, devices, block_bytes: as in ``Lattice``.
 
     Raises:
         InputError: the checkpoint is damaged or foreign.
     """
 
-    def __init__(self, steps: Steps, road: Lattice) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        devices: tuple[jax.Device, ...] | None = None,
+        block_bytes: int = 2**25,
+    ) -> None:
         self.steps, problem = steps, steps.problem
         self.answers = answer_ring(())
-        self.block_bytes = road.block_bytes
-        self.checkpoint = Checkpoint(road.checkpoint, problem_key(problem))
-        self.devices = _exact_devices() if road.devices is None else road.devices
+        self.block_bytes = block_bytes
+        self.checkpoint = Checkpoint(checkpoint, problem_key(problem))
+        self.devices = _exact_devices() if devices is None else devices
 
     def expectations(self, question: Question, report: Report = say_nothing) -> list[Element]:
         """E of forms in the state: polynomials in u, exact; ``report`` hears of nodes times primes.

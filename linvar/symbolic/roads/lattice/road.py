@@ -94,7 +94,10 @@ class Lattice:
             raise InputError("checkpoint", name, "ask for one step", fault=fault)
         from linvar.symbolic.roads.lattice.integrator import LatticeSum
 
-        return tuple(LatticeSum(steps.until(t), self) for t in at)
+        return tuple(
+            LatticeSum(steps.until(t), checkpoint=self.checkpoint, devices=self.devices, block_bytes=self.block_bytes)
+            for t in at
+        )
 
 
 def _is_long_to_predict(problem: Problem) -> bool:
