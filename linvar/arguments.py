@@ -9,7 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from linvar.errors import InputTypeError
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: keyword arguments of linvar 0.1.0 that are gone, and what to write in their place
 OLD_WORDS = {

@@ -10,11 +10,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer.core
 
 from linvar.errors import DerivationTooLargeError, InputError, LinvarError, cut, one_line, shown
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 #: Exit statuses.
 OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -50,7 +53,7 @@ def heed_interrupts() -> None:
         timer.start()
         raise KeyboardInterrupt
 
-    def lost(found: Any) -> None:
+    def lost(found: UnraisableHookArgs) -> None:
         if isinstance(found.exc_value, KeyboardInterrupt):
             give_up()
         printed(found)
