@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
+
+from linvar.experiments.runner import JSON
 
 FALSE_ALARM_RATE = 0.001
 TOO_FEW = "too few batch sizes to tell"
@@ -84,7 +85,7 @@ class Monotone:
     smallest_z: float | None
     comparisons: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JSON]:
         """JSON."""
         return {
             "verdict": self.verdict,
@@ -142,7 +143,7 @@ class Powers:
     tried: list[tuple[int, float]]
     higher: list[float] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JSON]:
         """JSON."""
         return {
             "degree": self.degree,
