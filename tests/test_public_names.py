@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import subprocess
@@ -86,6 +87,51 @@ def test_every_name_is_there_and_documented():
 def test_types_see_the_same_names():
     assert sorted(stub_names("linvar")) == PUBLIC
     assert sorted(stub_names("linvar.numeric")) == NUMERIC
+
+
+def returns(name: str) -> dict[str, str]:
+    """Function -> what it says it returns: of a public function, or of the public methods and properties of a class."""
+    value = getattr(lv, name)
+    members = {name: value}
+    if inspect.isclass(value):
+        own = [
+            (attribute, kept)
+            for base in value.__mro__
+            if base.__module__.startswith("linvar")
+            for attribute, kept in vars(base).items()
+        ]
+        members = {
+            f"{name}.{attribute}": kept
+            for attribute, kept in own
+            if not attribute.startswith("_") or attribute == "__call__"
+        }
+    found = {}
+    for place, member in members.items():
+        function = (
+            member.fget
+            if isinstance(member, property)
+            else getattr(member, "func", getattr(member, "__func__", member))
+        )
+        if inspect.isfunction(function):
+            found[place] = str(inspect.signature(function).return_annotation)
+    return found
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_returned_is_never_anything(name):
+    vague = {
+        place: said for place, said in returns(name).items() if said in ("Any", "object", "tuple[Any, ...]", "_empty")
+    }
+    assert not vague
+
+
+def test_the_check_above_sees_functions_methods_and_properties():
+    assert returns("rationalize") == {"rationalize": "Rationals"}
+    assert returns("BatchPolynomial").keys() >= {
+        "BatchPolynomial.__call__",
+        "BatchPolynomial.degree",
+        "BatchPolynomial.from_dict",
+    }
 
 
 @pytest.mark.parametrize("name", PUBLIC)

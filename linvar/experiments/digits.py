@@ -76,9 +76,9 @@ def _task(
     import optax
     from flax import nnx
 
-    order = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
     cut = len(labels) * 4 // 5
-    train, test = ((jnp.asarray(pixels[rows]), jnp.asarray(labels[rows])) for rows in (order[:cut], order[cut:]))
+    train, test = ((jnp.asarray(pixels[rows]), jnp.asarray(labels[rows])) for rows in (shuffled[:cut], shuffled[cut:]))
     rngs = nnx.Rngs(seed)
     side = pixels.shape[1]
     network: Any

@@ -69,12 +69,12 @@ def _panel(axes: Axes, name: str, estimates: Estimates, exact: Exact) -> None:
     hidden: set[int] = set()
     for (t, points), colour in zip(curves.items(), colours):
         hidden |= {b for b, p in points.items() if logarithmic and p[0] <= 0}
-        sizes = [b for b in sorted(points) if b not in hidden]
-        heights, errors = [points[b][0] for b in sizes], [2 * points[b][1] for b in sizes]
-        axes.errorbar(sizes, heights, errors, fmt="o", ms=3, capsize=2, lw=1, color=colour, label=f"t = {t}")
+        drawn = [b for b in sorted(points) if b not in hidden]
+        heights, errors = [points[b][0] for b in drawn], [2 * points[b][1] for b in drawn]
+        axes.errorbar(drawn, heights, errors, fmt="o", ms=3, capsize=2, lw=1, color=colour, label=f"t = {t}")
         polynomial = exact.get(t, {}).get(name)
         if polynomial is None:
-            axes.plot(sizes, heights, color=colour, lw=0.7, ls=":")
+            axes.plot(drawn, heights, color=colour, lw=0.7, ls=":")
             continue
         grid = _whole(estimates.batch_sizes)
         style = {"ls": "none", "marker": "x", "ms": 3.5, "mew": 0.7} if _few(estimates) else {"lw": 1}

@@ -85,10 +85,11 @@ def _split(law: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     """Training and test rows, four to one, shuffled by the seed."""
     import numpy as np
 
-    order = np.random.default_rng(seed).permutation(law.size).tolist()
+    shuffled = np.random.default_rng(seed).permutation(law.size).tolist()
     cut = law.size * 4 // 5
     train, test = (
-        Dataset([law.inputs[i] for i in rows], [law.targets[i] for i in rows]) for rows in (order[:cut], order[cut:])
+        Dataset([law.inputs[i] for i in rows], [law.targets[i] for i in rows])
+        for rows in (shuffled[:cut], shuffled[cut:])
     )
     return train, test
 

@@ -69,8 +69,8 @@ class Estimates:
         grown = self.grown()
         return {b: point for b, point in self.curve(t, name).items() if t not in grown.get(b, ())}
 
-    def _steps_of(self, sizes: Mapping[int, set[int]]) -> dict[int, list[int]]:
-        found = {b: [t for t in self.steps if b in sizes[t]] for b in self.batch_sizes}
+    def _steps_of(self, affected: Mapping[int, set[int]]) -> dict[int, list[int]]:
+        found = {b: [t for t in self.steps if b in affected[t]] for b in self.batch_sizes}
         return {b: steps for b, steps in found.items() if steps}
 
 
@@ -107,7 +107,7 @@ def _places(found: Mapping[int, Sequence[int]]) -> str:
     together: dict[tuple[int, ...], list[int]] = {}
     for b, steps in found.items():
         together.setdefault(tuple(steps), []).append(b)
-    return "; ".join(f"b = {join(sizes)} at t = {join(steps)}" for steps, sizes in together.items())
+    return "; ".join(f"b = {join(batch_sizes)} at t = {join(steps)}" for steps, batch_sizes in together.items())
 
 
 def growth(exact: Exact, last: int, words: str) -> Lines:
@@ -225,8 +225,8 @@ def agreement(estimates: Estimates, exact: Exact, budget: Budget) -> Lines:
 
 def losses(estimates: Estimates, budget: Budget) -> Lines:
     """After the same number of steps, and of examples."""
-    last, sizes = estimates.steps[-1], len(estimates.batch_sizes)
-    after = {name: lower(estimates.sound(last, name), sizes, budget) for name in estimates.losses}
+    last, count = estimates.steps[-1], len(estimates.batch_sizes)
+    after = {name: lower(estimates.sound(last, name), count, budget) for name in estimates.losses}
     lines = [f"{estimates.losses[name]} after {_steps(last)}: {text}." for name, text in after.items()]
     total, pairs = _same_examples(estimates)
     if pairs:
@@ -236,7 +236,7 @@ def losses(estimates: Estimates, budget: Budget) -> Lines:
         lines.append("The same number of examples: no two batch sizes were measured after it.")
     for name in estimates.losses if pairs else ():
         points = {b: estimates.sound(t, name)[b] for b, t in pairs.items()}
-        after[f"{name}_same_examples"] = text = lower(points, sizes, budget)
+        after[f"{name}_same_examples"] = text = lower(points, count, budget)
         lines.append(f"{estimates.losses[name]} after the same {total:,} examples: {text}.")
     name = list(estimates.losses)[-1]
     first, end = (estimates.curve(t, name) for t in (estimates.steps[0], last))
