@@ -57,13 +57,13 @@ def refuses_old_words(*words: str) -> Callable[[Callable[P, R]], Callable[P, R]]
     return decorate
 
 
-def is_flag(value: Any) -> bool:
+def is_flag(value: object) -> bool:
     """Whether a value is True or False, of Python or of NumPy."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     return isinstance(value, bool) or (kind == "b" and getattr(value, "shape", None) == ())
 
 
-def check_flags(**values: Any) -> None:
+def check_flags(**values: object) -> None:
     """True or False, and nothing that merely counts as one of them.
 
     >>> check_flags(nesterov=True, per_layer="yes")

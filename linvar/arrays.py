@@ -7,20 +7,31 @@ for arrays and columns of truth values, which become 0 and 1; an entry that is m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, MappingView, Sequence
+from collections.abc import Callable, Iterable, MappingView, Sequence
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Set as AnySet
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
+
+if TYPE_CHECKING:
+    import sympy
+    from flint import fmpq, fmpz
+
+T = TypeVar("T")
+#: what stands for one number in a table: a number of any library, or the text of a fraction
+Entry: TypeAlias = "Number | sympy.Expr | fmpq | fmpz | str"
+#: an array of truth values as nested lists, None where one is missing; and what they count as
+Truths: TypeAlias = "bool | None | list[Truths]"
+Counts: TypeAlias = "int | None | list[Counts]"
 
 _FRACTION = re.compile(r"\s*[+-]?[0-9]+(/[0-9]+)?\s*")
 #: kinds of columns, in the words of a message; None for numbers
 _KINDS = {"b": None, "i": None, "u": None, "f": None, "c": "complex numbers", "M": "dates", "m": "durations"}
 
 
-def ordered(value: Any, name: str, cure: str = "give a list") -> Sequence[Any]:
+def ordered(value: Iterable[T], name: str, cure: str = "give a list") -> Sequence[T]:
     """The items of a list, tuple, range, iterator, array, table or SymPy matrix, in their order.
 
     Args:
@@ -82,7 +93,7 @@ def as_lists(value: Any, name: str) -> Any:
     return value
 
 
-def _listed(value: Any, method: Any, name: str) -> Any:
+def _listed(value: object, method: Callable[[], T], name: str) -> T:
     """What a method of the value gives; what it raises is the value's fault (a traced array, a matrix of unknown shape)."""
     try:
         return method()
@@ -91,7 +102,7 @@ def _listed(value: Any, method: Any, name: str) -> Any:
         raise InputTypeError(name, fault, "give a list of numbers") from None
 
 
-def _zeros_and_ones(entries: Any) -> Any:
+def _zeros_and_ones(entries: Truths) -> Counts:
     """Truth values in lists as 0 and 1."""
     if isinstance(entries, list):
         return [_zeros_and_ones(entry) for entry in entries]
@@ -114,11 +125,11 @@ def _refuse_masked(array: Any, name: str) -> None:
         raise InputError(name, fault, "fill them in or leave their rows out")
 
 
-def _rows(table: Any, name: str) -> list[list[Any]]:
+def _rows(table: Any, name: str) -> list[list[Entry]]:
     """The rows of a table whose columns are numbers (or text that is a fraction)."""
     # pandas gives (label, column) for columns of any name; others are asked by name
     columns = list(table.items()) if hasattr(table, "items") else [(label, table[label]) for label in table.columns]
-    entries: list[list[Any]] = []
+    entries: list[list[Entry]] = []
     others, missing = [], []
     for label, column in columns:
         values = column.tolist() if hasattr(column, "tolist") else column.to_list()

@@ -10,10 +10,10 @@ import math
 import numbers
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from linvar.arrays import as_lists, is_one_number
 from linvar.arrays import ordered as ordered
@@ -55,13 +55,17 @@ class Rational(Fraction):
 
     __repr__ = __str__
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[Rational], tuple[int, int]]:
         return (Rational, (self.numerator, self.denominator))
 
 
 Exact: TypeAlias = "Rational | sympy.Expr"
 Matrix: TypeAlias = "tuple[tuple[Exact, ...], ...]"
 Vector: TypeAlias = "tuple[Exact, ...]"
+#: what is rounded: any real number of Python (an int is a float to a type checker)
+Real: TypeAlias = "float | Decimal | Fraction"
+#: a number, or lists of numbers in the shape of an array; the first two depths by name, as a list is no other list
+Rationals: TypeAlias = "Rational | list[Rational] | list[list[Rational]] | list[Rationals]"
 
 
 def integer_to_str(value: int) -> str:
@@ -159,7 +163,7 @@ def exact(value: Any, name: str) -> Exact:
     raise InputTypeError(name, value, 'an exact number is an int, a Fraction, a string "p/q" or a SymPy expression')
 
 
-def _exact_expression(value: Any, name: str) -> Exact:
+def _exact_expression(value: sympy.Basic, name: str) -> Exact:
     """A SymPy number as Rational, or an expression as the expanded polynomial it is equal to."""
     from linvar.expressions import canonical
 
@@ -246,7 +250,15 @@ def shape(matrix: Matrix) -> tuple[int, int]:
     return len(matrix), len(matrix[0])
 
 
-def rationalize(array: Any, decimals: int = 4) -> Any:
+@overload
+def rationalize(array: Real, decimals: int = 4) -> Rational: ...
+@overload
+def rationalize(array: Sequence[Real], decimals: int = 4) -> list[Rational]: ...
+@overload
+def rationalize(array: Sequence[Sequence[Real]], decimals: int = 4) -> list[list[Rational]]: ...
+@overload
+def rationalize(array: object, decimals: int = 4) -> Rationals: ...
+def rationalize(array: object, decimals: int = 4) -> Rationals:
     """Round floats to exact decimal fractions: the one open door from floats to exact numbers.
 
     ``round(x * 10**decimals) / 10**decimals``, entry by entry, halves to even. The rounding error is at
@@ -270,7 +282,7 @@ def rationalize(array: Any, decimals: int = 4) -> Any:
     return rounded(array, decimals, "array")
 
 
-def rounded(value: Any, decimals: int, name: str) -> Any:
+def rounded(value: object, decimals: int, name: str) -> Rationals:
     """``rationalize`` of an argument of this name."""
     if isinstance(decimals, bool) or not isinstance(decimals, int):
         raise InputTypeError("decimals", decimals, "give an integer >= 0, for instance decimals=4")
@@ -279,7 +291,7 @@ def rounded(value: Any, decimals: int, name: str) -> Any:
     return _rounded(value, name, _Known(10**decimals))
 
 
-def _rounded(value: Any, name: str, known: _Known) -> Any:
+def _rounded(value: Any, name: str, known: _Known) -> Rationals:
     """A number, or lists of them, as multiples of ``known.unit``-ths; names are made for the entries that need one."""
     if type(value) is float and math.isfinite(value):
         return known[_nearest(value.as_integer_ratio(), known.unit)]
@@ -320,12 +332,12 @@ def _is_duration(value: Any) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", "") == "m"
 
 
-def free_symbols(entries: Iterable[Exact]) -> tuple[Any, ...]:
+def free_symbols(entries: Iterable[Exact]) -> tuple[sympy.Expr, ...]:
     """The symbols that occur in exact entries, sorted by name; two symbols of one name are refused.
 
     A symbol is a SymPy Symbol, or an entry of a MatrixSymbol or IndexedBase, ``M[0, 1]``; its ``str`` is its name.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, sympy.Expr] = {}
     for entry in entries:
         if isinstance(entry, Rational):
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import comb, prod
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import sympy
 from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
@@ -38,14 +38,15 @@ _LIMIT_OF_GROWING, _LIMIT = 20_000, 1_000
 _SHOWN = 200
 
 
-def symbols_of(expression: Any) -> set[Any]:
+def symbols_of(expression: sympy.Basic) -> set[sympy.Expr]:
     """The symbols of an expression: SymPy's symbols, and the elements of matrices of symbols.
 
     >>> M = sympy.MatrixSymbol("M", 2, 2)
     >>> sorted(map(str, symbols_of(M[0, 1] ** 2 + sympy.Symbol("a"))))
     ['M[0, 1]', 'a']
     """
-    found, pending, seen = set(), [expression], set()
+    found: set[sympy.Expr] = set()
+    pending, seen = [expression], set()
     while pending:
         node = pending.pop()
         if is_symbol(node):
@@ -56,7 +57,7 @@ def symbols_of(expression: Any) -> set[Any]:
     return found
 
 
-def is_symbol(node: Any) -> bool:
+def is_symbol(node: sympy.Basic) -> bool:
     """Whether it stands for one number: a Symbol, or an entry of a MatrixSymbol or IndexedBase at integer indices."""
     if isinstance(node, (MatrixElement, sympy.Indexed)):
         base, *indices = node.args
@@ -64,7 +65,7 @@ def is_symbol(node: Any) -> bool:
     return isinstance(node, sympy.Symbol)
 
 
-def canonical(value: Any, name: str) -> Any:
+def canonical(value: sympy.Basic, name: str) -> sympy.Expr:
     """A SymPy object as a SymPy Rational, or as the expanded polynomial it is equal to.
 
     Two expressions that are the same polynomial become the same expression.
@@ -81,7 +82,7 @@ def canonical(value: Any, name: str) -> Any:
     return to_expression(element.terms(), symbols)
 
 
-def to_expression(terms: Iterable[tuple[Sequence[int], fmpq]], symbols: Sequence[Any]) -> Any:
+def to_expression(terms: Iterable[tuple[Sequence[int], fmpq]], symbols: Sequence[sympy.Expr]) -> sympy.Expr:
     """The sum of coefficient times powers of the symbols."""
     return sympy.Add(
         *(
@@ -92,7 +93,11 @@ def to_expression(terms: Iterable[tuple[Sequence[int], fmpq]], symbols: Sequence
 
 
 def to_element(
-    value: Any, name: str, context: fmpq_mpoly_ctx, generators: Mapping[Any, fmpq_mpoly], invertible: str = ""
+    value: sympy.Basic,
+    name: str,
+    context: fmpq_mpoly_ctx,
+    generators: Mapping[sympy.Expr, fmpq_mpoly],
+    invertible: str = "",
 ) -> fmpq_mpoly:
     """A SymPy object as an element of a ring of python-flint.
 
@@ -120,23 +125,23 @@ class _Walk:
 
     def __init__(
         self,
-        whole: Any,
+        whole: sympy.Expr,
         name: str,
         context: fmpq_mpoly_ctx,
-        generators: Mapping[Any, fmpq_mpoly],
+        generators: Mapping[sympy.Expr, fmpq_mpoly],
         invertible: str,
     ) -> None:
         self.whole, self.name, self.context, self.generators = whole, name, context, generators
         self.invertible = invertible
-        self.known: dict[Any, fmpq_mpoly] = {}
+        self.known: dict[sympy.Basic, fmpq_mpoly] = {}
 
-    def of(self, node: Any) -> fmpq_mpoly:
+    def of(self, node: sympy.Basic) -> fmpq_mpoly:
         """The element a node is equal to."""
         if node not in self.known:
             self.known[node] = self._of(node)
         return self.known[node]
 
-    def _of(self, node: Any) -> fmpq_mpoly:
+    def _of(self, node: sympy.Basic) -> fmpq_mpoly:
         if isinstance(node, sympy.Float):
             cure = "use sympy.Rational, or linvar.rationalize(value, decimals=4)"
             raise InputTypeError(self.name, _subject(self.whole), cure, fault="contains a float")
@@ -174,19 +179,19 @@ class _Walk:
             self.refuse(node, "is irrational", _OWN_SYMBOL)
         self.refuse(node, f"is not known to be {self._kind(node)}", _WRITE_OUT)
 
-    def refuse(self, part: Any, why: str, cure: str) -> NoReturn:
+    def refuse(self, part: sympy.Basic, why: str, cure: str) -> NoReturn:
         """Not taken, because of this part."""
         if part is not self.whole:
             why = f"has the part {_text(part)}, which {why}"
         raise InputError(self.name, _subject(self.whole), cure, fault=why)
 
-    def _kind(self, node: Any) -> str:
+    def _kind(self, node: sympy.Basic) -> str:
         symbols = symbols_of(node)
         return "a polynomial with rational coefficients in its symbols" if symbols else "a rational number"
 
     # sums and products
 
-    def _sum(self, node: Any) -> fmpq_mpoly:
+    def _sum(self, node: sympy.Basic) -> fmpq_mpoly:
         """Pairwise, so that no long partial sum is copied again and again."""
         pending = [self.of(part) for part in node.args]
         while len(pending) > 1:
@@ -194,7 +199,7 @@ class _Walk:
             pending = pairs + pending[2 * len(pairs) :]
         return pending[0] if pending else self.context.constant(0)
 
-    def _product(self, node: Any, left: fmpq_mpoly, right: fmpq_mpoly) -> fmpq_mpoly:
+    def _product(self, node: sympy.Basic, left: fmpq_mpoly, right: fmpq_mpoly) -> fmpq_mpoly:
         """Both are within the limits; so must be the work of multiplying them, and the product."""
         both = len(left) > 1 and len(right) > 1
         if both and len(left) * len(right) * (_bits(left) + _bits(right)) > _WORK:
@@ -204,23 +209,23 @@ class _Walk:
             self._too_long_to_expand(node)
         return self._checked(node, result)
 
-    def _checked(self, node: Any, result: fmpq_mpoly) -> fmpq_mpoly:
+    def _checked(self, node: sympy.Basic, result: fmpq_mpoly) -> fmpq_mpoly:
         """The result, within the limits."""
         if (bits := _bits(result)) > _BITS:
             self._too_long(node, bits)
         return result
 
-    def _too_long_to_expand(self, node: Any) -> NoReturn:
+    def _too_long_to_expand(self, node: sympy.Basic) -> NoReturn:
         fault = f"is too long to be expanded (beyond {_TERMS:,} terms, or in numbers too long)"
         self.refuse(node, fault, "give that part a symbol of its own")
 
-    def _too_long(self, node: Any, bits: int) -> NoReturn:
+    def _too_long(self, node: sympy.Basic, bits: int) -> NoReturn:
         fault = f"is a number of about {bits * 30103 // 100_000:,} digits, more than the 100,000 that are taken"
         self.refuse(node, fault, "give a shorter number")
 
     # powers
 
-    def _power(self, node: Any, exponent: fmpq_mpoly) -> fmpq_mpoly:
+    def _power(self, node: sympy.Basic, exponent: fmpq_mpoly) -> fmpq_mpoly:
         if not exponent.is_constant():
             self.refuse(node, "is not a polynomial: its exponent has symbols", _OWN_SYMBOL)
         base, value = self.of(node.base), constant(exponent)
@@ -230,7 +235,7 @@ class _Walk:
             self.refuse(node, "is not a polynomial: it is a root", _OWN_SYMBOL)
         return self._integer_power(node, self.context.constant(self._root(node, constant(base), value)), int(value.p))
 
-    def _root(self, node: Any, base: fmpq, exponent: fmpq) -> fmpq:
+    def _root(self, node: sympy.Basic, base: fmpq, exponent: fmpq) -> fmpq:
         """base^(1/q) for the denominator q of the exponent, where that is rational."""
         if base < 0:
             self.refuse(node, "is not real", "give a real number")
@@ -245,7 +250,7 @@ class _Walk:
             parts.append(root)
         return fmpq(*parts)
 
-    def _integer_power(self, node: Any, base: fmpq_mpoly, exponent: int) -> fmpq_mpoly:
+    def _integer_power(self, node: sympy.Basic, base: fmpq_mpoly, exponent: int) -> fmpq_mpoly:
         if exponent < 0:
             base, exponent = self._inverse(node, base), -exponent
         if exponent == 0:
@@ -268,7 +273,7 @@ class _Walk:
                 self._too_long_to_expand(node)
         return self._checked(node, base**exponent)
 
-    def _inverse(self, node: Any, base: fmpq_mpoly) -> fmpq_mpoly:
+    def _inverse(self, node: sympy.Basic, base: fmpq_mpoly) -> fmpq_mpoly:
         """1/base, of a number other than 0 (or of a monomial in the two generators that are inverse to each other)."""
         if not base:
             self.refuse(node, "is a division by 0", "give a nonzero divisor")
@@ -285,7 +290,7 @@ class _Walk:
 
     # functions
 
-    def _function(self, node: Any) -> fmpq_mpoly:
+    def _function(self, node: sympy.Basic) -> fmpq_mpoly:
         """A function at rational numbers, where SymPy's exact evaluation of it is rational."""
         arguments = [self.of(argument) for argument in node.args]
         if not all(argument.is_constant() for argument in arguments):
@@ -302,7 +307,7 @@ class _Walk:
         return self._checked(node, self.context.constant(fmpq(int(result.p), int(result.q))))
 
 
-def _evaluated(function: Callable[..., Any], numbers: Sequence[Any]) -> Any:
+def _evaluated(function: Callable[..., sympy.Basic], numbers: Sequence[sympy.Rational]) -> sympy.Basic | None:
     """SymPy's own value; None where it has none."""
     try:
         return function(*numbers)
@@ -310,18 +315,18 @@ def _evaluated(function: Callable[..., Any], numbers: Sequence[Any]) -> Any:
         return None
 
 
-def _subject(value: Any) -> object:
+def _subject(value: sympy.Basic) -> sympy.Basic | Words:
     """What a message shows of an expression: itself, if it is short."""
     return value if _parts(value, {}) <= _SHOWN else Words(_text(value))
 
 
-def _text(node: Any) -> str:
+def _text(node: sympy.Basic) -> str:
     """A part of an expression in a message."""
     count = _parts(node, {})
     return shown(node, 60) if count <= _SHOWN else f"(an expression of {count:,} parts)"
 
 
-def _parts(node: Any, known: dict[int, int]) -> int:
+def _parts(node: sympy.Basic, known: dict[int, int]) -> int:
     """The nodes of an expression, written out; a shared part counts each time but is visited once."""
     pending = [node]
     while pending:

@@ -16,11 +16,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from linvar.errors import InputTypeError, one_line
 
-Report: TypeAlias = Callable[[int, int | None], object]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress as Bars
+    from rich.progress import ProgressColumn, Task, TaskID
+
+#: what ``progress=`` takes a function of: (done, total), total None where it is not known
+Progress: TypeAlias = Callable[[int, int | None], object]
+Report: TypeAlias = Progress  # its name until nothing imports it
 
 #: Work predicted to take more seconds than this is announced, and shown from its start where somebody watches.
 LONG = 10.0
@@ -31,8 +38,8 @@ EVERY = 5.0
 
 
 @contextmanager
-def reporting(progress: bool | Report | None, what: str, cost: str = "", seconds: float = 0.0) -> Iterator[Report]:
-    """A function to call as ``report(done, total)``, total None where it is not known.
+def reporting(progress: bool | Progress | None, what: str, cost: str = "", seconds: float = 0.0) -> Iterator[Progress]:
+    """A function to call as ``tell(done, total)``, total None where it is not known.
 
     A bar is drawn on a terminal, or in a notebook that can draw one; otherwise a line is written every few seconds, as
     ``linvar: lattice: 12 of 35, 41 s``.
@@ -57,15 +64,15 @@ def reporting(progress: bool | Report | None, what: str, cost: str = "", seconds
             yield say_nothing
     else:
         long = seconds > LONG
-        with _row(what, cost if long else "", 0.0 if progress or long else PATIENCE) as report:
-            yield report
+        with _row(what, cost if long else "", 0.0 if progress or long else PATIENCE) as tell:
+            yield tell
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[Report]:
+def waiting(what: str) -> Iterator[Progress]:
     """As ``reporting`` with None, for work of unknown length."""
-    with reporting(None, what) as report:
-        yield report
+    with reporting(None, what) as tell:
+        yield tell
 
 
 def is_watched() -> bool:
@@ -89,7 +96,7 @@ class _Work:
     done: int = 0
     total: int | None = None
     cost: str = ""
-    task: Any = None
+    task: TaskID | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -116,7 +123,7 @@ class Display:
 
     watched: bool
     rows: list[_Work] = field(default_factory=list)
-    bar: Any = None
+    bar: Bars | None = None
     _due: float = float("inf")
     _ended: bool = False
     _thread: threading.Thread | None = None
@@ -128,7 +135,7 @@ class Display:
             self.rows.append(row)
             if self.bar is not None:
                 self._announce()
-                self._draw()
+                self._draw(self.bar)
             elif self.watched and not patience:
                 self._open()
             else:
@@ -141,7 +148,7 @@ class Display:
     def update(self, row: _Work, done: int, total: int | None) -> None:
         """What is done of a row."""
         row.done, row.total = done, total
-        if (task := row.task) is not None:
+        if self.bar is not None and (task := row.task) is not None:
             self.bar.update(task, completed=done, total=total, visible=self._is_visible(row))
 
     def remove(self, row: _Work) -> None:
@@ -150,9 +157,9 @@ class Display:
             self.rows.remove(row)
             self._ended = not self.rows
             task, row.task = row.task, None
-            if task is not None:
+            if self.bar is not None and task is not None:
                 self.bar.remove_task(task)
-                self._draw()
+                self._draw(self.bar)
 
     def close(self) -> None:
         """Nothing is written once this returns."""
@@ -193,21 +200,21 @@ class Display:
     def _open(self) -> None:
         """Begin to draw."""
         from rich.console import Console
-        from rich.progress import Progress
+        from rich.progress import Progress as Bars
 
         self._announce()
         # what is printed meanwhile goes above the display, except to a file that takes standard output
         both = sys.stdout is not None and sys.stdout.isatty()
-        self.bar = Progress(*_columns(), console=Console(stderr=True), transient=True, redirect_stdout=both)
-        self._draw()
+        self.bar = Bars(*_columns(), console=Console(stderr=True), transient=True, redirect_stdout=both)
+        self._draw(self.bar)
         self.bar.start()
 
-    def _draw(self) -> None:
+    def _draw(self, bar: Bars) -> None:
         """Every row as a task of the drawing; one that counts nothing waits out of sight while others run inside it."""
         for row in self.rows:
             if row.task is None:
-                row.task = self.bar.add_task(row.what, total=row.total, completed=row.done)
-            self.bar.update(row.task, visible=self._is_visible(row))
+                row.task = bar.add_task(row.what, total=row.total, completed=row.done)
+            bar.update(row.task, visible=self._is_visible(row))
 
     def _is_visible(self, row: _Work) -> bool:
         return row.is_counted or row is self.rows[-1]
@@ -229,14 +236,14 @@ def _inside(display: Display) -> Iterator[None]:
 
 
 @contextmanager
-def _row(what: str, cost: str, patience: float) -> Iterator[Report]:
+def _row(what: str, cost: str, patience: float) -> Iterator[Progress]:
     """A row of the display that is there, or of a new one."""
     display = _DISPLAY.get()
     if display is None or display is _SILENT:
         display = Display(is_watched())
         try:
-            with _inside(display), _row(what, cost, patience) as report:
-                yield report
+            with _inside(display), _row(what, cost, patience) as tell:
+                yield tell
         finally:
             display.close()
         return
@@ -255,7 +262,7 @@ def _write(line: str) -> None:
             print(f"linvar: {line}", file=sys.stderr, flush=True)
 
 
-def _columns() -> list[Any]:
+def _columns() -> list[ProgressColumn]:
     """A spinner, what is done, and, once something is counted, a bar."""
     from rich.progress import (
         BarColumn,
@@ -274,7 +281,7 @@ def _columns() -> list[Any]:
             self.column = column
             super().__init__()
 
-        def render(self, task: Any) -> Any:
+        def render(self, task: Task) -> RenderableType:
             return self.column(task) if task.total is not None or task.completed else ""
 
     counted = [Counted(column) for column in (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())]

@@ -7,8 +7,11 @@ import inspect
 import sys
 
 import pytest
+import typer
 
 from linvar.arguments import OLD_WORDS, refuses_old_words
+from linvar.cli.app import app
+from linvar.cli.errors import as_typed, option_names, spelled
 from linvar.errors import InputError, InputTypeError
 
 
@@ -94,3 +97,45 @@ def test_its_doctests_are_still_found():
     found = doctest.DocTestFinder().find(sys.modules[__name__], __name__)
     (own,) = (test for test in found if test.name.endswith(".derived"))
     assert own.examples
+
+
+# the same words on the command line
+
+
+class Lattice:
+    """Stands for a road."""
+
+
+OPTIONS = {"order": "--order", "digits": "--digits", "road": "--method", "checkpoint": "--checkpoint"}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "typed"),
+    [
+        ("leave road= out", OPTIONS, "leave --method out"),
+        (
+            "give road=linvar.Lattice(), or road=linvar.Expansion()",
+            OPTIONS,
+            "give --method lattice, or --method expansion",
+        ),
+        ("use linvar.large_batch(problem, order=2)", OPTIONS, "use --order 2"),
+        ("use linvar.large_batch(problem, order=2, digits=30)", OPTIONS, "use --order 2 --digits 30"),
+        ("use linvar.large_batch(problem, order=2)", {"of": "--of"}, "use linvar.large_batch(problem, order=2)"),
+        ("give road=linvar.Lattice()", {"order": "--order"}, "give road=linvar.Lattice()"),
+    ],
+)
+def test_words_of_the_library_as_options(text, options, typed):
+    assert spelled(text, options) == typed
+
+
+def test_a_road_is_named_as_it_was_typed():
+    error = InputError("road", Lattice(), "leave road= out", fault="does not apply: one layer has one road")
+    said = "--method 'lattice' does not apply: one layer has one road: leave --method out"
+    assert str(as_typed(error, OPTIONS)) == said
+    assert as_typed(error, {"order": "--order"}).argument == "road"
+
+
+def test_method_is_where_a_road_is_typed():
+    group = typer.main.get_command(app)
+    derive, verify = (option_names(group.get_command(None, name)) for name in ("derive", "verify"))
+    assert derive["road"] == derive["method"] == "--method" and "road" not in verify

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_overloads
 
 import numpy as np
 import pytest
@@ -159,6 +159,26 @@ def test_rationalize() -> None:
             rationalize(bad)
     with pytest.raises(ValueError, match="decimals=-1"):
         rationalize(0.5, decimals=-1)
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "returned", "expected"),
+    [
+        (0, 0.5, "Rational", Rational(1, 2)),
+        (0, Fraction(1, 2), "Rational", Rational(1, 2)),
+        (1, [0.5, -2], "list[Rational]", [Rational(1, 2), Rational(-2)]),
+        (2, ((0.5, 1.0, 2.0), (0.0, 3.0, 4.0)), "list[list[Rational]]", [[Rational(1, 2), 1, 2], [0, 3, 4]]),
+        (3, np.ones((1, 2, 1)), "Rationals", [[[1], [1]]]),
+        (3, np.float32(0.5), "Rationals", Rational(1, 2)),
+    ],
+)
+def test_rationalize_says_to_a_type_checker_what_it_returns(
+    place: int, given: object, returned: str, expected: object
+) -> None:
+    overload = get_overloads(rationalize)[place]
+    assert overload.__annotations__["return"] == returned
+    found = rationalize(given)
+    assert found == expected and type(found) is type(expected)
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 8))

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from linvar.errors import InputError
 from linvar.problem import Problem
 from linvar.problem_file import load_problem
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from linvar.laws.dataset import Dataset
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.verification.report import Report
 
 PICTURE = "linvar-demo.png"
 PICTURE_FORMATS = (".png", ".svg", ".pdf")
@@ -30,7 +37,7 @@ class Section:
 
     title: str
     remark: str
-    report: Any
+    report: Report
 
 
 def example_names() -> list[str]:
@@ -55,7 +62,7 @@ def load_example(name: str) -> Problem:
     raise InputError("name", name, f"choose one of {', '.join(example_names())}", fault="is no shipped example")
 
 
-def diabetes_problem(dataset: Any, sampling: str) -> Problem:
+def diabetes_problem(dataset: Dataset, sampling: str) -> Problem:
     """A linear network (one layer) on a data set, from zero weights, one step."""
     weights = [[[0] * dataset.input_width] * dataset.target_width]
     return Problem(weights, dataset, learning_rate="1/20", step=1, sampling=sampling)
@@ -97,15 +104,15 @@ def run_demo(
     return sections
 
 
-def draw(reports: list[tuple[str, Any]], suffix: str) -> bytes:
+def draw(answers: Sequence[tuple[str, BatchPolynomial | Report]], suffix: str) -> bytes:
     """A picture of several polynomials or reports side by side, as the bytes of a file with that suffix."""
     from matplotlib.figure import Figure
 
     from linvar.plotting import plot_variance
 
-    figure = Figure(figsize=(6 * len(reports), 4.5), layout="constrained")
-    for ax, (title, report) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports):
-        plot_variance(report, ax=ax)
+    figure = Figure(figsize=(6 * len(answers), 4.5), layout="constrained")
+    for ax, (title, answer) in zip(figure.subplots(1, len(answers), squeeze=False)[0], answers):
+        plot_variance(answer, ax=ax)
         if title:
             ax.set_title(f"{title}\n{ax.get_title()}", fontsize="medium")
     buffer = io.BytesIO()
@@ -122,7 +129,7 @@ def picture_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def _verify(problem: Problem, seed: int, runs: int | None) -> Any:
+def _verify(problem: Problem, seed: int, runs: int | None) -> Report:
     """The Report of one problem."""
     from linvar.numeric.laws.sampling import key_of
     from linvar.verification.verify import verify
@@ -130,7 +137,7 @@ def _verify(problem: Problem, seed: int, runs: int | None) -> Any:
     return verify(problem, key=key_of(seed), runs=runs, batch_sizes=BATCH_SIZES)
 
 
-def _folder() -> Any:
+def _folder() -> Traversable:
     """The folder of shipped problem files."""
     return files("linvar") / "examples"
 

@@ -10,11 +10,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer.core
 
 from linvar.errors import DerivationTooLargeError, InputError, LinvarError, cut, one_line, shown
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 #: Exit statuses.
 OK, REJECTED, BAD_INPUT, UNRESOLVED, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -50,7 +53,7 @@ def heed_interrupts() -> None:
         timer.start()
         raise KeyboardInterrupt
 
-    def lost(found: Any) -> None:
+    def lost(found: UnraisableHookArgs) -> None:
         if isinstance(found.exc_value, KeyboardInterrupt):
             give_up()
         printed(found)
@@ -108,11 +111,15 @@ class Commands(typer.core.TyperGroup):
 
 
 def option_names(command: Any) -> dict[str, str]:
-    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``."""
-    return {
+    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``.
+
+    The library's ``road=`` is typed as ``--method``, where there is one.
+    """
+    names = {
         parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
         for parameter in command.params
     }
+    return names | ({"road": names["method"]} if "method" in names else {})
 
 
 def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
@@ -125,19 +132,25 @@ def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
         return error
     name, bracket, rest = error.argument.partition("[")
     argument = options[name] + bracket + rest if name in options else error.argument
-    return InputError(argument, error.value, spelled(error.cure, options), fault=spelled(error.fault, options))
+    # a road is typed by its name
+    value = type(error.value).__name__.lower() if name == "road" in options else error.value
+    return InputError(argument, value, spelled(error.cure, options), fault=spelled(error.fault, options))
 
 
 def spelled(text: str, options: Mapping[str, str]) -> str:
-    """Mentions of further arguments as their options: ``leave order= out`` as ``leave --order out``.
+    """Mentions of further arguments as their options: ``leave road= out`` as ``leave --method out``.
 
-    >>> spelled("with order=1 and step=3: write road=linvar.Lattice()", {"order": "--order", "road": "--method"})
-    'with --order 1 and step=3: write --method lattice'
-    >>> spelled("linvar.large_batch(problem, order=2) for the first coefficients", {"order": "--order"})
-    '--order 2 for the first coefficients'
+    A call of ``large_batch`` is what ``--order`` and ``--digits`` stand for.
+
+    >>> options = {"order": "--order", "digits": "--digits", "of": "--of", "road": "--method"}
+    >>> spelled("with of='update' and step=3: leave road= out", options)
+    'with --of update and step=3: leave --method out'
+    >>> spelled("give road=linvar.Lattice() or use linvar.large_batch(problem, order=1, digits=8)", options)
+    'give --method lattice or use --order 1 --digits 8'
     """
+    if "order" in options:
+        text = re.sub(r"linvar\.large_batch\(problem, ([^()]*)\)", lambda call: call[1].replace(", ", " "), text)
     names = "|".join(map(re.escape, options))
-    text = re.sub(r"\blinvar\.\w+\(problem, ([^()]*)\)", r"\1", text)
     return re.sub(
         rf"\b({names})=(?:'([^']*)'|linvar\.(\w+)\(\)|(-?\w*))",
         lambda found: f"{options[found[1]]} {found[2] or (found[3] or '').lower() or found[4] or ''}".rstrip(),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from linvar.errors import InputError
 
 if TYPE_CHECKING:
-    from linvar.experiments.runner import Experiment, Result
-    from linvar.progress import Report
+    from linvar.experiments.runner import Experiment, Options, Result
+    from linvar.progress import Progress
 
 _HOMES = {
     "diabetes": ("regression", "DIABETES"),
@@ -55,12 +55,13 @@ def get_experiment(name: str) -> Experiment:
     if not isinstance(name, str) or name not in _HOMES:
         raise InputError("name", name, f"write one of {', '.join(NAMES)}", fault="is no experiment")
     module, attribute = _HOMES[name]
-    return getattr(import_module(f"linvar.experiments.{module}"), attribute)  # type: ignore[no-any-return]
+    experiment: Experiment = getattr(import_module(f"linvar.experiments.{module}"), attribute)
+    return experiment
 
 
 def run_experiment(
     name: str, *, size: str = "default", seed: int = 0, directory: str | Path | None = None,
-    progress: bool | Report | None = None, **options: Any,
+    progress: bool | Progress | None = None, **options: Unpack[Options],
 ) -> Result:  # fmt: skip
     """Run an experiment, or go on with one that was interrupted.
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 
 from linvar.experiments import sentences
 from linvar.experiments.findings import FALSE_ALARM_RATE, Budget
 from linvar.experiments.pictures import draw_curves
-from linvar.experiments.runner import Conclusion, Request, Study
+from linvar.experiments.runner import JSON, Cell, Conclusion, Request, Study
 from linvar.experiments.sentences import Cells, Estimates, Exact
 from linvar.experiments.stability import Stability
 from linvar.experiments.training import Task, describe_rate, run_many
@@ -36,8 +35,8 @@ class Curves:
         steps: t, increasing.
         runs: for each b.
         dtype: "float32" or "float64".
-        settings: JSON: what the task depends on; its "learning_rate", "optimizer" and "schedule" are said in the summary.
-        exact: t -> {quantity: BatchPolynomial} where exact curves exist ("variance", "second_moment", "train_loss").
+        settings: what the task depends on; its "learning_rate", "optimizer" and "schedule" are said in the summary.
+        exact: t -> quantity -> its polynomial, where exact curves exist ("variance", "second_moment", "train_loss").
         lanes: runs at a time.
         constant: batches without replacement from a data set, whose variance has a constant term in 1/b.
         stability: whether SGD is mean-square stable at b = 1, where that can be known.
@@ -50,8 +49,8 @@ class Curves:
     steps: Sequence[int]
     runs: int
     dtype: str
-    settings: dict[str, Any]
-    exact: Callable[[int], dict[str, Any]] | None = None
+    settings: Mapping[str, JSON]
+    exact: Callable[[int], Mapping[str, BatchPolynomial]] | None = None
     lanes: int = 16
     constant: bool = False
     stability: Callable[[], Stability] | None = None
@@ -61,24 +60,24 @@ class Curves:
 def study(curves: Curves, request: Request) -> Study:
     """Cells, settings and conclusion of these curves; what may be refused as too large comes before the runs."""
 
-    def runs(batch_size: int) -> dict[str, Any]:
+    def runs(batch_size: int) -> Cell:
         key = key_of(request.seed)
         with jax.enable_x64(curves.dtype == "float64"):
             return run_many(curves.task(), batch_size, curves.steps, curves.runs, key, curves.lanes)
 
-    def derive(make: Callable[[int], dict[str, BatchPolynomial]], t: int) -> dict[str, Any]:
+    def derived(make: Callable[[int], Mapping[str, BatchPolynomial]], t: int) -> Cell:
         return {name: polynomial.to_dict() for name, polynomial in make(t).items()}
 
-    settings = {
+    settings: dict[str, JSON] = {
         **curves.settings, "batch_sizes": list(curves.batch_sizes), "steps": list(curves.steps), "runs": curves.runs,
         "dtype": curves.dtype,
     }  # fmt: skip
-    cells: dict[str, Callable[[], dict[str, Any]]] = {}
+    cells: dict[str, Callable[[], Cell]] = {}
     if curves.stability is not None:
         make = curves.stability
         cells["stability"] = lambda: {"low": (found := make()).low, "high": found.high}
     if curves.exact is not None:
-        cells |= {f"exact-t-{t}": partial(derive, curves.exact, t) for t in curves.steps}
+        cells |= {f"exact-t-{t}": partial(derived, curves.exact, t) for t in curves.steps}
     cells |= {f"b-{b}": partial(runs, b) for b in curves.batch_sizes}
     return Study(settings, cells, partial(conclude, curves))
 
@@ -116,9 +115,8 @@ def conclude(curves: Curves, cells: Cells, rate: float = FALSE_ALARM_RATE) -> Co
         sentences.noise(estimates),
     ]
     rate_line = _rate(curves.settings, curves.steps[-1])
-    sizes = f"b = {sentences.join(curves.batch_sizes)}"
     summary = [
-        f"{curves.title}: {curves.runs:,} runs from one point at each {sizes}.",
+        f"{curves.title}: {curves.runs:,} runs from one point at each b = {sentences.join(curves.batch_sizes)}.",
         rate_line,
     ]
     summary += [line for lines, _ in parts for line in lines]
@@ -127,10 +125,10 @@ def conclude(curves: Curves, cells: Cells, rate: float = FALSE_ALARM_RATE) -> Co
     return Conclusion(results, summary, partial(draw_curves, (curves.title, rate_line), estimates, exact))
 
 
-def _rate(settings: Mapping[str, Any], steps: int) -> str:
+def _rate(settings: Mapping[str, JSON], steps: int) -> str:
     """The optimizer, its learning rate, and that it is the same at every b."""
     given = settings["learning_rate"]
     rate = describe_rate(
-        f"{given:g}" if isinstance(given, float) else given, settings.get("schedule", "constant"), steps
+        f"{given:g}" if isinstance(given, float) else given, str(settings.get("schedule", "constant")), steps
     )
     return f"Learning rate of {settings.get('optimizer', 'sgd')}: {rate}; the same at every b, not scaled with it."

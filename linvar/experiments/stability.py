@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _ROUNDS = 1000
 _ROUNDING = 1e-9
@@ -37,12 +37,12 @@ class Stability:
         }[self.verdict]
         return f"{words} at b = 1: the recursion of the second moment of w_t - w* has spectral radius {bound}."
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, str | float]:
         """JSON."""
         return {"verdict": self.verdict, "low": self.low, "high": self.high}
 
 
-def regression_stability(inputs: Any, learning_rate: float) -> Stability:
+def regression_stability(inputs: ArrayLike, learning_rate: float) -> Stability:
     """The spectral radius of M -> mean_i (I - a x_i x_i^T) M (I - a x_i x_i^T), on the span of the rows.
 
     M is the second moment of w_t - w* and a the learning rate; SGD with one example a step multiplies M so, plus a term from
@@ -70,21 +70,22 @@ def regression_stability(inputs: Any, learning_rate: float) -> Stability:
         return Stability(0.0, 0.0)
     second = rows.T @ rows / n
 
-    def step(m: np.ndarray) -> np.ndarray:
+    def mapped(m: np.ndarray) -> np.ndarray:
         forms = np.einsum("ni,ni->n", rows @ m, rows)  # x_i^T M x_i
         crossed = second @ m
-        return m - learning_rate * (crossed + crossed.T) + learning_rate**2 * (rows.T * forms) @ rows / n  # type: ignore[no-any-return]
+        image: np.ndarray = m - learning_rate * (crossed + crossed.T) + learning_rate**2 * (rows.T * forms) @ rows / n
+        return image
 
     low, high = 0.0, np.inf
     start = np.eye(d)
     m = start
     for done in range(1, _ROUNDS + 1):
-        image = step(m)
+        image = mapped(m)
         low = max(low, float(np.sum(m * image) / np.sum(m * m)))
         root = np.linalg.inv(np.linalg.cholesky(m))
         high = min(high, float(np.linalg.eigvalsh(root @ image @ root.T)[-1]))
         if (high < 1 or low > 1) and (done >= _ENOUGH or high - low < 1e-3 * high):
             break
-        size = max(1.0, float(np.trace(image)) * 1e-8)  # keeps M well conditioned where it grows
-        m = image / size + start
+        scale = max(1.0, float(np.trace(image)) * 1e-8)  # keeps M well conditioned where it grows
+        m = image / scale + start
     return Stability(low, high)

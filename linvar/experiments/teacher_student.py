@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Experiment, Request, Study
+
+if TYPE_CHECKING:
+    import jax
+
+    from linvar.experiments.training import Task
+    from linvar.problem import Problem
+    from linvar.symbolic.result.polynomial import BatchPolynomial
 
 TWO = ([[["1", "0"], ["1/2", "1"]], [["1", "1/2"], ["0", "1"]]], [["1", "0"], ["0", "2"]])
 THREE = ([[["1"], ["1/2"]], [["1", "0"], ["1/2", "1"]], [["1", "1/2"]]], [["2"]])
 
 
-def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> Study:
+def build(weights: list[list[list[str]]], teacher: list[list[str]], largest_step: int, request: Request) -> Study:
     """Exact curves up to the largest t whose derivation takes less than a minute; the runs go further."""
     from linvar.laws.gaussian import Gaussian
     from linvar.problem import Problem
@@ -29,7 +36,7 @@ def build(weights: Any, teacher: Any, largest_step: int, request: Request) -> St
     return study(curves, request)
 
 
-def _exact(problem: Any, largest_step: int, t: int) -> dict[str, Any]:
+def _exact(problem: Problem, largest_step: int, t: int) -> dict[str, BatchPolynomial]:
     """Polynomials in 1/b, where they are within reach."""
     import linvar as lv
 
@@ -43,7 +50,7 @@ def _exact(problem: Any, largest_step: int, t: int) -> dict[str, Any]:
     }
 
 
-def _task(problem: Any) -> Any:
+def _task(problem: Problem) -> Task:
     """Runs on fresh Gaussian batches; train and test loss are the population's."""
     import jax.numpy as jnp
 
@@ -52,7 +59,7 @@ def _task(problem: Any) -> Any:
     from linvar.numeric.models.linear import to_floats
 
     sampler: Any = sampler_from_problem(problem)
-    moments = sampler_from_problem(problem, second_moments=True)
+    by_moments = sampler_from_problem(problem, second_moments=True)
     width = problem.widths[0]
     # rows with the second moments of the law: the mean loss over them is the population loss
     rows = jnp.sqrt(float(width)) * sampler.factor.T
@@ -60,13 +67,13 @@ def _task(problem: Any) -> Any:
     weights = [jnp.asarray(to_floats(matrix, "weights", "float64")) for matrix in problem.weights]
     rate = float(to_floats(problem.learning_rate, "learning_rate", "float64"))
 
-    def loss(params: Any, example: Any) -> Any:
+    def loss(params: list[jax.Array], example: tuple[jax.Array, jax.Array]) -> jax.Array:
         x, y = example
         for weight in params:
             x = weight @ x
         return 0.5 * jnp.sum((x - y) ** 2)
 
-    return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate), moments.draw)
+    return Task(loss, weights, sampler.draw, population, population, make_optimizer("sgd", rate), by_moments.draw)
 
 
 TWO_LAYERS = Experiment("two-layers", partial(build, *TWO, 2), ("learning_rate",))

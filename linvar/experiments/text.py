@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Experiment, Request, Study
 from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+    from flax import nnx
 
 _WEATHER = "rain wind cloud storm sun snow fog thunder hail frost breeze drizzle"
 _KITCHEN = "bread oven salt knife soup flour butter pan onion recipe spoon pepper"
@@ -55,7 +60,7 @@ def sentences(count: int, seed: int) -> tuple[list[str], list[int]]:
     return texts, subjects
 
 
-def tokens(texts: list[str]) -> Any:
+def tokens(texts: list[str]) -> np.ndarray:
     """(n, LENGTH) numbers of words, 0 after the end.
 
     >>> [WORDS[i] for i in tokens(["the old rose"])[0][:4]]
@@ -94,7 +99,7 @@ def build(request: Request) -> Study:
 
 def _task(
     texts: list[str], subjects: list[int], width: int, optimizer: str, schedule: str, rate: float, steps: int, seed: int
-) -> Any:
+) -> Task:
     """Words to vectors, two blocks of attention and an MLP, the mean over the words, the scores of the subjects."""
     import jax.numpy as jnp
     import optax
@@ -103,25 +108,25 @@ def _task(
     class Block(nnx.Module):
         """Attention and an MLP, each after a layer norm, each added."""
 
-        def __init__(self, rngs: Any) -> None:
+        def __init__(self, rngs: nnx.Rngs) -> None:
             self.norms = nnx.List([nnx.LayerNorm(width, rngs=rngs) for _ in range(2)])
             self.attention = nnx.MultiHeadAttention(2, width, decode=False, rngs=rngs)
             self.up, self.down = nnx.Linear(width, 2 * width, rngs=rngs), nnx.Linear(2 * width, width, rngs=rngs)
 
-        def __call__(self, x: Any, mask: Any) -> Any:
+        def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
             x = x + self.attention(self.norms[0](x), mask=mask)
             return x + self.down(nnx.gelu(self.up(self.norms[1](x))))
 
     class Encoder(nnx.Module):
         """Of one sentence."""
 
-        def __init__(self, rngs: Any) -> None:
+        def __init__(self, rngs: nnx.Rngs) -> None:
             self.words = nnx.Embed(len(WORDS), width, rngs=rngs)
             self.places = nnx.Param(0.1 * rngs.params.normal((LENGTH, width)))
             self.blocks = nnx.List([Block(rngs) for _ in range(2)])
             self.head = nnx.Linear(width, len(SUBJECTS), rngs=rngs)
 
-        def __call__(self, sentence: Any) -> Any:
+        def __call__(self, sentence: jax.Array) -> jax.Array:
             real = sentence > 0
             x = self.words(sentence) + self.places[...]
             for block in self.blocks:
@@ -130,9 +135,11 @@ def _task(
 
     graph, params, *rest = nnx.split(Encoder(nnx.Rngs(seed)), nnx.Param, ...)
 
-    def loss(params: Any, example: Any) -> Any:
+    def loss(params: Any, example: tuple[jax.Array, jax.Array]) -> jax.Array:
         sentence, subject = example
-        return optax.softmax_cross_entropy_with_integer_labels(nnx.merge(graph, params, *rest)(sentence), subject)
+        scores = nnx.merge(graph, params, *rest)(sentence)
+        found: jax.Array = optax.softmax_cross_entropy_with_integer_labels(scores, subject)
+        return found
 
     x, y = jnp.asarray(tokens(texts)), jnp.asarray(subjects, jnp.int32)
     cut = len(texts) * 4 // 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,12 @@ from linvar.experiments.runner import check_choice
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.laws.sampling import random_subset
 from linvar.numeric.simulation.run_moments import average, terms_of_rows
+
+Data = TypeVar("Data")
+#: of every run and step: the gradient, the trace, the train loss, the test loss
+Measured: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+#: the weights, and what the optimizer keeps
+State: TypeAlias = tuple[optax.Params, optax.OptState]
 
 OPTIMIZERS = ("sgd", "momentum", "weight-decay", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "exponential")
@@ -35,13 +41,13 @@ class Task:
         update_draw: a cheaper ``draw`` of batches that a gradient cannot tell from the others, for the updates; or None.
     """
 
-    loss: Callable[[Any, Any], Any]
+    loss: Callable[[Any, Any], jax.Array]
     params: Any
-    draw: Callable[[Any, int], Any]
+    draw: Callable[[jax.Array, int], Any]
     train: Any
     test: Any
     optimizer: optax.GradientTransformation
-    update_draw: Callable[[Any, int], Any] | None = None
+    update_draw: Callable[[jax.Array, int], Any] | None = None
 
 
 def make_optimizer(
@@ -63,7 +69,7 @@ def make_optimizer(
     """
     check_choice("optimizer", name, OPTIMIZERS)
     check_choice("schedule", schedule, SCHEDULES)
-    rate: Any = learning_rate
+    rate: optax.ScalarOrSchedule = learning_rate
     if schedule == "cosine":
         rate = optax.cosine_decay_schedule(learning_rate, max(1, steps))
     elif schedule == "exponential":
@@ -71,7 +77,8 @@ def make_optimizer(
     if name == "weight-decay":
         return optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate))
     makers = {"sgd": optax.sgd, "momentum": partial(optax.sgd, momentum=0.9), "adam": optax.adam, "adamw": optax.adamw}
-    return makers[name](rate)  # type: ignore[no-any-return]
+    made: optax.GradientTransformation = makers[name](rate)
+    return made
 
 
 def describe_rate(learning_rate: object, schedule: str, steps: int) -> str:
@@ -93,27 +100,30 @@ def _half_life(steps: int) -> int:
     return max(1, steps // 4)
 
 
-def rows_of(data: Any, replacement: bool) -> Callable[[Any, int], Any]:
+def rows_of(data: Data, replacement: bool) -> Callable[[jax.Array, int], Data]:
     """Batches of the rows of a data set: independent rows, or a random subset of them.
 
     Args:
         data: a pytree of arrays with the examples first.
         replacement: draw with replacement.
     """
-    size = jax.tree.leaves(data)[0].shape[0]
+    dataset_size = jax.tree.leaves(data)[0].shape[0]
 
-    def draw(key: Any, batch_size: int) -> Any:
+    def draw(key: jax.Array, batch_size: int) -> Data:
         rows = (
-            jax.random.randint(key, (batch_size,), 0, size, jnp.int32)
+            jax.random.randint(key, (batch_size,), 0, dataset_size, jnp.int32)
             if replacement
-            else random_subset(key, size, batch_size)
+            else random_subset(key, dataset_size, batch_size)
         )
-        return jax.tree.map(lambda x: x[rows], data)
+        batch: Data = jax.tree.map(lambda x: x[rows], data)
+        return batch
 
     return draw
 
 
-def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: Any, lanes: int = 16) -> dict[str, Any]:
+def run_many(
+    task: Task, batch_size: int, steps: Sequence[int], runs: int, key: jax.Array, lanes: int = 16
+) -> dict[str, dict[str, list[float]]]:
     """Train ``runs`` times at one batch size; at every t of ``steps`` measure the gradient of a fresh batch, and the losses.
 
     Run r uses the key fold_in(fold_in(key, b), r), its step s fold_in(run key, s).
@@ -138,16 +148,16 @@ def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: 
     lanes = min(lanes, -(-runs // devices))
     unit = lanes * devices
     chunks = -(-runs // (16 * unit))
-    size = -(-runs // (chunks * unit)) * unit  # equal chunks, some runs past the end: one compilation
+    chunk = -(-runs // (chunks * unit)) * unit  # equal chunks, some runs past the end: one compilation
     parts = []
-    for start in range(0, runs, size):
-        keys = jax.vmap(partial(jax.random.fold_in, own))(jnp.arange(start, start + size, dtype=jnp.uint32))
+    for start in range(0, runs, chunk):
+        keys = jax.vmap(partial(jax.random.fold_in, own))(jnp.arange(start, start + chunk, dtype=jnp.uint32))
         found = _runs(
             task.loss, draws, task.optimizer, batch_size, lanes, task.params, task.train, task.test, keys, bounds
         )
         parts.append(jax.tree.map(lambda x, start=start: np.asarray(x)[: runs - start], found))
     gradients, traces, train, test = (np.concatenate(same) for same in zip(*parts))  # (runs, steps, ...)
-    results: dict[str, Any] = {}
+    results: dict[str, dict[str, list[float]]] = {}
     for place, t in enumerate(steps):
         variance, second_moment, squared_mean = terms_of_rows([gradients[:, place]]).estimates()
         estimates = {"variance": variance, "second_moment": second_moment, "squared_mean": squared_mean}
@@ -163,41 +173,43 @@ def run_many(task: Task, batch_size: int, steps: Sequence[int], runs: int, key: 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def _runs(
-    loss: Any,
-    draws: tuple[Any, Any],
-    optimizer: Any,
+    loss: Callable[[Any, Any], jax.Array],
+    draws: tuple[Callable[[jax.Array, int], Any], Callable[[jax.Array, int], Any]],
+    optimizer: optax.GradientTransformation,
     batch_size: int,
     lanes: int,
     params: Any,
     train: Any,
     test: Any,
-    keys: Any,
-    bounds: Any,
-) -> Any:
+    keys: jax.Array,
+    bounds: tuple[jax.Array, jax.Array],
+) -> Measured:
     """Of every run and step: the gradient, the trace of divisor b of its per-example gradients, train and test loss."""
     draw, update_draw = draws
 
-    def mean_loss(params: Any, batch: Any) -> Any:
+    def mean_loss(params: Any, batch: Any) -> jax.Array:
         return jnp.mean(jax.vmap(loss, in_axes=(None, 0))(params, batch))
 
-    def one_run(key: Any) -> Any:
-        def advance(step: Any, state: Any) -> Any:
+    def one_run(key: jax.Array) -> Measured:
+        def advance(step: jax.Array, state: State) -> State:
             current, memory = state
             gradient = jax.grad(mean_loss)(current, update_draw(jax.random.fold_in(key, step), batch_size))
             updates, memory = optimizer.update(gradient, memory, current)
             return optax.apply_updates(current, updates), memory
 
-        def until_next(state: Any, bound: Any) -> Any:
+        def until_next(state: State, bound: tuple[jax.Array, jax.Array]) -> tuple[State, Measured]:
             state = jax.lax.fori_loop(bound[0], bound[1], advance, state)
             batch = draw(jax.random.fold_in(key, bound[1]), batch_size)
             moments = gradient_moments(loss, state[0], batch, ddof=0)
             flat = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(moments.mean)])
             return state, (flat, moments.trace, mean_loss(state[0], train), mean_loss(state[0], test))
 
-        return jax.lax.scan(until_next, (params, optimizer.init(params)), bounds)[1]
+        _, measured = jax.lax.scan(until_next, (params, optimizer.init(params)), bounds)
+        return measured
 
-    def some_runs(keys: Any) -> Any:
-        return jax.lax.map(one_run, keys, batch_size=lanes)
+    def some_runs(keys: jax.Array) -> Measured:
+        measured: Measured = jax.lax.map(one_run, keys, batch_size=lanes)
+        return measured
 
     if jax.device_count() == 1:
         return some_runs(keys)

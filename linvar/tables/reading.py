@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.tables.fields import census, is_number_like, kind_of, number, shown_name
@@ -290,11 +289,11 @@ def _repeated(titles: Sequence[str]) -> list[str]:
 
 def _numbers(
     text: TableText, rows: Sequence[Row], titles: Sequence[str], columns: Sequence[int]
-) -> list[tuple[Any, ...]]:
+) -> list[tuple[Decimal, ...]]:
     """The numbers of these columns; what is none is counted and refused."""
     fields = [(line, [row[column] for column in columns]) for line, row in rows]
-    values = [tuple(map(number, row)) for _, row in fields]
-    if any(value is None for row in values for value in row):
+    values = [tuple([value for value in map(number, row) if value is not None]) for _, row in fields]
+    if any(len(row) < len(columns) for row in values):
         count, kinds = census(fields, [titles[column] for column in columns])
         fault = f"({text.separated}) has {count:,} field{'s' if count > 1 else ''} that {'are' if count > 1 else 'is'} no number"
         raise InputError(text.subject, Words(fault), kinds)

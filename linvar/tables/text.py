@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
-from typing import Any
 
 from linvar.errors import InputError, Words, shown
 from linvar.tables.fields import is_number_like, kind_of
@@ -111,7 +110,7 @@ def read_table_text(path: str | PathLike[str], delimiter: str | None = None) -> 
     return TableText(subject, hashlib.sha256(data).hexdigest(), separated, rows, remarks)
 
 
-def _check_delimiter(delimiter: Any) -> None:
+def _check_delimiter(delimiter: object) -> None:
     """One sign that is in no number, and is no quote."""
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter.isalnum() or delimiter in "\"'+-.\r\n\0":
         raise InputError("delimiter", delimiter, 'give the one sign between the fields, such as ";", or " " for blanks')

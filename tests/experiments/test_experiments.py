@@ -1,5 +1,6 @@
 """Every experiment end to end at a tiny size; interruption, damage, foreign parts; what the runs measure."""
 
+import inspect
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 from linvar.cli.app import main
 from linvar.errors import InputError
 from linvar.experiments import LINES, NAMES, get_experiment, run_experiment
-from linvar.experiments.runner import Conclusion, Experiment, Request, Study, run_study
+from linvar.experiments.runner import Conclusion, Experiment, Options, Request, Study, run_study
 from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
 from linvar.numeric.laws.sampling import key_of
 
@@ -201,6 +202,13 @@ def test_a_users_mistake_is_an_input_error_with_a_short_message(arguments, messa
 @pytest.mark.parametrize("rate", [Fraction(1, 20), "1/20", "0.05", 0.05])
 def test_a_rate_may_be_written_in_several_ways(rate):
     assert Request(options={"learning_rate": rate}).fraction("learning_rate", "1") == Fraction(1, 20)
+
+
+def test_an_editor_knows_all_options_and_no_other():
+    taken = {option for name in NAMES for option in get_experiment(name).options}
+    assert set(Options.__annotations__) == taken and not Options.__required_keys__
+    (last,) = (p for p in inspect.signature(run_experiment).parameters.values() if p.kind is p.VAR_KEYWORD)
+    assert last.annotation == "Unpack[Options]"
 
 
 @pytest.mark.parametrize("damage", ["[" * 100_000, "\udcff", '{"settings": 1, "sum": 2, "cell": ' + "9" * 5000 + "}"])
