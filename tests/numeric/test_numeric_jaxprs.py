@@ -16,7 +16,7 @@ from jax.interpreters import ad, batching, mlir
 
 import linvar.numeric
 from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.gradients.per_example import jaxprs
+from linvar.numeric.gradients.per_example import jaxprs, operations
 from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
 
 RNG = np.random.default_rng(5)
@@ -37,7 +37,7 @@ def reads_of_equations(source: str) -> list[int]:
 
 def test_one_module_alone_reads_the_parameters_of_equations():
     sources = {path.relative_to(ROOM).as_posix(): path.read_text() for path in ROOM.rglob("*.py")}
-    assert reads_of_equations(sources.pop("per_example/jaxprs.py"))
+    assert reads_of_equations(sources.pop("gradients/per_example/jaxprs.py"))
     assert {name: lines for name, text in sources.items() if (lines := reads_of_equations(text))} == {}
 
 
@@ -65,7 +65,7 @@ def foreign(name, function, **parameters):
     return lambda *args: primitive.bind(*args, **parameters)
 
 
-def assert_moments(loss, params, batch, said, forms=None):
+def assert_moments(loss, params, batch, said, strategies=None):
     """The moments are those of vmap(grad), and every leaf that fell back says why."""
     with jax.enable_x64(True):
         params, batch = jax.tree.map(lambda x: jnp.asarray(x), (params, batch))
@@ -80,7 +80,7 @@ def assert_moments(loss, params, batch, said, forms=None):
         for name, words in said.items():
             assert words in routes[name].reason, routes[name]
             assert "falls back on autodiff" in routes[name].reason
-            assert routes[name].form == (forms or {}).get(name, "direct")
+            assert routes[name].strategy == (strategies or {}).get(name, "direct")
         for name in set(params) - set(said):
             assert "falls back" not in routes[name].reason
 
@@ -93,11 +93,11 @@ def made_up(p, x):
     return jnp.sum(twisted(p["strange"], x) * (x @ p["plain"]))
 
 
-@pytest.mark.parametrize(("width", "form"), [(3, "direct"), (2500, "fallback")])
-def test_an_operation_of_somebody_elses_gives_the_same_moments_and_is_named(width, form):
+@pytest.mark.parametrize(("width", "strategy"), [(3, "direct"), (2500, "fallback")])
+def test_an_operation_of_somebody_elses_gives_the_same_moments_and_is_named(width, strategy):
     params = {"strange": RNG.normal(size=(4, width)), "plain": RNG.normal(size=(4, width))}
     said = {"strange": "made_up is not known to linvar"}
-    assert_moments(made_up, params, RNG.normal(size=(6, 4)), said, {"strange": form})
+    assert_moments(made_up, params, RNG.normal(size=(6, 4)), said, {"strange": strategy})
 
 
 def test_an_operation_of_somebody_elses_inside_a_loop_is_named():
@@ -165,7 +165,7 @@ def test_a_parameter_that_the_installed_jax_calls_otherwise(monkeypatch, name, p
     monkeypatch.setitem(jaxprs.SPELLINGS, (name, parameter), ("a name of some other year",))
     params = {"w": RNG.normal(size=(4, 4)), "v": RNG.normal(size=(4, 4))}
     words = f"{name} has no parameter {parameter}"
-    loss = lambda p, x: LOSSES[name, parameter](p, x)  # noqa: E731  a new one: plans are kept by the loss
+    loss = lambda p, x: LOSSES[name, parameter](p, x)  # noqa: E731  a new one: programs are kept by the loss
     assert_moments(loss, params, RNG.normal(size=(5, 3, 4)), {"w": words, "v": words})
 
 
@@ -197,17 +197,17 @@ def test_a_scan_is_read_in_both_spellings_and_as_the_installed_jax_has_it():
     shared = {"jaxpr": found.body, "length": 6, "reverse": True, "unroll": 2}
     groups = SimpleNamespace(unpack=lambda: ((None,), (None,), (None,)))
     for spelled in ({"num_consts": 1, "num_carry": 1}, {"ft_in": groups, "ft_out": None}):
-        twin = SimpleNamespace(primitive=equation.primitive, invars=equation.invars, params={**shared, **spelled})
+        twin = equation.replace(params={**shared, **spelled})
         assert jaxprs.scan_of(twin) == found
     for wrong in ({}, {"num_consts": 1}, {"num_consts": 3, "num_carry": 1}, {"ft_in": (1, 2)}):
-        twin = SimpleNamespace(primitive=equation.primitive, invars=equation.invars, params={**shared, **wrong})
+        twin = equation.replace(params={**shared, **wrong})
         with pytest.raises(jaxprs.Unread, match="^scan has"):
             jaxprs.scan_of(twin)
 
 
 def test_elementwise_operations_of_newer_versions_are_followed():
     names = ("polynomial", "one_minus_square", "log2", "mulhi", "zeta")
-    assert set(names) <= jaxprs.ELEMENTWISE
+    assert set(names) <= operations.ELEMENTWISE
     params = {"w": jnp.asarray(RNG.normal(size=(4, 3)), "float32")}
     batch = jnp.asarray(RNG.normal(size=(5, 4)), "float32")
     loss = lambda p, b: jnp.mean(jnp.tanh(jnp.polyval(jnp.arange(1.0, 5.0), b @ p["w"])))  # noqa: E731

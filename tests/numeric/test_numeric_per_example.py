@@ -33,8 +33,8 @@ def reference(loss, params, batch, ddof=1):
     )
 
 
-def assert_same(loss, params, batch, forms=None, **options):
-    """Every moment, with the default and with everything asked for; the forms of the leaves."""
+def assert_same(loss, params, batch, strategies=None, **options):
+    """Every moment, with the default and with everything asked for; the strategies of the leaves."""
     with jax.enable_x64(True):
         params, batch = jax.tree.map(jnp.asarray, (params, batch))
         mean, traces, norms, squares = reference(loss, params, batch)
@@ -54,9 +54,9 @@ def assert_same(loss, params, batch, forms=None, **options):
             if found.second_moment is not None:
                 for mine, theirs in zip(jax.tree.leaves(found.second_moment), squares):
                     np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
-            assert "fallback" not in {route.form for route in found.explanation.leaves}
-            if forms is not None and not asked:
-                assert [route.form for route in found.explanation.leaves] == forms
+            assert "fallback" not in {route.strategy for route in found.explanation.leaves}
+            if strategies is not None and not asked:
+                assert [route.strategy for route in found.explanation.leaves] == strategies
 
 
 def mlp(p, e):
@@ -239,7 +239,7 @@ def test_what_is_not_recognised_falls_back_and_says_so():
         batch = jnp.asarray(np.abs(array(7, 2) * 30))
         for options in ({}, {"squared_norms": True, "second_moment": True}, {"chunk_size": 2}):
             found = gradient_moments(loss, params, batch, explain=True, **options)
-            assert [route.form for route in found.explanation.leaves] == ["fallback", "direct", "outer"]
+            assert [route.strategy for route in found.explanation.leaves] == ["fallback", "direct", "outer"]
             assert "96,000 bytes" in str(found.explanation)
             mean, traces, *_ = reference(loss, params, batch)
             np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=1e-9)
@@ -253,7 +253,7 @@ def test_a_penalty_is_counted_once_where_a_leaf_falls_back():
     with jax.enable_x64(True):
         params, batch = jnp.asarray(array(150, 90)), jnp.arange(5, dtype=jnp.int32)
         found = gradient_moments(loss, params, batch, explain=True)
-        assert found.explanation.leaves[0].form == "fallback"
+        assert found.explanation.leaves[0].strategy == "fallback"
         mean, traces, *_ = reference(loss, params, batch)
         np.testing.assert_allclose(found.mean, mean[0], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.trace, traces[0], rtol=1e-9)
@@ -308,7 +308,7 @@ def test_integers_keys_and_stopped_gradients():
         moving = lambda p, x: loss({**params, **p}, x)  # noqa: E731
         _, traces, *_ = reference(moving, {"w": jnp.asarray(params["w"]), "v": jnp.asarray(params["v"])}, batch)
         np.testing.assert_allclose([found.trace_per_leaf["v"], found.trace_per_leaf["w"]], traces, rtol=1e-9)
-        routes = {route.path: route.form for route in found.explanation.leaves}
+        routes = {route.path: route.strategy for route in found.explanation.leaves}
         assert routes["['steps']"] == "none" and routes["['frozen']"] in ("none", "constant")
         with_key = gradient_moments(lambda p, x: loss(p, x), {**params, "key": jax.random.key(0)}, batch)
         np.testing.assert_allclose(with_key.trace, found.trace, rtol=1e-12)
@@ -327,7 +327,7 @@ def test_half_precision_is_summed_in_float32():
     delta = np.asarray(jax.vmap(lambda x: x @ params["w"] + params["b"])(x), "float64")
     exact = (h[:, :, None] * delta[:, None]).var(axis=0, ddof=1).sum()
     assert abs(float(found.trace_per_leaf["w"]) / exact - 1) < 0.01  # delta has 8 bits, 300 examples
-    assert found.explanation.leaves[1].form == "outer"
+    assert found.explanation.leaves[1].strategy == "outer"
 
 
 KINDS = ["dense", "scale", "mix", "attention", "scan", "share", "norm"]

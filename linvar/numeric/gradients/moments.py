@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, NotFiniteError, Words
@@ -29,100 +31,35 @@ from linvar.numeric.arguments import (
     check_leaves,
     check_loss,
 )
+from linvar.numeric.gradients.per_example.analysis import analyse
+from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.batches import in_chunks, merge_over
 from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError, check_uncoupled
-from linvar.numeric.gradients.per_example.explanation import Explanation, explain_plan
-from linvar.numeric.gradients.per_example.forms import Wanted, sum_of_squares
-from linvar.numeric.gradients.per_example.plan import make_plan
-from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
+from linvar.numeric.gradients.per_example.explanation import explain
+from linvar.numeric.gradients.per_example.strategies import Wanted
+from linvar.numeric.gradients.per_example.sums import BatchSums, PerExample, Totals, batch_sums
+from linvar.numeric.gradients.result import GradientMoments, over_leaves
 
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
 CHUNK_BYTES = {"cpu": 2**21}
 OTHER_CHUNK_BYTES = 2**27
-#: Uncentred forms lose this many roundings of ||mean||^2: with fewer left of the trace, the default is off by over 2 %.
+#: Uncentred strategies lose this many roundings of ||mean||^2: with fewer left of the trace, the default is off by over 2 %.
 ROUNDINGS = 100
 
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=[
-        "mean",
-        "trace_per_leaf",
-        "trace",
-        "squared_mean_per_leaf",
-        "squared_mean",
-        "examples",
-        "loss",
-        "squared_norms",
-        "second_moment",
-    ],
-    meta_fields=["ddof", "explanation"],
-)
-@dataclass(frozen=True)
-class GradientMoments:
-    """Moments of the per-example gradients g_i of one batch, at fixed parameters.
-
-    Attributes:
-        mean: (1/n) sum g_i, a pytree like the parameters, at least float32: the gradient of the MEAN loss.
-        trace_per_leaf: for each leaf, sum_i ||g_i - mean||^2 / (n - ddof), a scalar: a trace, not elementwise.
-        trace: the same over all leaves together, tr Cov(g_i).
-        squared_mean_per_leaf: for each leaf, ||E g||^2: ||mean||^2 for ddof=0; for ddof=1 the estimate without bias,
-            ||mean||^2 - trace / n, which may be negative.
-        squared_mean: the same over all leaves together.
-        examples: n, without the examples left out by ``nan="drop"``.
-        loss: mean loss of the examples.
-        squared_norms: (examples given,) ||g_i||^2 over all leaves, 0 for an example left out; None if not asked for.
-        second_moment: (1/n) sum g_i^2 ENTRY BY ENTRY, a pytree like the parameters; None if not asked for.
-        ddof: 1 (unbiased for the law the examples came from) or 0 (the batch is the whole population).
-        explanation: how each leaf was computed; None if not asked for.
-    """
-
-    mean: Any
-    trace_per_leaf: Any
-    trace: Any
-    squared_mean_per_leaf: Any
-    squared_mean: Any
-    examples: Any
-    loss: Any
-    squared_norms: Any
-    second_moment: Any
-    ddof: int
-    explanation: Explanation | None
-
-    @property
-    def noise_scale(self) -> Any:
-        """tr Cov(g_i) / ||E g||^2: the batch size at which noise and signal are equal.
-
-        The ratio of two unbiased estimates for ddof=1: consistent, not unbiased. Infinite where the estimate of
-        ||E g||^2 is not positive: the mean is then not resolved from the noise.
-
-        After McCandlish, Kaplan, Amodei et al. (2018), "An Empirical Model of Large-Batch Training".
-        """
-        return ratio(self.trace, self.squared_mean)
-
-    @property
-    def noise_scale_per_leaf(self) -> Any:
-        """The same of each leaf alone."""
-        return jax.tree.map(ratio, self.trace_per_leaf, self.squared_mean_per_leaf)
-
-    def __repr__(self) -> str:
-        if isinstance(self.trace, jax.core.Tracer):
-            return f"GradientMoments(traced, {len(jax.tree.leaves(self.mean))} leaves, ddof={self.ddof})"
-        text = (
-            f"GradientMoments({int(self.examples):,} examples, trace={float(self.trace):.6g}, "
-            f"noise_scale={float(self.noise_scale):.4g}, ddof={self.ddof})"
-        )
-        return text if self.explanation is None else f"{text}\n{self.explanation}"
+#: loss(params, example), or loss(params, example, key=...): one number.
+Loss: TypeAlias = Callable[..., ArrayLike]
 
 
 class NoFiniteExamplesError(NotFiniteError):
     """Too few examples of a batch are finite."""
 
 
-def ratio(trace: Any, squared_mean: Any) -> Any:
-    """trace / squared_mean, infinite where the latter is not positive."""
-    positive = squared_mean > 0
-    return jnp.where(positive, trace / jnp.where(positive, squared_mean, 1), jnp.inf)
+@dataclass(frozen=True)
+class _Spread:
+    """The axes of a mesh of devices over which the examples are spread."""
+
+    mesh: Mesh | AbstractMesh
+    axes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,18 +72,17 @@ class _Options:
     chunk_size: int | None
     byte_budget: int
     ddof: int
-    mesh: Any
-    axes: tuple[str, ...]
+    spread: _Spread | None
 
 
 def gradient_moments(
-    loss: Callable[..., Any],
-    params: Any,
-    batch: Any,
+    loss: Loss,
+    params: PyTree,
+    batch: PyTree,
     *,
     ddof: int = 1,
     batched: bool = False,
-    key: Any = None,
+    key: jax.Array | None = None,
     centred: bool = False,
     squared_norms: bool = False,
     second_moment: bool = False,
@@ -163,7 +99,7 @@ def gradient_moments(
 
     Parameters are recognised where they enter through matrix products, convolutions, embedding lookups and elementwise
     operations, also inside ``scan``, ``remat`` and when shared; the rest is differentiated example by example, in chunks.
-    In float32 the relative error of a trace is about 1e-7 ||mean||^2 / trace in the forms "outer" and "gram": a warning says
+    In float32 the relative error of a trace is about 1e-7 ||mean||^2 / trace by the strategies "outer" and "gram": a warning says
     when that exceeds 2 %, and ``centred=True``, somewhat slower, does not have it. Half precision is summed in float32.
 
     The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call.
@@ -227,100 +163,125 @@ def gradient_moments(
         if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
             where = f"params{jax.tree_util.keystr(path)}"
             raise InputTypeError(where, Words("is complex"), "give real and imaginary part as two leaves")
-    mesh, axes = _sharding(batch)
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
-    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, mesh, axes)
-    moments, whole = _moments(loss, options, params, batch, key)
+    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, _spread(batch))
+    moments, whole = _computed(loss, options, params, batch, key)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
-    _check_finite(moments, nan, lambda: _moments(loss, replace(options, drop=True), params, batch, key)[0])
+    _check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key)[0])
     _check_whole(moments, whole, examples)
     _check_rounding(moments)
     return replace(moments, examples=int(moments.examples), explanation=moments.explanation if explain else None)
 
 
+def _computed(
+    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
+) -> tuple[GradientMoments, jax.Array | None]:
+    """The moments, compiled; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
+    found: tuple[GradientMoments, jax.Array | None] = _moments(loss, options, params, batch, key)
+    return found
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _moments(
-    loss: Callable[..., Any], options: _Options, params: Any, batch: Any, key: Any
-) -> tuple[GradientMoments, Any]:
-    """One device or many; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
-    structure: Any = jax.tree.structure(params)
-    batch_structure: Any = jax.tree.structure(batch)
-    leaves, arrays = jax.tree.leaves(params), jax.tree.leaves(batch)
-    leaves, arrays = [jnp.asarray(x) for x in leaves], [jnp.asarray(x) for x in arrays]
-    if options.batched:
-        check_uncoupled(lambda p, b: loss(structure.unflatten(p), batch_structure.unflatten(b)), leaves, arrays)
+    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
+) -> tuple[GradientMoments, jax.Array | None]:
+    """One device or many."""
+    structure, batch_structure = jax.tree.structure(params), jax.tree.structure(batch)
+    leaves, arrays = [jnp.asarray(x) for x in jax.tree.leaves(params)], [jnp.asarray(x) for x in jax.tree.leaves(batch)]
 
-    def flat(own: Sequence[Any], example: Sequence[Any]) -> Any:
+    def of_batch(own: Sequence[jax.Array], examples: Sequence[jax.Array]) -> ArrayLike:
+        return loss(jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, examples))
+
+    if options.batched:
+        check_uncoupled(of_batch, leaves, arrays)
+
+    def of_example(own: Sequence[jax.Array], example: Sequence[jax.Array]) -> ArrayLike:
         if options.batched:
-            return loss(structure.unflatten(own), batch_structure.unflatten([x[None] for x in example]))
+            return of_batch(own, [x[None] for x in example])
         if key is None:
-            return loss(structure.unflatten(own), batch_structure.unflatten(example))
-        return loss(structure.unflatten(own), batch_structure.unflatten(example[:-1]), key=example[-1])
+            return of_batch(own, example)
+        return loss(
+            jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, example[:-1]), key=example[-1]
+        )
 
     if key is not None:
         arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(arrays[0]))))
     wanted = options.wanted
     example = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in arrays]
-    plan = make_plan(flat, leaves, example, exact_norms=wanted.norms or wanted.squares, centred=wanted.centred)
+    exact_norms = wanted.norms or wanted.squares
+    analysis = analyse(of_example, leaves, example, exact_norms=exact_norms, centred=wanted.centred)
     chunk_bytes = min(CHUNK_BYTES.get(jax.default_backend(), OTHER_CHUNK_BYTES), options.byte_budget)
+    chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
 
-    def of_examples(leaves: Sequence[Any], arrays: Sequence[Any]) -> BatchSums:
-        def make(part: Sequence[Any], live: Any) -> BatchSums:
-            return batch_sums(plan, flat, leaves, part, live, wanted, drop=options.drop, chunk_bytes=chunk_bytes)
+    def of_examples(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+        def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
+            drop = options.drop
+            return batch_sums(analysis, of_example, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
 
-        chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * plan.activation_bytes))
-        sums = in_chunks(make, arrays, chunk)
-        return merge_over(options.axes, sums) if options.axes else sums
+        return in_chunks(make, arrays, chunk)
 
-    if options.axes:
-        rows: Any = PartitionSpec(options.axes)
-        everywhere: Any = PartitionSpec()
-        out = BatchSums(everywhere, rows, rows, everywhere, everywhere, rows, everywhere)
-        of_examples = jax.shard_map(
-            of_examples, mesh=options.mesh, in_specs=(everywhere, rows), out_specs=out, check_vma=False
-        )
-    sums = of_examples(leaves, arrays)
-    traces = [s / jnp.maximum(sums.count - options.ddof, 0) for s in sums.scatter]
-    share = options.ddof / jnp.maximum(sums.count, 1)
-    squared = [sum_of_squares(m) - share * t for m, t in zip(sums.mean, traces)]
-    mean = [m.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else m for m, x in zip(sums.mean, leaves)]
-    whole = loss(params, batch) if options.batched else None
-    moments = GradientMoments(
-        mean=structure.unflatten(mean),
-        trace_per_leaf=structure.unflatten(traces),
-        trace=sum(traces),
-        squared_mean_per_leaf=structure.unflatten(squared),
-        squared_mean=sum(squared),
-        examples=sums.count,
-        loss=jnp.sum(sums.losses) / sums.count,
-        squared_norms=None if sums.norms is None else sum(sums.norms),
-        second_moment=None if sums.squares is None else structure.unflatten(sums.squares),
-        ddof=options.ddof,
-        explanation=explain_plan(plan, params),
+    totals, each = (
+        of_examples(leaves, arrays) if options.spread is None else _sharded(of_examples, options.spread, leaves, arrays)
     )
-    return moments, whole
+    traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
+    share = options.ddof / jnp.maximum(totals.examples, 1)
+    squared = [sum_of_squares(m) - share * t for m, t in zip(totals.mean, traces)]
+    mean = [m.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else m for m, x in zip(totals.mean, leaves)]
+    moments = GradientMoments(
+        mean=jax.tree.unflatten(structure, mean),
+        trace_per_leaf=jax.tree.unflatten(structure, traces),
+        trace=over_leaves(traces),
+        squared_mean_per_leaf=jax.tree.unflatten(structure, squared),
+        squared_mean=over_leaves(squared),
+        examples=totals.examples,
+        loss=jnp.sum(each.losses) / totals.examples,
+        squared_norms=over_leaves(each.norms) if wanted.norms else None,
+        second_moment=jax.tree.unflatten(structure, totals.squares) if wanted.squares else None,
+        ddof=options.ddof,
+        explanation=explain(analysis, params),
+    )
+    return moments, jnp.asarray(loss(params, batch)) if options.batched else None
 
 
-def _sharding(batch: Any) -> tuple[Any, tuple[str, ...]]:
-    """The mesh over whose axes the examples are spread, and these axes; nothing if they are on one device."""
-    found: set[tuple[Any, tuple[str, ...]]] = set()
+def _sharded(
+    of_examples: Callable[[Sequence[jax.Array], Sequence[jax.Array]], BatchSums],
+    spread: _Spread,
+    leaves: Sequence[jax.Array],
+    arrays: Sequence[jax.Array],
+) -> BatchSums:
+    """Every device sums its own examples; what is kept of an example stays with its device."""
+    rows, everywhere = PartitionSpec(spread.axes), PartitionSpec()
+
+    def of_shard(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> tuple[Totals, PerExample]:
+        own = of_examples(leaves, arrays)
+        return merge_over(spread.axes, own.totals), own.each
+
+    mapped = jax.shard_map(
+        of_shard, mesh=spread.mesh, in_specs=(everywhere, rows), out_specs=(everywhere, rows), check_vma=False
+    )
+    return BatchSums(*mapped(leaves, arrays))
+
+
+def _spread(batch: PyTree) -> _Spread | None:
+    """Where the examples are spread over devices; None if they are on one."""
+    found: set[_Spread | None] = set()
     for leaf in jax.tree.leaves(batch):
         if isinstance(leaf, jax.core.Tracer):
-            return None, ()
+            return None
         sharding = getattr(leaf, "sharding", None)
         if isinstance(sharding, NamedSharding) and len(sharding.device_set) > 1:
             first = tuple(sharding.spec)[:1]
             axes = first[0] if first else None
-            found.add((sharding.mesh, (axes,) if isinstance(axes, str) else tuple(axes or ())))
+            found.add(_Spread(sharding.mesh, (axes,) if isinstance(axes, str) else tuple(axes or ())))
         else:
-            found.add((None, ()))
+            found.add(None)
     if len(found) > 1:
         raise InputError(
             "batch", Words(f"has leaves spread over devices in {len(found)} ways"), "give all the same NamedSharding"
         )
-    ((mesh, axes),) = found
-    return (mesh, axes) if axes else (None, ())
+    (spread,) = found
+    return spread if spread is not None and spread.axes else None
 
 
 def _check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], GradientMoments]) -> None:
@@ -352,7 +313,7 @@ def _overflow_cure(moments: GradientMoments) -> str:
     return "scale the loss" if moments.trace.dtype == jnp.float64 else "scale the loss, or use jax.enable_x64(True)"
 
 
-def _check_whole(moments: GradientMoments, whole: Any, given: int) -> None:
+def _check_whole(moments: GradientMoments, whole: jax.Array | None, given: int) -> None:
     """The loss of the batch is the mean or the sum of the losses of batches of one."""
     if whole is None or int(moments.examples) != given:
         return

@@ -7,13 +7,14 @@ not grow with the data. Leaving one block out at a time gives the jackknife stan
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, Words, shown
@@ -25,10 +26,12 @@ from linvar.numeric.arguments import (
     check_floats,
     check_key,
 )
-from linvar.numeric.gradients.moments import GradientMoments, NoFiniteExamplesError, gradient_moments
-from linvar.numeric.gradients.per_example.forms import sum_of_squares
-from linvar.problem import SAMPLINGS
+from linvar.numeric.gradients.blocks import Block, moved, products
+from linvar.numeric.gradients.moments import Loss, NoFiniteExamplesError, gradient_moments
+from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
+from linvar.numeric.gradients.processes import check_all, gather, gather_ragged
 from linvar.progress import Report, reporting
+from linvar.schemes.scheme import scheme_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +62,9 @@ class NoiseScale:
     squared_mean: float
     squared_mean_standard_error: float
     two_batch: float
-    trace_per_leaf: Any
-    squared_mean_per_leaf: Any
-    mean: Any
+    trace_per_leaf: PyTree
+    squared_mean_per_leaf: PyTree
+    mean: PyTree
     loss: float
     examples: int
     dropped: int
@@ -76,7 +79,15 @@ class NoiseScale:
         """
         return self.noise_scale
 
-    def variance(self, batch_sizes: Any, sampling: str = "iid") -> Any:
+    @overload
+    def variance(self, batch_sizes: int | np.integer, sampling: str = "iid") -> float: ...
+
+    @overload
+    def variance(self, batch_sizes: Sequence[int] | np.ndarray, sampling: str = "iid") -> np.ndarray: ...
+
+    def variance(
+        self, batch_sizes: int | np.integer | Sequence[int] | np.ndarray, sampling: str = "iid"
+    ) -> float | np.ndarray:
         """The variance tr Cov(G) of the gradient of a batch of b examples, at these parameters, for every b.
 
         iid: trace / b. Without replacement from these n examples: (n - b) / (b (n - 1)) times the trace of divisor n.
@@ -88,14 +99,13 @@ class NoiseScale:
         Raises:
             InputError: an unknown sampling, or a batch size below 1 or, without replacement, above n.
         """
-        check_choice(sampling, "sampling", SAMPLINGS)
-        limit = self.examples if sampling == "without_replacement" else None
-        check_batch_sizes(np.atleast_1d(batch_sizes).ravel(), limit)
+        n = scheme_of(sampling).largest_batch(self.examples)
+        check_batch_sizes(np.atleast_1d(batch_sizes).ravel(), n)
         b = np.asarray(batch_sizes, "float64")
-        if limit is None:
-            return self.trace / b
-        n = self.examples
-        return self.trace * (n - self.ddof) / n * (n - b) / (b * max(n - 1, 1))
+        variance: float | np.ndarray = self.trace / b
+        if n is not None:
+            variance = self.trace * (n - self.ddof) / n * (n - b) / (b * max(n - 1, 1))
+        return variance
 
     def __repr__(self) -> str:
         error = f" +- {self.standard_error:.2g}" if math.isfinite(self.standard_error) else ""
@@ -107,13 +117,13 @@ class NoiseScale:
 
 
 def noise_scale(
-    loss: Callable[..., Any],
-    params: Any,
-    data: Any,
+    loss: Loss,
+    params: PyTree,
+    data: PyTree | Iterator[PyTree],
     *,
     ddof: int = 1,
     batched: bool = False,
-    key: Any = None,
+    key: jax.Array | None = None,
     centred: bool = False,
     nan: str = "raise",
     blocks: int = 16,
@@ -166,15 +176,15 @@ def noise_scale(
         key = check_key(key)
         key = jax.random.fold_in(key, jax.process_index()) if jax.process_index() else key
     together = jax.process_count() > 1
-    found: list[_Block] = []
+    found: list[Block] = []
     lost = 0  # examples of batches without any finite one
     failure: Exception | None = None
     try:
-        with reporting(progress, "examples") as report:
+        with reporting(progress, "examples") as advance:
             done = 0
             for j, (batch, total) in enumerate(_batches(data, blocks, byte_budget)):
                 own = None if key is None else jax.random.fold_in(key, j)
-                size = check_examples(batch, "data")
+                given = check_examples(batch, "data")
                 try:
                     moments = gradient_moments(
                         loss,
@@ -188,21 +198,21 @@ def noise_scale(
                         byte_budget=byte_budget,
                     )
                 except NoFiniteExamplesError:
-                    lost, done = lost + size, done + size
-                    report(done, total)
+                    lost, done = lost + given, done + given
+                    advance(done, total)
                     continue
                 if len(found) < blocks:
-                    found.append(_Block.of(moments, size))
+                    found.append(Block.of(moments, given))
                 else:
-                    found[j % blocks].add(moments, size)
-                done += size
-                report(done, total)
+                    found[j % blocks].add(moments, given)
+                done += given
+                advance(done, total)
     except Exception as error:
         if not together:
             raise
         failure = error  # the others wait for this process: tell them first
     if together:
-        _check_all(failure, sum(block.count for block in found))
+        check_all(failure, sum(block.count for block in found))
     count = sum(block.count for block in found)
     if found:
         found[0].given += lost
@@ -211,7 +221,13 @@ def noise_scale(
     return _summarize(found, jax.tree.structure(params), ddof, together)
 
 
-def two_batch_noise_scale(small_norm: Any, large_norm: Any, small: Any, large: Any) -> tuple[Any, Any, Any]:
+#: A number, or an array of them.
+Number = TypeVar("Number", float, np.ndarray, jax.Array)
+
+
+def two_batch_noise_scale(
+    small_norm: Number, large_norm: Number, small: int | float | Number, large: int | float | Number
+) -> tuple[Number, Number, Number]:
     """Noise scale from the squared norms of the mean gradients of a small and a large batch.
 
     trace = (small_norm - large_norm) / (1/small - 1/large), squared_mean = large_norm - trace / large: both without bias for
@@ -240,49 +256,7 @@ def two_batch_noise_scale(small_norm: Any, large_norm: Any, small: Any, large: A
     return trace / squared_mean, trace, squared_mean
 
 
-@dataclass
-class _Block:
-    """Running sums of some batches; counts and scatters on the host in double precision."""
-
-    count: int
-    given: int
-    loss: float
-    mean: list[Any]
-    scatter: np.ndarray  # one number a leaf
-
-    @staticmethod
-    def of(moments: GradientMoments, given: int) -> _Block:
-        """One batch."""
-        count = int(moments.examples)
-        scatter = count * np.asarray(jax.device_get(jax.tree.leaves(moments.trace_per_leaf)), "float64")
-        return _Block(count, given, float(moments.loss), jax.tree.leaves(moments.mean), scatter)
-
-    def add(self, moments: GradientMoments, given: int) -> None:
-        """One more batch."""
-        own = _Block.of(moments, given)
-        total = self.count + own.count
-        share = own.count / total
-        self.mean, apart = _moved(self.mean, own.mean, share)
-        self.scatter = self.scatter + own.scatter + self.count * share * np.asarray(jax.device_get(apart), "float64")
-        self.loss += share * (own.loss - self.loss)
-        self.count, self.given = total, self.given + given
-
-
-@jax.jit
-def _moved(mean: list[Any], other: list[Any], share: Any) -> tuple[list[Any], list[Any]]:
-    """A mean moved towards another by a share of their distance, and its square."""
-    apart = [b - a for a, b in zip(mean, other)]
-    return [a + (share * d).astype(a.dtype) for a, d in zip(mean, apart)], [sum_of_squares(d) for d in apart]
-
-
-@jax.jit
-def _products(mean: list[Any], own: list[Any]) -> tuple[list[Any], list[Any]]:
-    """For each leaf ||own - mean||^2 and mean . (own - mean)."""
-    apart = [b - a for a, b in zip(mean, own)]
-    return [sum_of_squares(d) for d in apart], [jnp.sum(a * d) for a, d in zip(mean, apart)]
-
-
-def _batches(data: Any, blocks: int, byte_budget: int) -> Iterator[tuple[Any, int | None]]:
+def _batches(data: PyTree | Iterator[PyTree], blocks: int, byte_budget: int) -> Iterator[tuple[PyTree, int | None]]:
     """Batches, and how many examples there are in all if that is known."""
     if isinstance(data, Iterator):
         for batch in data:
@@ -300,39 +274,25 @@ def _batches(data: Any, blocks: int, byte_budget: int) -> Iterator[tuple[Any, in
         yield jax.tree.map(lambda x, start=start: x[start : start + rows], data), size
 
 
-def _check_all(failure: Exception | None, count: int) -> None:
-    """The same error in every process, before any of them waits for what another will not send."""
-    from jax.experimental.multihost_utils import process_allgather
-
-    states = np.asarray(process_allgather(np.asarray([failure is not None, count == 0])))
-    if failure is not None:
-        raise failure
-    failed, empty = states.T
-    if failed.any():  # of whatever
-        raise RuntimeError(f"process {int(np.argmax(failed))} of {len(states)} failed: see its own error")
-    if empty.any():
-        where = f"of process {int(np.argmax(empty))} of {len(states)} has no examples"
-        raise InputError("data", Words(where), "give every process a part of the data")
-
-
-def _summarize(found: Sequence[_Block], structure: Any, ddof: int, together: bool) -> NoiseScale:
+def _summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: int, together: bool) -> NoiseScale:
     """Everything from the blocks, of all processes if there are several."""
-    gather = _gather if together else lambda x: np.asarray(x)[None]
+    gathered = gather if together else lambda x: np.asarray(x)[None]
     mean, loss, local = found[0].mean, found[0].loss, 0
     for block in found:  # a running mean, so that equal means stay equal
         local += block.count
-        mean, _ = _moved(mean, block.mean, block.count / local)
+        mean, _ = moved(mean, block.mean, block.count / local)
         loss += block.count / local * (block.loss - loss)
     if together:
-        shares = gather(float(local))
+        shares = gathered(float(local))
         shares = shares / shares.sum()
-        mean = [jnp.tensordot(jnp.asarray(shares, m.dtype), jnp.asarray(gather(m)), 1) for m in mean]
-        loss = float(shares @ gather(loss))
-    products = [jax.device_get(_products(mean, block.mean)) for block in found]
+        mean = [jnp.tensordot(jnp.asarray(shares, m.dtype), jnp.asarray(gathered(m)), 1) for m in mean]
+        loss = float(shares @ gathered(loss))
+    apart_and_along = [jax.device_get(products(mean, block.mean)) for block in found]
     rows = [
-        [block.count, block.given, *block.scatter, *apart, *along] for block, (apart, along) in zip(found, products)
+        [block.count, block.given, *block.scatter, *apart, *along]
+        for block, (apart, along) in zip(found, apart_and_along)
     ]
-    table = np.concatenate(list(_gather_ragged(rows) if together else [np.asarray(rows, "float64")]))
+    table = np.concatenate(list(gather_ragged(rows) if together else [np.asarray(rows, "float64")]))
     leaves = len(mean)
     counts, given = table[:, 0], table[:, 1]
     scatter, apart, along = (table[:, 2 + i * leaves : 2 + (i + 1) * leaves] for i in range(3))
@@ -342,7 +302,7 @@ def _summarize(found: Sequence[_Block], structure: Any, ddof: int, together: boo
     traces = total / (n - ddof)
     squares = plain - (ddof / n) * traces
 
-    def statistics(count: Any, scatter: Any, square: Any) -> np.ndarray:
+    def statistics(count: float, scatter: float, square: float) -> np.ndarray:
         """Noise scale, trace and squared mean."""
         trace = scatter / (count - ddof)
         square = square - ddof * trace / count
@@ -353,8 +313,8 @@ def _summarize(found: Sequence[_Block], structure: Any, ddof: int, together: boo
     two_batch = math.nan
     if len(counts) > 1 and np.all(n - counts > ddof):
         rest = n - counts
-        moved = counts / rest  # without block k the mean moves by this times (mean - mean_k)
-        norms = plain.sum() - 2 * moved * along.sum(axis=1) + moved**2 * apart.sum(axis=1)
+        shift = counts / rest  # without block k the mean moves by this times (mean - mean_k)
+        norms = plain.sum() - 2 * shift * along.sum(axis=1) + shift**2 * apart.sum(axis=1)
         left = total.sum() - scatter.sum(axis=1) - counts * n / rest * apart.sum(axis=1)
         without = np.asarray([statistics(*row) for row in zip(rest, left, norms)])
         with np.errstate(invalid="ignore"):
@@ -362,10 +322,22 @@ def _summarize(found: Sequence[_Block], structure: Any, ddof: int, together: boo
         blocks_norm = np.mean(plain.sum() + 2 * along.sum(axis=1) + apart.sum(axis=1))
         two_batch = float(two_batch_noise_scale(blocks_norm, plain.sum(), 1 / np.mean(1 / counts), n)[0])
     return NoiseScale(
-        float(whole[0]), float(errors[0]), float(whole[1]), float(errors[1]), float(whole[2]), float(errors[2]),
-        two_batch if two_batch >= 0 else math.inf, structure.unflatten(list(traces)), structure.unflatten(list(squares)),
-        structure.unflatten(mean), float(loss), int(n), int(given.sum() - n), ddof, len(counts),
-    )  # fmt: skip
+        noise_scale=float(whole[0]),
+        standard_error=float(errors[0]),
+        trace=float(whole[1]),
+        trace_standard_error=float(errors[1]),
+        squared_mean=float(whole[2]),
+        squared_mean_standard_error=float(errors[2]),
+        two_batch=two_batch if two_batch >= 0 else math.inf,
+        trace_per_leaf=jax.tree.unflatten(structure, list(traces)),
+        squared_mean_per_leaf=jax.tree.unflatten(structure, list(squares)),
+        mean=jax.tree.unflatten(structure, mean),
+        loss=float(loss),
+        examples=int(n),
+        dropped=int(given.sum() - n),
+        ddof=ddof,
+        blocks=len(counts),
+    )
 
 
 def _jackknife(whole: np.ndarray, without: np.ndarray, ratios: np.ndarray) -> np.ndarray:
@@ -377,22 +349,3 @@ def _jackknife(whole: np.ndarray, without: np.ndarray, ratios: np.ndarray) -> np
     return np.where(
         np.isnan(errors), math.inf, errors
     )  # without some group the mean is not resolved: neither is the error
-
-
-def _gather(x: Any) -> np.ndarray:
-    """The same array of every process, processes first."""
-    from jax.experimental.multihost_utils import process_allgather
-
-    return np.asarray(process_allgather(np.asarray(x)))
-
-
-def _gather_ragged(rows: Any) -> list[np.ndarray]:
-    """Tables of every process, whose lengths differ; in two float32 parts, which together hold 48 bits."""
-    table = np.asarray(rows, "float64")
-    lengths = _gather(len(table))
-    padded = np.zeros((int(lengths.max()), table.shape[1]))
-    padded[: len(table)] = table
-    high = padded.astype("float32")
-    low = (padded - high).astype("float32")
-    parts = _gather(np.stack([high, low])).astype("float64")
-    return [part[0, :k] + part[1, :k] for part, k in zip(parts, lengths)]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from linvar.errors import InputError, Words
 from linvar.numeric.arguments import check_number
-from linvar.numeric.gradients.moments import GradientMoments, ratio
+from linvar.numeric.gradients.result import GradientMoments, over_leaves, ratio
 
 
 class NoiseRecord(NamedTuple):
@@ -26,50 +27,52 @@ class NoiseRecord(NamedTuple):
         trace_average, squared_mean_average: sums of decay^age times these.
     """
 
-    count: Any
-    weight: Any
-    trace: Any
-    squared_mean: Any
-    trace_average: Any
-    squared_mean_average: Any
+    count: jax.Array  # type: ignore[assignment]  # not that of a tuple
+    weight: jax.Array
+    trace: PyTree
+    squared_mean: PyTree
+    trace_average: PyTree
+    squared_mean_average: PyTree
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> jax.Array:
         """tr Cov(g_i) of the last step over all leaves; the variance of a gradient of b iid examples is this / b."""
-        return sum(jax.tree.leaves(self.trace))
+        return over_leaves(jax.tree.leaves(self.trace))
 
     @property
-    def noise_scale(self) -> Any:
+    def noise_scale(self) -> jax.Array:
         """Of the last step, over all leaves."""
-        return ratio(self.variance, sum(jax.tree.leaves(self.squared_mean)))
+        return ratio(self.variance, over_leaves(jax.tree.leaves(self.squared_mean)))
 
     @property
-    def noise_scale_per_leaf(self) -> Any:
+    def noise_scale_per_leaf(self) -> PyTree:
         """Of the last step."""
         return jax.tree.map(ratio, self.trace, self.squared_mean)
 
     @property
-    def smoothed_variance(self) -> Any:
+    def smoothed_variance(self) -> jax.Array:
         """Average trace over all leaves."""
-        return sum(jax.tree.leaves(self.trace_average)) * self._unbiased
+        return over_leaves(jax.tree.leaves(self.trace_average)) * self._unbiased
 
     @property
-    def smoothed_variance_per_leaf(self) -> Any:
+    def smoothed_variance_per_leaf(self) -> PyTree:
         """Average trace of each leaf."""
         return jax.tree.map(lambda x: x * self._unbiased, self.trace_average)
 
     @property
-    def smoothed_noise_scale(self) -> Any:
+    def smoothed_noise_scale(self) -> jax.Array:
         """Average trace / average squared mean, over all leaves."""
-        return ratio(sum(jax.tree.leaves(self.trace_average)), sum(jax.tree.leaves(self.squared_mean_average)))
+        return ratio(
+            over_leaves(jax.tree.leaves(self.trace_average)), over_leaves(jax.tree.leaves(self.squared_mean_average))
+        )
 
     @property
-    def smoothed_noise_scale_per_leaf(self) -> Any:
+    def smoothed_noise_scale_per_leaf(self) -> PyTree:
         """The same of each leaf."""
         return jax.tree.map(ratio, self.trace_average, self.squared_mean_average)
 
     @property
-    def _unbiased(self) -> Any:
+    def _unbiased(self) -> jax.Array:
         """One over the sum of the weights."""
         return 1 / jnp.maximum(self.weight, 1e-30)
 
@@ -93,13 +96,18 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
     if not 0 <= check_number(decay, "decay") < 1:
         raise InputError("decay", decay, "give the weight of the past, 0 <= decay < 1")
 
-    def init(params: Any) -> NoiseRecord:
+    def init(params: PyTree) -> NoiseRecord:
         zeros = jax.tree.map(lambda _: jnp.zeros((), jnp.float32), params)
         return NoiseRecord(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.float32), zeros, zeros, zeros, zeros)
 
     def update(
-        updates: Any, state: NoiseRecord, params: Any = None, *, moments: GradientMoments | None = None, **rest: Any
-    ) -> Any:
+        updates: PyTree,
+        state: NoiseRecord,
+        params: PyTree = None,
+        *,
+        moments: GradientMoments | None = None,
+        **rest: object,
+    ) -> tuple[PyTree, NoiseRecord]:
         del params, rest
         if moments is None:
             raise InputError(
@@ -112,7 +120,7 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
             for tree in (moments.trace_per_leaf, moments.squared_mean_per_leaf)
         )
 
-        def average(old: Any, new: Any) -> Any:
+        def average(old: PyTree, new: PyTree) -> PyTree:
             return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, old, new)
 
         record = NoiseRecord(
@@ -124,7 +132,7 @@ def record_noise(decay: float = 0.95) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def recorded_noise(state: Any) -> NoiseRecord:
+def recorded_noise(state: PyTree) -> NoiseRecord:
     """The record inside an optimizer's state, however deep it is chained.
 
     Raises:

@@ -9,14 +9,17 @@ So one pass that keeps the inputs h_i and differentiates with respect to zeros (
 all that is to be known about every per-example gradient; for a matrix product it is the product h_i delta_i^T, whose
 mean, norm and deviation from the mean need no per-example matrix.
 
-    jaxprs.py       the one place that knows the operations of JAX and what this version calls their parameters
+    operations.py   the operations of JAX by name: which act entry by entry, which are linear, which only call others
+    jaxprs.py       the one place that knows what this version of JAX calls their parameters
     evaluation.py   running a jaxpr equation by equation
     flattening.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
-    entries.py      the kinds of equations at which a parameter meets the example
-    plan.py         where parameters enter, in which form each leaf is computed, and why
-    explanation.py  the plan in words
+    entries.py      an equation at which a parameter meets the example; kinds.py: matrix products, convolutions, lookups
+    analysis.py     where parameters enter
+    groups.py       which leaves are computed together, by which strategy, and why
+    explanation.py  the analysis in words
     taps.py         the pass: h and delta of every entry
-    forms.py        from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
+    strategies.py   from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
+    arithmetic.py   sums in at least float32
     sums.py         all leaves of one batch
     batches.py      many batches and many devices
     coupling.py     does a loss of a whole batch couple its examples? axes.py: where their axis goes; twins.py: does n enter?

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from jax.extend import core
 
 from linvar.errors import InputError, Words, cut
 from linvar.numeric.gradients.per_example.evaluation import shape_of
 from linvar.numeric.gradients.per_example.jaxprs import (
-    ALONG,
-    REDUCTIONS,
-    WINDOWS,
     axis_along_of,
     broadcast_axes_of,
     call_name,
@@ -29,6 +27,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     top_axis_of,
     window_of,
 )
+from linvar.numeric.gradients.per_example.operations import ALONG, REDUCTIONS, WINDOWS
 
 
 class CoupledExamplesError(InputError):
@@ -60,7 +59,7 @@ class State:
 FREE, REDUCED = State(), State(reduced=True)
 
 
-def refusal(equation: Any, why: str) -> CoupledExamplesError:
+def refusal(equation: core.JaxprEqn, why: str) -> CoupledExamplesError:
     """The operation, where it stands, and what to do."""
     name = call_name(equation)
     shapes = cut(", ".join(str(shape_of(v)) for v in equation.invars))
@@ -72,7 +71,7 @@ def refusal(equation: Any, why: str) -> CoupledExamplesError:
     )
 
 
-def elementwise(equation: Any, states: Sequence[State]) -> list[State]:
+def elementwise(equation: core.JaxprEqn, states: Sequence[State]) -> list[State]:
     """All operands that have the examples have them on one axis, the others do not tell positions apart."""
     (axis, *more) = {s.axis for s in states if s.axis is not None}
     if more:
@@ -84,7 +83,7 @@ def elementwise(equation: Any, states: Sequence[State]) -> list[State]:
     return [State(axis=axis) for _ in equation.outvars]
 
 
-def product(equation: Any, states: Sequence[State]) -> State:
+def product(equation: core.JaxprEqn, states: Sequence[State]) -> State:
     """The examples' axis as a free or a batch axis."""
     dot = dot_of(equation)
     contracted, batch = dot.contracted, dot.batch
@@ -110,7 +109,7 @@ def product(equation: Any, states: Sequence[State]) -> State:
     return State(axis=len(batch[0]) + (len(rest[0]) if side == 1 else 0) + rest[side].index(axis))
 
 
-def concatenated(equation: Any, states: Sequence[State]) -> list[State]:
+def concatenated(equation: core.JaxprEqn, states: Sequence[State]) -> list[State]:
     """Along another axis."""
     (axis, *more) = {s.axis for s in states if s.axis is not None}
     uneven = [s for s in states if s.free and axis not in s.even]
@@ -119,7 +118,7 @@ def concatenated(equation: Any, states: Sequence[State]) -> list[State]:
     return [State(axis=axis)]
 
 
-def convolved(equation: Any, states: Sequence[State]) -> State:
+def convolved(equation: core.JaxprEqn, states: Sequence[State]) -> State:
     """The examples as the batch of the input, with a kernel that is free of them."""
     convolution = convolution_of(equation)
     if states[0].axis == convolution.input[0] and states[1].free and convolution.batch_groups == 1:
@@ -127,7 +126,7 @@ def convolved(equation: Any, states: Sequence[State]) -> State:
     raise refusal(equation, "convolves along the examples or with a kernel made of them")
 
 
-def gathered(equation: Any, states: Sequence[State]) -> State:
+def gathered(equation: core.JaxprEqn, states: Sequence[State]) -> State:
     """A table of parameters looked up by examples, or each example looked up by itself."""
     gather = gather_of(equation)
     table, indices = states[0], states[1]
@@ -145,14 +144,14 @@ def gathered(equation: Any, states: Sequence[State]) -> State:
     if table.axis is None:
         raise refusal(equation, "looks up parameters by what differs between positions")
     gone = (*gather.collapsed, *gather.table_batch)
-    whole = gather.sizes[table.axis] == shape_of(equation.invars[0])[table.axis]
+    whole = gather.slice_shape[table.axis] == shape_of(equation.invars[0])[table.axis]
     if whole and indices.free and table.axis not in gone:
         kept = [a for a in range(len(shape_of(equation.invars[0]))) if a not in gone]
         return State(axis=gather.offset_axes[kept.index(table.axis)])
     raise refusal(equation, "looks up one example by another")
 
 
-def one_operand(equation: Any, axis: int) -> State | None:
+def one_operand(equation: core.JaxprEqn, axis: int) -> State | None:
     """The examples' axis after an operation on one array; None if it does not keep them apart."""
     name, shape = operation(equation), shape_of(equation.invars[0])
     kept: bool | None = None  # is the axis, at its place, left alone?

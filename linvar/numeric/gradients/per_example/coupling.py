@@ -8,13 +8,11 @@ respect this is refused, by name: a wrong refusal costs a rewrite of the loss, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -32,13 +30,9 @@ from linvar.numeric.gradients.per_example.axes import (
     product,
     refusal,
 )
-from linvar.numeric.gradients.per_example.evaluation import shape_of
+from linvar.numeric.gradients.per_example.evaluation import Atom, is_inexact, shape_of
+from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.jaxprs import (
-    CALLS,
-    ELEMENTWISE,
-    LINEAR,
-    MAKERS,
-    SUMS,
     Unread,
     branches_of,
     broadcast_axes_of,
@@ -54,6 +48,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     programs,
     scan_of,
 )
+from linvar.numeric.gradients.per_example.operations import CALLS, ELEMENTWISE, LINEAR, MAKERS, SUMS
 from linvar.numeric.gradients.per_example.twins import grown, same_constant, tangent_of
 
 _ONE = "give the loss of ONE example, loss(params, example)"
@@ -62,15 +57,13 @@ _RETURN = "with batched=True return the mean or the sum over the batch"
 _followed: ContextVar[frozenset[str]] = ContextVar("followed", default=frozenset())
 
 
-def check_uncoupled(
-    loss: Callable[[Sequence[Any], Sequence[Any]], Any], leaves: Sequence[Any], batch: Sequence[Any]
-) -> None:
+def check_uncoupled(loss: LossOfLists, leaves: Sequence[jax.Array], batch: Sequence[jax.Array]) -> None:
     """Refuse a loss of a batch that is not a sum or a mean of losses of its examples.
 
     Args:
         loss: of lists of leaves and of arrays with the examples first.
-        leaves: arrays or shapes.
-        batch: the same.
+        leaves: of the parameters.
+        batch: arrays, examples first.
 
     Raises:
         CoupledExamplesError: with the operation that couples the examples.
@@ -85,7 +78,7 @@ def check_uncoupled(
             raise CoupledExamplesError("loss", Words(kind), f"{_RETURN}, a scalar")
 
 
-def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any], count: int) -> core.ClosedJaxpr:
+def _trace(loss: LossOfLists, leaves: Sequence[jax.Array], batch: Sequence[jax.Array], count: int) -> core.ClosedJaxpr:
     """The jaxpr for a batch of ``count``."""
     shapes = [jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype) for x in batch]
     try:
@@ -108,20 +101,20 @@ def _trace(loss: Callable[..., Any], leaves: Sequence[Any], batch: Sequence[Any]
     return traced
 
 
-def _enter(closed: Any, inputs: Sequence[State], twin: Any) -> list[State]:
+def _enter(closed: core.ClosedJaxpr, inputs: Sequence[State], twin: core.ClosedJaxpr) -> list[State]:
     """A jaxpr with its captured constants, which must be the same for every number of examples to be just constants."""
     constants = [State(sized=not same_constant(*both)) for both in zip(closed.consts, twin.consts)]
     return _follow(closed.jaxpr, inputs, twin.jaxpr, constants)
 
 
-def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[State]) -> list[State]:
+def _follow(jaxpr: core.Jaxpr, inputs: Sequence[State], twin: core.Jaxpr, constants: Sequence[State]) -> list[State]:
     """States of the outputs; ``twin`` is the same program for another number of examples."""
-    found: dict[Any, State] = dict(zip(jaxpr.invars, inputs))
+    found: dict[core.Var, State] = dict(zip(jaxpr.invars, inputs))
     found.update(zip(jaxpr.constvars, constants))
     if [operation(e) for e in jaxpr.eqns] != [operation(e) for e in twin.eqns]:
         raise CoupledExamplesError("loss", Words("is another program for another number of examples"), _ONE)
 
-    def state(mine: Any, theirs: Any) -> State:
+    def state(mine: Atom, theirs: Atom) -> State:
         if isinstance(mine, core.Literal) or isinstance(theirs, core.Literal):
             values = [getattr(v, "val", None) for v in (mine, theirs)]
             return State(sized=bool(np.any(values[0] != values[1]) and values[0] == values[0]))
@@ -137,7 +130,7 @@ def _follow(jaxpr: Any, inputs: Sequence[State], twin: Any, constants: Sequence[
     return [state(*both) for both in zip(jaxpr.outvars, twin.outvars)]
 
 
-def _outputs(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _outputs(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """States of the outputs of one equation."""
     if all(s.free for s in states):
         return _free(equation, states, other)
@@ -150,7 +143,7 @@ def _outputs(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     return outputs
 
 
-def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _free(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """Along which axes the outputs are constant: where an input's such axis goes, followed as if it were the examples'."""
     if operation(equation) in CALLS:
         return _enter(call_of(equation), states, call_of(other))
@@ -181,7 +174,7 @@ def _free(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     return [State(even=frozenset(found), sized=sized) for found in even]
 
 
-def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _after_the_sum(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """Linear in what is summed: still a sum of one term an example."""
     name = operation(equation)
     if any(s.axis is not None for s in states):
@@ -192,12 +185,12 @@ def _after_the_sum(equation: Any, states: Sequence[State], other: Any) -> list[S
     fine = name in LINEAR or name in SUMS
     fine = fine or (name == "mul" and sum(reduced) == 1) or (name == "div" and reduced == [True, False])
     fine = fine or (name == "dot_general" and sum(reduced) == 1)
-    if not fine or not all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars):
+    if not fine or not all(map(is_inexact, equation.outvars)):
         raise refusal(equation, "is not linear in a sum over the batch")
     return [REDUCED for _ in equation.outvars]
 
 
-def _own_derivative(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _own_derivative(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """A function with a derivative of its own: neither what it computes nor that derivative may couple the examples."""
     if has_own_vjp(equation):
         raise refusal(equation, "has a backward pass of its own (custom_vjp), which is not followed")
@@ -215,14 +208,16 @@ def _own_derivative(equation: Any, states: Sequence[State], other: Any) -> list[
     return primal
 
 
-def _derivative(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _derivative(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """States of the tangents of a function with a derivative of its own."""
-    moving = [place for place, v in enumerate(equation.invars) if jnp.issubdtype(v.aval.dtype, jnp.inexact)]
+    moving = [place for place, v in enumerate(equation.invars) if is_inexact(v)]
     inputs = [*states, *(states[place] for place in moving)]
     return _enter(tangent_of(equation, moving), inputs, tangent_of(other, moving))
 
 
-def _check_growth(equation: Any, states: Sequence[State], other: Any, outputs: Sequence[State]) -> None:
+def _check_growth(
+    equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn, outputs: Sequence[State]
+) -> None:
     """No axis but the examples' own may change with their number."""
     pairs = zip(equation.outvars, other.outvars, outputs)
     wrong = any(set(grown(mine, theirs)) - {state.axis} for mine, theirs, state in pairs if state.axis is not None)
@@ -235,7 +230,7 @@ def _check_growth(equation: Any, states: Sequence[State], other: Any, outputs: S
         raise refusal(equation, "has another axis that is as long as there are examples")
 
 
-def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _of_examples(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """Where the examples' axis goes."""
     name = operation(equation)
     if name in CALLS:
@@ -265,7 +260,7 @@ def _of_examples(equation: Any, states: Sequence[State], other: Any) -> list[Sta
     raise refusal(equation, "is not known to keep the examples apart")
 
 
-def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _scanned(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """A loop over another axis; what is carried is followed until it does not change."""
     loop, twin = scan_of(equation), scan_of(other)
     if any(s.axis == 0 for s in states[loop.sequences]):
@@ -290,7 +285,7 @@ def _scanned(equation: Any, states: Sequence[State], other: Any) -> list[State]:
     raise refusal(equation, "carries something that does not settle")
 
 
-def _join(equation: Any, old: State, new: State) -> State:
+def _join(equation: core.JaxprEqn, old: State, new: State) -> State:
     """What is carried, before and after an iteration."""
     if old.reduced or new.reduced:
         raise refusal(equation, "sums over the examples inside a loop")
@@ -307,7 +302,7 @@ def _join(equation: Any, old: State, new: State) -> State:
     return State(axis=axis)
 
 
-def _branches(equation: Any, states: Sequence[State], other: Any) -> list[State]:
+def _branches(equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
     """A choice that no example makes."""
     if not states[0].free:
         raise refusal(equation, "chooses for the whole batch by what the examples are")
@@ -318,7 +313,7 @@ def _branches(equation: Any, states: Sequence[State], other: Any) -> list[State]
     return [_merge_all(equation, same) for same in zip(*results)]
 
 
-def _merge_all(equation: Any, states: Sequence[State]) -> State:
+def _merge_all(equation: core.JaxprEqn, states: Sequence[State]) -> State:
     first, *rest = states
     for s in rest:
         first = _join(equation, first, s)

@@ -4,53 +4,91 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TypeAlias, TypeGuard, cast
 
+import jax
+import jax.numpy as jnp
 from jax.extend import core
+from jax.typing import ArrayLike
+
+#: What an equation reads: a variable, or a number written into the program.
+Atom: TypeAlias = core.Var | core.Literal
+#: The values of a program's variables while it runs.
+Values: TypeAlias = dict[core.Var, ArrayLike]
 
 
-def shape_of(v: Any) -> tuple[int, ...]:
+def aval_of(atom: Atom) -> jax.core.ShapedArray:
+    """Shape and type of a variable or a literal, all of which are arrays here: JAX declares only the base class."""
+    return cast(jax.core.ShapedArray, atom.aval)
+
+
+def shape_of(atom: Atom) -> tuple[int, ...]:
     """Of a variable or a literal."""
-    return tuple(v.aval.shape)
+    return tuple(aval_of(atom).shape)
 
 
-def size_of(v: Any) -> int:
+def size_of(atom: Atom) -> int:
     """Numbers in a variable or a literal."""
-    return math.prod(v.aval.shape)
+    return math.prod(shape_of(atom))
 
 
-def is_literal(atom: Any) -> bool:
-    """Is this a number written into the program?"""
-    return isinstance(atom, core.Literal)
+def bytes_of(atom: Atom) -> int:
+    """Memory of a variable or a literal."""
+    return size_of(atom) * int(aval_of(atom).dtype.itemsize)
 
 
-def variables(values: Sequence[Any]) -> Iterator[Any]:
+def is_floating(atom: Atom) -> bool:
+    """Are these real numbers?"""
+    return bool(jnp.issubdtype(aval_of(atom).dtype, jnp.floating))
+
+
+def is_complex(atom: Atom) -> bool:
+    """Are these complex numbers?"""
+    return bool(jnp.issubdtype(aval_of(atom).dtype, jnp.complexfloating))
+
+
+def is_inexact(atom: Atom) -> bool:
+    """Are these real or complex numbers, in which one can differentiate?"""
+    return bool(jnp.issubdtype(aval_of(atom).dtype, jnp.inexact))
+
+
+def zeros_like(atom: Atom, *leading: int) -> jax.Array:
+    """Zeros of this shape and type, after leading axes."""
+    return jnp.zeros((*leading, *shape_of(atom)), aval_of(atom).dtype)
+
+
+def is_variable(atom: Atom) -> TypeGuard[core.Var]:
+    """Is this not a number written into the program?"""
+    return not isinstance(atom, core.Literal)
+
+
+def variables(atoms: Sequence[Atom]) -> Iterator[core.Var]:
     """The variables among variables and literals."""
-    return (value for value in values if not is_literal(value))
+    return (atom for atom in atoms if is_variable(atom))
 
 
-def read(values: dict[Any, Any], atom: Any) -> Any:
+def read(values: Values, atom: Atom) -> ArrayLike:
     """The value of a variable or a literal."""
-    return atom.val if is_literal(atom) else values[atom]
+    return atom.val if isinstance(atom, core.Literal) else values[atom]
 
 
-def _dropped(variable: Any) -> bool:
+def _dropped(variable: core.Var) -> bool:
     """Is this output used nowhere? (Its class has no public name in every version of JAX.)"""
     return type(variable).__name__ == "DropVar"
 
 
-def bind(jaxpr: core.Jaxpr, equation: Any, arguments: Sequence[Any]) -> list[Any]:
-    """The outputs of one equation, whatever its primitive, on these inputs."""
+def bind(jaxpr: core.Jaxpr, equation: core.JaxprEqn, arguments: Sequence[ArrayLike]) -> dict[core.Var, jax.Array]:
+    """The outputs of one equation, whatever its primitive, on these inputs; those used nowhere are left out."""
     inputs = list(dict.fromkeys(variables(equation.invars)))
     outputs = [v for v in equation.outvars if not _dropped(v)]
     one = jaxpr.replace(constvars=[], invars=inputs, outvars=outputs, eqns=[equation], effects=equation.effects)
-    by_variable = {v: a for v, a in zip(equation.invars, arguments) if not is_literal(v)}
-    results = iter(core.jaxpr_as_fun(core.ClosedJaxpr(one, ()))(*(by_variable[v] for v in inputs)))
-    return [None if _dropped(v) else next(results) for v in equation.outvars]
+    by_variable = {v: a for v, a in zip(equation.invars, arguments) if is_variable(v)}
+    results = core.jaxpr_as_fun(core.ClosedJaxpr(one, ()))(*(by_variable[v] for v in inputs))
+    return dict(zip(outputs, results))
 
 
-def evaluate(jaxpr: core.Jaxpr, values: dict[Any, Any], chosen: Callable[[Any], bool]) -> None:
+def evaluate(jaxpr: core.Jaxpr, values: Values, chosen: Callable[[core.JaxprEqn], bool]) -> None:
     """Run the chosen equations in order, reading and writing ``values``."""
     for equation in jaxpr.eqns:
         if chosen(equation):
-            values.update(zip(equation.outvars, bind(jaxpr, equation, [read(values, v) for v in equation.invars])))
+            values.update(bind(jaxpr, equation, [read(values, v) for v in equation.invars]))

@@ -1,13 +1,14 @@
-"""What a plan says in words: one line a leaf."""
+"""What an analysis says in words: one line a leaf."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
+from jaxtyping import PyTree
 
-from linvar.numeric.gradients.per_example.plan import CANCELLING, Plan
+from linvar.numeric.gradients.per_example.analysis import Analysis
+from linvar.numeric.gradients.per_example.groups import CANCELLING, Strategy
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,13 @@ class Route:
 
     Attributes:
         path: the leaf's place in the parameters.
-        form: "outer", "gram", "lookup", "materialised", "direct", "fallback", "constant" or "none".
+        strategy: "outer", "gram", "lookup", "materialised", "direct", "fallback", "constant" or "none".
         reason: where the leaf enters.
         cancels: the trace is a sum of squares less n ||mean||^2.
     """
 
     path: str
-    form: str
+    strategy: Strategy
     reason: str
     cancels: bool
 
@@ -35,16 +36,17 @@ class Explanation:
 
     def __str__(self) -> str:
         width = max((len(route.path) for route in self.leaves), default=0)
-        return "\n".join(f"{route.path:{width}}  {route.form:12}  {route.reason}" for route in self.leaves)
+        return "\n".join(f"{route.path:{width}}  {route.strategy:12}  {route.reason}" for route in self.leaves)
 
     __repr__ = __str__
 
 
-def explain_plan(plan: Plan, params: Any) -> Explanation:
+def explain(analysis: Analysis, params: PyTree) -> Explanation:
     """The routes of all leaves of ``params``."""
     paths = [jax.tree_util.keystr(path) or "params" for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     routes = {}
-    for group in plan.groups:
+    for group in analysis.groups:
+        cancels = group.strategy in CANCELLING and not analysis.centred
         for leaf in group.leaves:
-            routes[leaf] = Route(paths[leaf], group.form, group.why, group.form in CANCELLING and not plan.centred)
+            routes[leaf] = Route(paths[leaf], group.strategy, group.why, cancels)
     return Explanation(tuple(routes[leaf] for leaf in range(len(paths))))

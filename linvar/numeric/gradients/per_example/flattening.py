@@ -6,14 +6,24 @@ alone is computed before the scan, for every iteration at once where it differs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import TypeAlias
 
 import jax
 from jax.extend import core
+from jax.typing import ArrayLike
 
-from linvar.numeric.gradients.per_example.evaluation import bind, evaluate, is_literal, read, variables
+from linvar.numeric.gradients.per_example.evaluation import (
+    Atom,
+    Values,
+    aval_of,
+    bind,
+    evaluate,
+    is_variable,
+    read,
+    variables,
+)
 from linvar.numeric.gradients.per_example.jaxprs import Scan, call_of, if_read, scan_of
 
 
@@ -25,6 +35,12 @@ class Level(IntEnum):
     EXAMPLE = 2
 
 
+#: What every variable depends on.
+Levels: TypeAlias = dict[core.Var, Level]
+#: A loss of flat lists: of the parameters' leaves and of the arrays of one example, or of a batch.
+LossOfLists: TypeAlias = Callable[[Sequence[jax.Array], Sequence[jax.Array]], ArrayLike]
+
+
 def flatten(jaxpr: core.ClosedJaxpr, levels: Sequence[Level]) -> core.ClosedJaxpr:
     """The same function with calls inlined and parameter-only work moved out of scans.
 
@@ -33,16 +49,15 @@ def flatten(jaxpr: core.ClosedJaxpr, levels: Sequence[Level]) -> core.ClosedJaxp
         levels: what each of its inputs depends on.
     """
 
-    def function(*args: Any) -> list[Any]:
+    def function(*args: jax.Array) -> list[ArrayLike]:
         return _rewrite(jaxpr, args, levels)[0]
 
-    arguments = [
-        jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype, weak_type=v.aval.weak_type) for v in jaxpr.jaxpr.invars
-    ]
+    avals = [aval_of(v) for v in jaxpr.jaxpr.invars]
+    arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type) for aval in avals]
     return jax.make_jaxpr(function)(*arguments)
 
 
-def levels_of(jaxpr: core.ClosedJaxpr, inputs: Sequence[Level]) -> dict[Any, Level]:
+def levels_of(jaxpr: core.ClosedJaxpr, inputs: Sequence[Level]) -> Levels:
     """What every variable depends on; an equation's outputs depend on all that its inputs do."""
     found = dict.fromkeys(jaxpr.jaxpr.constvars, Level.CONSTANT) | dict(zip(jaxpr.jaxpr.invars, inputs))
     for equation in jaxpr.jaxpr.eqns:
@@ -50,12 +65,12 @@ def levels_of(jaxpr: core.ClosedJaxpr, inputs: Sequence[Level]) -> dict[Any, Lev
     return found
 
 
-def level(found: dict[Any, Level], value: Any) -> Level:
+def level(found: Levels, atom: Atom) -> Level:
     """The level of a variable or a literal."""
-    return Level.CONSTANT if is_literal(value) else found[value]
+    return found[atom] if is_variable(atom) else Level.CONSTANT
 
 
-def equation_level(found: dict[Any, Level], equation: Any) -> Level:
+def equation_level(found: Levels, equation: core.JaxprEqn) -> Level:
     """The highest level among an equation's inputs."""
     return max((level(found, v) for v in equation.invars), default=Level.CONSTANT)
 
@@ -65,11 +80,14 @@ def body_levels(loop: Scan, inputs: Sequence[Level]) -> list[Level]:
     return [*inputs[loop.constants], *[Level.EXAMPLE] * len(inputs[loop.carry]), *inputs[loop.sequences]]
 
 
-def _rewrite(jaxpr: core.ClosedJaxpr, args: Sequence[Any], levels: Sequence[Level]) -> tuple[list[Any], list[Level]]:
+def _rewrite(
+    jaxpr: core.ClosedJaxpr, args: Sequence[ArrayLike], levels: Sequence[Level]
+) -> tuple[list[ArrayLike], list[Level]]:
     """Evaluate under a trace, rewriting as it goes; the outputs and their levels."""
-    values = dict(zip(jaxpr.jaxpr.constvars, jaxpr.consts)) | dict(zip(jaxpr.jaxpr.invars, args))
-    found = dict.fromkeys(jaxpr.jaxpr.constvars, Level.CONSTANT) | dict(zip(jaxpr.jaxpr.invars, levels))
-    for equation in jaxpr.jaxpr.eqns:
+    program: core.Jaxpr = jaxpr.jaxpr
+    values: Values = dict(zip(program.constvars, jaxpr.consts)) | dict(zip(program.invars, args))
+    found: Levels = dict.fromkeys(program.constvars, Level.CONSTANT) | dict(zip(program.invars, levels))
+    for equation in program.eqns:
         inputs = [read(values, v) for v in equation.invars]
         depends = [level(found, v) for v in equation.invars]
         highest = max(depends, default=Level.CONSTANT)
@@ -77,59 +95,58 @@ def _rewrite(jaxpr: core.ClosedJaxpr, args: Sequence[Any], levels: Sequence[Leve
         called, loop = if_read(call_of, equation), if_read(scan_of, equation)
         if called is not None:
             outputs, outputs_depend = _rewrite(called, inputs, depends)
+            values.update(zip(equation.outvars, outputs))
         elif loop is not None and highest == Level.EXAMPLE and Level.PARAMETER in depends:
-            outputs = _hoist(loop, inputs, depends)
+            values.update(zip(equation.outvars, _hoist(loop, inputs, depends)))
         else:
-            outputs = bind(jaxpr.jaxpr, equation, inputs)
-        values.update(zip(equation.outvars, outputs))
+            values.update(bind(program, equation, inputs))
         found.update(zip(equation.outvars, outputs_depend))
-    return [read(values, v) for v in jaxpr.jaxpr.outvars], [level(found, v) for v in jaxpr.jaxpr.outvars]
+    return [read(values, v) for v in program.outvars], [level(found, v) for v in program.outvars]
 
 
-def _hoist(loop: Scan, inputs: Sequence[Any], depends: Sequence[Level]) -> list[Any]:
+def _hoist(loop: Scan, inputs: Sequence[ArrayLike], depends: Sequence[Level]) -> list[ArrayLike]:
     """A scan whose body only uses parameters' values computed before it."""
     constants, carry, sequences = loop.constants, loop.carry, loop.sequences
     inner = body_levels(loop, depends)
     flat = flatten(loop.body, inner)
-    body, invars = flat.jaxpr, flat.jaxpr.invars
+    body: core.Jaxpr = flat.jaxpr
+    invars = body.invars
     found = levels_of(flat, inner)
     varying = set(invars[sequences])  # differ between iterations
-    for step in body.eqns:
-        if any(v in varying for v in variables(step.invars)):
-            varying.update(step.outvars)
+    for equation in body.eqns:
+        if any(v in varying for v in variables(equation.invars)):
+            varying.update(equation.outvars)
 
-    def before(step: Any, changes: bool) -> bool:
-        return equation_level(found, step) < Level.EXAMPLE and any(v in varying for v in step.outvars) == changes
+    def before(equation: core.JaxprEqn, changes: bool) -> bool:
+        below = equation_level(found, equation) < Level.EXAMPLE
+        return below and any(v in varying for v in equation.outvars) == changes
 
-    made = {v for step in body.eqns for v in step.outvars if found[v] == Level.PARAMETER}
-    users = [step.invars for step in body.eqns if equation_level(found, step) == Level.EXAMPLE]
+    made = {v for equation in body.eqns for v in equation.outvars if found[v] == Level.PARAMETER}
+    users = [equation.invars for equation in body.eqns if equation_level(found, equation) == Level.EXAMPLE]
     needed = [v for v in dict.fromkeys(variables([v for atoms in (*users, body.outvars) for v in atoms])) if v in made]
-    fixed = dict(zip(body.constvars, flat.consts)) | dict(zip(invars[constants], inputs[constants]))
-    evaluate(body, fixed, lambda step: before(step, changes=False))
+    fixed: Values = dict(zip(body.constvars, flat.consts)) | dict(zip(invars[constants], inputs[constants]))
+    evaluate(body, fixed, lambda equation: before(equation, changes=False))
     moving = [v for v in needed if v in varying]
-
-    def one_iteration(*slices: Any) -> list[Any]:
-        values = fixed | dict(zip(invars[sequences], slices))
-        evaluate(body, values, lambda step: before(step, changes=True))
-        return [values[v] for v in moving]
-
     below = [v for v in invars[sequences] if found[v] < Level.EXAMPLE]
     rows = [x for v, x in zip(invars[sequences], inputs[sequences]) if found[v] < Level.EXAMPLE]
 
-    def hoisted(*slices: Any) -> list[Any]:
-        given = dict(zip(below, slices))
-        return one_iteration(*[given.get(v) for v in invars[sequences]])
+    def hoisted(*slices: ArrayLike) -> list[ArrayLike]:
+        values = fixed | dict(zip(below, slices))
+        evaluate(body, values, lambda equation: before(equation, changes=True))
+        return [values[v] for v in moving]
 
-    moved = jax.vmap(hoisted)(*rows) if moving else []
+    moved: list[ArrayLike] = jax.vmap(hoisted)(*rows) if moving else []
 
-    def step_function(carried: Any, slices: Any) -> tuple[list[Any], list[Any]]:
+    def iteration(
+        carried: list[ArrayLike], slices: tuple[list[ArrayLike], list[ArrayLike]]
+    ) -> tuple[list[ArrayLike], list[ArrayLike]]:
         own, extra = slices
         values = (
             fixed | dict(zip(invars[carry], carried)) | dict(zip(invars[sequences], own)) | dict(zip(moving, extra))
         )
-        evaluate(body, values, lambda step: equation_level(found, step) != Level.PARAMETER)
+        evaluate(body, values, lambda equation: equation_level(found, equation) != Level.PARAMETER)
         outputs = [read(values, v) for v in body.outvars]
         return outputs[: len(carried)], outputs[len(carried) :]
 
-    last, stacked = loop.run(step_function, list(inputs[carry]), (list(inputs[sequences]), moved))
+    last, stacked = loop.run(iteration, list(inputs[carry]), (list(inputs[sequences]), moved))
     return [*last, *stacked]

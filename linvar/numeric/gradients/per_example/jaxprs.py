@@ -1,8 +1,9 @@
-"""The one place that knows JAX's operations, and what the installed JAX calls their parameters.
+"""The one place that knows what the installed JAX calls the parameters of its operations.
 
-Versions of JAX rename both. Here an equation becomes a small record of what is needed of it (``scan_of(equation).body``),
-whatever its spelling; no other module looks at the parameters of an equation. What is not known here, or is spelled in a
-way that is not, is ``Unread``: whoever asked takes a way that is right for any operation, and ``explain=`` says so.
+Versions of JAX rename them, as they do the operations (``operations.py``). Here an equation becomes a small record of what
+is needed of it (``scan_of(equation).body``), whatever its spelling; no other module looks at the parameters of an equation.
+What is not known here, or is spelled in a way that is not, is ``Unread``: whoever asked takes a way that is right for any
+operation, and ``explain=`` says so.
 """
 
 from __future__ import annotations
@@ -15,56 +16,33 @@ from typing import Any, TypeVar
 import jax
 from jax.extend import core
 
+from linvar.numeric.gradients.per_example.operations import (
+    ALONG,
+    CALLS,
+    DILATED,
+    ELEMENTWISE,
+    OWN_DERIVATIVE,
+    PLAIN,
+    REDUCTIONS,
+    SUMS,
+    TERMWISE,
+    WINDOWS,
+)
+
 T = TypeVar("T")
+Carried = TypeVar("Carried")
+Row = TypeVar("Row")
+Stacked = TypeVar("Stacked")
 
 
 class Unread(LookupError):
     """An operation that is not known here, or whose parameters are not."""
 
 
-#: Output position p depends on the operands' position p alone.
-_NAMES = """
-    abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz conj
-    convert_element_type copy copy_p cos cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt igamma
-    igamma_grad_a igammac imag integer_pow is_finite le lgamma log log1p log2 logistic lt max min mul mulhi name ne neg
-    nextafter not one_minus_square or polygamma polynomial population_count pow real reduce_precision
-    regularized_incomplete_beta rem round rsqrt select_n sharding_constraint shift_left shift_right_arithmetic
-    shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta
-"""
-ELEMENTWISE = frozenset(_NAMES.split())
-#: The same numbers in another order or another shape: the norm of a gradient passes through.
-REARRANGED = frozenset(
-    ("transpose", "reshape", "squeeze", "expand_dims", "copy", "copy_p", "rev", "convert_element_type")
-)
-#: Sums of their inputs, up to signs.
-SUMS = frozenset(("add", "sub", "add_any"))
-_LINEAR = frozenset(("neg", "convert_element_type", "reshape", "squeeze", "copy"))
-#: Linear in the operands that are sums over examples, if the others are free of them.
-LINEAR = _LINEAR | {"transpose", "reduce_sum", "broadcast_in_dim", "sharding_constraint"}
-#: Values made for every example, longer for more of them.
-MAKERS = frozenset(
-    ("broadcast_in_dim", "iota", "random_bits", "random_wrap", "random_unwrap", "random_split", "random_seed")
-)
-#: Known by their shapes alone.
-_PLAIN = frozenset(("reshape", "expand_dims", "slice", "split"))
-#: Another jaxpr applied to the same inputs.
-CALLS = frozenset(
-    ("jit", "pjit", "closed_call", "core_call", "core_closed_call", "eval_jaxpr", "remat", "remat2", "checkpoint")
-)
-REDUCTIONS = frozenset(
-    ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax",
-     "argmin")
-)  # fmt: skip
-#: One axis is named, all others are kept apart.
-ALONG = frozenset(("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort"))
-_DILATED = ("reduce_window", "reduce_window_sum", "reduce_window_max", "reduce_window_min", "select_and_gather_add")
-WINDOWS = frozenset((*_DILATED, "select_and_scatter_add", "select_and_scatter"))
-_OWN_DERIVATIVE = ("custom_jvp_call", "custom_jvp_call_jaxpr", "custom_vjp_call", "custom_vjp_call_jaxpr")
-
 #: What versions of JAX call a parameter, where not all call it the same.
 SPELLINGS: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "jaxpr"): ("jaxpr", "call_jaxpr") for name in CALLS},
-    **{(name, "call_jaxpr"): ("call_jaxpr", "fun_jaxpr") for name in _OWN_DERIVATIVE},
+    **{(name, "call_jaxpr"): ("call_jaxpr", "fun_jaxpr") for name in OWN_DERIVATIVE},
 }
 #: Parameters that hold shapes or programs, which are compared by themselves.
 _SHAPES = frozenset(
@@ -72,15 +50,15 @@ _SHAPES = frozenset(
      "call_jaxpr", "fun_jaxpr", "branches", "cond_jaxpr", "body_jaxpr", "jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "name",
      "debug", "debug_info")
 )  # fmt: skip
-_READERS: dict[str, Callable[[Any], object]] = {}
+_READERS: dict[str, Callable[[core.JaxprEqn], object]] = {}
 
 
-def operation(equation: Any) -> str:
+def operation(equation: core.JaxprEqn) -> str:
     """The name of an equation's operation."""
     return str(equation.primitive.name)
 
 
-def if_read(reader: Callable[[Any], T], equation: Any) -> T | None:
+def if_read(reader: Callable[[core.JaxprEqn], T], equation: core.JaxprEqn) -> T | None:
     """What a reader says of an equation; None if it is another operation, or not read."""
     try:
         return reader(equation)
@@ -88,10 +66,10 @@ def if_read(reader: Callable[[Any], T], equation: Any) -> T | None:
         return None
 
 
-def unread(equation: Any) -> str:
+def unread(equation: core.JaxprEqn) -> str:
     """Why nothing is known of an equation; "" if something is."""
     name = operation(equation)
-    if name in ELEMENTWISE or name in _PLAIN:
+    if name in ELEMENTWISE or name in PLAIN:
         return ""
     if name not in _READERS:
         return f"{name} is not known to linvar"
@@ -102,12 +80,12 @@ def unread(equation: Any) -> str:
     return ""
 
 
-def _reads(*names: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
+def _reads(*names: str) -> Callable[[Callable[[core.JaxprEqn], T]], Callable[[core.JaxprEqn], T]]:
     """A reader of these operations: of any other, or where something in the parameters is missing, ``Unread``."""
 
-    def wrap(reader: Callable[[Any], T]) -> Callable[[Any], T]:
+    def wrap(reader: Callable[[core.JaxprEqn], T]) -> Callable[[core.JaxprEqn], T]:
         @wraps(reader)
-        def checked(equation: Any) -> T:
+        def checked(equation: core.JaxprEqn) -> T:
             name = operation(equation)
             if name not in names:
                 raise Unread(f"{name} is not {names[0]}")
@@ -124,7 +102,7 @@ def _reads(*names: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
     return wrap
 
 
-def _parameter(equation: Any, name: str) -> Any:
+def _parameter(equation: core.JaxprEqn, name: str) -> Any:
     """A parameter of an equation, under whichever of its spellings."""
     for spelling in SPELLINGS.get((operation(equation), name), (name,)):
         if spelling in equation.params:
@@ -132,11 +110,11 @@ def _parameter(equation: Any, name: str) -> Any:
     raise Unread(f"{operation(equation)} has no parameter {name} known to linvar (JAX {jax.__version__})")
 
 
-def _integers(equation: Any, name: str) -> tuple[int, ...]:
+def _integers(equation: core.JaxprEqn, name: str) -> tuple[int, ...]:
     return tuple(int(a) for a in _parameter(equation, name))
 
 
-def _closed(jaxpr: Any) -> core.ClosedJaxpr:
+def _closed(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> core.ClosedJaxpr:
     """A jaxpr with its constants: some versions of JAX keep some without."""
     return jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else core.ClosedJaxpr(jaxpr, ())
 
@@ -156,13 +134,15 @@ class Scan:
     reverse: bool
     unroll: int
 
-    def run(self, function: Callable[[Any, Any], Any], carried: Any, sequences: Any) -> Any:
+    def run(
+        self, function: Callable[[Carried, Row], tuple[Carried, Stacked]], carried: Carried, sequences: Row
+    ) -> tuple[Carried, Stacked]:
         """The same loop with another body: the last carry and the stacked outputs."""
         return jax.lax.scan(function, carried, sequences, length=self.length, reverse=self.reverse, unroll=self.unroll)
 
 
 @_reads("scan")
-def scan_of(equation: Any) -> Scan:
+def scan_of(equation: core.JaxprEqn) -> Scan:
     """A scan. Its inputs are counted (num_consts, num_carry: to JAX 0.10) or grouped (ft_in: from 0.11)."""
     if "ft_in" in equation.params:
         constants, carry, rows = (len(part) for part in equation.params["ft_in"].unpack())
@@ -179,7 +159,7 @@ def scan_of(equation: Any) -> Scan:
 
 
 @_reads(*sorted(CALLS))
-def call_of(equation: Any) -> core.ClosedJaxpr:
+def call_of(equation: core.JaxprEqn) -> core.ClosedJaxpr:
     """What a call (``jit``, ``checkpoint``) computes."""
     inner = _closed(_parameter(equation, "jaxpr"))
     if len(inner.jaxpr.invars) != len(equation.invars):
@@ -187,41 +167,41 @@ def call_of(equation: Any) -> core.ClosedJaxpr:
     return inner
 
 
-def call_name(equation: Any) -> str:
+def call_name(equation: core.JaxprEqn) -> str:
     """The name of the function that a call calls, if it has one."""
     return str(equation.params.get("name", "")) if operation(equation) in CALLS else ""
 
 
 @_reads("cond")
-def branches_of(equation: Any) -> tuple[core.ClosedJaxpr, ...]:
+def branches_of(equation: core.JaxprEqn) -> tuple[core.ClosedJaxpr, ...]:
     """The programs among which the first input chooses; the others are their inputs."""
     return tuple(map(_closed, _parameter(equation, "branches")))
 
 
-@_reads(*_OWN_DERIVATIVE)
-def primal_of(equation: Any) -> core.ClosedJaxpr:
+@_reads(*OWN_DERIVATIVE)
+def primal_of(equation: core.JaxprEqn) -> core.ClosedJaxpr:
     """What a function with a derivative of its own computes."""
     return _closed(_parameter(equation, "call_jaxpr"))
 
 
-def has_own_jvp(equation: Any) -> bool:
+def has_own_jvp(equation: core.JaxprEqn) -> bool:
     """A function whose derivative is the user's (``jax.custom_jvp``)?"""
     return operation(equation).startswith("custom_jvp_call")
 
 
-def has_own_vjp(equation: Any) -> bool:
+def has_own_vjp(equation: core.JaxprEqn) -> bool:
     """A function whose backward pass is the user's (``jax.custom_vjp``)?"""
     return operation(equation).startswith("custom_vjp_call")
 
 
-def programs(equation: Any) -> list[str]:
+def programs(equation: core.JaxprEqn) -> list[str]:
     """The programs inside any operation, with their constants and how often a loop runs them."""
     flat = [x for value in equation.params.values() for x in (value if isinstance(value, tuple) else (value,))]
     inside = [f"{x} {getattr(x, 'consts', ())}" for x in flat if isinstance(x, (core.Jaxpr, core.ClosedJaxpr))]
     return [*inside, str(equation.params.get("length"))]
 
 
-def differs(equation: Any, other: Any) -> bool:
+def differs(equation: core.JaxprEqn, other: core.JaxprEqn) -> bool:
     """Have two equations other parameters, shapes and programs apart?"""
     return any(
         repr(value) != repr(other.params.get(key))
@@ -233,12 +213,12 @@ def differs(equation: Any, other: Any) -> bool:
 # products
 
 
-def keeps_terms(equation: Any, constant: Sequence[bool]) -> bool:
+def keeps_terms(equation: core.JaxprEqn, constant: Sequence[bool]) -> bool:
     """Is an operation linear where only these inputs are constants, so that a term of a sum keeps a constant derivative?"""
     name = operation(equation)
     if name == "mul":
         return any(constant)
-    return name in SUMS or name in _LINEAR or (name == "div" and constant[1])
+    return name in SUMS or name in TERMWISE or (name == "div" and constant[1])
 
 
 @dataclass(frozen=True)
@@ -250,7 +230,7 @@ class Dot:
 
 
 @_reads("dot_general")
-def dot_of(equation: Any) -> Dot:
+def dot_of(equation: core.JaxprEqn) -> Dot:
     """A matrix product."""
     contracted, batch = ([tuple(map(int, side)) for side in pair] for pair in _parameter(equation, "dimension_numbers"))
     (left, right), (first, second) = contracted, batch
@@ -273,7 +253,7 @@ class Conv:
 
 
 @_reads("conv_general_dilated")
-def convolution_of(equation: Any) -> Conv:
+def convolution_of(equation: core.JaxprEqn) -> Conv:
     """A convolution."""
     numbers = _parameter(equation, "dimension_numbers")
     return Conv(
@@ -297,12 +277,12 @@ class Gather:
     indexed: tuple[int, ...]
     table_batch: tuple[int, ...]
     index_batch: tuple[int, ...]
-    sizes: tuple[int, ...]
+    slice_shape: tuple[int, ...]
     clips: bool
 
 
 @_reads("gather")
-def gather_of(equation: Any) -> Gather:
+def gather_of(equation: core.JaxprEqn) -> Gather:
     """A lookup."""
     numbers = _parameter(equation, "dimension_numbers")
     return Gather(
@@ -313,7 +293,7 @@ def gather_of(equation: Any) -> Gather:
 
 
 @_reads("dynamic_slice")
-def slice_sizes_of(equation: Any) -> tuple[int, ...]:
+def slice_shape_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """The shape of a slice at a computed place."""
     return _integers(equation, "slice_sizes")
 
@@ -322,61 +302,61 @@ def slice_sizes_of(equation: Any) -> tuple[int, ...]:
 
 
 @_reads(*sorted(REDUCTIONS))
-def reduced_axes_of(equation: Any) -> tuple[int, ...]:
+def reduced_axes_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """Axes that a reduction removes."""
     return _integers(equation, "axes")
 
 
 @_reads("broadcast_in_dim")
-def broadcast_axes_of(equation: Any) -> tuple[int, ...]:
+def broadcast_axes_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """Where the operand's axes are in the result."""
     return _integers(equation, "broadcast_dimensions")
 
 
 @_reads("iota")
-def counted_axis_of(equation: Any) -> int:
+def counted_axis_of(equation: core.JaxprEqn) -> int:
     """The axis along which numbers count up."""
     return int(_parameter(equation, "dimension"))
 
 
 @_reads("transpose")
-def permutation_of(equation: Any) -> tuple[int, ...]:
+def permutation_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """The operand's axes in the result's order."""
     return _integers(equation, "permutation")
 
 
 @_reads("squeeze")
-def squeezed_axes_of(equation: Any) -> tuple[int, ...]:
+def squeezed_axes_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """Axes of length one that are removed."""
     return _integers(equation, "dimensions")
 
 
 @_reads("rev")
-def reversed_axes_of(equation: Any) -> tuple[int, ...]:
+def reversed_axes_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """Axes that are turned round."""
     return _integers(equation, "dimensions")
 
 
 @_reads("concatenate")
-def joined_axis_of(equation: Any) -> int:
+def joined_axis_of(equation: core.JaxprEqn) -> int:
     """The axis along which arrays are joined."""
     return int(_parameter(equation, "dimension"))
 
 
 @_reads("pad")
-def padding_of(equation: Any) -> tuple[tuple[int, int, int], ...]:
+def padding_of(equation: core.JaxprEqn) -> tuple[tuple[int, int, int], ...]:
     """Numbers added before, after and between, axis by axis."""
     return tuple((int(a), int(b), int(c)) for a, b, c in _parameter(equation, "padding_config"))
 
 
 @_reads(*sorted(ALONG))
-def axis_along_of(equation: Any) -> int:
+def axis_along_of(equation: core.JaxprEqn) -> int:
     """The axis along which numbers are summed up or sorted."""
     return int(_parameter(equation, "dimension" if operation(equation) == "sort" else "axis"))
 
 
 @_reads("top_k")
-def top_axis_of(equation: Any) -> int:
+def top_axis_of(equation: core.JaxprEqn) -> int:
     """The axis along which the largest are taken."""
     return int(_parameter(equation, "axis"))
 
@@ -385,20 +365,20 @@ def top_axis_of(equation: Any) -> int:
 class Window:
     """A window that moves over an array, axis by axis."""
 
-    sizes: tuple[int, ...]
+    shape: tuple[int, ...]
     strides: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     base_dilation: tuple[int, ...]
 
     def keeps(self, axis: int) -> bool:
         """Does it leave the places of an axis apart?"""
-        return self.sizes[axis] == self.strides[axis] == self.base_dilation[axis] == 1 and self.padding[axis] == (0, 0)
+        return self.shape[axis] == self.strides[axis] == self.base_dilation[axis] == 1 and self.padding[axis] == (0, 0)
 
 
 @_reads(*sorted(WINDOWS))
-def window_of(equation: Any) -> Window:
+def window_of(equation: core.JaxprEqn) -> Window:
     """A pooling, or its derivative (which dilates nothing)."""
-    sizes = _integers(equation, "window_dimensions")
+    shape = _integers(equation, "window_dimensions")
     padding = tuple((int(low), int(high)) for low, high in _parameter(equation, "padding"))
-    dilation = _integers(equation, "base_dilation") if operation(equation) in _DILATED else (1,) * len(sizes)
-    return Window(sizes, _integers(equation, "window_strides"), padding, dilation)
+    dilation = _integers(equation, "base_dilation") if operation(equation) in DILATED else (1,) * len(shape)
+    return Window(shape, _integers(equation, "window_strides"), padding, dilation)

@@ -7,17 +7,23 @@ is divided by the number of examples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
+from jax.typing import ArrayLike
 
-from linvar.numeric.gradients.per_example.evaluation import bind, evaluate, read
+from linvar.numeric.gradients.per_example.analysis import Analysis
+from linvar.numeric.gradients.per_example.entries import Entry
+from linvar.numeric.gradients.per_example.evaluation import Values, aval_of, bind, evaluate, read, zeros_like
 from linvar.numeric.gradients.per_example.flattening import Level, equation_level
 from linvar.numeric.gradients.per_example.jaxprs import if_read, scan_of
-from linvar.numeric.gradients.per_example.plan import Plan
+
+#: Taps of one example or of all: one an entry, one a value taken as it is.
+Taps: TypeAlias = tuple[list[jax.Array], list[jax.Array]]
 
 
 @dataclass(frozen=True)
@@ -32,32 +38,40 @@ class Pass:
         constants: SUM over the examples of the derivative by every constant term (no example axis).
     """
 
-    losses: Any
-    inputs: list[Any]
-    cotangents: list[Any]
-    direct: list[Any]
-    constants: list[Any]
+    losses: jax.Array
+    inputs: list[jax.Array]
+    cotangents: list[jax.Array]
+    direct: list[jax.Array]
+    constants: list[jax.Array]
 
 
-def run_pass(plan: Plan, leaves: Sequence[Any], examples: Sequence[Any]) -> Pass:
+@dataclass(frozen=True)
+class _Tapped:
+    """An entry in a program or in a body that it repeats: its number, and the tap at its output."""
+
+    number: int
+    entry: Entry
+    tap: jax.Array
+
+
+def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence[jax.Array]) -> Pass:
     """Forward and backward, once.
 
     Args:
-        plan: of this loss.
+        analysis: of this loss.
         leaves: of the parameters.
         examples: the batch's arrays, examples first.
     """
     (count,) = {x.shape[0] for x in examples}
-    own = (
-        [jnp.zeros((count, *entry.tap_shape), entry.equation.outvars[0].aval.dtype) for entry in plan.entries],
-        [jnp.zeros((count, *v.aval.shape), v.aval.dtype) for v in plan.direct],
-    )
-    shared = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in map(plan.constant_value, range(len(plan.constants)))]
+    entries = [
+        jnp.zeros((count, *entry.tap_shape), aval_of(entry.equation.outvars[0]).dtype) for entry in analysis.entries
+    ]
+    own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
+    shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
 
-    def tapped(taps: Any, common: Any) -> tuple[Any, Any]:
-        def one(tap: Any, example: Any) -> Any:
-            entries, direct = tap
-            return _evaluate(plan, leaves, example, entries, direct, common)
+    def tapped(taps: Taps, common: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+        def one(tap: Taps, example: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+            return _evaluate(analysis, leaves, example, tap, common)
 
         return jax.vmap(one)(taps, list(examples))
 
@@ -66,62 +80,78 @@ def run_pass(plan: Plan, leaves: Sequence[Any], examples: Sequence[Any]) -> Pass
     return Pass(losses, kept, cotangents, direct, constants)
 
 
-def values_of(plan: Plan, leaves: Sequence[Any], wanted: Sequence[Any]) -> list[Any]:
+def values_of(analysis: Analysis, leaves: Sequence[jax.Array], wanted: Sequence[core.Var]) -> list[jax.Array]:
     """Values of parameters alone, as a function of the leaves."""
-    jaxpr = plan.jaxpr.jaxpr
-    values = dict(zip(jaxpr.constvars, plan.jaxpr.consts)) | dict(zip(plan.parameters, leaves))
-    evaluate(jaxpr, values, lambda equation: equation_level(plan.levels, equation) < Level.EXAMPLE)
-    return [values[v] for v in wanted]
+    program: core.Jaxpr = analysis.jaxpr.jaxpr
+    values: Values = dict(zip(program.constvars, analysis.jaxpr.consts)) | dict(zip(analysis.parameters, leaves))
+    evaluate(program, values, lambda equation: equation_level(analysis.levels, equation) < Level.EXAMPLE)
+    return [jnp.asarray(values[v]) for v in wanted]
 
 
 def _evaluate(
-    plan: Plan, leaves: Sequence[Any], example: Sequence[Any], taps: Any, direct: Any, constants: Any
-) -> tuple[Any, list[Any]]:
+    analysis: Analysis,
+    leaves: Sequence[jax.Array],
+    example: Sequence[jax.Array],
+    taps: Taps,
+    constants: Sequence[jax.Array],
+) -> tuple[jax.Array, list[jax.Array]]:
     """The loss of one example with the taps added, and the inputs of the entries."""
-    jaxpr = plan.jaxpr.jaxpr
-    values = dict(zip(jaxpr.constvars, plan.jaxpr.consts)) | dict(zip(jaxpr.invars, [*leaves, *example]))
-    changed = {place: constants[i] for i, place in enumerate(plan.constants)}
-    for place in plan.direct_at:
-        changed[place] = direct[plan.direct.index(jaxpr.eqns[place[0]].invars[place[1]])]
-    kept: dict[int, Any] = {}
-    for index, equation in enumerate(jaxpr.eqns):
+    program: core.Jaxpr = analysis.jaxpr.jaxpr
+    values: Values = dict(zip(program.constvars, analysis.jaxpr.consts))
+    values.update(zip(program.invars, [*leaves, *example]))
+    entries, direct = taps
+    changed = {place: constants[i] for i, place in enumerate(analysis.constants)}
+    for place in analysis.direct_at:
+        changed[place] = direct[analysis.direct.index(analysis.value_at(place))]
+    tapped = [_Tapped(i, entry, tap) for i, (entry, tap) in enumerate(zip(analysis.entries, entries))]
+    kept: dict[int, ArrayLike] = {}
+    for index, equation in enumerate(program.eqns):
         inputs = [read(values, v) for v in equation.invars]
         for position in range(len(inputs)):
             if (index, position) in changed:
-                inputs[position] = inputs[position] + changed[index, position]
-        here = [(i, entry, tap) for i, (entry, tap) in enumerate(zip(plan.entries, taps)) if entry.path[0] == index]
-        values.update(zip(equation.outvars, _apply(jaxpr, equation, inputs, here, 1, kept)))
-    return read(values, jaxpr.outvars[0]), [kept[i] for i in range(len(plan.entries))]
+                inputs[position] = changed[index, position] + inputs[position]
+        here = [one for one in tapped if one.entry.path[0] == index]
+        values.update(_apply(program, equation, inputs, here, 1, kept))
+    return jnp.asarray(read(values, program.outvars[0])), [jnp.asarray(kept[i]) for i in range(len(entries))]
 
 
 def _apply(
-    jaxpr: Any, equation: Any, inputs: list[Any], here: list[Any], depth: int, kept: dict[int, Any]
-) -> list[Any]:
-    """One equation, with the taps that belong to it or to the body it repeats."""
+    jaxpr: core.Jaxpr,
+    equation: core.JaxprEqn,
+    inputs: list[ArrayLike],
+    here: list[_Tapped],
+    nesting: int,
+    kept: dict[int, ArrayLike],
+) -> Mapping[core.Var, ArrayLike]:
+    """One equation, with the taps that belong to it or to the body it repeats; what entries read goes to ``kept``."""
     if not here:
         return bind(jaxpr, equation, inputs)
     loop = if_read(scan_of, equation)
     if loop is None:
         outputs = bind(jaxpr, equation, inputs)
-        for i, entry, tap in here:
-            kept[i] = inputs[entry.example_position]
-            outputs[0] = outputs[0] + tap
+        (output,) = equation.outvars
+        for one in here:
+            kept[one.number] = inputs[one.entry.example_position]
+            if output in outputs:  # not if nothing reads it
+                outputs[output] = outputs[output] + one.tap
         return outputs
-    body = loop.body
+    body: core.Jaxpr = loop.body.jaxpr
 
-    def iteration(carried: Any, slices: Any) -> tuple[list[Any], tuple[list[Any], dict[int, Any]]]:
+    def iteration(
+        carried: list[ArrayLike], slices: tuple[list[ArrayLike], dict[int, jax.Array]]
+    ) -> tuple[list[ArrayLike], tuple[list[ArrayLike], dict[int, ArrayLike]]]:
         own, taps = slices
-        values = dict(zip(body.jaxpr.constvars, body.consts))
-        values.update(zip(body.jaxpr.invars, [*inputs[loop.constants], *carried, *own]))
-        inside: dict[int, Any] = {}
-        for index, step in enumerate(body.jaxpr.eqns):
-            deeper = [(i, entry, taps[i]) for i, entry, _ in here if entry.path[depth] == index]
-            arguments = [read(values, v) for v in step.invars]
-            values.update(zip(step.outvars, _apply(body.jaxpr, step, arguments, deeper, depth + 1, inside)))
-        outputs = [read(values, v) for v in body.jaxpr.outvars]
+        values: Values = dict(zip(body.constvars, loop.body.consts))
+        values.update(zip(body.invars, [*inputs[loop.constants], *carried, *own]))
+        inside: dict[int, ArrayLike] = {}
+        for index, inner in enumerate(body.eqns):
+            deeper = [replace(one, tap=taps[one.number]) for one in here if one.entry.path[nesting] == index]
+            arguments = [read(values, v) for v in inner.invars]
+            values.update(_apply(body, inner, arguments, deeper, nesting + 1, inside))
+        outputs = [read(values, v) for v in body.outvars]
         return outputs[: len(carried)], (outputs[len(carried) :], inside)
 
-    taps = {i: tap for i, _, tap in here}
+    taps = {one.number: one.tap for one in here}
     last, (stacked, inside) = loop.run(iteration, inputs[loop.carry], (inputs[loop.sequences], taps))
     kept.update(inside)
-    return [*last, *stacked]
+    return dict(zip(equation.outvars, [*last, *stacked]))

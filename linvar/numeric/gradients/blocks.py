@@ -1,0 +1,55 @@
+"""Running sums of some batches of gradients, for means and standard errors over a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
+from linvar.numeric.gradients.result import GradientMoments
+
+
+@dataclass
+class Block:
+    """Running sums of some batches; counts and scatters on the host in double precision."""
+
+    count: int
+    given: int
+    loss: float
+    mean: list[jax.Array]
+    scatter: np.ndarray  # one number a leaf
+
+    @staticmethod
+    def of(moments: GradientMoments, given: int) -> Block:
+        """One batch."""
+        count = int(moments.examples)
+        scatter = count * np.asarray(jax.device_get(jax.tree.leaves(moments.trace_per_leaf)), "float64")
+        return Block(count, given, float(moments.loss), jax.tree.leaves(moments.mean), scatter)
+
+    def add(self, moments: GradientMoments, given: int) -> None:
+        """One more batch."""
+        own = Block.of(moments, given)
+        total = self.count + own.count
+        share = own.count / total
+        self.mean, apart = moved(self.mean, own.mean, share)
+        self.scatter = self.scatter + own.scatter + self.count * share * np.asarray(jax.device_get(apart), "float64")
+        self.loss += share * (own.loss - self.loss)
+        self.count, self.given = total, self.given + given
+
+
+@jax.jit
+def moved(mean: list[jax.Array], other: list[jax.Array], share: ArrayLike) -> tuple[list[jax.Array], list[jax.Array]]:
+    """A mean moved towards another by a share of their distance, and its square."""
+    apart = [b - a for a, b in zip(mean, other)]
+    return [a + (share * d).astype(a.dtype) for a, d in zip(mean, apart)], [sum_of_squares(d) for d in apart]
+
+
+@jax.jit
+def products(mean: list[jax.Array], own: list[jax.Array]) -> tuple[list[jax.Array], list[jax.Array]]:
+    """For each leaf ||own - mean||^2 and mean . (own - mean)."""
+    apart = [b - a for a, b in zip(mean, own)]
+    return [sum_of_squares(d) for d in apart], [jnp.sum(a * d) for a, d in zip(mean, apart)]
