@@ -1,4 +1,4 @@
-"""``digits=``: enclosures are computed again until they hold what was asked for, where the first guess of the bits does not do."""
+"""``digits=``: enclosures are computed again until they hold what was asked for."""
 
 from __future__ import annotations
 
