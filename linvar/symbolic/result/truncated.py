@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from flint import arb, ctx
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words, shown
-from linvar.exact import Rational, TooLargeError, exact, free_symbols
+from linvar.exact import Exact, Rational, TooLargeError, exact, free_symbols
 from linvar.symbolic.algebra.ring import Ring, to_exact, to_rational
 from linvar.symbolic.result import display
 from linvar.symbolic.result.polynomial import BatchPolynomial
+
+if TYPE_CHECKING:
+    import sympy
 
 #: bits of a fraction that is still written out
 _LONGEST = 10**8
@@ -64,12 +67,12 @@ class LargeBatchExpansion:
         return self.digits is None
 
     @property
-    def symbols(self) -> tuple[Any, ...]:
+    def symbols(self) -> tuple[sympy.Expr, ...]:
         """The SymPy symbols the coefficients may contain, sorted by name."""
         return self._ring.symbols
 
     @cached_property
-    def coefficients(self) -> tuple[Any, ...]:
+    def coefficients(self) -> tuple[Exact | arb, ...]:
         """Coefficients of 1, u, ..., u^K: exact numbers (SymPy expressions with symbols), or ``arb`` enclosures.
 
         >>> LargeBatchExpansion([0, "1/2"]).coefficients
@@ -102,7 +105,7 @@ class LargeBatchExpansion:
         >>> LargeBatchExpansion([0, 18]).agrees_with(BatchPolynomial([0, 18, 3]))
         True
         """
-        if polynomial.sampling != "iid":
+        if not polynomial.scheme.unbounded:
             return False
         theirs = polynomial.coefficients[: self.order + 1]
         theirs = theirs + (Rational(0),) * (self.order + 1 - len(theirs))
