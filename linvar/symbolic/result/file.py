@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,7 @@ from linvar.errors import InputError, Words, shown
 from linvar.exact import Rational, parse_rational
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import SCHEMES
-from linvar.symbolic.algebra.ring import Element, Ring, to_rational
+from linvar.symbolic.algebra.ring import Element, Exponents, Ring, to_rational
 from linvar.text_files import FileError, read_text
 
 if TYPE_CHECKING:
@@ -30,6 +30,20 @@ _UNREDUCED = "linvar polynomial 1"
 _LARGEST = 2**32
 Built = TypeVar("Built")
 _KEYS = {"format", "coefficients", "symbols", "sampling", "dataset_size", "degree_bound"}
+
+
+#: coefficients as terms: exponents of the symbols, and a number
+Terms = list[list[tuple[Exponents, Rational]]]
+
+
+def terms_of(elements: Iterable[Element]) -> Terms:
+    """Elements as plain terms."""
+    return [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in elements]
+
+
+def elements_of(terms: Terms, ring: Ring) -> list[Element]:
+    """The inverse, in the ring of their symbols."""
+    return [ring.from_terms(dict(element)) for element in terms]
 
 
 @dataclass(frozen=True)
@@ -48,8 +62,7 @@ def to_dict(polynomial: BatchPolynomial) -> dict[str, Plain]:
     coefficients: Plain
     if polynomial.symbols:
         coefficients = [
-            [[list(map(int, exponents)), str(to_rational(c))] for exponents, c in element.terms()]
-            for element in polynomial._elements
+            [[list(exponents), str(value)] for exponents, value in terms] for terms in terms_of(polynomial._elements)
         ]
     else:
         coefficients = [str(value) for value in polynomial.coefficients]

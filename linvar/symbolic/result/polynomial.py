@@ -19,10 +19,11 @@ from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Exact, exact, exact_vector, free_symbols
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import scheme_of
-from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_rational
+from linvar.symbolic.algebra.ring import Element, Ring, to_exact
 from linvar.symbolic.result import display, monotone, residues
 from linvar.symbolic.result import file as polynomial_file
 from linvar.symbolic.result.arithmetic import Arithmetic
+from linvar.symbolic.result.file import Terms, elements_of, terms_of
 from linvar.symbolic.schemes.registry import exact_scheme
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: values at several batch sizes, nested as these are
 Values: TypeAlias = "list[Exact] | list[Values]"
+#: what pickle keeps: coefficients, symbols, sampling, dataset size, degree bound
+_Kept: TypeAlias = "tuple[Terms, tuple[sympy.Expr, ...], str, int | None, int]"
 
 
 class BatchPolynomial(Arithmetic, monotone.Trends):
@@ -353,9 +356,8 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         """
         return polynomial_file.load(path, cls.from_dict)
 
-    def __reduce__(self) -> tuple[Callable[..., BatchPolynomial], tuple[object, ...]]:
-        terms = [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in self._elements]
-        return _restore, (terms, self.symbols, self.sampling, self.dataset_size, self.degree_bound)
+    def __reduce__(self) -> tuple[Callable[..., BatchPolynomial], _Kept]:
+        return _restore, (terms_of(self._elements), self.symbols, self.sampling, self.dataset_size, self.degree_bound)
 
 
 def load_polynomial(path: Any) -> BatchPolynomial:
@@ -382,8 +384,11 @@ def _trimmed(elements: list[Element]) -> list[Element]:
     return elements
 
 
-def _restore(terms: Any, symbols: Any, sampling: str, dataset_size: int | None, degree_bound: int) -> BatchPolynomial:
+def _restore(
+    terms: Terms, symbols: tuple[sympy.Expr, ...], sampling: str, dataset_size: int | None, degree_bound: int
+) -> BatchPolynomial:
     """Undo ``__reduce__``."""
     ring = Ring(0, symbols)
-    elements = [ring.from_terms(dict(element)) for element in terms]
-    return BatchPolynomial(elements, ring=ring, sampling=sampling, dataset_size=dataset_size, degree_bound=degree_bound)
+    return BatchPolynomial(
+        elements_of(terms, ring), ring=ring, sampling=sampling, dataset_size=dataset_size, degree_bound=degree_bound
+    )
