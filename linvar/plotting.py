@@ -142,8 +142,8 @@ def _sorted(batch_sizes: Any) -> list[int]:
 def _default_sizes(polynomial: Any, rows: list[Any]) -> list[int]:
     """Integers spread evenly on a logarithmic axis, with those of the estimates."""
     largest = max([_LARGEST_BATCH, *(row.batch_size for row in rows)])
-    if polynomial.sampling == "without_replacement":
-        largest = polynomial.dataset_size
+    if polynomial.largest_batch_size is not None:
+        largest = polynomial.largest_batch_size
     spread = {round(largest ** (k / (_POINTS - 1))) for k in range(_POINTS)}
     return sorted(spread | {1, max(1, largest - 1), largest} | {row.batch_size for row in rows})
 
@@ -159,5 +159,4 @@ def to_float(value: Any) -> float:
 def _title(polynomial: Any) -> str:
     """The sampling, in words."""
     size = "" if polynomial.dataset_size is None else f", n = {polynomial.dataset_size}"
-    words = "iid batches" if polynomial.sampling == "iid" else "batches without replacement"
-    return f"{words}{size}"
+    return f"{polynomial.scheme.words}{size}"

@@ -5,17 +5,26 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.arguments import check_flags
 from linvar.arrays import is_one_number, ordered
+from linvar.atomic import write_atomically
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rounded, shape
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
-from linvar.laws.law import show
+from linvar.laws.law import Law, show
+from linvar.plain_data import Plain, ProblemFileError, plain, to_json, to_toml
+from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
+from linvar.text_files import checked_path
 
-SAMPLINGS = ("iid", "without_replacement")
+if TYPE_CHECKING:
+    import os
+
+    import sympy
+
+SAMPLINGS = tuple(SCHEMES)
 _LAYERS = "give a list of matrices, W_1 first"
 
 
@@ -52,7 +61,7 @@ class Problem:
     """
 
     weights: tuple[Matrix, ...]
-    law: Gaussian | Dataset
+    law: Law
     learning_rate: Exact | Vector
     step: int
     sampling: str
@@ -63,7 +72,7 @@ class Problem:
     def __init__(
         self,
         weights: Any,
-        law: Gaussian | Dataset,
+        law: Law,
         learning_rate: Any = 0,
         step: int = 0,
         sampling: str = "iid",
@@ -73,7 +82,7 @@ class Problem:
         weight_decay: Any = 0,
     ) -> None:
         matrices = _layers(weights)
-        if not isinstance(law, (Gaussian, Dataset)):
+        if not isinstance(law, Law):
             raise InputTypeError("law", law, "give linvar.Gaussian(...) or linvar.Dataset(...)")
         _check_ends(matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
@@ -81,11 +90,7 @@ class Problem:
         if step < 0:
             cure = "give the number of updates before the gradient is measured, >= 0"
             raise InputError("step", step, cure, fault="is negative")
-        if not isinstance(sampling, str) or sampling not in SAMPLINGS:
-            raise InputError(
-                "sampling", sampling, f"write one of {', '.join(map(repr, SAMPLINGS))}", fault="is unknown"
-            )
-        if sampling == "without_replacement" and not isinstance(law, Dataset):
+        if scheme_of(sampling).within_dataset and law.size is None:
             fault = f"needs a finite data set, and law is of type {type(law).__name__}"
             raise InputError("sampling", sampling, "use law=linvar.Dataset(inputs, targets) or sampling='iid'", fault)
         check_flags(nesterov=nesterov)
@@ -143,21 +148,26 @@ class Problem:
         return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
 
     @cached_property
-    def symbols(self) -> tuple[Any, ...]:
+    def symbols(self) -> tuple[sympy.Expr, ...]:
         """The SymPy symbols that occur anywhere, sorted by name; empty for a numeric problem."""
         entries = [entry for matrix in self.weights for row in matrix for entry in row]
         further = (*self.distinct_learning_rates, self.momentum, self.weight_decay)
         return free_symbols([*entries, *further, *self.law.symbols])
 
     @property
+    def scheme(self) -> Scheme:
+        """How a batch is drawn, of the name ``sampling``."""
+        return SCHEMES[self.sampling]
+
+    @property
     def dataset_size(self) -> int | None:
         """n for a Dataset, None for a Gaussian law."""
-        return self.law.size if isinstance(self.law, Dataset) else None
+        return self.law.size
 
     @property
     def largest_batch_size(self) -> int | None:
         """n without replacement; None where a batch may have any size."""
-        return self.dataset_size if self.sampling == "without_replacement" else None
+        return self.scheme.largest_batch(self.dataset_size)
 
     @property
     def degree_bound(self) -> int:
@@ -195,7 +205,7 @@ class Problem:
     def from_arrays(
         cls,
         weights: Any,
-        law: Gaussian | Dataset | None = None,
+        law: Law | None = None,
         learning_rate: Any = 0,
         step: int = 0,
         sampling: str = "iid",
@@ -238,11 +248,76 @@ class Problem:
         matrices = rounded(ordered(weights, "weights", _LAYERS), decimals, "weights")
         return cls(matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay)
 
-    def save(self, path: Any) -> None:
-        """Write the problem as a JSON problem file (atomically: the old file stays if writing fails)."""
-        from linvar.problem_file import save_problem
+    def to_dict(self) -> dict[str, Plain]:
+        """The content of a problem file: plain dictionaries, lists, integers and strings "p/q".
 
-        save_problem(self, path)
+        Optional parts of the law, momentum and weight decay are left out where they have their default value.
+
+        Raises:
+            ProblemFileError: the problem has symbols, which a problem file cannot hold.
+
+        >>> Problem([[["1/2"]]], Gaussian(teacher=[[1]])).to_dict()["weights"]
+        [[['1/2']]]
+        """
+        if self.symbols:
+            names = cut(", ".join(str(symbol) for symbol in self.symbols))
+            cure = "build it with numbers in their place, or keep it with pickle: a problem file holds numbers only"
+            raise ProblemFileError("problem", Words(f"has the symbols {names}"), cure)
+        further: dict[str, Plain] = {"momentum": plain(self.momentum)} if self.momentum else {}
+        further |= {"nesterov": True} if self.nesterov else {}
+        further |= {"weight_decay": plain(self.weight_decay)} if self.weight_decay else {}
+        return {
+            "weights": plain(self.weights),
+            "law": self.law.to_dict(),
+            "learning_rate": plain(self.learning_rate),
+            "step": self.step,
+            "sampling": self.sampling,
+            **further,
+        }
+
+    def to_json(self) -> str:
+        """The text of a JSON problem file, one row of a matrix a line.
+
+        Raises:
+            ProblemFileError: the problem has symbols.
+
+        >>> print(Problem([[[1, "1/2"]]], Gaussian(teacher=[[1, 0]])).to_json())
+        {
+          "weights": [
+            [
+              [1, "1/2"]
+            ]
+          ],
+          "law": {
+            "kind": "gaussian",
+            "teacher": [
+              [1, 0]
+            ]
+          },
+          "learning_rate": 0,
+          "step": 0,
+          "sampling": "iid"
+        }
+        """
+        return to_json(self.to_dict())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a problem file: TOML if its name ends in ``.toml``, JSON otherwise; all or nothing.
+
+        ``linvar.load_problem`` gives an equal problem back.
+
+        Raises:
+            ProblemFileError: the problem has symbols, which a problem file cannot hold.
+            OSError: the file cannot be written; an old file stays as it was.
+
+        >>> Problem([[[1]]], Gaussian(teacher=[[1]])).save("no/such/folder/problem.json")
+        ... # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        FileNotFoundError: cannot write 'no/such/folder/problem.json': there is no directory ...
+        """
+        data = self.to_dict()
+        toml = checked_path(path, "problem file", ProblemFileError).lower().endswith(".toml")
+        write_atomically(path, to_toml(data) if toml else to_json(data) + "\n")
 
 
 def _layers(weights: Any) -> tuple[Matrix, ...]:
@@ -260,17 +335,11 @@ def _layers(weights: Any) -> tuple[Matrix, ...]:
     return matrices
 
 
-def _check_ends(weights: tuple[Matrix, ...], law: Gaussian | Dataset) -> None:
+def _check_ends(weights: tuple[Matrix, ...], law: Law) -> None:
     """The first and last width must be those of the law."""
     inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]
-    if (outputs, inputs) == (law.target_width, law.input_width):
-        return
-    if isinstance(law, Gaussian):
-        fault = Words(f"has shape {shape(law.teacher)}, but the network maps {inputs} inputs to {outputs} outputs")
-        raise InputError("teacher", fault, f"give a teacher of shape ({outputs}, {inputs})")
-    widths = f"{law.input_width} inputs and {law.target_width} targets"
-    fault = Words(f"has {widths}, but the network maps {inputs} inputs to {outputs} outputs")
-    raise InputError("the data set", fault, "change inputs, targets or weights")
+    if (outputs, inputs) != (law.target_width, law.input_width):
+        raise law.misfit(inputs, outputs)
 
 
 def _learning_rate(value: Any, step: int) -> Exact | Vector:

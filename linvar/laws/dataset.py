@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import chain, combinations_with_replacement
 from math import factorial, lcm, prod
 from operator import mul
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Matrix, Rational, Vector, exact_column, exact_matrix, free_symbols
-from linvar.laws.law import Element, Form, identity
+from linvar.laws.law import Element, Form, Law, ReadTable, identity
+from linvar.plain_data import Plain, built, check_keys, plain, read_list, read_matrix, read_vector
+
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True, eq=True, init=False)
-class Dataset:
+class Dataset(Law):
     """A finite data set: an example is one of n rows, each with probability 1/n.
 
     Coordinates of the exact half: z = (x, y).
@@ -39,6 +44,9 @@ class Dataset:
 
     inputs: Matrix
     targets: Matrix
+
+    kind = "dataset"
+    keys = ("inputs", "targets")
 
     def __init__(self, inputs: Any, targets: Any) -> None:
         x = exact_matrix(inputs, "inputs")
@@ -81,9 +89,43 @@ class Dataset:
         return len(self.targets[0])
 
     @property
-    def symbols(self) -> tuple[Any, ...]:
+    def symbols(self) -> tuple[sympy.Expr, ...]:
         """Always empty: a data set is numbers."""
         return ()
+
+    def misfit(self, inputs: int, outputs: int) -> InputError:
+        """The widths of both."""
+        widths = f"{self.input_width} inputs and {self.target_width} targets"
+        fault = Words(f"has {widths}, but the network maps {inputs} inputs to {outputs} outputs")
+        return InputError("the data set", fault, "change inputs, targets or weights")
+
+    def to_dict(self) -> dict[str, Plain]:
+        """Its rows.
+
+        >>> Dataset(inputs=[[1, 2]], targets=["1/2"]).to_dict()
+        {'kind': 'dataset', 'inputs': [[1, 2]], 'targets': [['1/2']]}
+        """
+        return {"kind": self.kind, "inputs": plain(self.inputs), "targets": plain(self.targets)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Plain], table: ReadTable) -> Law:
+        """Rows, or those of a table, ``file``; targets may be one column, a list of numbers."""
+        if "file" in data:
+            return table(data)
+        check_keys(data, "law.", ("kind", *cls.keys), cls.keys, 'or "file" and "target", for a table')
+        inputs = read_matrix(data["inputs"], "law.inputs")
+        raw = read_list(data["targets"], "law.targets")
+        rows = any(isinstance(row, (list, tuple)) for row in raw)
+        targets = read_matrix(raw, "law.targets") if rows else read_vector(raw, "law.targets")
+        return built(lambda: cls(inputs, targets), "law.", cls.keys)
+
+    def largest_squares(self) -> tuple[Fraction, Fraction]:
+        """max_i ||x_i||^2 and max_i ||y_i||^2, at least 1."""
+        scale, rows = self._integers
+        width = self.input_width
+        parts = ([row[:width] for row in rows], [row[width:] for row in rows])
+        first, second = (max(sum(k * k for k in row) for row in part) for part in parts)
+        return max(Fraction(1), Fraction(first, scale**2)), max(Fraction(1), Fraction(second, scale**2))
 
     @property
     def input_map(self) -> Matrix:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain, combinations_with_replacement
 from math import factorial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
-from linvar.laws.law import Element, Form, identity, show
+from linvar.laws.law import Element, Form, Law, ReadTable, identity, show
 from linvar.laws.semidefinite import independent_columns, negative_row
 from linvar.matrices import product, trace, trace_product
+from linvar.plain_data import Plain, built, check_keys, plain, read_matrix, read_number, read_vector
+
+if TYPE_CHECKING:
+    import sympy
 
 #: directions of a scattered point
 _TOGETHER = 5
 
 
 @dataclass(frozen=True, eq=True, init=False)
-class Gaussian:
+class Gaussian(Law):
     """Gaussian inputs and a linear teacher: x ~ N(mean, covariance), y = teacher x + noise, noise ~ N(0, noise_variance I).
 
     Coordinates of the exact half: z = (x, noise), without the noise where ``noise_variance`` is 0.
@@ -47,6 +51,9 @@ class Gaussian:
     covariance: Matrix
     mean: Vector
     noise_variance: Exact
+
+    kind = "gaussian"
+    keys = ("teacher", "covariance", "mean", "noise_variance")
 
     def __init__(self, teacher: Any, covariance: Any = None, mean: Any = None, noise_variance: Any = 0) -> None:
         matrix = exact_matrix(teacher, "teacher")
@@ -89,10 +96,50 @@ class Gaussian:
         return len(self.teacher)
 
     @property
-    def symbols(self) -> tuple[Any, ...]:
+    def symbols(self) -> tuple[sympy.Expr, ...]:
         """SymPy symbols that occur in the law."""
         rows = [*self.teacher, *self.covariance, self.mean, (self.noise_variance,)]
         return free_symbols(entry for row in rows for entry in row)
+
+    def misfit(self, inputs: int, outputs: int) -> InputError:
+        """The shape of the teacher."""
+        fault = Words(f"has shape {shape(self.teacher)}, but the network maps {inputs} inputs to {outputs} outputs")
+        return InputError("teacher", fault, f"give a teacher of shape ({outputs}, {inputs})")
+
+    def to_dict(self) -> dict[str, Plain]:
+        """The teacher, and what differs from its default.
+
+        >>> Gaussian(teacher=[[1, "1/2"]], mean=[0, 3]).to_dict()
+        {'kind': 'gaussian', 'teacher': [[1, '1/2']], 'mean': [0, 3]}
+        """
+        optional = {
+            "covariance": (self.covariance, self.covariance != identity(self.input_width)),
+            "mean": (self.mean, any(self.mean)),
+            "noise_variance": (self.noise_variance, self.noise_variance != 0),
+        }
+        further = {key: plain(value) for key, (value, given) in optional.items() if given}
+        return {"kind": self.kind, "teacher": plain(self.teacher), **further}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Plain], table: ReadTable) -> Law:
+        """Inputs of a normal distribution."""
+        check_keys(data, "law.", ("kind", *cls.keys), ("teacher",))
+        readers: dict[str, Callable[[Plain, str], Exact | Vector | Matrix]] = {
+            "covariance": read_matrix,
+            "mean": read_vector,
+            "noise_variance": read_number,
+        }
+        optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
+        teacher = read_matrix(data["teacher"], "law.teacher")
+        return built(lambda: cls(teacher, **optional), "law.", cls.keys)
+
+    def largest_squares(self) -> tuple[Fraction, Fraction]:
+        """E ||x||^2 = tr Sigma + ||mu||^2, and ||W*||^2 times it, which bounds E ||W* x||^2."""
+        length = sum(
+            (Fraction(entry) for entry in (self.covariance[i][i] for i in range(self.input_width))), Fraction(0)
+        )
+        length += sum(Fraction(entry) ** 2 for entry in self.mean)
+        return length, length * sum(Fraction(entry) ** 2 for row in self.teacher for entry in row)
 
     @property
     def _noise_width(self) -> int:

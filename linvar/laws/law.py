@@ -8,49 +8,135 @@ x = X z and y = Y z. The exact half sees only those two maps, where z can be, an
     second_moment           E z z^T
     weighted_second_moment  E q(Theta) z z^T                 (the last step; every step of linear regression)
     cumulants               kappa_k(sum_j theta_j Theta_j)   (every earlier step, through moments of a batch mean)
+    power_sums              sum_i q_i(Theta)^k               (the same, of batches that are subsets of the n examples)
 
 A ring is passed in (``ring.lift`` an exact number, ``ring.gens`` the variables theta, ``ring.from_terms`` a
 dictionary of monomials): the formulas below never ask what kind it is, so a further road may bring its own.
-A further law needs these members and nothing else.
+A further law needs the members of ``Law`` and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from linvar.errors import InputError
 from linvar.exact import Matrix, Rational, Vector
+from linvar.plain_data import Plain
+
+if TYPE_CHECKING:
+    import sympy
 
 Element = Any  # an element of the ring the caller computes in
 Form = list[list[Element]]  # a symmetric matrix of ring elements
 
+#: reads the table that a file names in place of rows, by the keys of the file
+ReadTable = Callable[[Mapping[str, Plain]], "Law"]
 
-@runtime_checkable
-class Law(Protocol):
-    """What the exact half asks of the law of one example z (see the module docstring)."""
+
+class Law(ABC):
+    """A law of one example: its shape, its words in errors, its keys in files, and its expectations over any ring.
+
+    Attributes:
+        kind: its name in problem files.
+        keys: the names of its parts, in files as in the constructor.
+    """
+
+    kind: ClassVar[str]
+    keys: ClassVar[tuple[str, ...]]
 
     @property
-    def input_map(self) -> Matrix: ...
+    def size(self) -> int | None:
+        """n, where examples are drawn from so many; otherwise None."""
+        return None
 
     @property
-    def target_map(self) -> Matrix: ...
+    @abstractmethod
+    def input_width(self) -> int:
+        """d_0."""
 
     @property
-    def symbols(self) -> tuple[Any, ...]: ...
+    @abstractmethod
+    def target_width(self) -> int:
+        """d_L."""
+
+    @abstractmethod
+    def misfit(self, inputs: int, outputs: int) -> InputError:
+        """What is said where a network of these ends does not fit the law."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Plain]:
+        """The content of a problem file's ``law``, ``kind`` first; what has its default value is left out."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, data: Mapping[str, Plain], table: ReadTable) -> Law:
+        """The law that ``to_dict`` states, from data that are not trusted.
+
+        Args:
+            data: the ``law`` of a problem file.
+            table: reads a table named there.
+
+        Raises:
+            ProblemFileError: a key is unknown, missing or given twice, or its value is not accepted; it names ``law.key``.
+        """
+
+    @abstractmethod
+    def largest_squares(self) -> tuple[Fraction, Fraction]:
+        """The sizes of ||x||^2 and ||y||^2, of the largest example or on average; of numbers without symbols."""
+
+    # what the exact half asks (see the module docstring)
 
     @property
-    def fills_space(self) -> bool: ...
+    @abstractmethod
+    def symbols(self) -> tuple[sympy.Expr, ...]:
+        """SymPy symbols that occur in the law."""
 
-    def support(self, degree: int) -> Iterator[Vector]: ...
+    @property
+    @abstractmethod
+    def input_map(self) -> Matrix:
+        """X with x = X z."""
 
-    def scattered(self, count: int) -> Iterator[Vector]: ...
+    @property
+    @abstractmethod
+    def target_map(self) -> Matrix:
+        """Y with y = Y z."""
 
-    def second_moment(self, ring: Any) -> Form: ...
+    @property
+    @abstractmethod
+    def fills_space(self) -> bool:
+        """Whether no polynomial in z vanishes almost surely."""
 
-    def weighted_second_moment(self, form: Form, ring: Any) -> Form: ...
+    @abstractmethod
+    def support(self, degree: int) -> Iterator[Vector]:
+        """Points such that a polynomial in z of this degree that vanishes at them vanishes almost surely."""
 
-    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]: ...
+    @abstractmethod
+    def scattered(self, count: int) -> Iterator[Vector]:
+        """A few points where z can be, at most so many."""
+
+    @abstractmethod
+    def second_moment(self, ring: Any) -> Form:
+        """E z z^T."""
+
+    @abstractmethod
+    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+        """E q(Theta) z z^T for symmetric Theta."""
+
+    @abstractmethod
+    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+        """kappa_k(sum_j theta_j forms[j]), k = 1..order, with theta_j = ring.gens[j]."""
+
+    def power_sums(self, forms: list[Matrix], order: int, ring: Any, central: bool = False) -> list[Element]:
+        """sum_i q_i(sum_j theta_j forms[j])^k over the n examples, k = 1..order; of q_i less their mean if ``central``.
+
+        Raises:
+            InputError: the law is no finite data set.
+        """
+        raise InputError("law", self, "give linvar.Dataset(inputs, targets)", fault="has no examples to sum over")
 
 
 @lru_cache(maxsize=32)

@@ -24,6 +24,11 @@ class Scheme:
     words: str
     within_dataset: bool
 
+    @property
+    def unbounded(self) -> bool:
+        """Whether b may grow without end: then a moment is one polynomial in 1/b for all b, which large b expand."""
+        return not self.within_dataset
+
     def largest_batch(self, dataset_size: int | None) -> int | None:
         """The largest b: n where a batch is a subset of n examples, None where it may have any size."""
         return dataset_size if self.within_dataset else None

@@ -16,7 +16,6 @@ import numpy as np
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
-from linvar.laws.dataset import Dataset
 from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.models.linear import to_floats
 from linvar.numeric.simulation.rare_batches import rare_batches
@@ -100,7 +99,7 @@ def verify(
     rows: list[Row] = []
     for name in names:
         for size, (moments, hidden) in samples.items():
-            exhaustive = problem.sampling == "without_replacement" and size == problem.dataset_size
+            exhaustive = size == problem.largest_batch_size
             evidence = weigh(name, moments, hidden, levels, rounding_floor=floor, exhaustive=exhaustive)
             rows.append(_row(name, size, chosen[name](size), getattr(moments, name), evidence))
     return Report(problem, chosen, tuple(rows), levels)
@@ -161,14 +160,7 @@ def _rounding_floor(problem: Problem) -> float:
     largest = 1.0
     for layer, matrix in enumerate(problem.weights):
         largest *= max(1.0, float(np.linalg.norm(to_floats(matrix, f"weights[{layer}]", "float64"))))
-    if isinstance(problem.law, Dataset):
-        inputs, targets = (to_floats(getattr(problem.law, name), name, "float64") for name in ("inputs", "targets"))
-        length = float(np.max(np.sum(inputs**2, axis=1), initial=1.0))
-        size = float(np.max(np.sum(targets**2, axis=1), initial=1.0))
-    else:
-        covariance = to_floats(problem.law.covariance, "covariance", "float64")
-        length = float(np.trace(covariance) + np.sum(to_floats(problem.law.mean, "mean", "float64") ** 2))
-        size = float(np.sum(to_floats(problem.law.teacher, "teacher", "float64") ** 2)) * length
+    length, size = map(to_float, problem.law.largest_squares())
     return 1e-24 * largest**2 * (1 + length) * (largest**2 * length + size)
 
 
@@ -222,5 +214,5 @@ def _check_polynomials(polynomials: Any, problem: Problem) -> dict[str, BatchPol
 
 def _sampling(of: Problem | BatchPolynomial) -> str:
     """What a polynomial in 1/b is for."""
-    size = f" from dataset_size={of.dataset_size}" if of.sampling == "without_replacement" else ""
+    size = f" from dataset_size={of.dataset_size}" if of.scheme.within_dataset else ""
     return f"sampling={of.sampling!r}{size}"

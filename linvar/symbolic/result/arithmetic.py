@@ -9,13 +9,17 @@ import numbers
 import sys
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flint import fmpq, fmpz
 
-from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Rational, exact, free_symbols
+from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_fmpq, to_rational
+
+if TYPE_CHECKING:
+    import sympy
 
 
 class ZeroDivisorError(InputError, ZeroDivisionError):
@@ -23,11 +27,11 @@ class ZeroDivisorError(InputError, ZeroDivisionError):
 
 
 class Arithmetic:
-    """+, -, *, **, /, == and hash, from the coefficients and their ring; a base class of BatchPolynomial."""
+    """+, -, *, **, /, ==, hash and ``subs``, from the coefficients and their ring; a base class of BatchPolynomial."""
 
     _elements: tuple[Element, ...]
     _ring: Ring
-    sampling: str
+    scheme: Scheme
     dataset_size: int | None
     degree_bound: int
 
@@ -37,7 +41,12 @@ class Arithmetic:
         return len(self._elements) - 1
 
     @property
-    def symbols(self) -> tuple[Any, ...]:
+    def sampling(self) -> str:
+        """The name of the scheme: how batches are drawn."""
+        return self.scheme.name
+
+    @property
+    def symbols(self) -> tuple[sympy.Expr, ...]:
         """The SymPy symbols the coefficients may contain, sorted by name."""
         return self._ring.symbols
 
@@ -173,6 +182,38 @@ class Arithmetic:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def subs(self, values: Mapping[Any, Any]) -> Self:
+        """Substitute exact numbers or polynomial expressions for symbols, all at once. Exact, in python-flint.
+
+        Args:
+            values: what stands for each symbol (given as the symbol or by name); symbols left out stay.
+
+        Returns:
+            A polynomial in the remaining symbols and those of the values.
+
+        Raises:
+            ValueError: a symbol is not one of this polynomial. TypeError: a value is a float or no number.
+
+        >>> import sympy
+        >>> from linvar import BatchPolynomial
+        >>> a = sympy.Symbol("a")
+        >>> BatchPolynomial([a, a**2 / 2]).subs({"a": "1/3"})
+        1/3 + 1/18 u    (u = 1/b, degree 1)
+        """
+        if not isinstance(values, Mapping):
+            cure = "give a mapping from symbols (or their names) to exact numbers"
+            raise InputTypeError("subs", Words(f"got {shown(values)}"), cure)
+        by_name = {str(symbol): symbol for symbol in self.symbols}
+        images: dict[Any, Exact] = {symbol: symbol for symbol in self.symbols}
+        for key, value in values.items():
+            name = key if isinstance(key, str) else next((n for n, symbol in by_name.items() if symbol == key), None)
+            if name not in by_name:
+                cure = f"the symbols of this polynomial are {cut(', '.join(by_name) or 'none')}"
+                raise InputError("subs", Words(f"got {shown(key)}"), cure)
+            images[by_name[name]] = exact(value, name)
+        ring = Ring(0, free_symbols(images.values()))
+        return self._like(self._compose(images, ring), ring, self.degree_bound)
 
     def _compose(self, images: Mapping[Any, Exact], ring: Ring) -> list[Element]:
         """The coefficients with every symbol replaced by its image, as elements of the ring of the images."""

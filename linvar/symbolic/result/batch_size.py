@@ -80,7 +80,7 @@ def read(expression: Any, own: tuple[Any, ...]) -> tuple[list[Element], Ring]:
     return [powers.get(power, ring.zero) for power in range(max(present, default=0) + 1)], ring
 
 
-def write(polynomial: Arithmetic, coefficients: tuple[Exact, ...], variable: Any) -> Any:
+def write(polynomial: Arithmetic, coefficients: tuple[Exact, ...], variable: Any) -> sympy.Expr:
     """The SymPy expression of a polynomial in ``variable``, u or b.
 
     Raises:

@@ -14,6 +14,9 @@ from linvar.symbolic.algebra.ring import Element, to_rational
 from linvar.symbolic.result.latex_names import batch_size_name, latex_names, raised
 
 if TYPE_CHECKING:
+    import sympy
+    from flint import arb
+
     from linvar.symbolic.result.polynomial import BatchPolynomial
 
 #: at most this many powers of 1/b of a long polynomial are shown
@@ -31,7 +34,8 @@ def text(polynomial: BatchPolynomial) -> str:
     """One line: the first powers, an ellipsis and the last; symbolic giants are only described."""
     u = generator_name(polynomial.symbols)
     b = "b" if "b" not in map(str, polynomial.symbols) else "(batch size)"
-    unit = f"{u} = 1/{b}" if polynomial.sampling == "iid" else f"{u} = 1/{b}, {b} <= {polynomial.dataset_size}"
+    largest = polynomial.largest_batch_size
+    unit = f"{u} = 1/{b}" if largest is None else f"{u} = 1/{b}, {b} <= {largest}"
     if _is_giant(polynomial, _SYMBOLIC_TERMS):
         names = ", ".join(map(str, polynomial.symbols[:4]))
         more = ", ..." if len(polynomial.symbols) > 4 else ""
@@ -106,13 +110,13 @@ def expansion_latex(elements: Sequence[Any], symbols: Sequence[Any], digits: int
     return _join([*shown, rf"O\left({powers[-1]}\right)"])
 
 
-def enclosure(ball: Any, digits: int) -> str:
+def enclosure(ball: arb, digits: int) -> str:
     """[middle +/- radius]: so many digits of a python-flint ``arb``, and a radius that certifies them."""
     text: str = ball.str(digits)
     return text if text.startswith("[") else f"[{text}]"
 
 
-def _latex_enclosure(ball: Any, digits: int) -> str:
+def _latex_enclosure(ball: arb, digits: int) -> str:
     """The same in LaTeX: powers of ten are written out."""
     text = enclosure(ball, digits).replace("+/-", r"\pm")
     return re.sub(r"e([+-]?\d+)", lambda found: rf" \cdot 10^{{{int(found[1])}}}", text)
@@ -132,7 +136,7 @@ def generator_name(symbols: Sequence[Any]) -> str:
     return name
 
 
-def to_sympy(value: Exact) -> Any:
+def to_sympy(value: Exact) -> sympy.Expr:
     """An exact number as a SymPy number, an expression as it is."""
     import sympy
 

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from linvar.errors import InputError, Words, shown
 from linvar.exact import Rational, parse_rational
-from linvar.symbolic.algebra.ring import Element, Ring, to_rational
+from linvar.plain_data import Plain
+from linvar.schemes.scheme import SCHEMES
+from linvar.symbolic.algebra.ring import Element, Exponents, Ring, to_rational
 from linvar.text_files import FileError, read_text
 
 if TYPE_CHECKING:
+    import sympy
+
     from linvar.symbolic.result.polynomial import BatchPolynomial
 
 _FORMAT = "linvar polynomial 2"
@@ -27,12 +32,37 @@ Built = TypeVar("Built")
 _KEYS = {"format", "coefficients", "symbols", "sampling", "dataset_size", "degree_bound"}
 
 
-def to_dict(polynomial: BatchPolynomial) -> dict[str, Any]:
+#: coefficients as terms: exponents of the symbols, and a number
+Terms = list[list[tuple[Exponents, Rational]]]
+
+
+def terms_of(elements: Iterable[Element]) -> Terms:
+    """Elements as plain terms."""
+    return [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in elements]
+
+
+def elements_of(terms: Terms, ring: Ring) -> list[Element]:
+    """The inverse, in the ring of their symbols."""
+    return [ring.from_terms(dict(element)) for element in terms]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a file holds: the arguments of a BatchPolynomial, which checks the last three against each other."""
+
+    elements: list[Element]
+    ring: Ring
+    sampling: str
+    dataset_size: int | None
+    degree_bound: int
+
+
+def to_dict(polynomial: BatchPolynomial) -> dict[str, Plain]:
     """Plain lists and strings; with symbols a coefficient is a list of [exponents, "p/q"]."""
+    coefficients: Plain
     if polynomial.symbols:
-        coefficients: list[Any] = [
-            [[list(map(int, exponents)), str(to_rational(c))] for exponents, c in element.terms()]
-            for element in polynomial._elements
+        coefficients = [
+            [[list(exponents), str(value)] for exponents, value in terms] for terms in terms_of(polynomial._elements)
         ]
     else:
         coefficients = [str(value) for value in polynomial.coefficients]
@@ -46,8 +76,8 @@ def to_dict(polynomial: BatchPolynomial) -> dict[str, Any]:
     }
 
 
-def from_dict(data: Any) -> tuple[list[Element], Ring, dict[str, Any]]:
-    """What ``to_dict`` wrote, checked: the coefficients, their ring, and the other arguments of a BatchPolynomial."""
+def from_dict(data: Any) -> Saved:
+    """What ``to_dict`` wrote, checked."""
     if not isinstance(data, dict) or data.get("format") not in (_FORMAT, _UNREDUCED) or set(data) != _KEYS:
         format_ = data.get("format") if isinstance(data, dict) else None
         later = isinstance(format_, str) and format_ not in (_FORMAT, _UNREDUCED)
@@ -64,14 +94,15 @@ def from_dict(data: Any) -> tuple[list[Element], Ring, dict[str, Any]]:
     ring = Ring(0, symbols)
     elements = [_read_coefficient(row, ring, f"coefficients[{k}]") for k, row in enumerate(rows)]
     size = data["dataset_size"]
-    without = data["sampling"] == "without_replacement" and type(size) is int and size > 0
-    if data["format"] == _FORMAT and without and any(elements[size:]):
+    scheme = SCHEMES.get(data["sampling"])
+    limit = scheme.largest_batch(size) if scheme is not None and type(size) is int and size > 0 else None
+    if data["format"] == _FORMAT and limit is not None and any(elements[limit:]):
         fault = Words(f"has {len(elements)} entries, where {shown(size)} examples fix no more than {shown(size)}")
         raise InputError("coefficients", fault, "give those of the polynomial of degree below dataset_size")
-    return elements, ring, {key: data[key] for key in ("sampling", "dataset_size", "degree_bound")}
+    return Saved(elements, ring, data["sampling"], size, data["degree_bound"])
 
 
-def save(data: dict[str, Any], path: Any) -> None:
+def save(data: dict[str, Plain], path: Any) -> None:
     """Write plain data as one line of JSON, atomically."""
     from linvar.atomic import write_atomically
 
@@ -100,12 +131,12 @@ def _subject(path: Any) -> str:
     return f"polynomial file {shown(os.fsdecode(path))}"
 
 
-def _write_symbol(symbol: Any) -> Any:
+def _write_symbol(symbol: Any) -> Plain:
     """A symbol's name; an entry of a matrix or an indexed base with its indices."""
     import sympy
 
     if isinstance(symbol, sympy.Symbol):
-        return symbol.name
+        return str(symbol.name)
     base, *indices = symbol.args
     entry = [int(index) for index in indices]
     if isinstance(base, sympy.MatrixSymbol):
@@ -113,7 +144,7 @@ def _write_symbol(symbol: Any) -> Any:
     return {"indexed": str(base), "entry": entry}
 
 
-def _read_symbols(names: Any) -> tuple[Any, ...]:
+def _read_symbols(names: Any) -> tuple[sympy.Expr, ...]:
     """The inverse, of all of them."""
     if names == []:
         return ()

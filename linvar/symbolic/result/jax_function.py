@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Rational, TooLargeError
@@ -39,7 +40,7 @@ class JaxFunction:
         self._powers = np.array([k for k, terms in enumerate(elements) for _ in terms], dtype="int32")
         self._evaluate = jax.jit(self._sums)
 
-    def __call__(self, batch_size: Any, /, **symbols: Any) -> Any:
+    def __call__(self, batch_size: ArrayLike, /, **symbols: ArrayLike) -> jax.Array:
         """The value at batch_size (an array of any shape); every symbol is a keyword, a scalar."""
         sizes, values = self._checked(batch_size, symbols)
         value, absolute = self._evaluate(sizes, values)
@@ -47,7 +48,7 @@ class JaxFunction:
             self._warn(sizes, np.asarray(value), np.asarray(absolute))
         return value
 
-    def condition(self, batch_size: Any, /, **symbols: Any) -> Any:
+    def condition(self, batch_size: ArrayLike, /, **symbols: ArrayLike) -> jax.Array:
         """sum |terms| / |value| at batch_size, >= 1: by which factor rounding errors grow.
 
         The relative error of a value is about 2 (degree + 1) times the machine epsilon of the dtype times this number (which is
@@ -56,7 +57,7 @@ class JaxFunction:
         sizes, values = self._checked(batch_size, symbols)
         return _ratio(*self._evaluate(sizes, values))
 
-    def _sums(self, batch_size: Any, values: Any) -> tuple[Any, Any]:
+    def _sums(self, batch_size: jax.Array, values: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
         """The value, and the sum of the absolute values of its terms."""
         dtype = jnp.result_type(float)
         terms = jnp.asarray(self._numbers, dtype)
@@ -66,13 +67,15 @@ class JaxFunction:
             terms = terms * table[self._exponents[:, i]]
         inverse = 1 / jnp.asarray(batch_size, dtype)
 
-        def horner(parts: Any, x: Any) -> Any:
+        def horner(parts: jax.Array, x: jax.Array) -> jax.Array:
             coefficients = jax.ops.segment_sum(parts, self._powers, num_segments=self._degree + 1)
             return jnp.polyval(coefficients[::-1], x)
 
         return horner(terms, inverse), horner(jnp.abs(terms), jnp.abs(inverse))
 
-    def _checked(self, batch_size: Any, symbols: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    def _checked(
+        self, batch_size: ArrayLike, symbols: Mapping[str, ArrayLike]
+    ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         """Arrays; what is known outside ``jax.jit`` is looked at."""
         if set(symbols) != set(self._names):
             wrong = ", ".join(sorted(set(symbols) ^ set(self._names)))
@@ -98,14 +101,19 @@ class JaxFunction:
             raise TooLargeError("coefficients", fault, cure)
         return sizes, values
 
-    def _refuse(self, sizes: Any, wrong: Any, fault: str, cure: str) -> None:
+    def _refuse(self, sizes: np.ndarray, wrong: np.ndarray, fault: str, cure: str) -> None:
         if wrong.any():
             raise InputError("batch_size", sizes[wrong].flat[0].item(), cure, fault=fault)
 
-    def _warn(self, sizes: Any, value: Any, absolute: Any) -> None:
+    def _warn(self, sizes: jax.Array, value: np.ndarray, absolute: np.ndarray) -> None:
         """One warning for the batch size where cancellation is worst."""
         dtype = value.dtype
-        errors = np.asarray(_ratio(value, absolute)) * 2 * (self._degree + 1) * float(np.finfo(dtype).eps)
+        errors = (
+            np.asarray(_ratio(jnp.asarray(value), jnp.asarray(absolute)))
+            * 2
+            * (self._degree + 1)
+            * float(np.finfo(dtype).eps)
+        )
         worst = int(np.argmax(errors)) if errors.size else 0  # the first NaN, if there is one
         if not errors.size or errors.flat[worst] <= _TOLERABLE or np.isnan(absolute.flat[worst]):
             return
@@ -119,12 +127,12 @@ class JaxFunction:
         )
 
 
-def _ratio(value: Any, absolute: Any) -> Any:
+def _ratio(value: jax.Array, absolute: jax.Array) -> jax.Array:
     """absolute / |value|; 1 where there are no terms at all."""
     return jnp.where(absolute == 0, 1.0, absolute / jnp.abs(value))
 
 
-def _real(value: Any, name: str) -> Any:
+def _real(value: ArrayLike, name: str) -> jax.Array:
     """A JAX array of real numbers."""
     try:
         array = jnp.asarray(value)

@@ -15,6 +15,7 @@ from flint import fmpq, fmpq_poly, fmpz
 
 from linvar.errors import InputError, shown
 from linvar.exact import Rational
+from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.real_roots import isolate
 from linvar.symbolic.algebra.ring import to_rational
 
@@ -123,8 +124,13 @@ class Monotonicity:
 class Trends:
     """Where the value of a BatchPolynomial falls and rises: a base class of it."""
 
-    sampling: str
+    scheme: Scheme
     dataset_size: int | None
+
+    @property
+    def largest_batch_size(self) -> int | None:
+        """n without replacement; None where a batch may have any size."""
+        return self.scheme.largest_batch(self.dataset_size)
 
     @property
     def _numbers(self) -> list[fmpq]:
@@ -160,7 +166,7 @@ class Trends:
     @cached_property
     def _monotonicity(self) -> Monotonicity:
         """Trends over b >= 1, without replacement over b = 1..n."""
-        return Monotonicity(self._numbers, self.dataset_size if self.sampling == "without_replacement" else None)
+        return Monotonicity(self._numbers, self.largest_batch_size)
 
     def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
         """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.

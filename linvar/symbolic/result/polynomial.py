@@ -9,18 +9,34 @@ from __future__ import annotations
 
 import numbers
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from flint import fmpq, fmpz
 
-from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Exact, exact, exact_vector, free_symbols
-from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_rational
+from linvar.plain_data import Plain
+from linvar.schemes.scheme import scheme_of
+from linvar.symbolic.algebra.ring import Element, Ring, to_exact
 from linvar.symbolic.result import display, monotone, residues
 from linvar.symbolic.result import file as polynomial_file
 from linvar.symbolic.result.arithmetic import Arithmetic
+from linvar.symbolic.result.file import Terms, elements_of, terms_of
+from linvar.symbolic.schemes.registry import exact_scheme
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+    import sympy
+
+    from linvar.symbolic.result.jax_function import JaxFunction
+
+#: values at several batch sizes, nested as these are
+Values: TypeAlias = "list[Exact] | list[Values]"
+#: what pickle keeps: coefficients, symbols, sampling, dataset size, degree bound
+_Kept: TypeAlias = "tuple[Terms, tuple[sympy.Expr, ...], str, int | None, int]"
 
 
 class BatchPolynomial(Arithmetic, monotone.Trends):
@@ -80,25 +96,22 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
             elements = [ring.lift(value) for value in values]
         else:
             elements = list(coefficients)
-        if not isinstance(sampling, str) or sampling not in ("iid", "without_replacement"):
-            raise InputError("sampling", sampling, "write 'iid' or 'without_replacement'", fault="is unknown")
-        if sampling == "without_replacement" and dataset_size is None:
+        self.scheme = scheme_of(sampling)
+        if self.scheme.within_dataset and dataset_size is None:
             raise InputError("sampling", sampling, "give it", fault="needs dataset_size=, the number of examples n")
         if dataset_size is not None and (type(dataset_size) is not int or dataset_size < 1):
             raise InputError("dataset_size", dataset_size, "give the number of examples, an integer >= 1")
-        elements = _trimmed(elements)
-        largest = None if sampling == "iid" or dataset_size is None else dataset_size - 1
-        if largest is not None and len(elements) > largest + 1:
-            elements = _trimmed(residues.reduced(elements, ring, largest + 1))
+        self.dataset_size = dataset_size
+        elements, largest = _trimmed(elements), self.largest_batch_size
+        if largest is not None and len(elements) > largest:
+            elements = _trimmed(residues.reduced(elements, ring, largest))
         self._elements: tuple[Element, ...] = tuple(elements) or (ring.zero,)
         self._ring = ring
-        self.sampling = sampling
-        self.dataset_size = dataset_size
         self.degree_bound = self.degree if degree_bound is None else degree_bound
         if type(self.degree_bound) is not int or self.degree_bound < self.degree:
             raise InputError("degree_bound", degree_bound, f"give an integer >= the degree, {self.degree}")
         if largest is not None:
-            self.degree_bound = min(self.degree_bound, largest)
+            self.degree_bound = min(self.degree_bound, largest - 1)
 
     @property
     def terms(self) -> int:
@@ -125,20 +138,18 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         >>> BatchPolynomial(["-1/2", 2], sampling="without_replacement", dataset_size=4).factor_coefficients
         (0, 3/2)
         """
-        if self.sampling == "iid":
-            return self.coefficients
-        assert self.dataset_size is not None
-        n = self.dataset_size
-        slope, result = fmpq(n - 1, n), [self._ring.zero]
-        for element in reversed(self._elements):  # Horner's rule in c: result * (1/n + slope c) + element
-            shifted = [self._ring.zero, *(part * slope for part in result)]
-            result = [part * fmpq(1, n) + after for part, after in zip([*result, self._ring.zero], shifted)]
-            result[0] = result[0] + element
-        return tuple(to_exact(element, self.symbols) for element in _trimmed(result))
+        elements = exact_scheme(self.sampling).in_covariance_factor(self._elements, self._ring, self.dataset_size)
+        return tuple(to_exact(element, self.symbols) for element in _trimmed(elements))
 
     # values
 
-    def __call__(self, batch_size: Any) -> Any:
+    @overload
+    def __call__(self, batch_size: int | np.integer) -> Exact: ...
+    @overload
+    def __call__(self, batch_size: Sequence[int]) -> list[Exact]: ...
+    @overload
+    def __call__(self, batch_size: Sequence[Sequence[int]] | np.ndarray | jax.Array) -> Values: ...
+    def __call__(self, batch_size: Any) -> Exact | Values:
         """Exact value at b, sum_k coefficients[k] / b^k.
 
         Args:
@@ -156,7 +167,8 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         (1153/2048, [37/2, 73/8])
         """
         if isinstance(batch_size, (list, tuple, range)) or getattr(batch_size, "ndim", 0) > 0:
-            return [self(one) for one in batch_size]
+            values: Values = [self(one) for one in batch_size]
+            return values
         b = self._check_batch_size(batch_size)
         total = self._ring.zero
         for element in reversed(self._elements):
@@ -175,43 +187,13 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
             raise InputError(
                 "batch_size", b, "give an integer >= 1", fault="is too small, a batch has at least 1 example"
             )
-        if self.sampling == "without_replacement" and self.dataset_size is not None and b > self.dataset_size:
-            fault = f"is more than the {self.dataset_size} examples of the data set"
-            raise InputError("batch_size", b, f"without replacement give at most {self.dataset_size}", fault)
+        largest = self.largest_batch_size
+        if largest is not None and b > largest:
+            fault = f"is more than the {largest} examples of the data set"
+            raise InputError("batch_size", b, f"without replacement give at most {largest}", fault)
         return b
 
-    def subs(self, values: Mapping[Any, Any]) -> BatchPolynomial:
-        """Substitute exact numbers or polynomial expressions for symbols, all at once. Exact, in python-flint.
-
-        Args:
-            values: what stands for each symbol (given as the symbol or by name); symbols left out stay.
-
-        Returns:
-            A polynomial in the remaining symbols and those of the values.
-
-        Raises:
-            ValueError: a symbol is not one of this polynomial. TypeError: a value is a float or no number.
-
-        >>> import sympy
-        >>> a = sympy.Symbol("a")
-        >>> BatchPolynomial([a, a**2 / 2]).subs({"a": "1/3"})
-        1/3 + 1/18 u    (u = 1/b, degree 1)
-        """
-        if not isinstance(values, Mapping):
-            cure = "give a mapping from symbols (or their names) to exact numbers"
-            raise InputTypeError("subs", Words(f"got {shown(values)}"), cure)
-        by_name = {str(symbol): symbol for symbol in self.symbols}
-        images: dict[Any, Exact] = {symbol: symbol for symbol in self.symbols}
-        for key, value in values.items():
-            name = key if isinstance(key, str) else next((n for n, symbol in by_name.items() if symbol == key), None)
-            if name not in by_name:
-                cure = f"the symbols of this polynomial are {cut(', '.join(by_name) or 'none')}"
-                raise InputError("subs", Words(f"got {shown(key)}"), cure)
-            images[by_name[name]] = exact(value, name)
-        ring = Ring(0, free_symbols(images.values()))
-        return self._like(self._compose(images, ring), ring, self.degree_bound)
-
-    def to_jax(self) -> Callable[..., Any]:
+    def to_jax(self) -> JaxFunction:
         """A function of b (an array), and of the symbols as keywords, in JAX, from arrays of coefficients.
 
         ``p.to_jax()(b, w1=0.5)``: b > 0 of any shape, each symbol a scalar (``**{"M[0, 1]": 0.5}`` for names that are no
@@ -239,14 +221,13 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         """
         from linvar.symbolic.result.jax_function import JaxFunction
 
-        largest = self.dataset_size if self.sampling == "without_replacement" else None
         terms = [list(element.terms()) for element in self._elements]
-        return JaxFunction(terms, list(map(str, self.symbols)), largest)
+        return JaxFunction(terms, list(map(str, self.symbols)), self.largest_batch_size)
 
     # display
 
     @cached_property
-    def poly(self) -> Any:
+    def poly(self) -> sympy.Poly:
         """The SymPy Poly in u = 1/b; its generator, ``poly.gen``, is the Symbol ``u`` (``u_`` if a symbol u occurs).
 
         >>> BatchPolynomial([0, 18, "1/2"]).poly
@@ -261,7 +242,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         # SymPy takes entries of one matrix for dependent
         return sympy.Poly(values[::-1], generator, domain=sympy.QQ[self.symbols])
 
-    def as_expr(self, variable: Any = None) -> Any:
+    def as_expr(self, variable: Any = None) -> sympy.Expr:
         """The polynomial as a SymPy expression, to compare with one derived by hand.
 
         Args:
@@ -324,7 +305,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
 
     # storage
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Plain]:
         """Plain lists and strings, for JSON: with symbols a coefficient is a list of [exponents, "p/q"].
 
         >>> BatchPolynomial([0, "1/2"]).to_dict()["coefficients"]
@@ -342,8 +323,14 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         >>> BatchPolynomial.from_dict(BatchPolynomial([0, "1/2"]).to_dict())
         1/2 u    (u = 1/b, degree 1)
         """
-        coefficients, ring, settings = polynomial_file.from_dict(data)
-        return cls(coefficients, ring=ring, **settings)
+        saved = polynomial_file.from_dict(data)
+        return cls(
+            saved.elements,
+            ring=saved.ring,
+            sampling=saved.sampling,
+            dataset_size=saved.dataset_size,
+            degree_bound=saved.degree_bound,
+        )
 
     def save(self, path: Any) -> None:
         """Write the polynomial as JSON, atomically: the old file stays if writing fails.
@@ -374,9 +361,8 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         """
         return polynomial_file.load(path, cls.from_dict)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        terms = [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in self._elements]
-        return _restore, (terms, self.symbols, self.sampling, self.dataset_size, self.degree_bound)
+    def __reduce__(self) -> tuple[Callable[..., BatchPolynomial], _Kept]:
+        return _restore, (terms_of(self._elements), self.symbols, self.sampling, self.dataset_size, self.degree_bound)
 
 
 def load_polynomial(path: Any) -> BatchPolynomial:
@@ -403,8 +389,11 @@ def _trimmed(elements: list[Element]) -> list[Element]:
     return elements
 
 
-def _restore(terms: Any, symbols: Any, sampling: str, dataset_size: int | None, degree_bound: int) -> BatchPolynomial:
+def _restore(
+    terms: Terms, symbols: tuple[sympy.Expr, ...], sampling: str, dataset_size: int | None, degree_bound: int
+) -> BatchPolynomial:
     """Undo ``__reduce__``."""
     ring = Ring(0, symbols)
-    elements = [ring.from_terms(dict(element)) for element in terms]
-    return BatchPolynomial(elements, ring=ring, sampling=sampling, dataset_size=dataset_size, degree_bound=degree_bound)
+    return BatchPolynomial(
+        elements_of(terms, ring), ring=ring, sampling=sampling, dataset_size=dataset_size, degree_bound=degree_bound
+    )

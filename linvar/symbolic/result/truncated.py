@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from flint import arb, ctx
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words, shown
-from linvar.exact import Rational, TooLargeError, exact, free_symbols
-from linvar.symbolic.algebra.ring import Ring, to_exact, to_rational
+from linvar.exact import Exact, Rational, TooLargeError, exact, free_symbols
+from linvar.symbolic.algebra.ring import Ring, to_exact
 from linvar.symbolic.result import display
+from linvar.symbolic.result.file import Terms, elements_of, terms_of
 from linvar.symbolic.result.polynomial import BatchPolynomial
+
+if TYPE_CHECKING:
+    import sympy
+
+#: middle and radius of a ball, each m 2^e as (m, e)
+Ends = tuple[tuple[int, int], tuple[int, int]]
 
 #: bits of a fraction that is still written out
 _LONGEST = 10**8
@@ -64,19 +71,22 @@ class LargeBatchExpansion:
         return self.digits is None
 
     @property
-    def symbols(self) -> tuple[Any, ...]:
+    def symbols(self) -> tuple[sympy.Expr, ...]:
         """The SymPy symbols the coefficients may contain, sorted by name."""
         return self._ring.symbols
 
     @cached_property
-    def coefficients(self) -> tuple[Any, ...]:
+    def coefficients(self) -> tuple[Exact | arb, ...]:
         """Coefficients of 1, u, ..., u^K: exact numbers (SymPy expressions with symbols), or ``arb`` enclosures.
 
         >>> LargeBatchExpansion([0, "1/2"]).coefficients
         (0, 1/2)
         """
-        if not self.exact:
-            return self._elements
+        return self._exact_coefficients if self.exact else self._elements
+
+    @cached_property
+    def _exact_coefficients(self) -> tuple[Exact, ...]:
+        """The same where they are exact."""
         return tuple(to_exact(element, self.symbols) for element in self._elements)
 
     @cached_property
@@ -93,7 +103,7 @@ class LargeBatchExpansion:
             fault = Words("in symbols has no intervals")
             raise InputError("an expansion", fault, "use coefficients, which are exact")
         if self.exact:
-            return tuple((value, value) for value in self.coefficients)
+            return tuple((value, value) for value in self._exact_coefficients)
         return tuple(_ends(value) for value in self._elements)
 
     def agrees_with(self, polynomial: BatchPolynomial) -> bool:
@@ -102,7 +112,7 @@ class LargeBatchExpansion:
         >>> LargeBatchExpansion([0, 18]).agrees_with(BatchPolynomial([0, 18, 3]))
         True
         """
-        if polynomial.sampling != "iid":
+        if not polynomial.scheme.unbounded:
             return False
         theirs = polynomial.coefficients[: self.order + 1]
         theirs = theirs + (Rational(0),) * (self.order + 1 - len(theirs))
@@ -150,7 +160,7 @@ class LargeBatchExpansion:
             return type(self)(sums, digits=digits)
         if self.symbols == other.symbols:
             return type(self)([a + b * sign for a, b in zip(self._elements, other._elements)], ring=self._ring)
-        return type(self)([a + b * sign for a, b in zip(self.coefficients, other.coefficients)])
+        return type(self)([a + b * sign for a, b in zip(self._exact_coefficients, other._exact_coefficients)])
 
     def __add__(self, other: Any) -> Self:
         return self._combined(other, 1)
@@ -180,16 +190,17 @@ class LargeBatchExpansion:
             return id(self)
         return hash((LargeBatchExpansion, *(hash(value) for value in self.coefficients)))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(
+        self,
+    ) -> tuple[
+        Callable[..., LargeBatchExpansion], tuple[Terms, tuple[sympy.Expr, ...]] | tuple[list[Ends], int | None]
+    ]:
         if self.exact:
-            return _restore_exact, (
-                [[(tuple(map(int, key)), to_rational(c)) for key, c in element.terms()] for element in self._elements],
-                self.symbols,
-            )
-        balls = [
-            tuple(tuple(map(int, part.man_exp())) for part in (value.mid(), value.rad())) for value in self._elements
-        ]
-        return _restore_enclosed, (balls, self.digits)
+            return _restore_exact, (terms_of(self._elements), self.symbols)
+        return _restore_enclosed, (
+            [(_man_exp(value.mid()), _man_exp(value.rad())) for value in self._elements],
+            self.digits,
+        )
 
 
 def _kind(expansion: LargeBatchExpansion) -> str:
@@ -197,14 +208,20 @@ def _kind(expansion: LargeBatchExpansion) -> str:
     return "exact" if expansion.exact else "enclosed"
 
 
-def _bits(ball: Any) -> int:
+def _bits(ball: arb) -> int:
     """Bits of the midpoint."""
     return max(64, int(ball.bits()))
 
 
-def _dyadic(ball: Any) -> Rational:
+def _man_exp(ball: arb) -> tuple[int, int]:
+    """(m, e) of an exact ball m 2^e."""
+    mantissa, exponent = ball.man_exp()
+    return int(mantissa), int(exponent)
+
+
+def _dyadic(ball: arb) -> Rational:
     """An exact ball as a Rational."""
-    mantissa, exponent = map(int, ball.man_exp())
+    mantissa, exponent = _man_exp(ball)
     if abs(exponent) > _LONGEST:
         raise TooLargeError(
             "a coefficient", Words(f"of about 2^{exponent} fits no fraction"), "use coefficients, the arb balls"
@@ -212,18 +229,18 @@ def _dyadic(ball: Any) -> Rational:
     return Rational(mantissa << exponent) if exponent >= 0 else Rational(mantissa, 1 << -exponent)
 
 
-def _ends(ball: Any) -> tuple[Rational, Rational]:
+def _ends(ball: arb) -> tuple[Rational, Rational]:
     """The ends of a ball."""
     middle, radius = _dyadic(ball.mid()), _dyadic(ball.rad())
     return Rational(middle - radius), Rational(middle + radius)
 
 
-def _restore_exact(terms: Any, symbols: Any) -> LargeBatchExpansion:
+def _restore_exact(terms: Terms, symbols: tuple[sympy.Expr, ...]) -> LargeBatchExpansion:
     """Undo ``__reduce__``."""
     ring = Ring(0, symbols)
-    return LargeBatchExpansion([ring.from_terms(dict(element)) for element in terms], ring=ring)
+    return LargeBatchExpansion(elements_of(terms, ring), ring=ring)
 
 
-def _restore_enclosed(balls: Any, digits: int) -> LargeBatchExpansion:
+def _restore_enclosed(balls: list[Ends], digits: int) -> LargeBatchExpansion:
     """Undo ``__reduce__``."""
     return LargeBatchExpansion([arb(middle, radius) for middle, radius in balls], digits=digits)

@@ -1,35 +1,30 @@
-"""Moments of a batch mean as polynomials in u = 1/b, for every law and both samplings.
+"""Moments of a batch mean as polynomials in u = 1/b, for every law and scheme.
 
-The batch second moment is S_z = (1/b) sum z z^T. For linear functionals v_j = <Theta_j, S_z> and
-Theta = sum_j theta_j Theta_j the generating function M(theta) = E exp(sum_j theta_j v_j) is
-
-    iid                  exp( sum_k u^{k-1} kappa_k(Theta) / k! )
-    without replacement  sum_{j<=n} [(b)_j / (n)_j] e_j( exp(u q_i(Theta)) - 1 ),  (b)_j = b (b-1) ... (b-j+1)
-
-The second is an exponential too, once w^j stands for (b)_j / (n)_j (an umbral variable): log prod_i (1 + w x_i)
-= sum_k u^k c_k(w) Q_k(Theta) / k!, with power sums Q_k = sum_i q_i^k, and c_k from Stirling numbers. So one
-routine exponentiates both, degree by degree in theta: n M_n = sum_k k K_k M_{n-k}.
-Source: mathematics of polykays and k-statistics; cumulants of a mean, e.g. McCullagh, Tensor Methods in
-Statistics (1987), chapters 2 and 4.
+The batch second moment is S_z = (1/b) sum z z^T. For linear functionals v_j = <Theta_j, S_z> and Theta = sum_j theta_j Theta_j
+the generating function M(theta) = E exp(sum_j theta_j v_j) is an exponential under every scheme
+(``linvar.symbolic.schemes``). So one routine exponentiates all of them, degree by degree in theta: n M_n = sum_k k K_k M_{n-k}.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from math import factorial, prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flint import fmpq
 
 from linvar.exact import Matrix, Rational
-from linvar.laws.dataset import Dataset
 from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring
+from linvar.symbolic.schemes.registry import exact_scheme
+
+if TYPE_CHECKING:
+    import sympy
 
 Moments = dict[Exponents, Element]
 
 
-def answer_ring(symbols: tuple[Any, ...]) -> Ring:
+def answer_ring(symbols: tuple[sympy.Expr, ...]) -> Ring:
     """The ring of the answers: one variable, u = 1/b, and the symbols."""
     return Ring(1, symbols)
 
@@ -39,13 +34,7 @@ def sampling_factor(ring: Ring, sampling: str, dataset_size: int | None) -> Elem
 
     Here the covariance of one example has divisor n. A single example (n = 1) never varies: c = 0.
     """
-    (u,) = ring.gens
-    if sampling == "iid":
-        return u
-    assert dataset_size is not None
-    if dataset_size == 1:
-        return ring.zero
-    return (u * dataset_size - 1) * fmpq(1, dataset_size - 1)
+    return exact_scheme(sampling).covariance_factor(ring, dataset_size)
 
 
 def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring) -> Moments:
@@ -55,7 +44,7 @@ def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring
         law: the law of one example.
         forms: symmetric matrices Theta_j, one a functional.
         order: highest total degree.
-        sampling: "iid" or "without_replacement".
+        sampling: the name of the scheme.
         ring: the ring of the answers (``answer_ring``).
 
     Returns:
@@ -75,29 +64,14 @@ def central_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ri
 
 def _moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring, central: bool) -> Moments:
     """Moments about zero or about the mean."""
-    size = len(forms)
+    size, scheme = len(forms), exact_scheme(sampling)
     if not size or not order:
         return {(0,) * size: ring.one}
     work = Ring(size + 1, ring.symbols)
-    extra = work.gens[size]
-    logs: list[Element]
-    if sampling == "iid":
-        cumulants = law.cumulants(forms, order, work)
-        if central:
-            cumulants[0] = work.zero
-        logs = [value * (extra ** (k - 1)) * fmpq(1, factorial(k)) for k, value in enumerate(cumulants, 1)]
-    else:
-        assert isinstance(law, Dataset)
-        sums = law.power_sums(forms, order, work, central)
-        logs = [value * _umbral_weight(k, extra) * fmpq(1, factorial(k)) for k, value in enumerate(sums, 1)]
-    dataset_size = law.size if isinstance(law, Dataset) else 0
-    parts = _exponentiate(logs, work)
-    result: Moments = {}
-    (u,) = ring.gens
-    zeros = (0,) * size
-    result[zeros] = ring.one
+    parts = _exponentiate(scheme.logarithms(law, forms, order, work, central), work)
+    result: Moments = {(0,) * size: ring.one}
     for degree, part in enumerate(parts[1:], 1):
-        powers = _umbral_values(degree, dataset_size, ring) if sampling != "iid" else [u**k for k in range(degree)]
+        powers = scheme.values(degree, ring, law.size)
         grouped: dict[Exponents, dict[int, dict[Exponents, fmpq]]] = defaultdict(lambda: defaultdict(dict))
         for exponents, coefficient in part.terms():
             grouped[tuple(map(int, exponents[:size]))][int(exponents[size])][(0, *exponents[size + 1 :])] = coefficient
@@ -123,29 +97,6 @@ def _exponentiate(logs: list[Element], ring: Ring) -> list[Element]:
                 total = total + (logs[k - 1] * k) * parts[n - k]
         parts.append(total * fmpq(1, n))
     return parts
-
-
-def _umbral_weight(k: int, w: Element) -> Element:
-    """c_k(w) = sum_{j<=k} (-1)^{j-1} (j-1)! S(k, j) w^j, S the Stirling numbers of the second kind."""
-    row = [1]  # S(0, 0)
-    for n in range(1, k + 1):
-        row = [0] + [row[j - 1] + (j * row[j] if j < n else 0) for j in range(1, n + 1)]
-    return sum((w**j * ((-1) ** (j - 1) * factorial(j - 1) * row[j]) for j in range(1, k + 1)), w * 0)
-
-
-def _umbral_values(degree: int, dataset_size: int, ring: Ring) -> list[Element]:
-    """u^degree (b)_j / (n)_j for j = 0..degree: u^{degree-j} prod_{i<j} (1 - i u) / (n - i), and 0 for j > n."""
-    (u,) = ring.gens
-    values = []
-    for j in range(degree + 1):
-        if j > dataset_size:
-            values.append(ring.zero)
-            continue
-        value = u ** (degree - j)
-        for i in range(j):
-            value = value * (1 - u * i) * fmpq(1, dataset_size - i)
-        values.append(value)
-    return values
 
 
 def unit_form(size: int, row: int, column: int) -> Matrix:

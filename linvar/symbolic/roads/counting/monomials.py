@@ -38,9 +38,9 @@ from math import comb, prod
 from typing import Any
 
 from linvar.exact import free_symbols
-from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
 from linvar.symbolic.cost import costs
+from linvar.symbolic.laws.registry import exact_law
 
 #: what is beyond use
 ENDLESS = 10**18
@@ -215,9 +215,10 @@ def _further_flips(problem: Problem) -> int:
         parts[:] = [first if part == second else part for part in parts]
 
     matrices = [(matrix, starts[l + 1], starts[l]) for l, matrix in enumerate(problem.weights)]
-    if isinstance(problem.law, Gaussian):
-        matrices.append((problem.law.teacher, starts[-1], 0))
-    else:  # the coordinates of data stay as they are
+    mapped = exact_law(problem.law).flippable_map
+    if mapped is not None:
+        matrices.append((mapped, starts[-1], 0))
+    else:  # the coordinates stay as they are
         for i in (*range(widths[0]), *range(starts[-1], sum(widths))):
             join(0, i)
     places: dict[Any, tuple[int, int]] = {}

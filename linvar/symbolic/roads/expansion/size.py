@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from math import comb, gcd, lcm, log2
-from typing import Any
 
-from linvar.exact import Rational
-from linvar.laws.dataset import Dataset
+from linvar.exact import Exact, Rational
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.cost import Size, Work, costs, total
-from linvar.symbolic.roads.counting.digits import bits_of, entries_of, some_numbers
+from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.roads.counting.digits import bits_of, entries_of
 from linvar.symbolic.roads.counting.monomials import answer_terms, count_monomials, gradient_products
 from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep
 from linvar.symbolic.sgd.steps import Steps
@@ -146,10 +145,10 @@ def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> 
 
 def _bits_of_moments(problem: Problem) -> int:
     """Bits of the square of a second moment of data."""
-    if not isinstance(problem.law, Dataset):
+    if problem.dataset_size is None:
         return 0
-    numbers = some_numbers(problem.law)
-    return 2 * (2 * sum(map(bits_of, numbers)) // len(numbers) + problem.law.size.bit_length())
+    numbers = exact_law(problem.law).numbers()
+    return 2 * (2 * sum(map(bits_of, numbers)) // len(numbers) + problem.dataset_size.bit_length())
 
 
 def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> float:
@@ -159,7 +158,7 @@ def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> 
     """
     rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
 
-    def moved(chosen: int) -> list[Any]:
+    def moved(chosen: int) -> list[Exact]:
         """The change of every weight, one variable being 1."""
         variables = [Rational(int(j == chosen)) for j in range(count)]
         gradients = step.gradients(step.weights, variables, Numbers)

@@ -10,16 +10,15 @@ Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import comb, lcm, log2, log10, prod
+from math import comb, log2, log10, prod
 
 from linvar.errors import InputError, InputTypeError, cut
 from linvar.exact import Rational
-from linvar.laws.gaussian import Gaussian
-from linvar.laws.law import identity
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
+from linvar.symbolic.laws.law import common_denominator
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.limits import MOST_STEPS, bounded
-from linvar.symbolic.roads.counting.digits import some_numbers
 from linvar.symbolic.roads.counting.monomials import ENDLESS as _ENDLESS
 from linvar.symbolic.roads.counting.monomials import Degrees, count_monomials, gradient_products, weight_products
 from linvar.symbolic.sgd.step import MOST_VARIABLES
@@ -145,7 +144,7 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
         raise InputTypeError("order", order, cure)
     if not 0 <= order <= MOST_ORDER:
         raise InputError("order", order, cure, fault="is out of range")
-    if problem.sampling != "iid":
+    if not problem.scheme.unbounded:
         raise InputError(
             "order",
             order,
@@ -205,10 +204,9 @@ def _terms(problem: Problem, n: int, order: int) -> int:
 
 def _spread_terms(problem: Problem) -> int:
     """Terms of the squares of one example's gradient, counted by the paths through the network."""
-    widths, law = problem.widths, problem.law
+    widths = problem.widths
     # where the second moment is diagonal the sum over its columns is of one term
-    dense = not isinstance(law, Gaussian) or any(law.mean) or law.covariance != identity(law.input_width)
-    residual = (widths[0] if dense else 1) * prod(widths[1:-1]) + 1
+    residual = (1 if exact_law(problem.law).white else widths[0]) * prod(widths[1:-1]) + 1
     total = 0
     for l in range(1, problem.depth + 1):
         entry = prod(widths[l + 1 :]) * prod(widths[: l - 1]) * residual
@@ -220,18 +218,13 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     """b_t and b_{t-1} of the module docstring; 2^60 where they are beyond use."""
     if problem.symbols:
         return 0.0, 0.0
-    law = problem.law
     weights = [entry for matrix in problem.weights for row in matrix for entry in row]
-    start = log2(_denominator(weights))
+    start = log2(common_denominator(weights))
     largest = max((abs(entry) for entry in weights if isinstance(entry, Rational)), default=0)
     start = max(start, start + log2(largest)) if largest else start
-    if isinstance(law, Gaussian):
-        inside = [*(e for row in (*law.teacher, *law.covariance) for e in row), law.noise_variance, *law.mean * 2]
-        law_bits = log2(_denominator(inside))
-    else:
-        law_bits = 2 * log2(_denominator(some_numbers(law))) + log2(law.size)
+    law_bits = exact_law(problem.law).denominator_bits()
     rule = [problem.momentum, problem.weight_decay]
-    growth = log2(_denominator(problem.distinct_learning_rates)) + law_bits + log2(_denominator(rule))
+    growth = log2(common_denominator(problem.distinct_learning_rates)) + law_bits + log2(common_denominator(rule))
     odd = 2 * problem.depth - 1
 
     def bits(steps: int) -> float:
@@ -240,8 +233,3 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
         return start * odd**steps + growth * (steps if odd == 1 else (odd**steps - 1) // (odd - 1))
 
     return bits(steps), bits(max(steps - 1, 0))
-
-
-def _denominator(entries: object) -> int:
-    """The common denominator of exact numbers."""
-    return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Rational)})  # type: ignore[attr-defined]

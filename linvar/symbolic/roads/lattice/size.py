@@ -14,11 +14,11 @@ from typing import Any
 
 from linvar import matrices
 from linvar.exact import Rational
-from linvar.laws.dataset import Dataset
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
-from linvar.symbolic.roads.counting.digits import some_numbers
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS
+from linvar.symbolic.schemes.registry import exact_scheme
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.step import MOST_VARIABLES
 from linvar.symbolic.sgd.steps import Steps
@@ -201,19 +201,13 @@ class _Counter:
 
     def variable(self, problem: Problem, form: Any, order: int) -> _Number:
         """A batch moment: the D-th root of its moment of order D, which grows like 2 D / e times the law's size."""
-        law = problem.law
         entries = [entry for row in form for entry in row if entry]
-        if isinstance(law, Dataset):
-            numbers = some_numbers(law)
-            extra = log2(law.size) * (2 if problem.sampling != "iid" else 1)
-        else:
-            numbers = [*law.mean, law.noise_variance, *(number for row in law.covariance for number in row)]
-            extra = 0.0
-        twice = 1 if not isinstance(law, Dataset) and not any(law.mean) else 2
+        numbers, factors = exact_law(problem.law).factors()
+        extra = log2(problem.dataset_size or 1) * exact_scheme(problem.sampling).dataset_powers
         denominator = max(log2(number.denominator) for number in entries)
-        denominator += twice * max(log2(Rational(number).denominator) for number in numbers) + extra
+        denominator += factors * max(log2(Rational(number).denominator) for number in numbers) + extra
         largest = max((_log2(abs(Rational(number))) for number in numbers if number), default=0.0)
-        size = max(_log2(abs(entry)) for entry in entries) + twice * largest + max(0.0, log2(2 * order / 2.7))
+        size = max(_log2(abs(entry)) for entry in entries) + factors * largest + max(0.0, log2(2 * order / 2.7))
         return _Number(self, size, denominator, None)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import comb
 
 from linvar.exact import Rational, free_symbols
-from linvar.laws.dataset import Dataset
 from linvar.problem import Problem
 from linvar.symbolic.cost import Size, Work, costs, total
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.limits import MOST_STEPS
-from linvar.symbolic.roads.counting.digits import bits_of, entries_of, some_numbers
+from linvar.symbolic.roads.counting.digits import bits_of, entries_of
 
 
 def predict(problem: Problem) -> Size:
@@ -38,9 +38,12 @@ def regression_work(problem: Problem) -> Work:
     outputs, size = problem.widths[-1], len(problem.law.input_map[0])
     pairs = outputs * (outputs + 1) // 2
     monomials *= pairs * size**2 * (steps + 1)
-    examples, law = problem.dataset_size or 1, problem.law
-    data = some_numbers(law) if isinstance(law, Dataset) else [entry for row in law.teacher for entry in row]
-    bits = 4 * max(map(bits_of, data)) + 2 * max(map(bits_of, rates), default=0) + examples.bit_length()
+    examples = problem.dataset_size or 1
+    bits = (
+        4 * max(map(bits_of, exact_law(problem.law).numbers()))
+        + 2 * max(map(bits_of, rates), default=0)
+        + examples.bit_length()
+    )
     memory = {
         "bytes_coefficient": monomials,
         "bytes_bit": monomials * (steps + 1) * bits,

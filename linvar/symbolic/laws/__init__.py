@@ -1,0 +1,1 @@
+"""What an example is, for the exact half: a file for each law."""

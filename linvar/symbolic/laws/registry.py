@@ -1,0 +1,29 @@
+"""The exact twins of the laws of ``linvar.laws``."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from linvar.errors import InputTypeError
+from linvar.laws.dataset import Dataset
+from linvar.laws.gaussian import Gaussian
+from linvar.symbolic.laws.dataset import ExactDataset
+from linvar.symbolic.laws.gaussian import ExactGaussian
+from linvar.symbolic.laws.law import ExactLaw
+
+
+@singledispatch
+def exact_law(law: object) -> ExactLaw:
+    """The exact twin of a law.
+
+    Raises:
+        InputTypeError: it has none.
+
+    >>> exact_law(Gaussian(teacher=[["1/2", 3]])).numbers()
+    [1/2, 3]
+    """
+    raise InputTypeError("law", law, "give linvar.Gaussian(...) or linvar.Dataset(...)")
+
+
+exact_law.register(Gaussian, ExactGaussian)
+exact_law.register(Dataset, ExactDataset)

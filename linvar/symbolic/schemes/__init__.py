@@ -1,0 +1,1 @@
+"""How a batch is drawn, for the exact half: moments of batch means, a file for each scheme."""
