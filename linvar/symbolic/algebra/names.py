@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError
 
+if TYPE_CHECKING:
+    import sympy
 
-def symbolic_matrix(name: str, rows: int, columns: int) -> Any:
+
+def symbolic_matrix(name: str, rows: int, columns: int) -> sympy.ImmutableMatrix:
     """A SymPy matrix of distinct symbols name_11, name_12, ... (name alone if 1 x 1).
 
     Args:
@@ -35,7 +38,7 @@ def symbolic_matrix(name: str, rows: int, columns: int) -> Any:
     return sympy.ImmutableMatrix(rows, columns, lambda i, j: sympy.Symbol(f"{name}_{i + 1}{separator}{j + 1}"))
 
 
-def symbolic_weights(widths: Sequence[int], name: str = "w") -> list[Any]:
+def symbolic_weights(widths: Sequence[int], name: str = "w") -> list[sympy.ImmutableMatrix]:
     """Symbolic weights of a network of these widths: W_1 first, entries w1_11, w1_12, ..., w2_11, ...
 
     Args:

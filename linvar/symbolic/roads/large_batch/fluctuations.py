@@ -20,35 +20,35 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import comb, factorial, prod
 from operator import mul
-
-from flint import fmpq, fmpz
+from typing import Generic
 
 from linvar.exact import Matrix
+from linvar.flint import fmpq, fmpz
 from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Element, Ring
-from linvar.symbolic.algebra.scalars import Scalar, Scalars
+from linvar.symbolic.algebra.scalars import S, Scalars
 from linvar.symbolic.algebra.taylor import Local, Monomial
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Generic[S]):
     """E delta^a: ``values[k][j]`` / denominator is the coefficient of u^k, for monomial j of degree at most 2k."""
 
     variables: int
-    values: list[list[Scalar]]
+    values: list[list[S]]
     denominator: fmpz
 
 
 @dataclass(frozen=True)
-class BatchMoments:
+class BatchMoments(Generic[S]):
     """E xi^c of a batch: ``values[k][c]`` / denominator is the coefficient of u^k; zeros are left out."""
 
     variables: int
-    values: list[dict[Monomial, Scalar]]
+    values: list[dict[Monomial, S]]
     denominator: fmpz
 
 
-def at_rest(order: int, scalars: Scalars) -> Moments:
+def at_rest(order: int, scalars: Scalars[S]) -> Moments[S]:
     """delta = 0, no variables."""
     return Moments(0, [[scalars.one]] + [[scalars.zero] for _ in range(order)], fmpz(1))
 
@@ -113,14 +113,14 @@ def _exactly(variables: int, degree: int) -> int:
     return comb(variables + degree - 1, degree) if degree else 1
 
 
-class Products:
+class Products(Generic[S]):
     """Multiplies functionals on polynomials in these variables by polynomials with these monomials.
 
     Functionals are lists of their values at the monomials of degree <= ``degree``, in the order of ``Tables``.
     """
 
     def __init__(
-        self, variables: int, degree: int, support: Sequence[Monomial], scalars: Scalars, tables: Tables
+        self, variables: int, degree: int, support: Sequence[Monomial], scalars: Scalars[S], tables: Tables
     ) -> None:
         self.variables = variables
         self.degree = degree
@@ -141,31 +141,31 @@ class Products:
             ]
         return self._tables[d, width]
 
-    def columns(self, rows: list[Scalar], polynomials: int) -> Columns:
+    def columns(self, rows: list[S], polynomials: int) -> Columns[S]:
         """The coefficients of the polynomials, one row for each monomial of the support."""
         return Columns(self, rows, polynomials)
 
 
-class Columns:
+class Columns(Generic[S]):
     """Polynomials that functionals are multiplied by."""
 
-    def __init__(self, products: Products, rows: list[Scalar], count: int) -> None:
+    def __init__(self, products: Products[S], rows: list[S], count: int) -> None:
         self.products = products
         self.count = count
         self._rows = rows
-        self._matrices: dict[tuple[int, int], list[Scalar]] = {}
+        self._matrices: dict[tuple[int, int], list[S]] = {}
 
-    def _matrix(self, first: int, width: int) -> list[Scalar]:
+    def _matrix(self, first: int, width: int) -> list[S]:
         """The first rows, without the columns before ``first``."""
         if (first, width) not in self._matrices:
             rows, n = self._rows, self.count
             self._matrices[first, width] = [rows[r * n + i] for r in range(width) for i in range(first, n)]
         return self._matrices[first, width]
 
-    def times(self, functionals: Sequence[list[Scalar]], degree: int, first: int = 0) -> list[list[list[Scalar]]]:
+    def times(self, functionals: Sequence[list[S]], degree: int, first: int = 0) -> list[list[list[S]]]:
         """p_i L for every functional L, known up to ``degree``, and i >= first: values up to ``degree`` - 1."""
         scalars, size = self.products.scalars, self.count - first
-        result: list[list[list[Scalar]]] = [[[] for _ in range(size)] for _ in functionals]
+        result: list[list[list[S]]] = [[[] for _ in range(size)] for _ in functionals]
         for d in range(degree):
             width, rows = self.products.width[degree - d], _exactly(self.products.variables, d)
             if not width or not rows:
@@ -180,12 +180,12 @@ class Columns:
                     found[i].extend(entries[f * block + i : (f + 1) * block : size])
         return result
 
-    def moments(self, functional: list[Scalar], degree: int) -> list[Scalar]:
+    def moments(self, functional: list[S], degree: int) -> list[S]:
         """L(p^a) for every monomial a of degree <= degree in the polynomials."""
         values = [functional[0]]
-        level: dict[Monomial, list[Scalar]] = {(): functional}
+        level: dict[Monomial, list[S]] = {(): functional}
         for taken in range(degree):
-            following: dict[Monomial, list[Scalar]] = {}
+            following: dict[Monomial, list[S]] = {}
             for first in range(self.count):
                 keys = [key for key in level if (key[-1] if key else 0) == first]
                 if not keys:
@@ -198,21 +198,21 @@ class Columns:
         return values
 
 
-class Steps:
+class Steps(Generic[S]):
     """Carries moments through steps; tables are made once."""
 
-    def __init__(self, order: int, scalars: Scalars) -> None:
+    def __init__(self, order: int, scalars: Scalars[S]) -> None:
         self.order, self.scalars = order, scalars
         self.tables = Tables()
-        self._products: dict[tuple[int, tuple[Monomial, ...]], Products] = {}
+        self._products: dict[tuple[int, tuple[Monomial, ...]], Products[S]] = {}
 
-    def products(self, variables: int, support: tuple[Monomial, ...]) -> Products:
+    def products(self, variables: int, support: tuple[Monomial, ...]) -> Products[S]:
         """The tables for polynomials with these monomials."""
         if (variables, support) not in self._products:
             self._products[variables, support] = Products(variables, 2 * self.order, support, self.scalars, self.tables)
         return self._products[variables, support]
 
-    def advance(self, moments: Moments, batch: BatchMoments, local: Local) -> Moments:
+    def advance(self, moments: Moments[S], batch: BatchMoments[S], local: Local[S]) -> Moments[S]:
         """The moments of delta' = p(delta, xi), p the polynomials ``local``."""
         variables = moments.variables + batch.variables
         columns = self.products(variables, local.monomials).columns(local.rows, len(local.values))
@@ -221,7 +221,7 @@ class Steps:
             values.append(columns.moments(self._joint(moments, batch, k), 2 * k))
         return Moments(len(local.values), values, moments.denominator * batch.denominator)
 
-    def _joint(self, moments: Moments, batch: BatchMoments, k: int) -> list[Scalar]:
+    def _joint(self, moments: Moments[S], batch: BatchMoments[S], k: int) -> list[S]:
         """Coefficient of u^k of E delta^a xi^c, for all monomials of degree <= 2k."""
         n = moments.variables
         places, zero = self.tables.places(n, 2 * self.order), self.scalars.zero
@@ -237,7 +237,7 @@ class Steps:
             result.append(total)
         return result
 
-    def means(self, moments: Moments, local: Local, order: int) -> list[list[Scalar]]:
+    def means(self, moments: Moments[S], local: Local[S], order: int) -> list[list[S]]:
         """E of each polynomial's deviation p_i: the coefficients of u^0, ..., u^order, the first of them zero."""
         places, size, zero = self.tables.places(moments.variables, 2 * self.order), len(local.values), self.scalars.zero
         found = [places[monomial] for monomial in local.monomials]
@@ -249,7 +249,7 @@ class Steps:
                 series.append(sum(map(mul, local.rows[i : width * size : size], chosen), zero))
         return result
 
-    def squares(self, moments: Moments, local: Local) -> list[list[Scalar]]:
+    def squares(self, moments: Moments[S], local: Local[S]) -> list[list[S]]:
         """E of each squared deviation p_i^2: the coefficients of u^0, ..., u^K, the first of them zero."""
         size, zero = len(local.values), self.scalars.zero
         places = self.tables.places(moments.variables, 2 * self.order)
