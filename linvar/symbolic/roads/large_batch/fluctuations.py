@@ -1,15 +1,23 @@
 """Moments of the fluctuations of SGD about its path at infinite batch size, up to a power of u = 1/b.
 
 Let delta be the deviation of the state from that path, xi the deviation of a step's batch moments from their means. The k-th
-joint cumulant of xi is u^{k-1} kappa_k, so a moment of order d of xi has powers u^{ceil(d/2)} to u^{d-1}, and delta, a polynomial
-in the xi of all steps without constant term, is no larger: the coefficient of u^k in E delta^a is zero for |a| > 2k. The
-moments up to u^K, |a| <= 2K, therefore close on themselves: with delta' = p(delta, xi), and xi independent of delta,
+joint cumulant of xi is u^{k-1} kappa_k,
 
-    E delta'^a = sum over the monomials of p^a, of degree <= 2K, of their coefficients times E delta^b E xi^c.
+    (1)   log E exp(theta . xi) = sum_{k>=2} u^{k-1} kappa_k(theta) / k!,
+
+so a moment of order d of xi has powers u^{ceil(d/2)} to u^{d-1}, and delta, a polynomial in the xi of all steps without constant
+term, is no larger: the coefficient of u^k in E delta^a is zero for |a| > 2k. The moments up to u^K, |a| <= 2K, therefore close on
+themselves: with delta' = p(delta, xi), and xi independent of delta,
+
+    (2)   E delta'^a = sum over the monomials of p^a, of degree <= 2K, of their coefficients times E delta^b xi^c,
+    (3)   [u^k] E delta^b xi^c = sum_{j<=k} [u^j] E delta^b  [u^{k-j}] E xi^c.
 
 The functional L: q -> E q(delta, xi) is known by its values at monomials. Multiplication by a polynomial p makes another one,
-(p L)(q) = L(p q), of two arguments less; taking p_i L, p_j p_i L, ... one after the other and evaluating at 1 gives every
-moment of delta' without expanding a single product.
+
+    (4)   (p L)(q) = L(p q) = sum over the monomials r of p of their coefficients times L(r q),
+
+of as many arguments less as p has orders; taking p_i L, p_j p_i L, ... one after the other and evaluating at 1 gives every moment
+of delta' without expanding a single product.
 Source: derived here; closing moments by their order is the system-size expansion of van Kampen (1961), carried exactly.
 """
 
@@ -58,7 +66,7 @@ def batch_moments(
 ) -> list[dict[Monomial, Element]]:
     """Central moments of v_j = <forms[j], S_z>, iid: for k = 0..order the coefficients of u^k, those that are not zero.
 
-    log E exp(sum_j theta_j xi_j) = sum_{k>=2} u^{k-1} kappa_k / k!, exponentiated degree by degree as in ``batch_moments``.
+    (1), exponentiated degree by degree as in ``batch_moments``.
     """
     ring = Ring(len(forms), symbols)
     result: list[dict[Monomial, Element]] = [{} for _ in range(order + 1)]
@@ -69,6 +77,7 @@ def batch_moments(
     parts: dict[tuple[int, int], Element] = {(0, 0): ring.one}  # degree n in theta, power of u
     for n in range(2, 2 * order + 1):
         for power in range((n + 1) // 2, min(n - 1, order) + 1):
+            # M_n = [degree n in theta] of E exp(theta . xi):  n M_n = sum_k k u^{k-1} kappa_k / k! M_{n-k}
             total = ring.zero
             for k in range(2, min(n, order + 1) + 1):
                 if (n - k, power - k + 1) in parts:
@@ -78,7 +87,7 @@ def batch_moments(
             for key, c in total.terms():
                 exponents = tuple(map(int, key[: ring.variables]))
                 monomial = tuple(j for j, e in enumerate(exponents) for _ in range(e))
-                scale = prod(map(factorial, exponents))
+                scale = prod(map(factorial, exponents))  # E xi^c = c! times the coefficient of theta^c
                 grouped.setdefault(monomial, {})[tuple(map(int, key[ring.variables :]))] = c * scale
             result[power].update({monomial: ring.scalars.from_terms(terms) for monomial, terms in grouped.items()})
     return result
@@ -167,6 +176,8 @@ class Columns(Generic[S]):
         scalars, size = self.products.scalars, self.count - first
         result: list[list[list[S]]] = [[[] for _ in range(size)] for _ in functionals]
         for d in range(degree):
+            # (4) for all q of degree d at once: row q of the left matrix has L(q r), column i of the right one the coefficients
+            # of r in p_i, for the monomials r that keep q r within the degree
             width, rows = self.products.width[degree - d], _exactly(self.products.variables, d)
             if not width or not rows:
                 entries = [scalars.zero] * (rows * size * len(functionals))
@@ -183,6 +194,8 @@ class Columns(Generic[S]):
     def moments(self, functional: list[S], degree: int) -> list[S]:
         """L(p^a) for every monomial a of degree <= degree in the polynomials."""
         values = [functional[0]]
+        # (4) once more for every factor: p_i (p^a L), the factors in ascending order, so that each monomial is met once; its
+        # value at 1 is the first
         level: dict[Monomial, list[S]] = {(): functional}
         for taken in range(degree):
             following: dict[Monomial, list[S]] = {}
@@ -218,6 +231,7 @@ class Steps(Generic[S]):
         columns = self.products(variables, local.monomials).columns(local.rows, len(local.values))
         values = [[moments.values[0][0] * batch.values[0][()]]]
         for k in range(1, self.order + 1):
+            # (2), one power of u at a time: p does not depend on u
             values.append(columns.moments(self._joint(moments, batch, k), 2 * k))
         return Moments(len(local.values), values, moments.denominator * batch.denominator)
 
@@ -229,7 +243,7 @@ class Steps(Generic[S]):
         for monomial in self.tables.monomials(n + batch.variables, 2 * k):
             taken = sum(j < n for j in monomial)
             place, rest = places[monomial[:taken]], tuple(j - n for j in monomial[taken:])
-            total = zero
+            total = zero  # (3)
             for power in range((taken + 1) // 2, k + 1):
                 other = batch.values[k - power].get(rest)
                 if other is not None:
@@ -245,6 +259,7 @@ class Steps(Generic[S]):
         for k in range(1, order + 1):
             width = sum(len(monomial) <= 2 * k for monomial in local.monomials)
             chosen = [moments.values[k][place] for place in found[:width]]
+            # E p_i = sum_r p_i[r] E delta^r: row r of ``rows`` has the coefficients of r in all p_i
             for i, series in enumerate(result):
                 series.append(sum(map(mul, local.rows[i : width * size : size], chosen), zero))
         return result
@@ -257,6 +272,7 @@ class Steps(Generic[S]):
         result = [[zero] for _ in range(size)]
         for k in range(1, self.order + 1):
             (products,) = columns.times([moments.values[k]], 2 * k)
+            # E p_i^2 = (p_i L)(p_i) = sum_r p_i[r] (p_i L)(r)
             known = [(r, places[monomial]) for r, monomial in enumerate(local.monomials) if len(monomial) < 2 * k]
             for i, series in enumerate(result):
                 series.append(sum((local.rows[r * size + i] * products[i][place] for r, place in known), zero))
