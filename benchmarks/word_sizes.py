@@ -20,9 +20,10 @@ from pathlib import Path
 
 from linvar.exact import Matrix, exact_matrix
 from linvar.laws.law import identity
-from linvar.symbolic.words.recursion import State, moment_of_numbers
+from linvar.symbolic.words.expansion import expand_entries
+from linvar.symbolic.words.numbers import expected_traces
 from linvar.symbolic.words.size import expansion_size, recursion_size
-from linvar.symbolic.words.wishart import _expand_entries
+from linvar.symbolic.words.statement import Traces
 
 LETTERS = "ABCDEFGH"
 WORDS = ("different", "single", "pairs", "two", "one")
@@ -34,7 +35,7 @@ FEW = [("recursion", 7, 3, "different", "small"), ("recursion", 7, 6, "pairs", "
        ("expansion", 7, 5, "pairs", "small"), ("expansion", 8, 5, "one", "small")]  # fmt: skip
 
 
-def build(order: int, width: int, words: str, entries: str) -> tuple[State, dict[str, Matrix], Matrix]:
+def build(order: int, width: int, words: str, entries: str) -> tuple[Traces, dict[str, Matrix], Matrix]:
     """Words, the matrices that they use, a covariance."""
     draw = random.Random(10 * order + width)
     largest = 10**20 if entries == "twenty digits" else 9
@@ -74,13 +75,13 @@ def measure(way: str, order: int, width: int, words: str, entries: str) -> list[
     recursion = way == "recursion"
     size = recursion_size(state, matrices, sigma) if recursion else expansion_size(state, matrices, sigma, width)
     start_small = (("A", "A", "A"),), {"A": identity(2)}, identity(2)
-    moment_of_numbers(*start_small)
-    _expand_entries(*start_small, ())
+    expected_traces(*start_small)
+    expand_entries(*start_small, ())
     before, start = peak(), time.process_time()
     if recursion:
-        moment_of_numbers(state, matrices, sigma)
+        expected_traces(state, matrices, sigma)
     else:
-        _expand_entries(state, matrices, sigma, ())
+        expand_entries(state, matrices, sigma, ())
     return [size.seconds, time.process_time() - start, size.bytes, peak() - before]
 
 

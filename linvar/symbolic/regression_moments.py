@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-from flint import fmpq, fmpq_mat
 
 from linvar import matrices
 from linvar.errors import InputError, Words, shown
 from linvar.exact import Matrix, Rational, exact_matrix, free_symbols, shape
+from linvar.flint import fmpq, fmpq_mat
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
 from linvar.symbolic.limits import checked_limit
@@ -108,7 +108,7 @@ class RegressionMoments:
         if shape(entries) != expected:
             raise InputError("target", Words(f"has shape {shape(entries)}"), f"give the weights W*, shape {expected}")
         lifted = self._lifted(entries, "target")
-        away = [[a - b for a, b in zip(row, other)] for row, other in zip(self._road.mean_weights, lifted)]
+        away = matrices.subtract(self._road.mean_weights, lifted)
         return self.weight_variance() + self._squared_norm(away)
 
     def minimiser(self) -> Matrix:
@@ -139,8 +139,7 @@ class RegressionMoments:
         road = self._road
         total = road.answers.zero
         for k in range(self.problem.widths[1]):
-            for row, other in zip(road.residual_moment(k, k), road.recursion.second_moment):
-                total = total + sum((a * b for a, b in zip(row, other)), road.answers.zero)
+            total = total + matrices.trace_of_symmetric(road.residual_moment(k, k), road.recursion.second_moment)
         return self._wrap(total * fmpq(1, 2), self.problem.step)
 
     def gradient_covariance(self) -> Polynomials:
@@ -151,7 +150,7 @@ class RegressionMoments:
         """Cov(w_t), shape (d_1 d_0, d_1 d_0): entries of W_t row by row."""
         return self._covariance(self._road.weight_covariance, self.problem.step)
 
-    def _covariance(self, block: Any, bound: int) -> Polynomials:
+    def _covariance(self, block: Callable[[int, int], Form], bound: int) -> Polynomials:
         """All blocks of rows, put together."""
         rows, columns = self.problem.widths[1], self.problem.widths[0]
         blocks = [[block(k, l) for l in range(rows)] for k in range(rows)]
@@ -161,14 +160,13 @@ class RegressionMoments:
             for i in range(columns)
         )
 
-    def _variance(self, block: Any, matrix: Any, bound: int) -> BatchPolynomial:
+    def _variance(self, block: Callable[[int, int], Form], matrix: Any, bound: int) -> BatchPolynomial:
         """tr(A Cov A^T); the trace of the diagonal blocks where A is the identity."""
         rows, columns = self.problem.widths[1], self.problem.widths[0]
         total = self._road.answers.zero
         if matrix is None:
             for k in range(rows):
-                form = block(k, k)
-                total = total + sum((form[i][i] for i in range(columns)), self._road.answers.zero)
+                total = total + matrices.trace(block(k, k))
             return self._wrap(total, bound)
         entries = exact_matrix(matrix, "matrix")
         if len(entries[0]) != rows * columns:
@@ -197,8 +195,7 @@ class RegressionMoments:
 
     def _squared_norm(self, form: Form) -> BatchPolynomial:
         """Sum of squares of entries that do not depend on b."""
-        zero = self._road.answers.zero
-        return self._wrap(sum((entry * entry for row in form for entry in row), zero), 0)
+        return self._wrap(matrices.squared_norm(form), 0)
 
     def _numbers(self, form: Form) -> Matrix:
         """Entries that do not depend on b, as exact numbers (expressions with symbols)."""

@@ -27,9 +27,9 @@ from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.derivation import How, _Parts
 from linvar.symbolic.sgd.features import (
+    Echelon,
     Features,
     Functionals,
-    _eliminate,
     _relations,
     features,
     linear_forms,
@@ -444,9 +444,9 @@ def test_generic_points_tell_a_full_rank_at_once(monkeypatch: pytest.MonkeyPatch
     assert FixedStep(two, two.weights).count(100) == 79
     few = Functionals(2, unit_forms(2), unit_forms(2), ((0, 0), (0, 1), (1, 1)))
     twice = replace(few, pairs=((0, 1), (1, 0)))
-    assert _relations(twice, *_eliminate([[1, 5, 5], [1, 7, 7]], 3)) == []  # z_1 z_2 = z_2 z_1 is none
-    assert _relations(few, *_eliminate([[1, 5, 5, 1], [1, 7, 7, 2]], 4)) != []
-    ((constant, form),) = _relations(few, *_eliminate([[1, 5, 3, 1], [1, 5, 4, 2], [1, 5, 1, 1]], 4))
+    assert _relations(twice, Echelon.of([[1, 5, 5], [1, 7, 7]], 3)) == []  # z_1 z_2 = z_2 z_1 is none
+    assert _relations(few, Echelon.of([[1, 5, 5, 1], [1, 7, 7, 2]], 4)) != []
+    ((constant, form),) = _relations(few, Echelon.of([[1, 5, 3, 1], [1, 5, 4, 2], [1, 5, 1, 1]], 4))
     assert set(form) == {(0, 0)} and constant == -5 * form[0, 0]
 
 

@@ -9,9 +9,11 @@ has it, its limits, and products as they occur in linvar.
 
 from __future__ import annotations
 
+import ast
 import random
 from collections.abc import Callable
 from math import lcm
+from pathlib import Path
 from typing import Any
 
 import flint
@@ -166,3 +168,26 @@ def test_taylor_shifts_are_right_even_of_extreme_polynomials(length: int) -> Non
         for numbers in ([1 - 2**bits] * length, [(-1) ** k * (2**bits - 1) for k in range(length)]):
             found = [int(c) for c in fmpz_poly(numbers)(fmpz_poly([1, 1])).coeffs()]
             assert found + [0] * (length - len(found)) == shifted(numbers)
+
+
+PACKAGE = Path(lv.__file__).parent
+ROOMS = ("symbolic/algebra", "symbolic/models", "symbolic/words", "symbolic/roads/lattice")
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Top-level names of what a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_flint_enters_by_one_module(room: str) -> None:
+    files = sorted((PACKAGE / room).rglob("*.py"))
+    assert files
+    assert [str(path) for path in files if "flint" in modules_imported(path)] == []
+    assert "flint" in modules_imported(PACKAGE / "flint.py")

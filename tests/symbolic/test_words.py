@@ -25,11 +25,12 @@ from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, L
 from linvar.exact import exact_matrix
 from linvar.laws.law import identity
 from linvar.symbolic.algebra.ring import to_exact
-from linvar.symbolic.words import recursion as word_recursion
+from linvar.symbolic.words import expansion, numbers
 from linvar.symbolic.words import size as word_size
-from linvar.symbolic.words.recursion import moment_of_numbers
+from linvar.symbolic.words.numbers import expected_traces
 from linvar.symbolic.words.size import WordSize, expansion_size, recursion_size
-from linvar.symbolic.words.wishart import trace_moment, wishart_moment
+from linvar.symbolic.words.traces import trace_formula
+from linvar.symbolic.words.wishart import wishart_moment
 
 REFERENCES = json.loads((Path(__file__).parents[1] / "reference" / "wishart.json").read_text())["entries"]
 A, B, C = [[1, 2], [0, -1]], [[0, 1], [-1, 1]], [[2, "-1/3"], [1, 0]]
@@ -97,8 +98,8 @@ def test_references_by_both_roads(entry):
     matrices = {name: exact_matrix(value, name) for name, value in entry["matrices"].items()}
     sigma = exact_matrix(entry["Sigma"], "covariance")
     expected = tuple(map(Fraction, entry["coefficients_in_u"]))
-    assert trim(moment_of_numbers(state, matrices, sigma)) == expected
-    assert trim(module._expand_entries(state, matrices, sigma, ())[0]) == expected
+    assert trim(expected_traces(state, matrices, sigma)) == expected
+    assert trim(module.expand_entries(state, matrices, sigma, ())[0]) == expected
 
 
 def test_a_wrong_coefficient_is_not_equal():
@@ -202,9 +203,9 @@ def test_all_roads_agree(moment):
     state = tuple(map(tuple, words))
     used = {name: exact_matrix(letters[name], name) for word in words for name in word}
     center = exact_matrix(sigma, "sigma")
-    recursion = trim(moment_of_numbers(state, used, center))
-    assert trim(module._expand_entries(state, used, center, ())[0]) == recursion
-    coefficients, _ = module._evaluate_traces(state, used, center, ())
+    recursion = trim(expected_traces(state, used, center))
+    assert trim(module.expand_entries(state, used, center, ())[0]) == recursion
+    coefficients, _ = module.evaluate_traces(state, used, center, ())
     assert trim(to_exact(value, ()) for value in coefficients) == recursion
 
 
@@ -234,21 +235,21 @@ def test_symbols_width_one_in_closed_form():
 
 
 @pytest.mark.parametrize("words", [["A"], ["AB", "C"], ["ABC", "AD"], ["A", "A", "BA"]], ids=str)
-def test_trace_moment_counts_all_pairings(words):
+def test_trace_formula_counts_all_pairings(words):
     order = sum(map(len, words))
-    total = sum(count for products in trace_moment(map(list, words)).values() for count in products.values())
+    total = sum(count for products in trace_formula(map(list, words)).values() for count in products.values())
     assert total == prod(range(1, 2 * order, 2))
 
 
-def test_trace_moment_of_three_letters():
+def test_trace_formula_of_three_letters():
     # E tr(A S B S) tr(C S), at u^0: the product of the traces; two loops of u^1 and u^2 by hand for symmetric letters
-    symmetric = trace_moment([["A", "B"], ["C"]], symmetric="ABC")
+    symmetric = trace_formula([["A", "B"], ["C"]], symmetric="ABC")
     assert symmetric == {
         0: {(("A", "B"), ("C",)): 1},
         1: {(("A",), ("B",), ("C",)): 1, (("A", "B"), ("C",)): 1, (("A", "B", "C"),): 4},
         2: {(("A",), ("B", "C")): 2, (("A", "C"), ("B",)): 2, (("A", "B", "C"),): 4},
     }
-    assert trace_moment([["C"], ["B", "A"]], symmetric="ABC") == symmetric
+    assert trace_formula([["C"], ["B", "A"]], symmetric="ABC") == symmetric
 
 
 def twelve_matrices(width):
@@ -338,13 +339,13 @@ def test_very_long_words_are_refused_at_once():
         wishart_moment([["A"] * 150], {"A": twelve_matrices(40)["C"]})
 
 
-def test_trace_moment_refuses():
+def test_trace_formula_refuses():
     with pytest.raises(DerivationTooLargeError, match=r"order 10: up to \(2\*10-1\)!! = 654,729,075"):
-        trace_moment([["A"] * 10])
+        trace_formula([["A"] * 10])
     with pytest.raises(ValueError, match=r"'A\^T'"):
-        trace_moment([["A^T"]])
+        trace_formula([["A^T"]])
     with pytest.raises(InputTypeError, match="symmetric=3 is of type int"):
-        trace_moment([["A"]], symmetric=3)
+        trace_formula([["A"]], symmetric=3)
 
 
 # what it will take
@@ -359,12 +360,12 @@ def named(order, width, sigma=None):
 
 MEASURED = """
 from linvar.laws.law import identity
-from linvar.symbolic.words.recursion import moment_of_numbers
-from linvar.symbolic.words.wishart import _expand_entries
+from linvar.symbolic.words.numbers import expected_traces
+from linvar.symbolic.words.expansion import expand_entries
 from tests.symbolic.test_words import named, peak
 arguments = named({order}, {width})
-moment_of_numbers((("A", "A", "A"),), {{"A": identity(2)}}, identity(2))
-_expand_entries((("A", "A"),), {{"A": identity(2)}}, identity(2), ())
+expected_traces((("A", "A", "A"),), {{"A": identity(2)}}, identity(2))
+expand_entries((("A", "A"),), {{"A": identity(2)}}, identity(2), ())
 before = peak()
 {call}
 print(peak() - before)
@@ -381,9 +382,9 @@ def peak():
 @pytest.mark.parametrize(
     ("order", "width", "way", "call"),
     [
-        (7, 6, "recursion", "moment_of_numbers(*arguments)"),
-        (6, 5, "expansion", "_expand_entries(*arguments, ())"),
-        (8, 4, "expansion", "_expand_entries(*arguments, ())"),
+        (7, 6, "recursion", "expected_traces(*arguments)"),
+        (6, 5, "expansion", "expand_entries(*arguments, ())"),
+        (8, 4, "expansion", "expand_entries(*arguments, ())"),
     ],
 )
 def test_predicted_bytes_are_right_within_a_factor_of_three(order, width, way, call):
@@ -412,15 +413,15 @@ def test_states_and_letters_are_counted(words, monkeypatch):
     state = tuple(map(tuple, words))
     used = {letter: letters[letter] for word in state for letter in word}
     met = set()
-    canonical = word_recursion.canonical_state
+    canonical = numbers.canonical_state
 
     def watched(words_, transpose):
         found = canonical(words_, transpose)
         met.add(found)
         return found
 
-    monkeypatch.setattr(word_recursion, "canonical_state", watched)
-    moment_of_numbers(state, used, identity(3))
+    monkeypatch.setattr(numbers, "canonical_state", watched)
+    expected_traces(state, used, identity(3))
     assert 0.7 * len(met) <= recursion_size(state, used, identity(3)).terms <= 1.5 * len(met)
 
 
@@ -447,9 +448,7 @@ def test_the_quicker_way_is_taken():
 
 def test_both_ways_agree_where_each_is_taken():
     state, matrices, sigma = named(6, 3, [[2, 1, "1/3"], [1, "5/2", 0], ["1/3", 0, 1]])
-    assert trim(moment_of_numbers(state, matrices, sigma)) == trim(
-        module._expand_entries(state, matrices, sigma, ())[0]
-    )
+    assert trim(expected_traces(state, matrices, sigma)) == trim(module.expand_entries(state, matrices, sigma, ())[0])
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
@@ -458,19 +457,17 @@ def test_a_singular_covariance_leaves_fewer_coordinates(rank):
     sigma = [[sum(Fraction(a) * Fraction(b) for a, b in zip(x[:rank], y[:rank])) for y in factor] for x in factor]
     state, matrices, center = named(5, 4, sigma)
     assert expansion_size(state, matrices, center, rank).bytes < expansion_size(state, matrices, center, 4).bytes
-    turned, variances = module._in_independent_coordinates(matrices, center)
+    turned, variances = expansion._in_independent_coordinates(matrices, center)
     assert len(variances) == rank and all(len(matrix) == rank for matrix in turned.values())
     assert all(entry == 0 for i, row in enumerate(variances) for j, entry in enumerate(row) if i != j)
-    assert trim(module._expand_entries(state, matrices, center, ())[0]) == trim(
-        moment_of_numbers(state, matrices, center)
-    )
+    assert trim(module.expand_entries(state, matrices, center, ())[0]) == trim(expected_traces(state, matrices, center))
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_computed(monkeypatch):
     def fail(*arguments):
         raise AssertionError("computed")
 
-    for name in ("moment_of_numbers", "_expand_entries", "_evaluate_traces"):
+    for name in ("expected_traces", "expand_entries", "evaluate_traces"):
         monkeypatch.setattr(module, name, fail)
     words, matrices = [list("ABCDEFGH")], twelve_matrices(5)
     with pytest.raises(DerivationTooLargeError) as caught:
@@ -509,14 +506,14 @@ def test_what_takes_long_says_so_before_it_starts(monkeypatch, capsys):
     wishart_moment([list("ABCDEFG")], twelve_matrices(3))
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(progress, "EVERY", 0.02)
-    compute = module._expand_entries
+    compute = module.expand_entries
 
     def slow(*arguments):
         time.sleep(0.2)
         return compute(*arguments)
 
     monkeypatch.setattr(progress, "LONG", 0.0)
-    monkeypatch.setattr(module, "_expand_entries", slow)
+    monkeypatch.setattr(module, "expand_entries", slow)
     expected = wishart_moment([list("ABCDEFG")], twelve_matrices(3), progress=False)
     assert capsys.readouterr().err == ""
     assert wishart_moment([list("ABCDEFG")], twelve_matrices(3)) == expected

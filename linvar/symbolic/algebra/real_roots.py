@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flint import fmpq, fmpq_poly, fmpz, fmpz_poly
+from linvar.flint import fmpq, fmpq_poly, fmpz, fmpz_poly
 
 Interval = tuple[fmpq, fmpq]
 

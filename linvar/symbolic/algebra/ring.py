@@ -7,13 +7,14 @@ in C. Generators carry names of our own (``v0``, ``s0``), so that a symbol may b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property
-from typing import Any
-
-from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from linvar.exact import Exact, Rational
+from linvar.flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
+from linvar.rings import PolynomialRingLike, RingLike
 
 Element = fmpq_mpoly
 Exponents = tuple[int, ...]
@@ -63,7 +64,12 @@ class Ring:
 class Numbers:
     """The rationals, as a ring for the formulas of SGD."""
 
-    lift = Rational
+    lift: ClassVar[Callable[[Any], Fraction]] = Rational
+
+
+if TYPE_CHECKING:
+    _polynomials: type[PolynomialRingLike[Element]] = Ring
+    _numbers: RingLike[Fraction] = Numbers
 
 
 def to_fmpq(value: Rational) -> fmpq:

@@ -10,37 +10,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import lcm
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-import flint
-from flint import arb, arb_mat, fmpq, fmpz, fmpz_mat
-
+from linvar.flint import arb, arb_mat, ctx, fmpq, fmpz, fmpz_mat
+from linvar.rings import RingElement
 from linvar.symbolic.algebra.ring import Element, Ring
 
-Scalar = Any  # fmpz, arb or an element of the ring of the symbols
+#: fmpz, arb or an element of the ring of the symbols
+S = TypeVar("S", bound="RingElement[Any]")
+#: one of them, whatever its kind
+Scalar: TypeAlias = RingElement[Any]
+#: a coefficient of an answer
+Coefficient: TypeAlias = fmpq | arb | Element
 
 
-class Scalars(Protocol):
+class Scalars(Protocol[S]):
     """A kind of numbers."""
 
-    zero: Scalar
-    one: Scalar
-    #: the working precision; 0 where nothing is rounded
-    bits: int
+    @property
+    def zero(self) -> S: ...
 
-    def working(self) -> AbstractContextManager[Any]:
+    @property
+    def one(self) -> S: ...
+
+    @property
+    def bits(self) -> int:
+        """The working precision; 0 where nothing is rounded."""
+        ...
+
+    def working(self) -> AbstractContextManager[None]:
         """The context every computation runs in."""
         ...
 
-    def lift(self, values: Sequence[Element]) -> tuple[list[Scalar], fmpz]:
+    def lift(self, values: Sequence[Element]) -> tuple[list[S], fmpz]:
         """Exact coefficients as numerators over one denominator (1 where no denominator is carried)."""
         ...
 
-    def product(self, left: list[Scalar], inner: int, right: list[Scalar]) -> list[Scalar]:
+    def product(self, left: list[S], inner: int, right: list[S]) -> list[S]:
         """The product of two matrices given row by row; ``inner`` columns on the left, rows on the right."""
         ...
 
-    def divide(self, value: Scalar, denominator: fmpz) -> Scalar:
+    def divide(self, value: S, denominator: fmpz) -> Coefficient:
         """The number itself, for the answer."""
         ...
 
@@ -55,21 +65,21 @@ class Integers:
 
     zero, one, bits = fmpz(0), fmpz(1), 0
 
-    def working(self) -> AbstractContextManager[Any]:
+    def working(self) -> AbstractContextManager[None]:
         """Nothing to set."""
         return nullcontext()
 
-    def lift(self, values: Sequence[Element]) -> tuple[list[Scalar], fmpz]:
+    def lift(self, values: Sequence[Element]) -> tuple[list[fmpz], fmpz]:
         """Integers over the least common denominator."""
         numbers = [rational(value) for value in values]
         denominator = fmpz(lcm(1, *(int(number.q) for number in numbers)))
         return [number.p * (denominator // number.q) for number in numbers], denominator
 
-    def product(self, left: list[Scalar], inner: int, right: list[Scalar]) -> list[Scalar]:
+    def product(self, left: list[fmpz], inner: int, right: list[fmpz]) -> list[fmpz]:
         """In FLINT."""
         return (fmpz_mat(len(left) // inner, inner, left) * fmpz_mat(inner, len(right) // inner, right)).entries()
 
-    def divide(self, value: Scalar, denominator: fmpz) -> Scalar:
+    def divide(self, value: fmpz, denominator: fmpz) -> fmpq:
         """A fraction in lowest terms."""
         return fmpq(value, denominator)
 
@@ -81,19 +91,19 @@ class Balls:
         self.bits = bits
         self.zero, self.one = arb(0), arb(1)
 
-    def working(self) -> AbstractContextManager[Any]:
+    def working(self) -> AbstractContextManager[None]:
         """FLINT's working precision, set and put back."""
-        return flint.ctx.workprec(self.bits)
+        return ctx.workprec(self.bits)
 
-    def lift(self, values: Sequence[Element]) -> tuple[list[Scalar], fmpz]:
+    def lift(self, values: Sequence[Element]) -> tuple[list[arb], fmpz]:
         """Each rational, enclosed."""
         return [arb(rational(value)) for value in values], fmpz(1)
 
-    def product(self, left: list[Scalar], inner: int, right: list[Scalar]) -> list[Scalar]:
+    def product(self, left: list[arb], inner: int, right: list[arb]) -> list[arb]:
         """In FLINT."""
         return (arb_mat(len(left) // inner, inner, left) * arb_mat(inner, len(right) // inner, right)).entries()
 
-    def divide(self, value: Scalar, denominator: fmpz) -> Scalar:
+    def divide(self, value: arb, denominator: fmpz) -> arb:
         """A quotient, enclosed."""
         return value if denominator == 1 else value / arb(denominator)
 
@@ -104,20 +114,26 @@ class Symbolic:
     def __init__(self, ring: Ring) -> None:
         self.zero, self.one, self.bits = ring.zero, ring.one, 0
 
-    def working(self) -> AbstractContextManager[Any]:
+    def working(self) -> AbstractContextManager[None]:
         """Nothing to set."""
         return nullcontext()
 
-    def lift(self, values: Sequence[Element]) -> tuple[list[Scalar], fmpz]:
+    def lift(self, values: Sequence[Element]) -> tuple[list[Element], fmpz]:
         """They are what they are."""
         return list(values), fmpz(1)
 
-    def product(self, left: list[Scalar], inner: int, right: list[Scalar]) -> list[Scalar]:
+    def product(self, left: list[Element], inner: int, right: list[Element]) -> list[Element]:
         """Entry by entry; zeros are skipped."""
         columns = [right[j :: len(right) // inner] for j in range(len(right) // inner)]
         rows = [left[i : i + inner] for i in range(0, len(left), inner)]
         return [sum((a * b for a, b in zip(row, column) if a and b), self.zero) for row in rows for column in columns]
 
-    def divide(self, value: Scalar, denominator: fmpz) -> Scalar:
+    def divide(self, value: Element, denominator: fmpz) -> Element:
         """A quotient by a number."""
         return value if denominator == 1 else value * fmpq(1, denominator)
+
+
+if TYPE_CHECKING:
+    _integers: Scalars[fmpz] = Integers()
+    _balls: type[Scalars[arb]] = Balls
+    _symbolic: type[Scalars[Element]] = Symbolic

@@ -16,27 +16,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 from operator import mul
-from typing import Any
+from typing import Generic
 
-from flint import fmpq, fmpz
-
+from linvar.flint import fmpq, fmpz
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring
-from linvar.symbolic.algebra.scalars import Scalar, Scalars
+from linvar.symbolic.algebra.scalars import S, Scalars
 
 #: a product of variables: their indices, in ascending order
 Monomial = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Generic[S]):
     """w = entries / denominator."""
 
-    entries: list[Scalar]
+    entries: list[S]
     denominator: fmpz
 
 
 @dataclass(frozen=True)
-class Local:
+class Local(Generic[S]):
     """Polynomials f_i about a point, all over one denominator.
 
     Attributes:
@@ -45,13 +44,13 @@ class Local:
         rows: for each monomial its coefficient in every f_i, one row after the other.
     """
 
-    values: list[Scalar]
+    values: list[S]
     monomials: tuple[Monomial, ...]
-    rows: list[Scalar]
+    rows: list[S]
     denominator: fmpz
 
 
-class Taylor:
+class Taylor(Generic[S]):
     """The Taylor coefficients of polynomials, up to a total order in delta and xi.
 
     Args:
@@ -67,7 +66,7 @@ class Taylor:
         ring: Ring,
         moving: int,
         order: int,
-        scalars: Scalars,
+        scalars: Scalars[S],
         at_rest: bool = False,
     ) -> None:
         self._scalars, self._count = scalars, len(polynomials)
@@ -83,12 +82,12 @@ class Taylor:
         self._degree = max((sum(exponents) for _, exponents, _ in terms), default=0)
         self._products: list[tuple[int, int]] = []
         self._places: dict[Monomial, int] = {(): 0}
-        self._plan: dict[tuple[int, Monomial], list[tuple[Scalar, int, int]]] = defaultdict(list)
-        for (i, exponents, fluctuation), coefficient in zip(terms, lifted):
+        self._plan: dict[tuple[int, Monomial], list[tuple[S, int, int]]] = defaultdict(list)
+        for (i, exponents, fluctuation), number in zip(terms, lifted):
             power = self._degree - sum(exponents)
             present = tuple((j, e) for j, e in enumerate(exponents) if e)
             for taken, rest, ways in _splits(present, 0 if at_rest else order - len(fluctuation)):
-                self._plan[i, taken + fluctuation].append((coefficient * ways, self._place(rest), power))
+                self._plan[i, taken + fluctuation].append((number * ways, self._place(rest), power))
 
     def _place(self, monomial: Monomial) -> int:
         """Where a product of the entries of the point is computed; its own factors come before it."""
@@ -104,7 +103,7 @@ class Taylor:
         found = {monomial for _, monomial in self._plan if monomial}
         return tuple(sorted(found, key=lambda monomial: (len(monomial), monomial)))
 
-    def at(self, point: Point) -> Local:
+    def at(self, point: Point[S]) -> Local[S]:
         """The Taylor coefficients at a point."""
         zero, one, q = self._scalars.zero, self._scalars.one, point.denominator
         products = [one]
@@ -114,16 +113,16 @@ class Taylor:
         for _ in range(self._degree):
             powers.append(powers[-1] * q)
         plain = q == 1
-        scaled: dict[tuple[int, int], Scalar] = {}
+        scaled: dict[tuple[int, int], S] = {}
 
-        def product(place: int, power: int) -> Scalar:
+        def product(place: int, power: int) -> S:
             if plain or not power:
                 return products[place]
             if (place, power) not in scaled:
                 scaled[place, power] = products[place] * powers[power]
             return scaled[place, power]
 
-        def coefficient(i: int, monomial: Monomial) -> Scalar:
+        def coefficient(i: int, monomial: Monomial) -> S:
             parts = self._plan.get((i, monomial), ())
             return sum(map(mul, (c for c, _, _ in parts), (product(place, power) for _, place, power in parts)), zero)
 
@@ -135,7 +134,7 @@ class Taylor:
         )
 
 
-def _by_variables(polynomial: Element, ring: Ring) -> Iterator[tuple[Exponents, Any]]:
+def _by_variables(polynomial: Element, ring: Ring) -> Iterator[tuple[Exponents, Element]]:
     """Exponents of the variables, each with its coefficient in the ring of the symbols."""
     grouped: dict[Exponents, dict[Exponents, fmpq]] = defaultdict(dict)
     for key, coefficient in polynomial.terms():

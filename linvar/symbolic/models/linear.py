@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from linvar.matrices import Matrix, product, subtract, transpose
+from linvar.matrices import Rows, product, subtract, transpose
+from linvar.rings import T
 
 
-def surroundings(weights: Sequence[Matrix]) -> tuple[list[Matrix | None], list[Matrix | None]]:
+def surroundings(weights: Sequence[Rows[T]]) -> tuple[list[Rows[T] | None], list[Rows[T] | None]]:
     """(A_1..A_L, B_1..B_L): the products above and below each layer; None stands for the identity."""
-    above: list[Matrix | None] = [None]
+    above: list[Rows[T] | None] = [None]
     for matrix in reversed(weights[1:]):
         above.append(matrix if above[-1] is None else product(above[-1], matrix))
-    below: list[Matrix | None] = [None]
+    below: list[Rows[T] | None] = [None]
     for matrix in weights[:-1]:
         below.append(matrix if below[-1] is None else product(matrix, below[-1]))
     return above[::-1], below
 
 
-def end_to_end(weights: Sequence[Matrix]) -> Matrix:
+def end_to_end(weights: Sequence[Rows[T]]) -> Rows[T]:
     """P = W_L ... W_1."""
     result = weights[0]
     for matrix in weights[1:]:
@@ -30,12 +31,12 @@ def end_to_end(weights: Sequence[Matrix]) -> Matrix:
     return result
 
 
-def residual_map(weights: Sequence[Matrix], input_map: Matrix, target_map: Matrix) -> Matrix:
+def residual_map(weights: Sequence[Rows[T]], input_map: Rows[T], target_map: Rows[T]) -> Rows[T]:
     """Q = P X - Y: the residual P x - y of an example z is Q z."""
     return subtract(product(end_to_end(weights), input_map), target_map)
 
 
-def layer_gradients(weights: Sequence[Matrix], end_to_end_gradient: Matrix) -> list[Matrix]:
+def layer_gradients(weights: Sequence[Rows[T]], end_to_end_gradient: Rows[T]) -> list[Rows[T]]:
     """G_l = A_l^T R B_l^T for l = 1..L."""
     result = []
     for above, below in zip(*surroundings(weights)):

@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from math import lcm
-from typing import Any
 
-from flint import fmpz_mat, nmod_mat
-
-from linvar.exact import Matrix, Rational, Vector
+from linvar.exact import Exact, Matrix, Rational, Vector
+from linvar.flint import fmpz, fmpz_mat, nmod_mat
 from linvar.laws.law import Law
-from linvar.symbolic.algebra.ring import Ring, to_rational
+from linvar.rings import RingElement, T
+from linvar.symbolic.algebra.ring import Element, Exponents, Ring, to_rational
 
 #: of a first look modulo it; it may only find too few
 _PRIME = 2**61 - 1
@@ -70,7 +69,7 @@ class Functionals:
         return replace(self, pairs=tuple((i, j) for i, j in self.pairs if left[i] and right[j]))
 
 
-def linear_forms(matrix: Sequence[Sequence[Any]]) -> tuple[Linear, ...]:
+def linear_forms(matrix: Sequence[Sequence[Exact]]) -> tuple[Linear, ...]:
     """The rows of a matrix of numbers."""
     return tuple(
         tuple((a, entry if isinstance(entry, Rational) else Rational(entry)) for a, entry in enumerate(row) if entry)
@@ -110,36 +109,93 @@ _ZERO, _ONE = Rational(0), Rational(1)
 
 
 @dataclass(frozen=True)
-class Elimination:
-    """What is known of the rows (1, functionals): their reduced echelon form, or that all columns are independent.
+class Echelon:
+    """A reduced row echelon form, of the columns (1, functionals).
 
     Attributes:
-        reduced: (matrix, denominator); None for independent columns.
-        pivots: its columns.
+        matrix: its rows times the denominator.
+        denominator: of all entries.
+        pivots: the column of each row's pivot.
+    """
+
+    matrix: fmpz_mat
+    denominator: fmpz
+    pivots: tuple[int, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int | fmpz]], columns: int) -> Echelon:
+        """The form of some rows."""
+        if not rows:
+            return cls(fmpz_mat(0, columns), fmpz(1), ())
+        matrix, denominator, rank = fmpz_mat(rows).rref()
+        pivots, place = [], 0
+        for i in range(rank):
+            while not matrix[i, place]:
+                place += 1
+            pivots.append(place)
+        kept = fmpz_mat([[matrix[i, j] for j in range(columns)] for i in range(rank)])
+        return cls(kept, denominator, tuple(pivots))
+
+    @property
+    def mixed(self) -> bool:
+        """Whether a constant enters a relation: the first row, where 1 has one of its own, has more than its pivot."""
+        return 0 in self.pivots and any(self.matrix[0, j] for j in range(1, self.matrix.ncols()))
+
+    def kernel(self) -> list[list[fmpz]]:
+        """A basis of the relations between the columns."""
+        columns = self.matrix.ncols()
+        relations = []
+        for free in sorted(set(range(columns)) - set(self.pivots)):
+            relation = [fmpz(0)] * columns
+            relation[free] = self.denominator
+            for i, pivot in enumerate(self.pivots):
+                relation[pivot] = -self.matrix[i, free]
+            relations.append(relation)
+        return relations
+
+    def features(self, functionals: Functionals, mixed: bool) -> Features:
+        """The pivots beside the constant, and every functional in terms of them."""
+        matrix, denominator = self.matrix, int(self.denominator)
+        chosen = [(i, pivot - 1) for i, pivot in enumerate(self.pivots) if pivot]
+        lefts, rights = (list(map(_scale, forms)) for forms in (functionals.lefts, functionals.rights))
+        scales = [lefts[i] * rights[j] for i, j in functionals.pairs]
+        coordinates = tuple(
+            tuple(
+                (place, Rational(int(matrix[i, f + 1]) * scales[pivot], denominator * scale))
+                for place, (i, pivot) in enumerate(chosen)
+                if matrix[i, f + 1]
+            )
+            for f, scale in enumerate(scales)
+        )
+        return Features(tuple(f for _, f in chosen), coordinates, mixed)
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """What is known of the rows (1, functionals).
+
+    Attributes:
+        reduced: their echelon form; None for independent columns.
         mixed: whether a constant enters some relation between the functionals.
     """
 
     functionals: Functionals
-    reduced: Any
-    pivots: Sequence[int]
-    mixed: bool
+    reduced: Echelon | None = None
+    mixed: bool = False
 
     @property
     def rank(self) -> int:
         """The number of features."""
-        return len(self.pivots) - (0 in self.pivots)
+        if self.reduced is None:
+            return len(self.functionals)
+        return len(self.reduced.pivots) - (0 in self.reduced.pivots)
 
     @cached_property
     def features(self) -> Features:
         """The basis, and every functional in terms of it."""
         if self.reduced is None:
             return Features.of_all(len(self.functionals))
-        return replace(_as_features(self.reduced, list(self.pivots), self.functionals), mixed=self.mixed)
-
-    @classmethod
-    def independent(cls, functionals: Functionals) -> Elimination:
-        """All functionals are features."""
-        return cls(functionals, None, range(len(functionals) + 1), False)
+        return self.reduced.features(self.functionals, self.mixed)
 
 
 def features(law: Law, functionals: Functionals) -> Features:
@@ -151,24 +207,23 @@ def eliminated(law: Law, functionals: Functionals) -> Elimination:
     """The elimination behind ``features``, which alone says how many there are."""
     count = len(functionals)
     if not count:
-        return Elimination.independent(functionals)
+        return Elimination(functionals)
     if law.fills_space:
         return _of_polynomials(law, functionals)
     points = law.support(2)
     rows = list(rows_of(law, functionals, points if law.symbols else islice(points, count + _SPARE)))
     if _full_rank(rows, count + 1):
-        return Elimination.independent(functionals)
-    reduced, pivots = _eliminate(rows, count + 1)
+        return Elimination(functionals)
+    reduced = Echelon.of(rows, count + 1)
     relations: list[Relation] | None = None  # made where there are further points only
     while block := list(islice(points, _BLOCK)):
-        relations = _relations(functionals, reduced, pivots) if relations is None else relations
+        relations = _relations(functionals, reduced) if relations is None else relations
         if not relations:
             break
         if missed := _missed(relations, block):  # the basis so far, and points that it does not explain
-            reduced, pivots = _eliminate([*reduced[0].tolist(), *rows_of(law, functionals, missed)], count + 1)
+            reduced = Echelon.of([*reduced.matrix.tolist(), *rows_of(law, functionals, missed)], count + 1)
             relations = None
-    mixed = _mixes(reduced, pivots) or not _numeric(next(law.support(2)))
-    return Elimination(functionals, reduced, pivots, mixed)
+    return Elimination(functionals, reduced, reduced.mixed or not _numeric(next(law.support(2))))
 
 
 def _of_polynomials(law: Law, functionals: Functionals) -> Elimination:
@@ -178,19 +233,18 @@ def _of_polynomials(law: Law, functionals: Functionals) -> Elimination:
     while True:
         rows = list(rows_of(law, functionals, law.scattered(points)))
         if _full_rank(rows, count + 1):
-            return Elimination.independent(functionals)
-        reduced, pivots = _eliminate(rows, count + 1)
-        if not _relations(functionals, reduced, pivots):
-            return Elimination(functionals, reduced, pivots, _mixes(reduced, pivots))
+            return Elimination(functionals)
+        reduced = Echelon.of(rows, count + 1)
+        if not _relations(functionals, reduced):
+            return Elimination(functionals, reduced, reduced.mixed)
         points *= 2
 
 
-def _relations(functionals: Functionals, reduced: Any, pivots: list[int]) -> list[Relation]:
+def _relations(functionals: Functionals, reduced: Echelon) -> list[Relation]:
     """The combinations of 1 and the functionals that vanish so far, as polynomials in z, without the zero ones."""
     lefts, rights = (_used(functionals, side) for side in (0, 1))
-    kernel = _kernel(reduced, pivots, len(functionals) + 1)
     found = []
-    for constant, *relation in kernel.transpose().tolist() if kernel is not None else []:
+    for constant, *relation in reduced.kernel():
         entries: dict[tuple[int, int], int] = defaultdict(int)
         for (i, j), c in zip(functionals.pairs, map(int, relation)):
             for a, p in lefts[i] if c else ():
@@ -221,7 +275,7 @@ def rank_at_least(law: Law, functionals: Functionals, points: Iterable[Vector]) 
     return max(0, int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) - 1) if rows else 0
 
 
-def rows_of(law: Law, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[Any]]:
+def rows_of(law: Law, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[int]]:
     """(1, the functionals times their ``_scale``) at points of the law's support, as integers: each row times a number.
 
     Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values. Constants may
@@ -247,14 +301,14 @@ def rows_of(law: Law, functionals: Functionals, points: Iterable[Vector]) -> Ite
             yield from _by_monomials([constant, *values])
 
 
-def _numeric(point: Sequence[Any]) -> bool:
+def _numeric(point: Vector) -> bool:
     """Whether a point is free of symbols."""
     return all(isinstance(entry, Rational) for entry in point)
 
 
-def _by_monomials(values: Sequence[Any]) -> Iterator[list[int]]:
+def _by_monomials(values: Sequence[Element]) -> Iterator[list[int]]:
     """The coefficients of each monomial in polynomials."""
-    parts: dict[Any, list[Any]] = {}
+    parts: dict[Exponents, list[Rational]] = {}
     for place, value in enumerate(values):
         for key, c in value.terms():
             parts.setdefault(key, [_ZERO] * len(values))[place] = to_rational(c)
@@ -276,12 +330,12 @@ def _scale(form: Linear) -> int:
     return lcm(1, *(c.denominator for _, c in form))
 
 
-def _values(forms: dict[int, list[tuple[int, int]]], point: Sequence[Any], zero: Any) -> dict[int, Any]:
+def _values(forms: dict[int, list[tuple[int, int]]], point: Sequence[RingElement[T]], zero: T) -> dict[int, T]:
     """The linear forms at a point."""
     return {place: sum((point[a] * c for a, c in form), zero) for place, form in forms.items()}
 
 
-def _whole(row: Sequence[Any]) -> list[int]:
+def _whole(row: Sequence[Rational]) -> list[int]:
     """Numbers times their common denominator."""
     scale = lcm(1, *(value.denominator for value in row))
     return [value.numerator * (scale // value.denominator) for value in row]
@@ -290,52 +344,3 @@ def _whole(row: Sequence[Any]) -> list[int]:
 def _full_rank(rows: list[list[int]], columns: int) -> bool:
     """Whether the columns are independent modulo a prime, and so in truth."""
     return len(rows) >= columns and int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) == columns
-
-
-def _eliminate(rows: list[list[int]], columns: int) -> tuple[Any, list[int]]:
-    """The reduced echelon form over its denominator, as (matrix, denominator), and its pivots."""
-    if not rows:
-        return (fmpz_mat(0, columns), 1), []
-    matrix, denominator, rank = fmpz_mat(rows).rref()
-    pivots, place = [], 0
-    for i in range(rank):
-        while not matrix[i, place]:
-            place += 1
-        pivots.append(place)
-    return (fmpz_mat([[matrix[i, j] for j in range(columns)] for i in range(rank)]), denominator), pivots
-
-
-def _kernel(reduced: Any, pivots: list[int], columns: int) -> Any:
-    """A basis of the relations, in columns; None if there are none."""
-    matrix, denominator = reduced
-    free = [j for j in range(columns) if j not in set(pivots)]
-    if not free:
-        return None
-    kernel = fmpz_mat(columns, len(free))
-    for place, j in enumerate(free):
-        kernel[j, place] = denominator
-        for i, pivot in enumerate(pivots):
-            kernel[pivot, place] = -matrix[i, j]
-    return kernel
-
-
-def _mixes(reduced: Any, pivots: list[int]) -> bool:
-    """Whether a constant enters a relation: the first row, where 1 has one of its own, has more than its pivot."""
-    return 0 in pivots and any(reduced[0][0, j] for j in range(1, reduced[0].ncols()))
-
-
-def _as_features(reduced: Any, pivots: list[int], functionals: Functionals) -> Features:
-    """The pivots beside the constant, and every functional in terms of them."""
-    matrix, denominator = reduced
-    chosen = [(i, pivot - 1) for i, pivot in enumerate(pivots) if pivot]
-    lefts, rights = (list(map(_scale, forms)) for forms in (functionals.lefts, functionals.rights))
-    scales = [lefts[i] * rights[j] for i, j in functionals.pairs]
-    coordinates = tuple(
-        tuple(
-            (place, Rational(int(matrix[i, f + 1]) * scales[pivot], int(denominator) * scale))
-            for place, (i, pivot) in enumerate(chosen)
-            if matrix[i, f + 1]
-        )
-        for f, scale in enumerate(scales)
-    )
-    return Features(tuple(f for _, f in chosen), coordinates, _mixes(reduced, pivots))

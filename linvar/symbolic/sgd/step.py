@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
 from math import inf
-from typing import Any, Protocol
-
-from flint import fmpq, fmpq_mat
+from typing import Protocol
 
 from linvar import matrices
 from linvar.exact import Matrix, Rational
+from linvar.flint import fmpq, fmpq_mat
+from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
+from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Numbers, Ring, to_fmpq, to_rational
 from linvar.symbolic.models import linear
 from linvar.symbolic.sgd.features import (
@@ -68,9 +69,7 @@ class Step(Protocol):
         """Whether it may change the weights by more than their decay."""
         ...
 
-    def gradients(
-        self, weights: Sequence[matrices.Matrix], variables: Sequence[Any], ring: Any
-    ) -> list[matrices.Matrix]:
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
         """The batch gradients G_1, ..., G_L in these variables, over any ring."""
         ...
 
@@ -107,9 +106,7 @@ class MovingStep:
     def forms(self) -> tuple[Matrix, ...]:
         return tuple(map(self._functionals.form, self._features.chosen))
 
-    def gradients(
-        self, weights: Sequence[matrices.Matrix], variables: Sequence[Any], ring: Any
-    ) -> list[matrices.Matrix]:
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
         moment = _start(self.problem.law.second_moment(ring), self.central, ring)
         for (a, c), coordinates in zip(self._functionals.pairs, self._features.coordinates):
             moment[a][c] = moment[c][a] = _moved(moment[a][c], coordinates, variables, ring)
@@ -132,8 +129,11 @@ class MovingStep:
             for j, value in coordinates:
                 directions[j][a][c] = directions[j][c][a] = value
         weighted = [law.weighted_second_moment([list(row) for row in form], Numbers) for form in self.forms]
-        means = [_inner(form, law.second_moment(Numbers)) for form in self.forms]
-        rest = [[_inner(form, w) - a * b for form, b in zip(self.forms, means)] for w, a in zip(weighted, means)]
+        means = [matrices.trace_of_symmetric(form, law.second_moment(Numbers)) for form in self.forms]
+        rest = [
+            [matrices.trace_of_symmetric(form, w) - a * b for form, b in zip(self.forms, means)]
+            for w, a in zip(weighted, means)
+        ]
         found = []
         for i in range(count):
             pivot = rest[i][i]
@@ -154,7 +154,7 @@ class MovingStep:
     @cached_property
     def _elimination(self) -> Elimination:
         if self.problem.law.fills_space:
-            return Elimination.independent(self._functionals)
+            return Elimination(self._functionals)
         return eliminated(self.problem.law, self._functionals)
 
     @property
@@ -177,7 +177,7 @@ class FixedStep:
             if rank_at_least(self.problem.law, self._entries(2 * most), points) >= most:
                 self._at_least.append(most)
                 return most
-        return self._reduced[2]
+        return 0 if self._reduced is None else self._reduced[2]
 
     @cached_property
     def _at_least(self) -> list[int]:
@@ -192,9 +192,7 @@ class FixedStep:
     def forms(self) -> tuple[Matrix, ...]:
         return self._layers[0]
 
-    def gradients(
-        self, weights: Sequence[matrices.Matrix], variables: Sequence[Any], ring: Any
-    ) -> list[matrices.Matrix]:
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
         moment = _start(self.problem.law.second_moment(ring), self.central, ring)
         starts = _gradients(self.problem, weights, moment, ring)
         return [
@@ -268,21 +266,21 @@ class FixedStep:
         return Functionals(len(self.problem.law.input_map[0]), tuple(lefts), tuple(rights), tuple(pairs))
 
     @cached_property
-    def _reduced(self) -> tuple[Any, Any, int]:
+    def _reduced(self) -> tuple[fmpq_mat, fmpq_mat, int] | None:
         """The entries of the layers' gradients in the variables of R, one row each; the same reduced; its rank."""
         found = self._elimination
         if not found.rank:
-            return None, None, 0
+            return None
         images = fmpq_mat([self._image(found.features, j) for j in range(found.rank)])
         return images, *images.rref()
 
     @cached_property
     def _layers(self) -> tuple[tuple[Matrix, ...], list[list[list[Coordinates]]]]:
         """The forms, and the coordinates of the entries of every layer's gradient."""
-        images, reduced, rank = self._reduced
         shapes = [(len(matrix), len(matrix[0])) for matrix in self.weights]
-        if images is None:
+        if self._reduced is None:
             return (), [[[()] * columns for _ in range(rows)] for rows, columns in shapes]
+        images, reduced, rank = self._reduced
         found = self._elimination.features
         if rank == len(found):  # the variables of R are needed as they are
             reduced, basis = images, tuple(map(self._functionals.form, found.chosen))
@@ -317,15 +315,11 @@ class StillStep:
     def count(self, most: int = MOST_VARIABLES) -> int:
         return 0
 
-    def gradients(
-        self, weights: Sequence[matrices.Matrix], variables: Sequence[Any], ring: Any
-    ) -> list[matrices.Matrix]:
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
         return _gradients(self.problem, weights, self.problem.law.second_moment(ring), ring)
 
 
-def _gradients(
-    problem: Problem, weights: Sequence[matrices.Matrix], moment: matrices.Matrix, ring: Any
-) -> list[matrices.Matrix]:
+def _gradients(problem: Problem, weights: Sequence[Rows[T]], moment: Rows[T], ring: RingLike[T]) -> list[Rows[T]]:
     """G_1, ..., G_L at a second moment S_z."""
     inputs, targets = (
         [[ring.lift(entry) for entry in row] for row in matrix]
@@ -336,19 +330,14 @@ def _gradients(
     return linear.layer_gradients(weights, end_to_end)
 
 
-def _start(mean: matrices.Matrix, central: bool, ring: Any) -> list[list[Any]]:
+def _start(mean: Rows[T], central: bool, ring: RingLike[T]) -> list[list[T]]:
     """What the variables are added to: the mean, or nothing."""
     return [list(row) if central else [ring.lift(0)] * len(row) for row in mean]
 
 
-def _moved(mean: Any, coordinates: Coordinates, variables: Sequence[Any], ring: Any) -> Any:
+def _moved(mean: T, coordinates: Coordinates, variables: Sequence[T], ring: RingLike[T]) -> T:
     """mean + sum_j c_j v_j."""
     return sum((variables[j] * ring.lift(c) for j, c in coordinates), mean)
-
-
-def _inner(a: matrices.Matrix, b: matrices.Matrix) -> Any:
-    """tr(a b) of symmetric matrices."""
-    return sum((x * y for row, other in zip(a, b) for x, y in zip(row, other) if x != 0), Rational(0))
 
 
 def _combination(factors: Sequence[Rational], forms: Sequence[matrices.Matrix]) -> Matrix:
@@ -373,8 +362,3 @@ def _varying(problem: Problem, most: int) -> set[int]:
 def only_decay(surroundings: Iterable[tuple[matrices.Matrix | None, matrices.Matrix | None]]) -> bool:
     """Whether A_l = 0 or B_l = 0 for every l."""
     return all(any(matrix is not None and is_zero(matrix) for matrix in pair) for pair in surroundings)
-
-
-def is_zero(matrix: matrices.Matrix) -> bool:
-    """Whether all its entries are."""
-    return not any(entry != 0 for row in matrix for entry in row)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from linvar import matrices
 from linvar.exact import Matrix, Rational, free_symbols
+from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Numbers, Ring
 from linvar.symbolic.models import linear
-from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep, MovingStep, Step, StillStep, is_zero, only_decay
+from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep, MovingStep, Step, StillStep, only_decay
 from linvar.symbolic.sgd.update import State, Update
 
 #: Weights that are numbers are followed no further than this many steps, or bits.
@@ -104,12 +105,12 @@ def _numbers(*entries: Any) -> bool:
     return all(isinstance(entry, Rational) for entry in entries)
 
 
-def _exact(weights: Sequence[matrices.Matrix]) -> tuple[Matrix, ...]:
+def _exact(weights: Sequence[Rows[Fraction]]) -> tuple[Matrix, ...]:
     """Weights as they stand in a problem."""
     return tuple(tuple(tuple(map(Rational, row)) for row in matrix) for matrix in weights)
 
 
-def _bits(state: State) -> int:
+def _bits(state: State[Fraction]) -> int:
     """Of the longest denominator or numerator."""
     entries = (entry for matrix in (*state.weights, *state.momenta) for row in matrix for entry in row)
     return max(max(entry.denominator.bit_length(), entry.numerator.bit_length()) for entry in entries)

@@ -1,1 +1,1 @@
-"""Moments of words in Wishart matrices."""
+"""Words of Wishart matrices: expectations of products of traces of the batch second moment and fixed matrices."""

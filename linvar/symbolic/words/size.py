@@ -12,7 +12,7 @@ each of (2k-1)!! pairings, or each of the monomials, times the monomials in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb, inf
 from typing import Any
@@ -20,16 +20,9 @@ from typing import Any
 from linvar.exact import Matrix, Rational, free_symbols
 from linvar.laws.law import identity
 from linvar.symbolic.limits import bounded, format_bytes, format_seconds
-from linvar.symbolic.words.recursion import (
-    LARGEST_TERMS,
-    TRANSPOSED,
-    State,
-    canonical_state,
-    count_pairings,
-    remove_one,
-    show_count,
-    transposed,
-)
+from linvar.symbolic.words.recursion import canonical_state, count_pairings, remove_one
+from linvar.symbolic.words.statement import Traces, show_count
+from linvar.symbolic.words.traces import LARGEST_TERMS, TRANSPOSED, Name, transposed
 
 #: Terms that are counted one by one, for words of eight letters; longer ones take longer.
 _COUNTED_TERMS = 30_000
@@ -78,7 +71,7 @@ class WordSize:
 
 
 def recursion_size(
-    state: State, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...] = ()
+    state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...] = ()
 ) -> WordSize:
     """The recursion on words."""
     order, width = sum(map(len, state)), len(sigma)
@@ -86,7 +79,7 @@ def recursion_size(
         pairings = count_pairings(order)
         terms = pairings * _symbol_monomials(state, matrices, sigma, symbols)
         size = _symbolic("recursion", terms, _PER_SYMBOLIC_TERM + 10 * width**2)
-        return size if pairings <= LARGEST_TERMS else replace(size, seconds=inf)  # more than trace_moment takes
+        return size if pairings <= LARGEST_TERMS else replace(size, seconds=inf)  # more than trace_formula takes
     states, letters = _count_states(*_named(state, matrices, sigma))
     terms = sum(count * (2 * (order - taken) - 1) for taken, count in enumerate(states))
     copies = 2 if sigma == identity(width) else 3
@@ -99,7 +92,7 @@ def recursion_size(
 
 
 def expansion_size(
-    state: State, matrices: Mapping[str, Matrix], sigma: Matrix, rank: int, symbols: tuple[Any, ...] = ()
+    state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix, rank: int, symbols: tuple[Any, ...] = ()
 ) -> WordSize:
     """The expansion in the entries of S, with a covariance of this rank."""
     order = sum(map(len, state))
@@ -147,12 +140,12 @@ def _bits(matrices: Any, sigma: Matrix) -> int:
     return max(map(of, matrices)) + inner + len(sigma).bit_length() - 1
 
 
-def _named(state: State, matrices: Mapping[str, Matrix], sigma: Matrix) -> tuple[State, set[str]]:
+def _named(state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix) -> tuple[list[list[Name]], set[str]]:
     """The words with letters as names, and the letters that are symmetric.
 
     Equal matrices have one name, and an identity the empty one where Sigma = 1: it multiplies nothing.
     """
-    names: dict[Matrix, tuple[str, ...]] = {sigma: ()} if sigma == identity(len(sigma)) else {}
+    names: dict[Matrix, Name] = {sigma: ()} if sigma == identity(len(sigma)) else {}
     symmetric = set()
     for i, matrix in enumerate(matrices.values()):
         if matrix not in names:
@@ -162,16 +155,16 @@ def _named(state: State, matrices: Mapping[str, Matrix], sigma: Matrix) -> tuple
                 symmetric.add(str(i))
             else:
                 names[mirror] = (str(i) + TRANSPOSED,)
-    return tuple(tuple(names[matrices[letter]] for letter in word) for word in state), symmetric
+    return [[names[matrices[letter]] for letter in word] for word in state], symmetric
 
 
-def _count_states(state: State, symmetric: set[str]) -> tuple[list[int], int]:
+def _count_states(state: Sequence[Sequence[Name]], symmetric: set[str]) -> tuple[list[int], int]:
     """States at each step of the recursion, but for the last two, which have closed forms; letters of all steps."""
-    numbers: dict[tuple[str, ...], int] = {}
-    names: list[tuple[str, ...]] = []
+    numbers: dict[Name, int] = {}
+    names: list[Name] = []
     transposes: list[int] = []
 
-    def number(name: tuple[str, ...]) -> int:
+    def number(name: Name) -> int:
         if name not in numbers:
             mirror, first = transposed(name, symmetric), len(names)
             second = first + (mirror != name)
@@ -212,7 +205,7 @@ def _extrapolated(states: list[int], letters: list[int], order: int) -> tuple[li
     return states, growing
 
 
-def _symbol_monomials(state: State, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]) -> int:
+def _symbol_monomials(state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]) -> int:
     """A bound on the monomials in the symbols: by all symbols together, or matrix by matrix."""
     import sympy
 

@@ -4,18 +4,28 @@ A residue is kept near 0, |r| <= p/2, with p < 2^26, so a product of two is belo
 before x - p round(x / p) brings the sum back. Each ``Residue`` carries a bound on its size, known while the
 computation is traced: it is reduced only where the next result could pass 2^53. The prime is an argument of the traced
 function, so that one compilation serves every prime; the residues of the exact constants come in a table.
+
+Equations (4) to (6) are those of proofs/lattice.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from operator import add, mul
+from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import NDArray
 
-from linvar.exact import Rational
+from linvar.exact import Exact, Rational
+
+#: a prime as the traced functions take it, and a number modulo it that may be a plain one
+Number: TypeAlias = jax.Array | float
+#: numbers and a bound on their size
+Part: TypeAlias = tuple[Number, int]
 
 #: Primes are below this; what is left between it and 2^26 lets eight products be summed.
 PRIME_LIMIT = 2**26 - 2**21
@@ -26,33 +36,37 @@ LIMIT = 2**53 - 2**27
 _HALF = 2**13
 
 
-def reduce(x: Any, prime: Any) -> Any:
+def reduce(x: Number, prime: Number) -> jax.Array:
     """x modulo p, in [-p/2, p/2] (up to the rounding of x / p), for an integer |x| <= LIMIT."""
+    # (4)  x - p round(x / p): the quotient is off by one at most, and every number in it is an integer below 2^53
     return x - prime * lax.round(x * (1.0 / prime), lax.RoundingMethod.TO_NEAREST_EVEN)
 
 
-def multiply(a: Any, b: Any, prime: Any) -> Any:
+def multiply(a: Number, b: Number, prime: Number) -> jax.Array:
     """The product of reduced residues, reduced."""
     return reduce(a * b, prime)
 
 
-def matmul(a: Any, b: Any, prime: Any) -> Any:
+def matmul(a: jax.Array, b: jax.Array, prime: Number) -> jax.Array:
     """The matrix product of reduced residues, reduced: (p, n) by (n, q), n <= 2^14."""
     return join_halves(matmul_halves(a, b), prime)
 
 
-def matmul_halves(a: Any, b: Any) -> Any:
+def matmul_halves(a: jax.Array, b: jax.Array) -> jax.Array:
     """The products of the two halves of a, of 13 bits, with b, above each other: exact sums of up to 2^14 products.
 
     Products of as many terms in all may be added before ``join_halves``.
     """
+    # (5)  a = 2^13 high + low, |high| and |low| <= 2^12: a product of a half with b is at most 2^12 2^25 = 2^37 in size, and
+    # 2^14 of them add up to 2^51 at most, in whatever order the device adds them
     high = lax.round(a * (1.0 / _HALF), lax.RoundingMethod.TO_NEAREST_EVEN)
     return jnp.matmul(jnp.concatenate([high, a - high * _HALF], axis=0), b, precision=lax.Precision.HIGHEST)
 
 
-def join_halves(both: Any, prime: Any) -> Any:
+def join_halves(both: jax.Array, prime: Number) -> jax.Array:
     """The reduced product of which ``matmul_halves`` are the halves."""
     rows = both.shape[0] // 2
+    # (5)  a b = 2^13 (high b) + low b: the first summand is below 2^13 2^25 = 2^38 once high b is reduced
     return reduce(reduce(both[:rows], prime) * _HALF + reduce(both[rows:], prime), prime)
 
 
@@ -65,20 +79,22 @@ class Modulus:
         constants: filled with every exact number that is needed as a residue: number -> place in the table.
     """
 
-    def __init__(self, prime: Any, table: Any = None, constants: dict[Rational, int] | None = None) -> None:
+    def __init__(
+        self, prime: Number, table: jax.Array | None = None, constants: dict[Rational, int] | None = None
+    ) -> None:
         self.prime = prime
         self.table = table
         self.constants: dict[Rational, int] = {} if constants is None else constants
 
-    def lift(self, value: Any) -> Residue:
+    def lift(self, value: Exact | int) -> Residue:
         """An exact number as a residue; it stays exact until it meets an array."""
         return Residue(self, exact=Rational(value))
 
-    def residue(self, array: Any, bound: int = REDUCED) -> Residue:
+    def residue(self, array: Number, bound: int = REDUCED) -> Residue:
         """An array of integers of at most this size."""
         return Residue(self, array, bound)
 
-    def constant(self, value: Rational) -> tuple[Any, int]:
+    def constant(self, value: Rational) -> Part:
         """The residue of an exact number, and its bound."""
         if value.denominator == 1 and abs(value.numerator) <= 1024:
             return float(value.numerator), abs(value.numerator)
@@ -93,7 +109,7 @@ class Residue:
 
     __slots__ = ("ring", "array", "bound", "exact")
 
-    def __init__(self, ring: Modulus, array: Any = None, bound: int = 0, exact: Rational | None = None) -> None:
+    def __init__(self, ring: Modulus, array: Number = 0.0, bound: int = 0, exact: Rational | None = None) -> None:
         self.ring = ring
         self.array = array
         self.bound = bound
@@ -106,24 +122,26 @@ class Residue:
             self.bound = REDUCED
         return self
 
-    def values(self) -> Any:
+    def values(self) -> jax.Array:
         """Reduced, as an array (a scalar for a constant)."""
-        if self.exact is not None:
-            return jnp.asarray(self.ring.constant(self.exact)[0])
-        return self.reduced().array
+        return jnp.asarray(self.reduced().array if self.exact is None else self.ring.constant(self.exact)[0])
+
+    def part(self) -> Part:
+        """The numbers and a bound on their size."""
+        return (self.array, self.bound) if self.exact is None else self.ring.constant(self.exact)
 
     def _other(self, other: Any) -> Residue:
         return other if isinstance(other, Residue) else self.ring.lift(other)
 
     def __add__(self, other: Any) -> Residue:
-        other = self._other(other)
-        if self.exact is not None and other.exact is not None:
-            return Residue(self.ring, exact=Rational(self.exact + other.exact))
+        term = self._other(other)
+        if self.exact is not None and term.exact is not None:
+            return Residue(self.ring, exact=Rational(self.exact + term.exact))
         if self.exact == 0:
-            return other
-        if other.exact == 0:
+            return term
+        if term.exact == 0:
             return self
-        a, b = _within(self, other, lambda x, y: x + y)
+        a, b = _within(self, term, add)
         return Residue(self.ring, a[0] + b[0], a[1] + b[1])
 
     __radd__ = __add__
@@ -134,27 +152,27 @@ class Residue:
         return Residue(self.ring, -self.array, self.bound)
 
     def __sub__(self, other: Any) -> Residue:
-        other = self._other(other)
-        if self.exact is not None or other.exact is not None:
-            return self + (-other)
-        a, b = _within(self, other, lambda x, y: x + y)
+        term = self._other(other)
+        if self.exact is not None or term.exact is not None:
+            return self + (-term)
+        a, b = _within(self, term, add)
         return Residue(self.ring, a[0] - b[0], a[1] + b[1])
 
     def __rsub__(self, other: Any) -> Residue:
         return self._other(other) - self
 
     def __mul__(self, other: Any) -> Residue:
-        other = self._other(other)
-        if self.exact is not None and other.exact is not None:
-            return Residue(self.ring, exact=Rational(self.exact * other.exact))
-        for one, second in ((self, other), (other, self)):
+        factor = self._other(other)
+        if self.exact is not None and factor.exact is not None:
+            return Residue(self.ring, exact=Rational(self.exact * factor.exact))
+        for one, second in ((self, factor), (factor, self)):
             if one.exact == 0:
                 return one
             if one.exact == 1:
                 return second
             if one.exact == -1:
                 return -second
-        a, b = _within(self, other, lambda x, y: x * y)
+        a, b = _within(self, factor, mul)
         return Residue(self.ring, a[0] * b[0], a[1] * b[1])
 
     __rmul__ = __mul__
@@ -170,26 +188,23 @@ class Residue:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _within(a: Residue, b: Residue, size: Any) -> tuple[tuple[Any, int], tuple[Any, int]]:
-    """Arrays and bounds of both, reduced where their result could be too large: the larger one first."""
-
-    def parts(x: Residue) -> tuple[Any, int]:
-        return (x.array, x.bound) if x.exact is None else x.ring.constant(x.exact)
-
-    first, second = parts(a), parts(b)
+def _within(a: Residue, b: Residue, size: Callable[[int, int], int]) -> tuple[Part, Part]:
+    """Numbers and bounds of both, reduced where their result could be too large: the larger one first."""
+    first, second = a.part(), b.part()
+    # (6)  a sum of integers up to A and B is one up to A + B, a product one up to A B: exact as long as that is <= LIMIT
     if size(first[1], second[1]) > LIMIT:
         if first[1] >= second[1]:
-            first = parts(a.reduced())
+            first = a.reduced().part()
         else:
-            second = parts(b.reduced())
+            second = b.reduced().part()
         if a is b:
             second = first
     if size(first[1], second[1]) > LIMIT:
-        first, second = parts(a.reduced()), parts(b.reduced())
+        first, second = a.reduced().part(), b.reduced().part()
     return first, second
 
 
-def residues_of(values: Sequence[Rational], primes: Sequence[int]) -> Any:
+def residues_of(values: Sequence[Rational], primes: Sequence[int]) -> NDArray[np.float64]:
     """The residues of exact numbers modulo each prime, shape (primes, values), near 0, as float64."""
     result = np.empty((len(primes), len(values)))
     for row, p in zip(result, primes):

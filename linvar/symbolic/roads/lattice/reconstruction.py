@@ -10,6 +10,8 @@ How sure that is: no bound on the size of the answer is used, so this is a proba
 with the right one modulo a prime p only if p divides the numerator of their difference, which for a prime that took no part
 happens as for a random number: with probability 1/p < 2^-25, for three primes 2^-75. A derivation tries fewer than 2^10
 candidates (one for each 1/32 more primes), so it returns a wrong fraction with probability below 2^-65.
+
+Equations (3) and (8) to (11) are those of proofs/lattice.md.
 """
 
 from __future__ import annotations
@@ -18,9 +20,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from math import gcd, prod
 
-from flint import fmpz
-
 from linvar.exact import Rational
+from linvar.flint import fmpz
 
 _COMBINATIONS = 32
 #: Primes that take no part in an answer and must confirm it.
@@ -62,6 +63,7 @@ def reconstruct(residues: Mapping[int, Sequence[int]]) -> list[Rational] | None:
     denominator, gap = _denominator(remainder(first), modulus)
     if gap < _LEAST_GAP_BITS:  # the numbers are not determined yet; all of them at once would only say so at more cost
         return None
+    # (9)  one denominator of all numbers: each combination multiplies it by what is still missing
     values = [remainder(column) for column in zip(*(residues[p] for p in primes))]
     for _ in range(_COMBINATIONS):
         combined = sum(draws.randrange(2**16) * value for value in values) * denominator % modulus
@@ -70,8 +72,10 @@ def reconstruct(residues: Mapping[int, Sequence[int]]) -> list[Rational] | None:
             return None
     if gcd(denominator, modulus * prod(checks)) != 1:
         return None
+    # (10)  numerators: the residues of least size
     numerators = [value * denominator % modulus for value in values]
     numerators = [value - modulus if 2 * value > modulus else value for value in numerators]
+    # (3)  primes that took no part must agree
     if any((n - r * denominator) % p for p in checks for n, r in zip(numerators, residues[p])):
         return None
     return [Rational(numerator, denominator) for numerator in numerators]
@@ -85,6 +89,7 @@ class _ChineseRemainder:
         self._units = []
         for p in primes:
             rest = self.modulus // p
+            # (8)  1 modulo p and 0 modulo the other primes
             self._units.append(rest * pow(rest, -1, p))
 
     def __call__(self, residues: Sequence[int]) -> int:
@@ -95,6 +100,8 @@ def _denominator(residue: int, modulus: int) -> tuple[int, int]:
     """The denominator d of the fraction n/d = residue with the largest gap between |n| d and the modulus; the gap in bits."""
     if not residue:
         return 1, modulus.bit_length()
+    # (11)  every line of Euclid's algorithm has now = new residue mod M: a fraction now / new, for which the next quotient is
+    # about M / (|now| |new|), the gap
     before, now = modulus, residue
     old, new = 0, 1
     best, widest = 1, -1

@@ -4,21 +4,28 @@ A change of basis of polynomials in several variables (values, forward differenc
 one axis after the other. The lines of a simplex along an axis have all lengths from 1 to D + 1, so a rectangle of
 them would be mostly padding: lines are sorted by length and cut into a few blocks of rows, each with the lines that
 reach it, and the matrix is applied block by block. All axes look alike, which lets one program sweep over them.
+
+Equations (2) and (7) are those of proofs/lattice.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import NDArray
 
-from linvar.symbolic.roads.lattice.modular import join_halves, matmul_halves
+from linvar.symbolic.roads.lattice.modular import Number, join_halves, matmul_halves
 from linvar.symbolic.roads.lattice.size import stair_counts
+
+#: places in arrays, and points of a lattice
+Indices: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,10 @@ class Stairs:
         """Places in all blocks."""
         return self.height * sum(self.counts)
 
-    def multiply(self, matrix: Any, values: Any, lower: bool, prime: Any) -> Any:
+    def multiply(self, matrix: jax.Array, values: jax.Array, lower: bool, prime: Number) -> jax.Array:
         """A triangular matrix, (rows, rows), applied to every line of values, (total, columns)."""
+        # (7) along one axis, in blocks of h rows: (M f)_I = sum_J M_IJ f_J over the J <= I (lower) or J >= I (upper). Lines
+        # are sorted by length, so the first ``width`` are those that reach into both blocks; the others end before one of them
         missing = self.height * len(self.counts) - self.rows
         columns = values.shape[1]
         padded = jnp.pad(matrix, ((0, missing), (0, missing)))
@@ -51,9 +60,9 @@ class Stairs:
             for j, count in enumerate(self.counts)
         ]
         results = []
-        for i, count in enumerate(self.counts):
+        for i, count in enumerate(self.counts):  # I
             parts = []
-            for j in range(i + 1) if lower else range(i, len(blocks)):
+            for j in range(i + 1) if lower else range(i, len(blocks)):  # J
                 width = min(count, self.counts[j])
                 square = padded[i * self.height : (i + 1) * self.height, j * self.height : (j + 1) * self.height]
                 part = matmul_halves(square, blocks[j][:, :width].reshape(self.height, -1))
@@ -71,8 +80,8 @@ class Sweep:
         slots: shape (N,): the place of each node on the last axis.
     """
 
-    gathers: Any
-    slots: Any
+    gathers: Indices
+    slots: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +96,7 @@ class Simplex:
             degrees |x| <= D in (x_1 = 1, x_2, ..., x_m).
     """
 
-    nodes: Any
+    nodes: Indices
     stairs: Stairs
     axes: Sweep
     graded: Sweep
@@ -96,25 +105,26 @@ class Simplex:
 @lru_cache(maxsize=16)
 def simplex(dimension: int, degree: int) -> Simplex:
     """The lattice simplex of this dimension and degree."""
-    nodes = simplex_nodes(dimension, degree)
+    nodes = simplex_nodes(dimension, degree)  # the x of (2)
     height, counts = stair_counts(dimension, degree)
     stairs = Stairs(degree + 1, height, counts)
+    # a homogeneous polynomial of degree n = |x| at (1, y): its lines are those of y at constant n, as long as n - |others| + 1
     totals = np.concatenate([nodes.sum(axis=1, keepdims=True), nodes[:, 1:]], axis=1)
     return Simplex(nodes, stairs, _sweep(nodes, range(dimension), stairs), _sweep(totals, range(1, dimension), stairs))
 
 
-def simplex_nodes(dimension: int, degree: int) -> Any:
+def simplex_nodes(dimension: int, degree: int) -> Indices:
     """Its points in lexicographic order, shape (N, dimension)."""
     nodes = np.zeros((1, 0), np.int64)
     for _ in range(dimension):
-        room = degree - nodes.sum(axis=1)
+        room = degree - nodes.sum(axis=1)  # x_i = 0, ..., D - x_1 - ... - x_{i-1}
         repeated = np.repeat(nodes, room + 1, axis=0)
         starts = np.repeat(np.cumsum(room + 1) - room - 1, room + 1)
         nodes = np.concatenate([repeated, (np.arange(len(repeated)) - starts)[:, None]], axis=1)
     return nodes
 
 
-def _lines(points: Any, axis: int) -> Any:
+def _lines(points: Indices, axis: int) -> Indices:
     """The line of each point along an axis; the longest lines come first."""
     others = np.delete(points, axis, axis=1)
     _, line, lengths = np.unique(others, axis=0, return_inverse=True, return_counts=True)
@@ -123,12 +133,14 @@ def _lines(points: Any, axis: int) -> Any:
     return rank[line.reshape(-1)]
 
 
-def _sweep(points: Any, axes: Sequence[int], stairs: Stairs) -> Sweep:
+def _sweep(points: Indices, axes: Sequence[int], stairs: Stairs) -> Sweep:
     """The gathers through these axes of points whose lines have the lengths of the stairs."""
     before = np.arange(len(points))
     starts = np.cumsum([0, *stairs.counts]) * stairs.height
     gathers = np.full((len(axes), stairs.total), stairs.total)
     for gather, axis in zip(gathers, axes):
+        # the point at height x on line r stands in block x div h, row x mod h, column r: blocks one after the other, each row
+        # by row, with as many columns as lines reach into it
         block, row = np.divmod(points[:, axis], stairs.height)
         places = starts[block] + row * np.array(stairs.counts)[block] + _lines(points, axis)
         gather[places] = before
@@ -136,7 +148,9 @@ def _sweep(points: Any, axes: Sequence[int], stairs: Stairs) -> Sweep:
     return Sweep(gathers, before)
 
 
-def sweep(values: Any, way: dict[str, Any], stairs: Stairs, matrix: Any, lower: bool, prime: Any) -> Any:
+def sweep(
+    values: jax.Array, way: Mapping[str, jax.Array], stairs: Stairs, matrix: jax.Array, lower: bool, prime: Number
+) -> jax.Array:
     """A triangular matrix along each axis.
 
     Args:
@@ -147,11 +161,12 @@ def sweep(values: Any, way: dict[str, Any], stairs: Stairs, matrix: Any, lower: 
     if not len(way["gathers"]):
         return values
 
-    def axis(before: Any, gather: Any) -> tuple[Any, None]:
+    def axis(before: jax.Array, gather: jax.Array) -> tuple[jax.Array, None]:
         there = (gather < stairs.total)[:, None]
         lines = jnp.where(there, before[jnp.minimum(gather, stairs.total - 1)], 0.0)
         return stairs.multiply(matrix, lines, lower, prime), None
 
+    # (7): the product over the axes, one after the other
     start = jnp.pad(values, ((0, stairs.total - len(values)), (0, 0)))
     result, _ = lax.scan(axis, start, way["gathers"])
     return result[way["slots"]]
