@@ -15,10 +15,11 @@ shares these lines.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Generic
 
 from linvar import matrices
-from linvar.matrices import Matrix
+from linvar.matrices import Rows
+from linvar.rings import RingLike, T
 from linvar.symbolic.models import linear
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import State, Update
@@ -26,7 +27,7 @@ from linvar.symbolic.sgd.update import State, Update
 OF = ("gradient", "update")
 
 
-class LastStep:
+class LastStep(Generic[T]):
     """Forms in the state, over the ring it lives in (see the module docstring); what several questions share is kept.
 
     The forms are of the gradient, or (``of="update"``) of W_{t+1} - W_t.
@@ -37,7 +38,7 @@ class LastStep:
         ring: where the entries live: it lifts exact numbers.
     """
 
-    def __init__(self, state: State, steps: Steps, ring: Any) -> None:
+    def __init__(self, state: State[T], steps: Steps, ring: RingLike[T]) -> None:
         self.state = state
         self.problem = problem = steps.problem
         self._steps = steps
@@ -46,58 +47,58 @@ class LastStep:
         self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
 
     @cached_property
-    def _residual(self) -> Matrix:
+    def _residual(self) -> Rows[T]:
         """Q = P X - Y."""
         targets = [[self.ring.lift(entry) for entry in row] for row in self.law.target_map]
         return linear.residual_map(self.state.weights, self._inputs, targets)
 
     @cached_property
-    def _moment(self) -> Matrix:
+    def _moment(self) -> Rows[T]:
         """S = E z z^T."""
         return self.law.second_moment(self.ring)
 
     @cached_property
-    def _update(self) -> Update:
+    def _update(self) -> Update[T]:
         return Update(self.problem, self.ring)
 
     @property
-    def _rate(self) -> Any:
+    def _rate(self) -> T:
         """The learning rate of the update."""
         return self.ring.lift(self.problem.learning_rate)
 
     @property
-    def entries(self) -> list[Any]:
+    def entries(self) -> list[T]:
         """The entries of the weights, layer by layer, row by row."""
         return [entry for matrix in self.state.weights for row in matrix for entry in row]
 
     @cached_property
-    def _mean_gradients(self) -> list[Matrix]:
+    def _mean_gradients(self) -> list[Rows[T]]:
         """gbar_l = A_l^T Q S X^T B_l^T for l = 1..L: the population gradient of each layer."""
         mean = matrices.product(matrices.product(self._residual, self._moment), matrices.transpose(self._inputs))
         return linear.layer_gradients(self.state.weights, mean)
 
     @cached_property
-    def _mean_updates(self) -> list[Matrix]:
+    def _mean_updates(self) -> list[Rows[T]]:
         """-learning_rate times the direction that the mean gradients give."""
         directions, _ = self._update.directions(self.state, self._mean_gradients)
         return [[[-self._rate * entry for entry in row] for row in matrix] for matrix in directions]
 
-    def means(self, of: str = "gradient") -> list[Matrix]:
+    def means(self, of: str = "gradient") -> list[Rows[T]]:
         """Given the state, the mean gradient of each layer, or the mean update."""
         return self._mean_updates if of == "update" else self._mean_gradients
 
     @cached_property
-    def _gradient_norms(self) -> list[Any]:
+    def _gradient_norms(self) -> list[T]:
         """||gbar_l||^2 for l = 1..L."""
         return [matrices.squared_norm(mean) for mean in self._mean_gradients]
 
-    def norms(self, of: str = "gradient") -> list[Any]:
+    def norms(self, of: str = "gradient") -> list[T]:
         """The squared norms of the means, layer by layer."""
         if of == "update":
             return [matrices.squared_norm(mean) for mean in self._mean_updates]
         return self._gradient_norms
 
-    def spreads(self, of: str = "gradient") -> list[Any]:
+    def spreads(self, of: str = "gradient") -> list[T]:
         """Given the state, tr Cov of one example's gradient in each layer (of a batch: times c), or of its update."""
         if of != "update":
             return self._example_spreads
@@ -105,7 +106,7 @@ class LastStep:
         return [factor * factor * spread for spread in self._example_spreads]
 
     @cached_property
-    def _example_spreads(self) -> list[Any]:
+    def _example_spreads(self) -> list[T]:
         """The same of the gradient itself: by the fourth moments of z, or by what varies where that is less."""
         spread = self._steps.spread
         if spread is None:
@@ -120,28 +121,16 @@ class LastStep:
             spreads = [total + scale * matrices.squared_norm(layer) for total, layer in zip(spreads, layers)]
         return spreads
 
-    def example_second_moments(self) -> list[Any]:
+    def example_second_moments(self) -> list[T]:
         """E ||g_l||^2 of one example for l = 1..L."""
-        result = []
+        result: list[T] = []
         for above, below in zip(*linear.surroundings(self.state.weights)):
             residual = self._residual if above is None else matrices.product(matrices.transpose(above), self._residual)
             inputs = self._inputs if below is None else matrices.product(below, self._inputs)
-            weighted = self.law.weighted_second_moment(_gram(residual), self.ring)
-            result.append(_inner(_gram(inputs), weighted, self.ring))
+            weighted = self.law.weighted_second_moment(matrices.gram(residual), self.ring)
+            result.append(matrices.trace_of_symmetric(matrices.gram(inputs), weighted))
         return result
 
-    def doubled_loss(self) -> Any:
+    def doubled_loss(self) -> T:
         """E ||P x - y||^2: twice the population loss."""
-        return _inner(_gram(self._residual), self._moment, self.ring)
-
-
-def _gram(a: Matrix) -> list[list[Any]]:
-    """a^T a."""
-    return matrices.product(matrices.transpose(a), a)
-
-
-def _inner(a: Matrix, b: Matrix, ring: Any) -> Any:
-    """tr(a b) of symmetric matrices; entries beside the diagonal are multiplied once."""
-    size = len(a)
-    pairs = [(i, j) for i in range(size) for j in range(i, size) if a[i][j] != 0 and b[i][j] != 0]
-    return sum((a[i][j] * b[i][j] * (1 + (i != j)) for i, j in pairs), ring.lift(0))
+        return matrices.trace_of_symmetric(matrices.gram(self._residual), self._moment)

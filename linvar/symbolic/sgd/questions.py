@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any, Protocol
+from typing import Protocol
 
+from linvar.rings import T
 from linvar.symbolic.sgd.last_step import LastStep
 
 
@@ -25,7 +26,7 @@ class Question(Protocol):
         """A bound on the degree of the forms in the entries of the state, for a loss of this degree in the weights."""
         ...
 
-    def forms(self, last: LastStep) -> list[Any]:
+    def forms(self, last: LastStep[T]) -> list[T]:
         """Polynomials in the entries of a state, in whatever ring it lives in."""
         ...
 
@@ -50,7 +51,7 @@ class Norms:
     def degree(self, loss: int) -> int:
         return 2 * (loss - 1)
 
-    def forms(self, last: LastStep) -> list[Any]:
+    def forms(self, last: LastStep[T]) -> list[T]:
         means, spreads = last.norms(self.of), last.spreads(self.of)
         return [*means, *spreads] if self.per_leaf else [sum(means[1:], means[0]), sum(spreads[1:], spreads[0])]
 
@@ -68,7 +69,7 @@ class Means:
     def degree(self, loss: int) -> int:
         return loss - 1
 
-    def forms(self, last: LastStep) -> list[Any]:
+    def forms(self, last: LastStep[T]) -> list[T]:
         return [entry for matrix in last.means(self.of) for row in matrix for entry in row]
 
     def key(self) -> str:
@@ -84,7 +85,7 @@ class DoubledLoss:
     def degree(self, loss: int) -> int:
         return loss
 
-    def forms(self, last: LastStep) -> list[Any]:
+    def forms(self, last: LastStep[T]) -> list[T]:
         return [last.doubled_loss()]
 
     def key(self) -> str:
@@ -100,7 +101,7 @@ class Entries:
     def degree(self, loss: int) -> int:
         return 1
 
-    def forms(self, last: LastStep) -> list[Any]:
+    def forms(self, last: LastStep[T]) -> list[T]:
         return last.entries
 
     def key(self) -> str:
@@ -116,7 +117,7 @@ class Products:
     def degree(self, loss: int) -> int:
         return 2
 
-    def forms(self, last: LastStep) -> list[Any]:
+    def forms(self, last: LastStep[T]) -> list[T]:
         return [a * b for a, b in combinations_with_replacement(last.entries, 2)]
 
     def key(self) -> str:

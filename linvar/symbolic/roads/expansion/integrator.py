@@ -42,13 +42,13 @@ class Expanded:
         self._update = Update(problem, self.ring)
         self._states = [self._update.start()]
 
-    def state(self, t: int) -> State:
+    def state(self, t: int) -> State[Element]:
         """W_t and the momenta, expanded."""
         while len(self._states) <= t:
             self._states.append(self._following(len(self._states) - 1))
         return self._states[t]
 
-    def _following(self, s: int) -> State:
+    def _following(self, s: int) -> State[Element]:
         """The state after step s, in units in which the gradients have integer coefficients."""
         state, step, rate = self._states[s], self.steps[s], self.problem.learning_rates[s]
         first, end = self.offsets[s], self.offsets[s + 1]
@@ -134,7 +134,7 @@ class ExpandedAt:
         self.answers = expanded.answers
 
     @cached_property
-    def last(self) -> LastStep:
+    def last(self) -> LastStep[Element]:
         """The forms in W_t, expanded."""
         return LastStep(self.expanded.state(self.t), self.expanded.table, self.expanded.ring)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Generic
 
 from linvar.exact import Exact
+from linvar.flint import fmpz
 from linvar.symbolic.algebra.ring import Element, Ring, to_fmpq
-from linvar.symbolic.algebra.scalars import Scalar, Scalars
+from linvar.symbolic.algebra.scalars import Coefficient, S, Scalars
 from linvar.symbolic.algebra.taylor import Local, Monomial, Point, Taylor
 from linvar.symbolic.roads.large_batch import fluctuations
 from linvar.symbolic.roads.large_batch.fluctuations import BatchMoments, at_rest, batch_moments
@@ -17,7 +19,8 @@ from linvar.symbolic.sgd.step import Step
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import State, Update
 
-Series = list[Scalar]  # the coefficients of u^0, ..., u^K
+#: the coefficients of u^0, ..., u^K of an answer
+Series = list[Coefficient]
 
 
 class Polynomials:
@@ -34,7 +37,7 @@ class Polynomials:
         self._updates: dict[tuple[Step, Exact], tuple[list[Element], Ring]] = {}
         self._moments: dict[tuple[Step, int], list[dict[Monomial, Element]]] = {}
 
-    def state(self, ring: Ring) -> State:
+    def state(self, ring: Ring) -> State[Element]:
         """The state whose entries are the first variables of the ring."""
         entries = iter(ring.gens)
         copies = [
@@ -81,7 +84,7 @@ class Polynomials:
         return Ring(self.size, self.problem.symbols)
 
     @cached_property
-    def _last(self) -> LastStep:
+    def _last(self) -> LastStep[Element]:
         return LastStep(self.state(self.ring), self.steps, self.ring)
 
     def means(self, of: str) -> list[Element]:
@@ -98,25 +101,26 @@ class Polynomials:
         return self._last.doubled_loss()
 
 
-class MeanAboutPath(NamedTuple):
+@dataclass(frozen=True)
+class MeanAboutPath(Generic[S]):
     """gbar about the path: gbar and its Taylor polynomial, E p and E p^2 of p = gbar(W_t + delta) - gbar(W_t), entry by entry."""
 
-    local: Local
-    means: list[Series]
-    squares: list[Series]
+    local: Local[S]
+    means: list[list[S]]
+    squares: list[list[S]]
 
 
-class Path:
+class Path(Generic[S]):
     """The state at step t in some kind of numbers, moments of its fluctuations, and the answers.
 
     Answers are lists of series; each sums a group of entries, ``separate`` layers or all of them.
     """
 
-    def __init__(self, polynomials: Polynomials, order: int, scalars: Scalars) -> None:
+    def __init__(self, polynomials: Polynomials, order: int, scalars: Scalars[S]) -> None:
         self.polynomials, self.order, self.scalars = polynomials, order, scalars
         self.problem = polynomials.problem
         self._steps = fluctuations.Steps(order, scalars)
-        self._found: dict[str, MeanAboutPath] = {}
+        self._found: dict[str, MeanAboutPath[S]] = {}
         with scalars.working():
             self._run()
 
@@ -125,8 +129,8 @@ class Path:
         entries, denominator = self.scalars.lift(self.polynomials.start())
         self.point = Point(entries, denominator)
         self.moments = at_rest(self.order, self.scalars)
-        expanded: dict[tuple[Step, Exact, bool], Taylor] = {}
-        batches: dict[Step, BatchMoments] = {}
+        expanded: dict[tuple[Step, Exact, bool], Taylor[S]] = {}
+        batches: dict[Step, BatchMoments[S]] = {}
         for s, rate in enumerate(self.problem.learning_rates):
             kind = self.polynomials.steps[s]
             key = kind, rate, s == 0
@@ -139,7 +143,7 @@ class Path:
             self.moments = self._steps.advance(self.moments, batches[kind], local)
             self.point = Point(local.values, local.denominator)
 
-    def _batch(self, kind: Step) -> BatchMoments:
+    def _batch(self, kind: Step) -> BatchMoments[S]:
         """The moments of a batch in these numbers."""
         exact = self.polynomials.batch_moments(kind, self.order)
         lifted, denominator = self.scalars.lift([value for values in exact for value in values.values()])
@@ -150,13 +154,13 @@ class Path:
             denominator,
         )
 
-    def _local(self, forms: Sequence[Element], order: int) -> Local:
+    def _local(self, forms: Sequence[Element], order: int) -> Local[S]:
         """Forms about the state at step t, up to u^order."""
         still = self.problem.step == 0
         taylor = Taylor(forms, self.polynomials.ring, self.polynomials.size, 2 * order, self.scalars, still)
         return taylor.at(self.point)
 
-    def _means(self, of: str) -> MeanAboutPath:
+    def _means(self, of: str) -> MeanAboutPath[S]:
         """The mean gradient (or update), found once."""
         if of not in self._found:
             local = self._local(self.polynomials.means(of), self.order)
@@ -174,7 +178,8 @@ class Path:
 
     def variances(self, of: str, separate: bool) -> list[Series]:
         """sum E p^2 - (E p)^2, and the spreads."""
-        local, means, squares = self._means(of)
+        found = self._means(of)
+        local, means, squares = found.local, found.means, found.squares
         scale, denominator = self.moments.denominator, (local.denominator * self.moments.denominator) ** 2
         parts = []
         for group in self._groups(separate):
@@ -185,7 +190,8 @@ class Path:
 
     def second_moments(self, of: str, separate: bool) -> list[Series]:
         """sum gbar^2 + 2 gbar E p + E p^2, and the spreads."""
-        local, means, squares = self._means(of)
+        found = self._means(of)
+        local, means, squares = found.local, found.means, found.squares
         denominator = local.denominator**2 * self.moments.denominator
         parts = []
         for group in self._groups(separate):
@@ -199,7 +205,7 @@ class Path:
 
     def squared_means(self, of: str, separate: bool) -> list[Series]:
         """sum (gbar + E p)^2."""
-        local, means, _ = self._means(of)
+        local, means = self._means(of).local, self._means(of).means
         denominator = (local.denominator * self.moments.denominator) ** 2
         parts = []
         for group in self._groups(separate):
@@ -239,22 +245,22 @@ class Path:
     def _powers(self) -> range:
         return range(self.order + 1)
 
-    def _moment(self, monomial: Monomial) -> Series:
+    def _moment(self, monomial: Monomial) -> list[S]:
         """E of a product of one or two entries of delta."""
         if not self.moments.variables:
             return [self.scalars.zero for _ in self._powers]
         place = self._steps.tables.places(self.moments.variables, 2)[monomial]
         return [self.scalars.zero, *(values[place] for values in self.moments.values[1:])]
 
-    def _whole(self, value: Scalar, mean: Series) -> Series:
+    def _whole(self, value: S, mean: list[S]) -> list[S]:
         """A value at the path and the mean of its deviation, over the denominator of the mean."""
         return [mean[0] + value * self.moments.denominator, *mean[1:]]
 
-    def _sum(self, series: Sequence[Series], chosen: Sequence[int], factor: Any) -> Series:
+    def _sum(self, series: Sequence[list[S]], chosen: Sequence[int], factor: fmpz | int) -> list[S]:
         """The sum of some series, times a number."""
         return [sum((series[i][k] for i in chosen), self.scalars.zero) * factor for k in self._powers]
 
-    def _times(self, a: Series, b: Series) -> Series:
+    def _times(self, a: list[S], b: list[S]) -> list[S]:
         """The product of two series up to u^K."""
         return [sum((a[j] * b[k - j] for j in range(k + 1)), self.scalars.zero) for k in self._powers]
 
@@ -270,10 +276,15 @@ class Path:
         for part, group in zip(parts, groups):
             for k in range(self.order):
                 spread = sum((whole[l][k] for l in group), self.scalars.zero)
-                part[k + 1] = part[k + 1] + self.scalars.divide(spread, denominator)
+                part[k + 1] = _plus(part[k + 1], self.scalars.divide(spread, denominator))
         return parts
 
 
-def _entries(state: State) -> list[Element]:
+def _plus(a: Coefficient, b: Coefficient) -> Coefficient:
+    """a + b, which are of one kind."""
+    return a + b  # type: ignore[operator]  # the kind of a path's numbers
+
+
+def _entries(state: State[Element]) -> list[Element]:
     """The entries of the weights and momenta, layer by layer, row by row."""
     return [entry for matrix in (*state.weights, *state.momenta) for row in matrix for entry in row]

@@ -12,14 +12,15 @@ Exact rationals have about 2L-1 times as many digits after each step; enclosures
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Any, cast
 
 from flint import arb, fmpz
 
 from linvar.progress import Report, reporting
-from linvar.symbolic.algebra.scalars import Balls, Integers, Scalars, Symbolic
+from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic
 from linvar.symbolic.quantities import check_measured, in_shape, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
@@ -58,7 +59,7 @@ class LargeBatchDerivation:
         self._progress = progress
         self._order = clamped(steps.problem, road.order)
         self._polynomials = Polynomials(steps)
-        self._path: Path | None = None
+        self._path: Path[Any] | None = None
         self._known: dict[tuple[str, str, bool], Expansions] = {}
 
     def __repr__(self) -> str:
@@ -117,14 +118,14 @@ class LargeBatchDerivation:
         check_measured(of, self.problem)
         return self._answer((name, of, per_leaf), lambda path: _MEASURED[name](path, of, per_leaf))
 
-    def _answer(self, key: tuple[str, str, bool], quantity: Callable[[Path], list[Series]]) -> Expansions:
+    def _answer(self, key: tuple[str, str, bool], quantity: Callable[[Path[Any]], list[Series]]) -> Expansions:
         """The expansions of a quantity, found once."""
         if key not in self._known:
             with reporting(self._progress, self.plan.road, self.plan.cost, self.plan.seconds):
                 self._known[key] = self._expansions(quantity)
         return self._known[key]
 
-    def _expansions(self, quantity: Callable[[Path], list[Series]]) -> Expansions:
+    def _expansions(self, quantity: Callable[[Path[Any]], list[Series]]) -> Expansions:
         """The series of a quantity: enclosures are computed again until they have their digits."""
         digits = self.road.digits
         path = self._path or Path(self._polynomials, self._order, self._scalars())
@@ -134,7 +135,8 @@ class LargeBatchDerivation:
             self._path = path
             if digits is None:
                 break
-            bits = _bits_that_do(series, digits, path.scalars.bits, self.problem.step)
+            enclosed = cast("list[list[arb]]", series)  # a path in balls
+            bits = _bits_that_do(enclosed, digits, path.scalars.bits, self.problem.step)
             if bits == path.scalars.bits:
                 break
             path = Path(self._polynomials, self._order, Balls(bits))
@@ -145,14 +147,14 @@ class LargeBatchDerivation:
             series = [[ring.lift(value) for value in values] for values in series]
         return tuple(LargeBatchExpansion(values, ring=ring, digits=digits) for values in series)
 
-    def _scalars(self) -> Scalars:
+    def _scalars(self) -> Balls | Symbolic | Integers:
         """The numbers to compute with."""
         if self.road.digits is not None:
             return Balls(_bits_of(self.road.digits) + _SPARE_BITS + _BITS_A_STEP * self.problem.step)
         return Symbolic(self._polynomials.symbols) if self.problem.symbols else Integers()
 
 
-_MEASURED: dict[str, Callable[[Path, str, bool], list[Series]]] = {
+_MEASURED: dict[str, Callable[[Path[Any], str, bool], list[Series]]] = {
     "variance": Path.variances,
     "second_moment": Path.second_moments,
     "squared_mean": Path.squared_means,
@@ -191,7 +193,7 @@ def _bits_of(digits: int) -> int:
     return digits * 3322 // 1000 + 4
 
 
-def _bits_that_do(series: list[Series], digits: int, bits: int, step: int) -> int:
+def _bits_that_do(series: Sequence[Sequence[arb]], digits: int, bits: int, step: int) -> int:
     """The bits to compute with: those used, if every coefficient has its digits."""
     wanted, missing = _bits_of(digits), 0
     tiny = arb(1) / (fmpz(1) << (4 * wanted))

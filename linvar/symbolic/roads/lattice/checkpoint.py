@@ -23,7 +23,7 @@ from linvar.symbolic.roads.lattice.reconstruction import is_prime_in_use
 from linvar.text_files import checked_path, read_text
 
 #: Changes whenever residues of an older version of the code could mean something else.
-FORMAT = "linvar lattice residues 1"
+FORMAT = "linvar lattice residues 2"
 
 #: Bytes a checkpoint may have: that many residues no derivation comes to.
 LARGEST = 2**30
@@ -33,13 +33,8 @@ Residues = dict[int, list[int]]
 
 
 def problem_key(problem: Problem) -> str:
-    """sha256 of the statement of a problem."""
-    law = problem.law
-    statement = {
-        "law": [type(law).__name__, *(f"{name}={getattr(law, name)!r}" for name in law.__dataclass_fields__)],
-        **{name: repr(getattr(problem, name)) for name in problem.__dataclass_fields__ if name != "law"},
-    }
-    return digest(statement)
+    """sha256 of the statement of a problem, as a file holds it: the same in every process and version."""
+    return digest(problem.to_dict())
 
 
 def digest(data: Any) -> str:

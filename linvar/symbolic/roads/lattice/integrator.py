@@ -279,7 +279,7 @@ class _Grid:
         """
         last = len(self.laws)
 
-        def from_step(s: int, state: State) -> Any:
+        def from_step(s: int, state: State[Residue]) -> Any:
             """(nodes of step s-1, forms, powers, nodes of step s-2, ..., nodes of step 0)."""
             if s == last:
                 shape = tuple(reversed(self._chunks))
@@ -349,7 +349,7 @@ def _folded(steps: Steps, question: Question) -> Folded:
     return Folded(tuple(values), tuple(constants))
 
 
-def _advance(steps: Steps, ring: Modulus, state: State, s: int, variables: list[Residue]) -> State:
+def _advance(steps: Steps, ring: Modulus, state: State[Residue], s: int, variables: list[Residue]) -> State[Residue]:
     """One step of SGD."""
     problem = steps.problem
     gradients = steps[s].gradients(state.weights, variables, ring)

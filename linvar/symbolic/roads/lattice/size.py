@@ -132,8 +132,8 @@ def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
         gradients = step.gradients(state.weights, moments, counter)
         state = Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
     last = LastStep(state, steps, counter)
-    for value in (*last.means(), *([last.spreads()] if degree > 2 * problem.depth - 1 else [])):
-        matrices.squared_norm([value]) if not isinstance(value[0], list) else matrices.squared_norm(value)
+    for matrix in (*last.means(), *([[last.spreads()]] if degree > 2 * problem.depth - 1 else [])):
+        matrices.squared_norm(matrix)
     sizes = [entry for matrix in last.means() for row in matrix for entry in row]
     per_degree = degree / max(1, 2 * problem.depth - 1)
     denominator = max((entry.denominator for entry in sizes), default=0.0)
