@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 
 import linvar as lv
-from linvar.symbolic.derivation import expected_loss
+from linvar.symbolic.answers import expected_loss
 from linvar.verification.evidence import judge
 from linvar.verification.report import to_float
 

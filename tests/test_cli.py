@@ -425,7 +425,7 @@ COMMANDS = {
     "derive": (["derive", "two-layer"], "linvar.cli.derivations.whole_polynomial"),
     "plan": (["plan", "two-layer"], "linvar.symbolic.plan.plan"),
     "verify": (["verify", "two-layer"], "linvar.verification.verify.verify"),
-    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.derivation.gradient_variance"),
+    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.answers.gradient_variance"),
     "plot, checked": (["plot", "two-layer", "-o", "p.png", "--verify"], "linvar.verification.verify.verify"),
     "search": (["search"], "linvar.search.nonmonotone.search_nonmonotone"),
     "experiment": (["experiment", "three-layers"], "linvar.experiments.run_experiment"),

@@ -48,6 +48,7 @@ from linvar.cli.terminal import (
     expansion_object,
     plan_object,
     polynomial_object,
+    print_examples,
     print_expansion,
     print_json,
     print_polynomial,
@@ -63,6 +64,8 @@ from linvar.progress import waiting
 if TYPE_CHECKING:
     from linvar.cli.demo import Section
     from linvar.problem import Problem
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.verification.report import Report
 
 _EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
 
@@ -105,7 +108,7 @@ def demo(
     if list_examples:
         other = directory if directory != "." else None
         check_unused("is given with --list", "leave one of the two out", output=other, seed=seed or None, runs=runs)
-        _list_examples(as_json)
+        print_examples(as_json)
         return
     check_seed(seed)
     if not os.path.isdir(directory):
@@ -252,17 +255,19 @@ def plot(
         )
     problem = load(file)
     check_writable(output)
+    result: Report | BatchPolynomial
+    verdict = None
     if with_estimates:
         result = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
+        verdict = result.verdict
     else:
-        from linvar.symbolic.derivation import gradient_variance
+        from linvar.symbolic.answers import gradient_variance
 
         with waiting("deriving the variance"):
             result = gradient_variance(problem)
     with waiting("drawing"):
         picture = draw([("", result)], suffix)
     write_atomically(output, picture)
-    verdict = result.verdict if with_estimates else None
     if as_json:
         print_json({"picture": output, "verdict": verdict})
     else:
@@ -400,7 +405,7 @@ def main(arguments: list[str] | None = None) -> int:
     return status if isinstance(status, int) else OK
 
 
-def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Any:
+def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Report:
     """The Report."""
     check_seed(seed)
     with waiting("deriving and simulating"):
@@ -408,17 +413,3 @@ def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[in
         from linvar.verification.verify import verify
 
         return verify(problem, key=key_of(seed), runs=runs, batch_sizes=batch_sizes)
-
-
-def _list_examples(as_json: bool) -> None:
-    """The shipped problems, by name."""
-    from linvar.cli.demo import example_names, load_example
-
-    problems = {name: load_example(name) for name in example_names()}
-    if as_json:
-        from linvar.problem_file import problem_to_dict
-
-        print_json({"examples": {name: problem_to_dict(problem) for name, problem in problems.items()}})
-        return
-    for name, problem in problems.items():
-        print(f"{name}\n    {problem!r}")

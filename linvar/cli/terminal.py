@@ -183,3 +183,15 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_examples(as_json: bool) -> None:
+    """The shipped problems, by name."""
+    from linvar.cli.demo import example_names, load_example
+
+    problems = {name: load_example(name) for name in example_names()}
+    if as_json:
+        print_json({"examples": {name: problem.to_dict() for name, problem in problems.items()}})
+        return
+    for name, problem in problems.items():
+        print(f"{name}\n    {problem!r}")

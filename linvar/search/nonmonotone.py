@@ -35,7 +35,7 @@ from linvar.search.objective import (
     screen,
     start_climb,
 )
-from linvar.symbolic.derivation import gradient_variance
+from linvar.symbolic.answers import gradient_variance
 from linvar.symbolic.limits import format_seconds
 from linvar.symbolic.plan import choose
 from linvar.symbolic.result.monotone import TurningPoint

@@ -112,7 +112,7 @@ class Variance:
         second = SecondMoment(self.of, self.per_leaf).of_problem(asked)
         squared = SquaredMean(self.of, self.per_leaf).of_problem(asked)
         found = tuple(a - b for a, b in zip(second, squared))
-        if asked.problem.sampling == "iid" and not all(one.vanishes_at_infinity for one in found):
+        if not asked.problem.scheme.within_dataset and not all(one.vanishes_at_infinity for one in found):
             raise ArithmeticError(
                 f"the variance of {asked.problem!r} does not vanish as the batch size grows: a fault of the machine, or a bug "
                 f"(please report it)"

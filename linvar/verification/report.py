@@ -91,7 +91,7 @@ class Report:
     def variance(self) -> Any:
         """The variance polynomial: the one checked, or derived now if the variance was not among the quantities."""
         if "variance" not in self.polynomials:
-            from linvar.symbolic.derivation import gradient_variance
+            from linvar.symbolic.answers import gradient_variance
 
             self.polynomials["variance"] = gradient_variance(self.problem)
         return self.polynomials["variance"]

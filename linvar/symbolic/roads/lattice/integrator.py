@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from math import prod
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from linvar.progress import Report, say_nothing
 from linvar.symbolic.algebra.ring import Element, to_fmpq
 from linvar.symbolic.roads.lattice.checkpoint import Checkpoint, problem_key
 from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT, Modulus, Residue, matmul, reduce, residues_of
-from linvar.symbolic.roads.lattice.moments import BatchLaw
+from linvar.symbolic.roads.lattice.moments import BatchLaw, Tables
 from linvar.symbolic.roads.lattice.programs import called, once
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS, primes_below, reconstruct
 from linvar.symbolic.roads.lattice.size import predict, step_degrees
@@ -212,7 +212,7 @@ class _Grid:
         return -(-self.laws[0].count // (calls * blocks)) * blocks
 
     @cached_property
-    def _geometries(self) -> list[Any]:
+    def _geometries(self) -> list[Tables]:
         """The index arrays of each step, on the device."""
         return [jax.device_put(law.geometry()) for law in self.laws]
 
@@ -228,7 +228,7 @@ class _Grid:
             sizes[s] = -(-counts[s] // -(-counts[s] // size))
         return sizes
 
-    def _run(self, primes: Any, table: Any, nodes: list[Any], weights: list[Any]) -> Any:
+    def _run(self, primes: jax.Array, table: jax.Array, nodes: list[jax.Array], weights: list[jax.Array]) -> jax.Array:
         """The residues of every device's share, shape (devices, primes, forms, powers of u)."""
         devices = self.whole.devices
         blocks = [
@@ -241,8 +241,8 @@ class _Grid:
 
         places = {value: place for place, value in enumerate(self.folded.constants)}
 
-        def every_prime(blocks: Any, shares: Any) -> Any:
-            def one(prime: Any, table: Any, shares: Any) -> Any:
+        def every_prime(blocks: list[jax.Array], shares: list[jax.Array]) -> jax.Array:
+            def one(prime: jax.Array, table: jax.Array, shares: list[jax.Array]) -> jax.Array:
                 return self._integrate(Modulus(prime, table, places), blocks, shares)
 
             if len(primes) == 1:
@@ -272,37 +272,36 @@ class _Grid:
         """Powers of u in an answer."""
         return sum(law.powers - 1 for law in self.laws) + 1
 
-    def _integrate(self, ring: Modulus, blocks: list[Any], shares: list[Any]) -> Any:
+    def _integrate(self, ring: Modulus, blocks: list[jax.Array], shares: list[jax.Array]) -> jax.Array:
         """Coefficients of the forms' expectations, shape (forms, powers of u).
 
         Axis -(s+1) of every array belongs to the nodes of step s, so that those of step 0 are side by side in memory.
         """
         last = len(self.laws)
 
-        def from_step(s: int, state: State[Residue]) -> Any:
+        def from_step(s: int, state: State[Residue]) -> list[jax.Array]:
             """(nodes of step s-1, forms, powers, nodes of step s-2, ..., nodes of step 0)."""
             if s == last:
                 shape = tuple(reversed(self._chunks))
                 forms = self.question.forms(LastStep(state, self.steps, ring))
-                values = [jnp.broadcast_to(form.values(), shape) for form in forms]
-                return [value[:, None, None] for value in values]
+                return [jnp.broadcast_to(form.values(), shape)[:, None, None] for form in forms]
             for matrix in (*state.weights, *state.momenta):
                 for entry in (entry for row in matrix for entry in row):
                     entry.reduced()
 
-            def contract(share: Any, inner: Any) -> Any:
-                if isinstance(inner, list):  # the forms one by one: joined first, they are not vectorised
-                    return jnp.concatenate([contract(share, form) for form in inner], axis=1)
+            def contract(share: jax.Array, inner: jax.Array) -> jax.Array:
                 product = matmul(share, inner.reshape(len(inner), -1), ring.prime)
                 return product.reshape(len(share), *inner.shape[1:])
 
-            def block(nodes: Any, share: Any) -> Any:
+            def block(nodes: jax.Array, share: jax.Array) -> jax.Array:
                 bound = max(1, self.laws[s].degree)
                 variables = [ring.residue(row.reshape(row.shape + (1,) * s), bound) for row in nodes]
                 inner = from_step(s + 1, _advance(self.steps, ring, state, s, variables))
-                return _multiply_powers(contract(share, inner), ring.prime)
+                # the forms one by one: joined first, they are not vectorised
+                contracted = [contract(share, forms) for forms in inner]
+                return _multiply_powers(jnp.concatenate(contracted, axis=1), ring.prime)
 
-            def add(total: Any, part: Any) -> Any:
+            def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
                 return reduce(total + block(*part), ring.prime), None
 
             if len(blocks[s]) == 1:
@@ -310,9 +309,10 @@ class _Grid:
             else:
                 start = jax.eval_shape(block, blocks[s][0], shares[s][0])
                 result, _ = lax.scan(add, jnp.zeros(start.shape), (blocks[s], shares[s]))
-            return jnp.moveaxis(result, 2, 0) if s else result
+            return [jnp.moveaxis(result, 2, 0) if s else result]
 
-        return from_step(0, Update(self.problem, ring).start())
+        (found,) = from_step(0, Update(self.problem, ring).start())
+        return found
 
 
 @dataclass(frozen=True)
@@ -335,7 +335,7 @@ def _folded(steps: Steps, question: Question) -> Folded:
     problem = steps.problem
     degrees = step_degrees(problem, question.degree(2 * problem.depth))
 
-    def trace(prime: Any) -> Any:
+    def trace(prime: jax.Array) -> jax.Array:
         ring = Modulus(prime, constants=constants)
         state = Update(problem, ring).start()
         for s, step in enumerate(steps):
@@ -356,7 +356,7 @@ def _advance(steps: Steps, ring: Modulus, state: State[Residue], s: int, variabl
     return Update(problem, ring).advance(state, gradients, problem.learning_rates[s])
 
 
-def _for_each(function: Callable[..., Any], several: bool) -> Callable[..., Any]:
+def _for_each(function: Callable[..., jax.Array], several: bool) -> Callable[..., jax.Array]:
     """The function of (prime, table, geometry) for a stack of primes and tables; one of them needs no batching."""
     if several:
         return jax.vmap(function, in_axes=(0, 0, None))
@@ -365,13 +365,13 @@ def _for_each(function: Callable[..., Any], several: bool) -> Callable[..., Any]
     )[None]
 
 
-def _filled(array: Any, start: int, size: int) -> Any:
+def _filled(array: jax.Array | np.ndarray, start: int, size: int) -> jax.Array:
     """So many entries of axis 1 from a place on, filled with zeros beyond the end."""
     part = array[:, start : start + size]
     return jnp.pad(part, [(0, (size - part.shape[1]) * (axis == 1)) for axis in range(array.ndim)])
 
 
-def _multiply_powers(terms: Any, prime: Any) -> Any:
+def _multiply_powers(terms: jax.Array, prime: jax.Array | float) -> jax.Array:
     """(q, forms, k, ...) -> (forms, q + k, ...): the products of powers of u of a step and of the steps after it."""
     outer, inner = terms.shape[0], terms.shape[2]
     terms = jnp.moveaxis(terms, 0, 1)
@@ -383,7 +383,7 @@ def _multiply_powers(terms: Any, prime: Any) -> Any:
     return reduce(terms.reshape(terms.shape[0], outer, width - 1, *terms.shape[2:]).sum(axis=1), prime)
 
 
-def _cut(array: Any, size: int, devices: int) -> Any:
+def _cut(array: jax.Array, size: int, devices: int) -> jax.Array:
     """The last axis cut in blocks, which become an axis before the last two; padded with zeros to fill them."""
     count = array.shape[-1]
     blocks = -(-count // size)

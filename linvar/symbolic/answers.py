@@ -1,0 +1,179 @@
+"""One quantity of a problem: one-line doors to ``linvar.derive``."""
+
+from __future__ import annotations
+
+from linvar.arguments import refuses_old_words
+from linvar.problem import Problem
+from linvar.progress import Report
+from linvar.symbolic.derivation import derive
+from linvar.symbolic.plan import check_problem
+from linvar.symbolic.quantities import Polynomials, SecondMoment, SquaredMean, Variance, check_measured
+from linvar.symbolic.result.polynomial import BatchPolynomial
+from linvar.symbolic.sgd.road import Road
+
+#: keyword arguments that went with ``road=``, and the types of their own that came
+_OLD_WORDS = ("order", "digits", "method", "checkpoint")
+
+
+@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+def gradient_variance(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    of: str = "gradient",
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
+    """Exact variance of the stochastic gradient after t steps, as a polynomial in 1/b.
+
+    var_t = sum_l ( E ||G_{t,l}||_F^2 - ||E G_{t,l}||_F^2 ), where G is the batch gradient (the MEAN of b
+    per-example gradients of 1/2 ||P x - y||^2): a scalar, the trace of the covariance of all entries, conditioned
+    on the INITIAL weights only. Exact: a polynomial identity in 1/b, for every b >= 1; without replacement its values at
+    b = 1, ..., n are exact, and only these have a meaning: the polynomial is the one of degree below n that has them.
+    Iid sampling: the constant term is zero. Without replacement: a root at b = n.
+
+    Args:
+        problem: the statement of the problem; numeric, or with SymPy symbols.
+        road: as in ``linvar.derive``.
+        of: "gradient", the gradient of the loss, whatever the momentum and weight decay of the steps before; or "update",
+            the change W_{t+1} - W_t that the next step makes of it (learning rate, momentum and decay included).
+        progress, memory_limit: as in ``linvar.derive``.
+
+    Returns:
+        A ``BatchPolynomial``. Of each layer: ``linvar.derive(problem).per_leaf.variance``; at several steps:
+        ``linvar.derive_steps``; the first coefficients only: ``linvar.large_batch``.
+
+    Raises:
+        InputError, InputTypeError: ``of`` is unknown, or "update" with a schedule of learning rates (which has none for that
+            update); others as in ``linvar.derive``.
+        DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
+
+    >>> from linvar import Gaussian, Problem
+    >>> problem = Problem([[[2]]], Gaussian(teacher=[[-1]]))
+    >>> gradient_variance(problem).coefficients
+    (0, 18)
+
+    The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
+    """
+    return _measured(problem, road, progress, memory_limit, Variance(of))
+
+
+@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+def second_moment(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    of: str = "gradient",
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
+    """Exact second moment E ||G_t||_F^2 of the stochastic gradient, as a polynomial in 1/b.
+
+    Summed over layers and entries, given the initial weights only; arguments, result and errors as in
+    ``gradient_variance``, which is ``second_moment(problem) - squared_mean(problem)``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
+    (9, 18)
+    """
+    return _measured(problem, road, progress, memory_limit, SecondMoment(of))
+
+
+@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+def squared_mean(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    of: str = "gradient",
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
+    """Exact squared norm ||E G_t||_F^2 of the mean gradient, as a polynomial in 1/b.
+
+    Summed over layers and entries, given the initial weights only; arguments, result and errors as in
+    ``gradient_variance``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
+    (9,)
+    """
+    return _measured(problem, road, progress, memory_limit, SquaredMean(of))
+
+
+def _measured(
+    problem: Problem,
+    road: Road | None,
+    progress: bool | Report | None,
+    memory_limit: float | None,
+    quantity: Variance | SecondMoment | SquaredMean,
+) -> BatchPolynomial:
+    """A quantity of the gradient or of the update."""
+    check_problem(problem)
+    check_measured(quantity.of, problem)
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).one(quantity)
+
+
+@refuses_old_words("steps", *_OLD_WORDS)
+def expected_loss(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> BatchPolynomial:
+    """Exact expected population loss E[ 1/2 E||P_t x - y||^2 ] after t steps, as a polynomial in 1/b.
+
+    The inner expectation is over a new example (for a data set: the mean over its n rows), the outer one over the
+    batches of the t updates. Factor 1/2, summed over output coordinates. Arguments, result and errors as in
+    ``gradient_variance``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
+    (729/200, 9/100)
+    """
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).loss
+
+
+@refuses_old_words(*_OLD_WORDS)
+def expected_weights(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> tuple[tuple[Polynomials, ...], ...]:
+    """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
+
+    Given the initial weights. Free of b for linear regression (L = 1). Arguments and errors as in ``gradient_variance``.
+
+    Returns:
+        A matrix of ``BatchPolynomial`` for each layer, W_1 first, in the shape of the weights: ``[l][row][column]``.
+
+    >>> from linvar import Gaussian, Problem
+    >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
+    ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
+    """
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).weights
+
+
+@refuses_old_words(*_OLD_WORDS)
+def weight_covariance(
+    problem: Problem,
+    road: Road | None = None,
+    *,
+    progress: bool | Report | None = None,
+    memory_limit: float | None = None,
+) -> tuple[Polynomials, ...]:
+    """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
+
+    Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them. Arguments and errors as in
+    ``gradient_variance``.
+
+    Returns:
+        A (P, P) matrix of ``BatchPolynomial``; its trace is the variance of the weights.
+
+    >>> from linvar import Gaussian, Problem
+    >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
+    ((9/50 u    (u = 1/b, degree 1),),)
+    """
+    return derive(problem, road, progress=progress, memory_limit=memory_limit).weight_covariance
