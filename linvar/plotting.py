@@ -12,6 +12,10 @@ from linvar.errors import InputError, InputTypeError, Words, cut
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from linvar.exact import Exact
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.verification.report import Report, Row
+
 #: The curve of an iid polynomial goes to this batch size, or to the largest estimate.
 _LARGEST_BATCH = 1024
 _POINTS = 60
@@ -19,7 +23,9 @@ _POINTS = 60
 WHOLE = 64
 
 
-def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes: Iterable[int] | None = None) -> Axes:
+def plot_variance(
+    polynomial_or_report: BatchPolynomial | Report, ax: Axes | None = None, batch_sizes: Iterable[int] | None = None
+) -> Axes:
     """Log-log picture of the gradient variance against the batch size b, with the estimates of a report.
 
     Exact values at whole b, turned into floats to be drawn: marked and not joined where the largest b is at most 64
@@ -99,7 +105,7 @@ def plot_variance(polynomial_or_report: Any, ax: Axes | None = None, batch_sizes
     return ax
 
 
-def _draw_estimates(ax: Axes, rows: list[Any], logarithmic: bool) -> list[str]:
+def _draw_estimates(ax: Axes, rows: list[Row], logarithmic: bool) -> list[str]:
     """Estimates with two standard errors; returns a note on those that cannot be shown."""
     shown: list[tuple[int, float, float, str]] = []
     left_out: list[tuple[int, float, float, str]] = []
@@ -139,7 +145,7 @@ def _sorted(batch_sizes: Any) -> list[int]:
     return sizes
 
 
-def _default_sizes(polynomial: Any, rows: list[Any]) -> list[int]:
+def _default_sizes(polynomial: BatchPolynomial, rows: list[Row]) -> list[int]:
     """Integers spread evenly on a logarithmic axis, with those of the estimates."""
     largest = max([_LARGEST_BATCH, *(row.batch_size for row in rows)])
     if polynomial.largest_batch_size is not None:
@@ -148,7 +154,7 @@ def _default_sizes(polynomial: Any, rows: list[Any]) -> list[int]:
     return sorted(spread | {1, max(1, largest - 1), largest} | {row.batch_size for row in rows})
 
 
-def to_float(value: Any) -> float:
+def to_float(value: Exact) -> float:
     """An exact number as a float, infinite where it is beyond their range."""
     try:
         return float(value)
@@ -156,7 +162,7 @@ def to_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _title(polynomial: Any) -> str:
+def _title(polynomial: BatchPolynomial) -> str:
     """The sampling, in words."""
     size = "" if polynomial.dataset_size is None else f", n = {polynomial.dataset_size}"
     return f"{polynomial.scheme.words}{size}"

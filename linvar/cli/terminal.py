@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from linvar.cli.demo import Section
+    from linvar.exact import Exact
+    from linvar.plain_data import Plain
     from linvar.problem import Problem
+    from linvar.search.nonmonotone import SearchResult
+    from linvar.symbolic.plan import Plan
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.symbolic.result.truncated import LargeBatchExpansion
+    from linvar.verification.report import Report
 
 _SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 _LONGEST_ENCLOSURE = 100
 
 
-def polynomial_object(polynomial: Any, problem: Problem, start: int | None) -> dict[str, Any]:
+def polynomial_object(polynomial: BatchPolynomial, problem: Problem, start: int | None) -> dict[str, Plain]:
     """A polynomial as ``derive --json`` prints it."""
-    from linvar.problem_file import problem_to_dict
-
     return {
         "coefficients": [str(value) for value in polynomial.coefficients],
         "degree": polynomial.degree,
@@ -25,16 +33,14 @@ def polynomial_object(polynomial: Any, problem: Problem, start: int | None) -> d
         "decreasing_from": start,
         "sampling": polynomial.sampling,
         "dataset_size": polynomial.dataset_size,
-        "problem": problem_to_dict(problem),
+        "problem": problem.to_dict(),
     }
 
 
-def expansion_object(expansion: Any, problem: Problem) -> dict[str, Any]:
+def expansion_object(expansion: LargeBatchExpansion, problem: Problem) -> dict[str, Plain]:
     """A large-batch expansion as ``derive --order --json`` prints it: no degree, and the remainder that is not known."""
-    from linvar.problem_file import problem_to_dict
-
     if expansion.exact:
-        coefficients: list[Any] = [str(value) for value in expansion.coefficients]
+        coefficients: Plain = [str(value) for value in expansion.coefficients]
     else:
         coefficients = [{"low": str(low), "high": str(high)} for low, high in expansion.intervals]
     return {
@@ -43,14 +49,12 @@ def expansion_object(expansion: Any, problem: Problem) -> dict[str, Any]:
         "coefficients": coefficients,
         "remainder": f"O(1/b^{expansion.order + 1})",
         "sampling": problem.sampling,
-        "problem": problem_to_dict(problem),
+        "problem": problem.to_dict(),
     }
 
 
-def plan_object(plan: Any) -> dict[str, Any]:
+def plan_object(plan: Plan) -> dict[str, Plain]:
     """A plan as ``plan --json`` prints it; null where nothing is predicted."""
-    from linvar.problem_file import problem_to_dict
-
     roads = [
         {
             "road": road.road,
@@ -62,20 +66,16 @@ def plan_object(plan: Any) -> dict[str, Any]:
         for road in plan.roads
     ]
     choice = None if plan.choice is None else plan.choice.road
-    return {"problem": problem_to_dict(plan.problem), "choice": choice, "roads": roads}
+    return {"problem": plan.problem.to_dict(), "choice": choice, "roads": roads}
 
 
-def report_object(report: Any) -> dict[str, Any]:
+def report_object(report: Report) -> dict[str, Plain]:
     """A report as ``verify --json`` prints it."""
-    from linvar.problem_file import problem_to_dict
-
-    return {**report.to_dict(), "problem": problem_to_dict(report.problem)}
+    return {**report.to_dict(), "problem": report.problem.to_dict()}
 
 
-def search_object(result: Any) -> dict[str, Any]:
+def search_object(result: SearchResult) -> dict[str, Plain]:
     """A search as ``search --json`` prints it."""
-    from linvar.problem_file import problem_to_dict
-
     return {
         "found": result.found,
         "rise": result.rise,
@@ -84,16 +84,16 @@ def search_object(result: Any) -> dict[str, Any]:
         "starts": result.starts,
         "seconds": result.seconds,
         "theorem": result.theorem,
-        "problem": None if result.problem is None else problem_to_dict(result.problem),
+        "problem": None if result.problem is None else result.problem.to_dict(),
     }
 
 
-def print_polynomial(problem: Problem, quantity: str, polynomial: Any, start: int | None) -> None:
+def print_polynomial(problem: Problem, quantity: str, polynomial: BatchPolynomial, start: int | None) -> None:
     """Coefficients and a few values, as tables."""
     print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
     rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(polynomial.coefficients)]
     _print_table(["k", "coefficient of 1/b^k", "about"], rows)
-    largest = polynomial.dataset_size if polynomial.sampling == "without_replacement" else None
+    largest = polynomial.largest_batch_size
     sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
     rows = [[str(b), _cut(str(value)), _approximate(value)] for b, value in zip(sizes, polynomial(sizes))]
     _print_table(["b", f"{quantity} at b", "about"], rows)
@@ -103,16 +103,16 @@ def print_polynomial(problem: Problem, quantity: str, polynomial: Any, start: in
     print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
 
 
-def print_expansion(problem: Problem, quantity: str, expansion: Any) -> None:
+def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion) -> None:
     """The first coefficients as a table; no values, which they do not give."""
     print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
-    if expansion.exact:
-        rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(expansion.coefficients)]
+    if expansion.digits is None:
+        rows = [[str(k), _cut(str(value)), _approximate(value)] for k, (value, _) in enumerate(expansion.intervals)]
         _print_table(["k", "coefficient of 1/b^k", "about"], rows)
     else:
         from linvar.symbolic.result.display import enclosure
 
-        balls = [enclosure(ball, expansion.digits) for ball in expansion.coefficients]
+        balls = [enclosure(ball, expansion.digits) for ball in expansion.enclosures]
         rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
         _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
     print_text(
@@ -135,7 +135,7 @@ def _cut(text: str, limit: int = 44) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 3 :]} ({len(text)} characters)"
 
 
-def _approximate(value: Any) -> str:
+def _approximate(value: Exact) -> str:
     """The leading digits of an exact number of any size."""
     from linvar.exact import leading_digits
 
@@ -162,7 +162,7 @@ def _print_table(headers: list[str], rows: list[list[str]]) -> None:
     print_rich(table)
 
 
-def print_rich(value: Any) -> None:
+def print_rich(value: Report | Table) -> None:
     """Something rich can draw, or its str()."""
     from rich.console import Console
 
@@ -172,12 +172,12 @@ def print_rich(value: Any) -> None:
         print_text(str(value))
 
 
-def print_json(data: dict[str, Any]) -> None:
+def print_json(data: Mapping[str, Plain]) -> None:
     """One object; what JSON has no number for (NaN, infinities) becomes null."""
     print(json.dumps(_finite(data), allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: Plain) -> Plain:
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -13,7 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import lcm
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flint import arb
 
 Rows = Sequence[Sequence[Fraction]]
 
@@ -93,13 +96,16 @@ def _is_alone(row: Sequence[Fraction], k: int) -> bool:
     return not any(row[:k]) and not any(row[k + 1 :])
 
 
-def _eliminate(matrix: list[list[Any]]) -> tuple[int | None, Any]:
-    """The first pivot that is not certainly positive and its place, halving the matrix: A, then D - B^T A^-1 B."""
+def _eliminate(matrix: list[list[arb]]) -> tuple[int | None, arb]:
+    """The place of the first pivot that is not certainly positive, and that pivot; None and the last one, if all are.
+
+    By halving the matrix: A, then D - B^T A^-1 B.
+    """
     from flint import arb, arb_mat
 
     if len(matrix) == 1:
         pivot = matrix[0][0]
-        return (None, None) if pivot > 0 else (0, pivot)
+        return None if pivot > 0 else 0, pivot
     half = len(matrix) // 2
     upper = [row[:half] for row in matrix[:half]]
     k, pivot = _eliminate(upper)

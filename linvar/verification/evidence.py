@@ -29,9 +29,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from linvar.numeric.simulation.rare_batches import RareBatches
+    from linvar.numeric.simulation.trajectories import TrajectoryMoments
 
 AGREE, REJECT, UNRESOLVED = "AGREE", "REJECT", "UNRESOLVED"
 #: Largest share of the sum of squared deviations that one run may carry.
@@ -99,7 +103,7 @@ class Hidden:
     loss: float
 
     @classmethod
-    def measure(cls, moments: Any, rare: Any) -> Hidden:
+    def measure(cls, moments: TrajectoryMoments, rare: RareBatches) -> Hidden:
         """From plain runs (``TrajectoryMoments``) and reweighted ones (``RareBatches``)."""
         squares, losses = rare.second_moment_terms, rare.loss_terms
         with np.errstate(all="ignore"):
@@ -115,7 +119,13 @@ class Hidden:
 
 
 def weigh(
-    quantity: str, moments: Any, hidden: Hidden, levels: Levels, *, rounding_floor: float, exhaustive: bool
+    quantity: str,
+    moments: TrajectoryMoments,
+    hidden: Hidden,
+    levels: Levels,
+    *,
+    rounding_floor: float,
+    exhaustive: bool,
 ) -> Evidence:
     """The evidence of one batch size for one quantity.
 

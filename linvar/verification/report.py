@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from linvar.exact import Rational
+from linvar.exact import Exact, Rational
+from linvar.plain_data import Plain
 from linvar.problem import Problem
 from linvar.verification.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from linvar.symbolic.result.polynomial import BatchPolynomial
 
 _HEADERS = ("quantity", "b", "exact", "estimate", "std. err.", "z", "resol.", "verdict")
 
@@ -40,7 +47,7 @@ class Row:
     verdict: str
     evidence: Evidence
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Plain]:
         """JSON-able; numbers that are not finite become None."""
         return {
             "quantity": self.quantity,
@@ -72,7 +79,7 @@ class Report:
     """
 
     problem: Problem
-    polynomials: dict[str, Any]
+    polynomials: dict[str, BatchPolynomial]
     rows: tuple[Row, ...]
     levels: Levels
 
@@ -88,7 +95,7 @@ class Report:
         return self.verdict == AGREE
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> BatchPolynomial:
         """The variance polynomial: the one checked, or derived now if the variance was not among the quantities."""
         if "variance" not in self.polynomials:
             from linvar.symbolic.answers import gradient_variance
@@ -102,7 +109,7 @@ class Report:
         values = sorted(row.resolution for row in self.rows if math.isfinite(row.resolution))
         return values[len(values) // 2] if values else math.nan
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Plain]:
         """JSON-able: verdict, rates, rows (no problem and no polynomials)."""
         return {
             "verdict": self.verdict,
@@ -124,7 +131,7 @@ class Report:
         lines.insert(1, "-" * len(lines[0]))
         return "\n".join([repr(self.problem), *(line.rstrip() for line in lines), *self._summary()])
 
-    def __rich__(self) -> Any:
+    def __rich__(self) -> Group:
         from rich import box
         from rich.console import Group
         from rich.table import Table
@@ -166,7 +173,7 @@ class Report:
         return lines
 
 
-def to_float(value: Any) -> float:
+def to_float(value: Exact | Fraction) -> float:
     """An exact number as a float, infinite beyond their range."""
     try:
         return float(value)

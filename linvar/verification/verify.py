@@ -16,10 +16,12 @@ import numpy as np
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.exact import Exact
 from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
+from linvar.numeric.estimates import Estimate
 from linvar.numeric.models.linear import to_floats
 from linvar.numeric.simulation.rare_batches import rare_batches
-from linvar.numeric.simulation.trajectories import simulate
+from linvar.numeric.simulation.trajectories import TrajectoryMoments, simulate
 from linvar.problem import Problem
 from linvar.progress import Report as Progress
 from linvar.progress import reporting
@@ -106,8 +108,8 @@ def verify(
 
 
 def _simulate(
-    problem: Problem, key: Any, sizes: tuple[int, ...], count: int, report: Progress
-) -> dict[int, tuple[Any, Hidden]]:
+    problem: Problem, key: jax.Array, sizes: tuple[int, ...], count: int, report: Progress
+) -> dict[int, tuple[TrajectoryMoments, Hidden]]:
     """The moments of plain runs at each batch size, and what rare batches may hide from them; reports runs of both."""
     plain_key, rare_key = jax.random.split(key)
     total, samples = len(sizes) * 2 * count, {}
@@ -123,7 +125,7 @@ def _simulate(
     return samples
 
 
-def _row(name: str, size: int, exact: Any, estimate: Any, evidence: Evidence) -> Row:
+def _row(name: str, size: int, exact: Exact, estimate: Estimate, evidence: Evidence) -> Row:
     """One comparison, judged."""
     value = to_float(exact)
     difference = estimate.value - value

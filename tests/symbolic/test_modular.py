@@ -20,7 +20,7 @@ import linvar as lv
 from linvar.errors import InputError
 from linvar.exact import Rational
 from linvar.symbolic.algebra.ring import coefficients_of, to_rational
-from linvar.symbolic.roads.lattice import modular
+from linvar.symbolic.roads.lattice import directions, modular
 from linvar.symbolic.roads.lattice import moments as modular_moments
 from linvar.symbolic.roads.lattice.checkpoint import digest
 from linvar.symbolic.roads.lattice.modular import LIMIT, PRIME_LIMIT, REDUCED, Modulus, Residue, residues_of
@@ -291,7 +291,7 @@ def test_blocks_of_examples_directions_and_columns_change_nothing(monkeypatch: p
     for small in (False, True):
         if small:
             for name, size in (("_EXAMPLES", 40), ("_BLOCK", 200), ("_COLUMNS", 3)):
-                monkeypatch.setattr(modular_moments, name, size)
+                monkeypatch.setattr(directions if name == "_EXAMPLES" else modular_moments, name, size)
         batch = BatchLaw(law, forms, 5, "iid")
         table = {key: value[0] for key, value in batch.arguments(PRIMES[:1]).items()}
         found.append(whole(jax.jit(batch.weights)(float(PRIMES[0]), table, batch.geometry())))

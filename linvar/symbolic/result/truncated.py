@@ -89,6 +89,11 @@ class LargeBatchExpansion:
         """The same where they are exact."""
         return tuple(to_exact(element, self.symbols) for element in self._elements)
 
+    @property
+    def enclosures(self) -> tuple[arb, ...]:
+        """The enclosures, ``arb``; none where the coefficients are exact."""
+        return () if self.exact else self._elements
+
     @cached_property
     def intervals(self) -> tuple[tuple[Rational, Rational], ...]:
         """(low, high) of every coefficient, exact numbers: the coefficient is certified to lie between them.
