@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError
@@ -62,7 +62,7 @@ def symbolic_weights(widths: Sequence[int], name: str = "w") -> list[sympy.Immut
     ]
 
 
-def _check_size(argument: str, value: Any) -> None:
+def _check_size(argument: str, value: object) -> None:
     """An integer >= 1."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputTypeError(argument, value, "give an integer >= 1")
