@@ -16,15 +16,15 @@ from linvar.flint import arb, arb_mat, ctx, fmpq, fmpz, fmpz_mat
 from linvar.rings import RingElement
 from linvar.symbolic.algebra.ring import Element, Ring
 
-#: fmpz, arb or an element of the ring of the symbols
+#: what is computed with: fmpz, arb or an element of the ring of the symbols
 S = TypeVar("S", bound="RingElement[Any]")
-#: one of them, whatever its kind
+#: a coefficient of an answer: fmpq, arb or an element of the ring of the symbols
+A_co = TypeVar("A_co", bound="RingElement[Any]", covariant=True)
+#: any of them
 Scalar: TypeAlias = RingElement[Any]
-#: a coefficient of an answer
-Coefficient: TypeAlias = fmpq | arb | Element
 
 
-class Scalars(Protocol[S]):
+class Scalars(Protocol[S, A_co]):
     """A kind of numbers."""
 
     @property
@@ -50,7 +50,7 @@ class Scalars(Protocol[S]):
         """The product of two matrices given row by row; ``inner`` columns on the left, rows on the right."""
         ...
 
-    def divide(self, value: S, denominator: fmpz) -> Coefficient:
+    def divide(self, value: S, denominator: fmpz) -> A_co:
         """The number itself, for the answer."""
         ...
 
@@ -134,6 +134,6 @@ class Symbolic:
 
 
 if TYPE_CHECKING:
-    _integers: Scalars[fmpz] = Integers()
-    _balls: type[Scalars[arb]] = Balls
-    _symbolic: type[Scalars[Element]] = Symbolic
+    _integers: Scalars[fmpz, fmpq] = Integers()
+    _balls: type[Scalars[arb, arb]] = Balls
+    _symbolic: type[Scalars[Element, Element]] = Symbolic

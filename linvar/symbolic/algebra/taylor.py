@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import comb
 from operator import mul
-from typing import Generic
+from typing import Any, Generic
 
 from linvar.flint import fmpq, fmpz
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring
@@ -66,7 +66,7 @@ class Taylor(Generic[S]):
         ring: Ring,
         moving: int,
         order: int,
-        scalars: Scalars[S],
+        scalars: Scalars[S, Any],
         at_rest: bool = False,
     ) -> None:
         self._scalars, self._count = scalars, len(polynomials)

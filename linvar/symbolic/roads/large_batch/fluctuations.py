@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import comb, factorial, prod
 from operator import mul
-from typing import Generic
+from typing import Any, Generic
 
 from linvar.exact import Matrix
 from linvar.flint import fmpq, fmpz
@@ -56,7 +56,7 @@ class BatchMoments(Generic[S]):
     denominator: fmpz
 
 
-def at_rest(order: int, scalars: Scalars[S]) -> Moments[S]:
+def at_rest(order: int, scalars: Scalars[S, Any]) -> Moments[S]:
     """delta = 0, no variables."""
     return Moments(0, [[scalars.one]] + [[scalars.zero] for _ in range(order)], fmpz(1))
 
@@ -129,7 +129,7 @@ class Products(Generic[S]):
     """
 
     def __init__(
-        self, variables: int, degree: int, support: Sequence[Monomial], scalars: Scalars[S], tables: Tables
+        self, variables: int, degree: int, support: Sequence[Monomial], scalars: Scalars[S, Any], tables: Tables
     ) -> None:
         self.variables = variables
         self.degree = degree
@@ -214,7 +214,7 @@ class Columns(Generic[S]):
 class Steps(Generic[S]):
     """Carries moments through steps; tables are made once."""
 
-    def __init__(self, order: int, scalars: Scalars[S]) -> None:
+    def __init__(self, order: int, scalars: Scalars[S, Any]) -> None:
         self.order, self.scalars = order, scalars
         self.tables = Tables()
         self._products: dict[tuple[int, tuple[Monomial, ...]], Products[S]] = {}
