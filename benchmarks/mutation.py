@@ -17,6 +17,7 @@ import argparse
 import ast
 import os
 import random
+import shlex
 import shutil
 import subprocess
 import sys
@@ -175,9 +176,8 @@ def mutants(only: list[str]) -> list[Mutant]:
 # which tests
 
 
-def imported(file: Path, package: set[str]) -> set[str]:
+def imported(file: Path, package: set[str], homes: dict[str, str]) -> set[str]:
     """The modules of the package that a file imports, anywhere in it; ``lv.name`` counts as the name's home."""
-    homes = public_homes()
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -190,10 +190,10 @@ def imported(file: Path, package: set[str]) -> set[str]:
     return found & package
 
 
-def public_homes() -> dict[str, str]:
+def public_homes(root: Path) -> dict[str, str]:
     """Public name -> the module it lives in, as linvar/__init__ (or its .pyi) says to type checkers."""
     for name in ("__init__.pyi", "__init__.py"):
-        path = ROOT / "linvar" / name
+        path = root / "linvar" / name
         if path.exists():
             nodes = [
                 node
@@ -224,17 +224,17 @@ def module_of(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def nearest(file: str, most: int) -> list[str]:
+def nearest(file: str, most: int, root: Path = ROOT) -> list[str]:
     """Its doctests, its namesakes among the tests, and those nearest to it; small files first where the distance is the same."""
-    sources = {module_of(str(path.relative_to(ROOT))): path for path in (ROOT / "linvar").rglob("*.py")}
-    imports = {name: imported(path, set(sources)) for name, path in sources.items()}
-    away = distances(module_of(file), imports)
+    sources = {module_of(str(path.relative_to(root))): path for path in (root / "linvar").rglob("*.py")}
+    package, homes = set(sources), public_homes(root)
+    away = distances(module_of(file), {name: imported(path, package, homes) for name, path in sources.items()})
     ranked = []
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        steps = [away[name] for name in imported(path, set(sources)) if name in away]
+    for path in (root / "tests").rglob("test_*.py"):
+        steps = [away[name] for name in imported(path, package, homes) if name in away]
         if steps:
             namesake = Path(file).stem in path.stem
-            ranked.append((not namesake, min(steps), path.stat().st_size, str(path.relative_to(ROOT))))
+            ranked.append((not namesake, min(steps), path.stat().st_size, str(path.relative_to(root))))
     return [file, *(name for *_, name in sorted(ranked)[:most])]
 
 
@@ -245,7 +245,7 @@ def verdict(mutant: Mutant, copy: Path, most: int, limit: float) -> str:
     """What the tests say of a mutant: "noticed", "survived", or that they took too long to say."""
     path = copy / mutant.file
     text = path.read_text(encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *nearest(mutant.file, most)]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *nearest(mutant.file, most, copy)]
     path.write_text(mutant.applied(text), encoding="utf-8")
     try:
         environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -254,7 +254,9 @@ def verdict(mutant: Mutant, copy: Path, most: int, limit: float) -> str:
         return "time"
     finally:
         path.write_text(text, encoding="utf-8")
-    return "survived" if done.returncode == 0 else "noticed"
+    if done.returncode not in (0, 1, 2):  # none of passed, failed, not even imported
+        raise SystemExit(f"{shlex.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return "noticed" if done.returncode else "survived"
 
 
 def copied(folder: str) -> Path:
