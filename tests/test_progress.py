@@ -17,7 +17,7 @@ import linvar as lv
 from linvar import progress
 from linvar.errors import InputTypeError
 from linvar.progress import reporting, waiting
-from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.expansion.integrator import ExpandedAt
 
 PROBLEM = lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]]), "1/10", 1)
 
@@ -55,13 +55,13 @@ def everything_is_long(monkeypatch):
 def test_a_long_derivation_says_what_it_costs_before_it_starts(monkeypatch, open_terminal, everything_is_long):
     terminal = open_terminal()
     seen = []
-    compute = Expansion.expectations
+    compute = ExpandedAt.expectations
 
     def watched(*arguments):
         seen.append(terminal.getvalue())
         return compute(*arguments)
 
-    monkeypatch.setattr(Expansion, "expectations", watched)
+    monkeypatch.setattr(ExpandedAt, "expectations", watched)
     assert lv.gradient_variance(PROBLEM).degree == 6
     plan = lv.plan(PROBLEM).choice
     line = f"linvar: expansion: {plan.size}, about 0.00"
@@ -93,7 +93,7 @@ def test_true_shows_a_bar_of_a_short_derivation_too(open_terminal):
 
 def test_the_lattice_road_shows_a_bar_with_counts(open_terminal, everything_is_long):
     terminal = open_terminal()
-    assert lv.expected_loss(PROBLEM, method="lattice") == lv.expected_loss(PROBLEM, progress=False)
+    assert lv.expected_loss(PROBLEM, lv.Lattice()) == lv.expected_loss(PROBLEM, progress=False)
     line, _, shown = terminal.getvalue().partition("\n")
     assert line.startswith("linvar: lattice: ") and " nodes, about " in line
     assert "lattice" in shown and " 0/" in shown
@@ -104,28 +104,46 @@ def test_a_function_is_called_and_nothing_is_shown(open_terminal, everything_is_
     for quantity in (lv.expected_loss, lv.expected_weights, lv.weight_covariance):
         counts, path = [], tmp_path / f"{quantity.__name__}.json"
         report = lambda done, total: counts.append((done, total))  # noqa: B023, E731
-        found = quantity(PROBLEM, method="lattice", progress=report, checkpoint=str(path))
+        found = quantity(PROBLEM, lv.Lattice(checkpoint=path), progress=report)
         assert counts[0][0] == 0 and counts[-1][0] == counts[-1][1] > 0
         assert found == quantity(PROBLEM, progress=False) and path.exists()
     assert terminal.getvalue() == ""
 
 
 @pytest.mark.parametrize(
-    "quantity, options, expected",
+    "ask, expected",
     [
-        (lv.gradient_variance, {"order": 1}, "linvar: large_batch: up to u^1, 12 digits each, "),
-        (lv.second_moment, {"order": 1, "digits": 5}, "linvar: large_batch: up to u^1, "),
-        (lv.gradient_variance, {"steps": [0, 1]}, "linvar: step=1, expansion: "),
-        (lv.squared_mean, {}, "(predicted for the variance)\n"),
-        (lv.expected_weights, {}, "(predicted for the variance)\n"),
+        (lambda: lv.large_batch(PROBLEM, 1).variance, "linvar: large_batch: up to u^1, 12 digits each, "),
+        (lambda: lv.large_batch(PROBLEM, 1, digits=5).second_moment, "linvar: large_batch: up to u^1, "),
+        (lambda: lv.derive(PROBLEM).loss, "(predicted for the variance)\n"),
+        (lambda: lv.squared_mean(PROBLEM), "(predicted for the variance)\n"),
+        (lambda: lv.expected_weights(PROBLEM), "(predicted for the variance)\n"),
     ],
 )
-def test_what_the_line_says(open_terminal, everything_is_long, quantity, options, expected):
+def test_what_the_line_says(open_terminal, everything_is_long, ask, expected):
     terminal = open_terminal()
-    quantity(PROBLEM, **options)
-    said = [line for line in terminal.getvalue().splitlines(keepends=True) if line.startswith("linvar: ")]
-    assert any(expected in line for line in said) and len(said) == len(options.get("steps", "1"))
-    assert all(", about " in line for line in said)
+    ask()
+    (said,) = lines_of(terminal)
+    assert expected in said and ", about " in said
+
+
+def lines_of(terminal):
+    """What was said before something started."""
+    return [line for line in terminal.getvalue().splitlines(keepends=True) if line.startswith("linvar: ")]
+
+
+def test_each_quantity_says_it_when_it_is_asked_for(open_terminal, everything_is_long):
+    """One line each, the first time; nothing before, and nothing for what is known."""
+    terminal = open_terminal()
+    first, second = lv.derive_steps(PROBLEM, [0, 1])
+    cut = lv.large_batch(PROBLEM, 1)
+    assert terminal.getvalue() == ""
+    for exact in (first, second, cut):
+        for _ in range(2):
+            assert exact.variance is exact.variance
+    said = lines_of(terminal)
+    assert [line.split(":")[1] for line in said] == [" expansion", " expansion", " large_batch"] and len({*said}) == 3
+    assert first.plan.cost in said[0] and second.plan.cost in said[1] and cut.plan.cost in said[2]
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1, 0.5, [None]])

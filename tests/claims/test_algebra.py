@@ -343,9 +343,9 @@ def test_weight_decay_moves_a_perfect_fit() -> None:
     expected = trace_square(w2.T * error) + trace_square(w2.T * error) * 2  # below W_1: the identity, of norm^2 2
     expected += trace_square(error * w1.T) + trace_square(error) * trace_square(w1)
     assert expected == Rational(131604428802033, 5 * 10**17)
-    for method in ("expansion", "lattice"):
-        assert lv.gradient_variance(fit, method=method).coefficients == (0, expected)
-    assert lv.gradient_variance(fit, order=2).coefficients == (0, expected, 0)
+    for road in (lv.Expansion(), lv.Lattice()):
+        assert lv.gradient_variance(fit, road).coefficients == (0, expected)
+    assert lv.large_batch(fit, order=2).variance.coefficients == (0, expected, 0)
     assert lv.gradient_variance(fit.replace(step=0)) == 0 == lv.gradient_variance(fit.replace(learning_rate=0))
     assert lv.gradient_variance(fit.replace(weight_decay=0)) == 0
 

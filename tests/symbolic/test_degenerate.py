@@ -18,16 +18,16 @@ import pytest
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from roads import WholeExpansion
 
 import linvar as lv
 from linvar.exact import Rational
-from linvar.symbolic.derivation import How, _Parts
 from linvar.symbolic.sgd import features
 from linvar.symbolic.sgd.features import Features
+from linvar.symbolic.sgd.road import Road
 from linvar.symbolic.sgd.step import MovingStep
 from linvar.symbolic.sgd.steps import Steps
 
-HOW = How(None, None, "auto", None)
 CASES = {
     case["id"]: case
     for case in json.loads((Path(__file__).parent.parent / "reference" / "degenerate.json").read_text())["cases"]
@@ -39,11 +39,12 @@ MOST_SEQUENCES = 700
 # what the roads say
 
 
-def answers(problem: lv.Problem, road: str) -> dict[str, tuple[lv.BatchPolynomial, ...]]:
-    """Of a road by its name: layer by layer, and the loss."""
-    parts = _Parts(problem, road, HOW)
-    found = {"second_moments": parts.second_moment(True), "squared_means": parts.squared_mean(True)}
-    return {**found, "variances": parts.variance(True), "expected_loss": (parts.loss(),)}
+def answers(problem: lv.Problem, road: Road) -> dict[str, tuple[lv.BatchPolynomial, ...]]:
+    """Of a road: layer by layer, and the loss."""
+    exact = lv.derive(problem, road)
+    layers = exact.per_leaf
+    found = {"second_moments": layers.second_moment, "squared_means": layers.squared_mean}
+    return {**found, "variances": layers.variance, "expected_loss": (exact.loss,)}
 
 
 def at(found: dict[str, tuple[lv.BatchPolynomial, ...]], batch_size: int) -> dict[str, tuple[Any, ...]]:
@@ -83,13 +84,10 @@ def oracles_of(problem: lv.Problem) -> Iterator[tuple[int, oracles.Moments]]:
 
 def first_coefficients(problem: lv.Problem) -> dict[str, tuple[Any, ...]]:
     """Coefficients of 1, u, u^2 by the large-batch road."""
-    quantities = {
-        "second_moments": lv.second_moment,
-        "squared_means": lv.squared_mean,
-        "variances": lv.gradient_variance,
-    }
-    found = {name: quantity(problem, per_layer=True, order=2) for name, quantity in quantities.items()}
-    found["expected_loss"] = (lv.expected_loss(problem, order=2),)
+    cut = lv.large_batch(problem, order=2)
+    layers = cut.per_leaf
+    found = {"second_moments": layers.second_moment, "squared_means": layers.squared_mean}
+    found |= {"variances": layers.variance, "expected_loss": (cut.loss,)}
     return {name: tuple(one.coefficients for one in parts) for name, parts in found.items()}
 
 
@@ -111,19 +109,19 @@ def disagreements(problem: lv.Problem, found: dict[str, tuple[lv.BatchPolynomial
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("method", ["auto", "expansion", "lattice", "large batch"])
-def test_references(name: str, method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("road", [None, WholeExpansion(), lv.Lattice(), lv.LargeBatch(2)], ids=str)
+def test_references(name: str, road: Road | lv.LargeBatch | None, tmp_path: Path) -> None:
     case = CASES[name]
     assert case["quantity"] == "variance"
     (tmp_path / "problem.json").write_text(json.dumps(case["problem"]))
     problem = lv.load_problem(tmp_path / "problem.json")
     coefficients = tuple(map(Fraction, case["coefficients_in_u"]))
-    if method != "large batch":
-        polynomial = lv.gradient_variance(problem, method=method)
+    if not isinstance(road, lv.LargeBatch):
+        polynomial = lv.gradient_variance(problem, road)
         assert polynomial.coefficients == coefficients
         assert polynomial == 0
     elif problem.sampling == "iid":
-        assert lv.gradient_variance(problem, order=2).coefficients[: len(coefficients)] == coefficients
+        assert lv.large_batch(problem, road.order).variance.coefficients[: len(coefficients)] == coefficients
     assert all(step.count() == 0 for step in Steps(problem))
 
 
@@ -250,11 +248,11 @@ def test_little_varies(kind: str, rule: str, depth: int) -> None:
             problem = lv.Problem(WEIGHTS[depth], law, "1/4", step, sampling=sampling, **RULES[rule])
             assert all(one.count() <= variables for one in Steps(problem))
             assert MovingStep(problem).count() == variables
-            found = answers(problem, "expansion")
+            found = answers(problem, WholeExpansion())
             assert disagreements(problem, found) == []
             assert any(found["variances"])
             if step < 2:
-                assert lv.gradient_variance(problem, per_layer=True) == found["variances"]
+                assert lv.derive(problem).per_leaf.variance == found["variances"]
 
 
 @pytest.mark.parametrize(
@@ -269,9 +267,9 @@ def test_the_lattice_too(kind: str, sampling: str, rule: str) -> None:
     """Few of them: it compiles."""
     problem = lv.Problem(WEIGHTS[2], varying_law(kind, 2), "1/4", 1, sampling=sampling, **RULES[rule])
     assert [step.central for step in Steps(problem)] == [True]
-    found = answers(problem, "lattice")
+    found = answers(problem, lv.Lattice())
     assert disagreements(problem, found) == []
-    assert found == answers(problem, "expansion")
+    assert found == answers(problem, WholeExpansion())
 
 
 @pytest.mark.parametrize("kind", ["linear targets and a constant", "rank 1, mean outside"])
@@ -289,7 +287,7 @@ def test_a_wrong_basis_is_told_apart(kind: str, monkeypatch: pytest.MonkeyPatch)
         return Features(found.chosen, tuple(map(tuple, rows)), found.mixed)
 
     monkeypatch.setattr(features, "_as_features", wrong)
-    told = disagreements(problem, answers(problem, "expansion"))
+    told = disagreements(problem, answers(problem, WholeExpansion()))
     assert [name for name in told if name.startswith("variances")]
 
 
@@ -350,11 +348,11 @@ def _singular_law(draw: st.DrawFn, inputs: int, teacher: list[list[Fraction]]) -
 @given(dependent_problems())
 def test_random_dependent_problems(problem: lv.Problem) -> None:
     """Every road that applies, and all batches of one or two sizes; no more variables than distinct rows but one."""
-    found = answers(problem, "expansion")
+    found = answers(problem, WholeExpansion())
     assert disagreements(problem, found) == []
     if problem.depth == 1:
-        assert answers(problem, "regression") == found
-    assert lv.gradient_variance(problem, per_layer=True, method="auto") == found["variances"]
+        assert answers(problem, lv.Regression()) == found
+    assert lv.derive(problem).per_leaf.variance == found["variances"]
     if isinstance(problem.law, lv.Dataset):
         distinct = len({*zip(problem.law.inputs, problem.law.targets)})
         assert all(step.count() < distinct for step in Steps(problem))
@@ -383,7 +381,7 @@ def check(problem: lv.Problem, variables: int) -> lv.BatchPolynomial:
     """The first coefficients, and so many variables at every step."""
     assert [step.count() for step in Steps(problem)] == [variables] * problem.step
     polynomial = lv.gradient_variance(problem)
-    assert polynomial.coefficients[:3] == lv.gradient_variance(problem, order=2).coefficients
+    assert polynomial.coefficients[:3] == lv.large_batch(problem, order=2).variance.coefficients
     assert polynomial.degree > 2
     return polynomial
 

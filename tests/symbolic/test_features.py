@@ -25,7 +25,6 @@ import linvar as lv
 from linvar.exact import Rational
 from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Numbers
-from linvar.symbolic.derivation import How, _Parts
 from linvar.symbolic.sgd.features import (
     Echelon,
     Features,
@@ -327,14 +326,11 @@ def test_symbols_give_what_numbers_give(covariance: Any, mean: Any) -> None:
 
     v, m = sp.symbols("v m")
     numbers = {v: Fraction(4, 9), m: Fraction(2, 5)}
-    symbolic = _Parts(of(v, m), "expansion", HOW).variance(False)
-    assert symbolic.subs(numbers) == _Parts(of(*numbers.values()), "expansion", HOW).variance(False)
+    symbolic = lv.gradient_variance(of(v, m), lv.Expansion())
+    assert symbolic.subs(numbers) == lv.gradient_variance(of(*numbers.values()), lv.Expansion())
 
 
 # steps
-
-
-HOW = How(None, None, "auto", None)
 
 
 def gradient_of_example(step: Any, weights: Any, z: Vector, mean: list[Vector]) -> Any:
@@ -472,7 +468,7 @@ def compare(problem: lv.Problem) -> None:
     """With enumeration at b = 1 and 2, both samplings."""
     for sampling in ("iid", "without_replacement"):
         one = problem.replace(sampling=sampling)
-        polynomials = _Parts(one, "expansion", HOW).variance(True)
+        polynomials = lv.derive(one, lv.Expansion()).per_leaf.variance
         for b in (1, 2):
             assert tuple(p(b) for p in polynomials) == oracles.enumerate_batches(one, b).variances
 
@@ -520,7 +516,7 @@ def test_a_perfect_fit(rule: dict[str, Any]) -> None:
         compare(problem.replace(step=2))
     else:
         assert kinds(problem) == [(FixedStep, 0)] * 3
-        assert not _Parts(problem, "expansion", HOW).variance(False)
+        assert not lv.gradient_variance(problem, lv.Expansion())
 
 
 @pytest.mark.parametrize(
@@ -587,9 +583,9 @@ def test_symbolic_rates_momentum_and_decay() -> None:
     assert kinds(fit.replace(weight_decay=d)) == [(FixedStep, 0), (MovingStep, 2), (MovingStep, 2)]
     moved = lv.Problem([[[0]], [[1]]], EQUAL_AT_ZERO, a, 2)
     assert kinds(moved) == [(FixedStep, 0), (MovingStep, 1)]
-    symbolic = _Parts(moved, "expansion", HOW).variance(False)
+    symbolic = lv.gradient_variance(moved, lv.Expansion())
     number = moved.replace(learning_rate="1/10")
-    assert symbolic.subs({a: Fraction(1, 10)}) == _Parts(number, "expansion", HOW).variance(False)
+    assert symbolic.subs({a: Fraction(1, 10)}) == lv.gradient_variance(number, lv.Expansion())
 
 
 def test_one_row_and_equal_rows_have_no_variables_at_any_step() -> None:

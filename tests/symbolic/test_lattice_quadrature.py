@@ -16,6 +16,7 @@ import pytest
 from gauss_quadrature import bartlett_quadrature
 
 import linvar as lv
+from linvar.symbolic.sgd.road import Road
 
 TWO_LAYERS = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[1, 0], [0, 2]]), "1/10", 1)
 CORRELATED = TWO_LAYERS.replace(law=lv.Gaussian([[1, 0], [0, 2]], [[2, 1], [1, 1]]))
@@ -37,11 +38,15 @@ def fits(found: float, coefficients: Sequence[Any], batch_size: Any) -> bool:
     return abs(Fraction(found) - exact) <= TOLERANCE * abs(exact)
 
 
-def exact_moments(problem: lv.Problem, method: str) -> dict[str, lv.BatchPolynomial]:
+def exact_moments(problem: lv.Problem, road: Road) -> dict[str, lv.BatchPolynomial]:
     """The polynomials, by one road of linvar."""
-    variance, mean = (f(problem, method=method) for f in (lv.gradient_variance, lv.squared_mean))
-    loss = lv.expected_loss(problem, method=method)
-    return {"second_moment": variance + mean, "squared_mean": mean, "variance": variance, "expected_loss": loss}
+    exact = lv.derive(problem, road)
+    return {
+        "second_moment": exact.second_moment,
+        "squared_mean": exact.squared_mean,
+        "variance": exact.variance,
+        "expected_loss": exact.loss,
+    }
 
 
 def check(polynomials: dict[str, lv.BatchPolynomial], found: dict[Any, oracles.Moments]) -> None:
@@ -57,23 +62,23 @@ def check(polynomials: dict[str, lv.BatchPolynomial], found: dict[Any, oracles.M
 
 
 @pytest.mark.parametrize(
-    ("problem", "method", "degree"),
+    ("problem", "road", "degree"),
     [
-        (TWO_LAYERS.replace(step=0), "expansion", 1),
-        (TWO_LAYERS, "expansion", 6),
-        (CORRELATED, "lattice", 6),
-        (TWO_LAYERS.replace(step=2, learning_rate=["1/10", "1/7"]), "expansion", 23),
-        (THREE_LAYERS, "expansion", 10),
+        (TWO_LAYERS.replace(step=0), lv.Expansion(), 1),
+        (TWO_LAYERS, lv.Expansion(), 6),
+        (CORRELATED, lv.Lattice(), 6),
+        (TWO_LAYERS.replace(step=2, learning_rate=["1/10", "1/7"]), lv.Expansion(), 23),
+        (THREE_LAYERS, lv.Expansion(), 10),
     ],
 )
-def test_the_polynomials_equal_the_quadrature(problem: lv.Problem, method: str, degree: int) -> None:
-    polynomials = exact_moments(problem, method)
+def test_the_polynomials_equal_the_quadrature(problem: lv.Problem, road: Road, degree: int) -> None:
+    polynomials = exact_moments(problem, road)
     assert polynomials["variance"].degree == degree
     check(polynomials, {b: bartlett_quadrature(problem, b) for b in BATCH_SIZES})
 
 
 def test_every_layer_equals_the_quadrature() -> None:
-    layers = lv.gradient_variance(THREE_LAYERS, per_layer=True)
+    layers = lv.derive(THREE_LAYERS).per_leaf.variance
     for b in BATCH_SIZES:
         found = bartlett_quadrature(THREE_LAYERS, b).variances
         assert all(fits(one, layer.coefficients, b) for one, layer in zip(found, layers, strict=True))
@@ -84,7 +89,7 @@ def test_every_layer_equals_the_quadrature() -> None:
 def test_three_layers_after_two_steps_by_the_lattice() -> None:
     """Degree 59 from 6,699,836 nodes, out of reach of the expansion; values from 1e72 (b = 1) to 1 (b = 32)."""
     problem = THREE_LAYERS.replace(step=2)
-    polynomials = exact_moments(problem, "lattice")
+    polynomials = exact_moments(problem, lv.Lattice())
     assert {name: p.degree for name, p in polynomials.items()} == dict(zip(NAMES, (59, 56, 59, 34)))
     check(polynomials, {b: bartlett_quadrature(problem, b) for b in (1, "3/2", 2, 5, 32)})
 

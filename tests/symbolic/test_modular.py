@@ -23,10 +23,10 @@ from linvar.symbolic.algebra.ring import coefficients_of, to_rational
 from linvar.symbolic.roads.lattice import directions, modular
 from linvar.symbolic.roads.lattice import moments as modular_moments
 from linvar.symbolic.roads.lattice.checkpoint import digest
+from linvar.symbolic.roads.lattice.integrator import _Grid
 from linvar.symbolic.roads.lattice.modular import LIMIT, PRIME_LIMIT, REDUCED, Modulus, Residue, residues_of
 from linvar.symbolic.roads.lattice.moments import BatchLaw
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS, primes_below, reconstruct
-from linvar.symbolic.roads.lattice.road import _Question
 from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments
 
 #: The first prime that is used, and one that no derivation comes down to (60,000 primes later).
@@ -35,7 +35,7 @@ PRIMES = (next(primes_below(PRIME_LIMIT)), next(primes_below(PRIME_LIMIT - 2**20
 
 @pytest.fixture(autouse=True)
 def double_precision() -> Iterator[None]:
-    """As in ``Lattice.expectations``."""
+    """As in ``LatticeSum.expectations``."""
     with jax.enable_x64(True):
         yield
 
@@ -309,8 +309,8 @@ QUANTITIES = (lv.gradient_variance, lv.expected_loss)
 @pytest.mark.parametrize("fault", [0, 3, -1])
 def test_a_wrong_residue_never_gives_a_wrong_answer(quantity: Any, fault: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one prime, the first of those computed together, one in between, the last."""
-    truth = quantity(PROBLEM, method="expansion")
-    right, spoilt = _Question.residues, []
+    truth = quantity(PROBLEM, lv.Expansion())
+    right, spoilt = _Grid.residues, []
 
     def residues(self: Any, primes: Any, advance: Any) -> Any:
         found = right(self, primes, advance)
@@ -320,17 +320,17 @@ def test_a_wrong_residue_never_gives_a_wrong_answer(quantity: Any, fault: int, m
             spoilt.append(p)
         return found
 
-    monkeypatch.setattr(_Question, "residues", residues)
+    monkeypatch.setattr(_Grid, "residues", residues)
     with pytest.raises(ArithmeticError, match="do not fit together"):
-        assert quantity(PROBLEM, method="lattice") == truth
-    assert quantity(PROBLEM, method="lattice") == truth and spoilt
+        assert quantity(PROBLEM, lv.Lattice()) == truth
+    assert quantity(PROBLEM, lv.Lattice()) == truth and spoilt
 
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_a_wrong_residue_in_a_file_that_looks_right_is_not_trusted(place: int, tmp_path: Path) -> None:
     """Its checksum is computed anew: what is left is that the residues do not fit together."""
     path = tmp_path / "residues.json"
-    ask = partial(lv.expected_loss, PROBLEM, method="lattice", checkpoint=str(path))
+    ask = partial(lv.expected_loss, PROBLEM, lv.Lattice(checkpoint=str(path)))
     truth = ask()
     data = json.loads(path.read_text())
     rows = next(iter(data["residues"].values()))

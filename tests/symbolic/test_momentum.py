@@ -15,6 +15,7 @@ import sympy
 from hypothesis import given
 
 import linvar as lv
+from linvar.symbolic.quantities import SecondMoment, SquaredMean, Variance
 
 DATA = lv.Dataset([[1, 2], [0, 1], [-1, 1]], [1, 0, "1/2"])
 NARROW = lv.Dataset([[1], [-2], [1]], [1, "1/2", 0])
@@ -64,14 +65,15 @@ def test_every_rule_equals_enumeration(
     law = DATA if len(weights[0][0]) == 2 else NARROW
     problem = lv.Problem(weights, law, "1/5", step, sampling, **rule)
     truth = oracles.enumerate_batches(problem, batch_size, of)
-    for quantity, expected in (
-        (lv.gradient_variance, truth.variances),
-        (lv.second_moment, truth.second_moments),
-        (lv.squared_mean, truth.squared_means),
+    exact = lv.derive(problem)
+    for quantity, kind, expected in (
+        (lv.gradient_variance, Variance, truth.variances),
+        (lv.second_moment, SecondMoment, truth.second_moments),
+        (lv.squared_mean, SquaredMean, truth.squared_means),
     ):
-        found = quantity(problem, of=of, per_layer=True)
+        found = exact.all(kind(of, per_leaf=True))
         assert tuple(polynomial(batch_size) for polynomial in found) == expected
-        assert quantity(problem, of=of) == sum(found[1:], found[0])
+        assert quantity(problem, of=of) == exact.one(kind(of)) == sum(found[1:], found[0])
     assert lv.expected_loss(problem)(batch_size) == truth.expected_loss
     plain = problem.replace(momentum=0, nesterov=False, weight_decay=0)
     if of == "gradient":  # a momentum at rest does not show after one step

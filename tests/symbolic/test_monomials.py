@@ -16,10 +16,9 @@ from linvar.symbolic.roads.counting.monomials import (
     gradient_products,
     weight_products,
 )
-from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.large_batch import size as large_batch_size
-from linvar.symbolic.sgd.last_step import LastStep
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 
 W, ALPHA, MU = sympy.symbols("w alpha mu")
 weights = lv.symbolic_weights
@@ -32,14 +31,13 @@ def teacher(rows: int, columns: int) -> lv.Gaussian:
 
 def expanded(problem: lv.Problem) -> int:
     """Monomials of the largest form really expanded."""
-    road = Expansion(problem)
-    last = LastStep(road.state, problem, road.ring)
-    return len(sum(last.example_second_moments(), road.ring.zero))
+    road = ExpandedAt(Expanded(Steps(problem)), problem.step)
+    return len(sum(road.last.example_second_moments(), road.expanded.ring.zero))
 
 
 def counted(problem: lv.Problem) -> int:
     """Those counted."""
-    steps = list(steps_of(problem))
+    steps = list(Steps(problem))
     starts = gradient_products(problem, 2)
     return count_monomials(problem, [s.count() for s in steps], [s.central for s in steps], starts)
 
@@ -92,8 +90,8 @@ def test_the_count_in_symbols_is_near(name: str) -> None:
 @pytest.mark.parametrize("name", sorted({*EXACT, *NEAR} - {"1-1-1, t = 2, momentum"}))  # which has a handful of terms
 def test_terms_of_a_coefficient_are_near(name: str) -> None:
     problem: lv.Problem = (EXACT | NEAR)[name]
-    terms = max(map(len, lv.gradient_variance(problem, order=1)._elements))
-    assert 1 / 3 < large_batch_size.predict(problem, 1).terms / terms < 3
+    terms = max(map(len, lv.large_batch(problem, order=1).variance._elements))
+    assert 1 / 3 < large_batch_size.predict(Steps(problem), 1).terms / terms < 3
 
 
 def test_sign_flips_are_those_of_units_that_no_number_ties() -> None:
@@ -133,7 +131,7 @@ def test_counting_is_quick_however_large(widths: tuple[int, ...], step: int) -> 
     """Some hundredths of a second; one by one it would take years."""
     problem = lv.Problem(weights(widths), teacher(widths[-1], widths[0]), ALPHA, step)
     start = time.process_time()
-    plan, first = lv.plan(problem), lv.plan(problem, order=1)
+    plan, first = lv.plan(problem), lv.plan(problem, lv.LargeBatch(1))
     assert time.process_time() - start < 20, "counted one by one"
     if step > 6:
         assert plan["expansion"].bytes >= 10**24 and plan.choice is None

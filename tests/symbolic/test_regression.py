@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -13,15 +14,16 @@ import sympy
 from flint import fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from roads import WholeExpansion, asked
 
 import linvar as lv
 from linvar.errors import InputError
 from linvar.symbolic.algebra.ring import coefficients_of, to_exact
 from linvar.symbolic.plan import choose
-from linvar.symbolic.roads.expansion.road import Expansion
-from linvar.symbolic.roads.regression.road import Regression
+from linvar.symbolic.roads.regression.recursion import Recursion, RegressionAt
 from linvar.symbolic.sgd.batch_moments import answer_ring
 from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.steps import Steps
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1]], [[1, 0], [0, 2], [-1, 1]])
 #: more rows than the degree after ten steps, so that without replacement nothing is reduced
@@ -111,14 +113,20 @@ def test_data_sets_equal_the_expansion(sampling: str, data: st.DataObject) -> No
     assert_equals_expansion(data.draw(one_layer("dataset", sampling)))
 
 
-def assert_equals_expansion(problem: lv.Problem) -> None:
-    """Both roads integrate the same forms in the weights."""
-    closed, expanded = Regression(problem), Expansion(problem)
+@dataclass(frozen=True)
+class OfTheState:
+    """Forms in the weights and in the momenta of one layer."""
 
-    def forms(state: Any, ring: Any) -> list[Any]:
-        last = LastStep(state, problem, ring)
+    name: str = "forms in the state"
+
+    def degree(self, loss: int) -> int:
+        assert loss == 2
+        return 2
+
+    def forms(self, last: LastStep) -> list[Any]:
         means = [entry for row in last.means()[0] for entry in row]
-        entries = [entry for matrix in (*state.weights, *state.momenta) for row in matrix for entry in row]
+        matrices = (*last.state.weights, *last.state.momenta)
+        entries = [entry for matrix in matrices for row in matrix for entry in row]
         return [
             *last.spreads(),
             last.doubled_loss(),
@@ -127,15 +135,30 @@ def assert_equals_expansion(problem: lv.Problem) -> None:
             *(a * entries[-1] for a in entries),
         ]
 
-    ours, theirs = closed.expectations(forms, 2), expanded.expectations(forms, 2)
+    def key(self) -> str:
+        return self.name
+
+
+def assert_equals_expansion(problem: lv.Problem) -> None:
+    """Both roads integrate the same forms in the weights."""
+    ours, theirs = (asked(problem, OfTheState(), road) for road in (lv.Regression(), WholeExpansion()))
     if problem.largest_batch_size == 1:  # polynomials that mean something at b = 1 only
         ours, theirs = ([polynomial(fmpq(1)) for polynomial in values] for values in (ours, theirs))
     assert ours == theirs
 
 
 def test_linear_regression_takes_the_closed_road_and_deeper_networks_do_not() -> None:
-    assert choose(lv.Problem([[[1]]], lv.Gaussian([[1]]))).road == "regression"
-    assert choose(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]]))).road == "expansion"
+    flat, deep = (lv.Problem([[[1]]] * depth, lv.Gaussian([[1]])) for depth in (1, 2))
+    for problem, road in ((flat, lv.Regression()), (deep, lv.Expansion())):
+        chosen, plan = choose(Steps(problem))
+        assert chosen == road == lv.derive(problem).road and plan.road == road.name
+    for problem, road, reason in (
+        (flat, lv.Expansion(), "one layer"),
+        (flat, lv.Lattice(), "one layer"),
+        (deep, lv.Regression(), "it is for one layer"),
+    ):
+        with pytest.raises(InputError, match=f"road={type(road).__name__}.* does not apply: {reason}.*: leave it out"):
+            choose(Steps(problem), road)
 
 
 def test_everything_symbolic_equals_the_expansion() -> None:
@@ -243,7 +266,8 @@ def test_it_may_rise_where_the_rate_depends_on_the_batch_size() -> None:
 
 def test_the_answer_ring_is_the_one_of_the_other_road() -> None:
     """A road's answers are polynomials in u = 1/b, whatever its variables are."""
-    road = Regression(lv.Problem([[[1, 0]]], lv.Gaussian([[0, 0]])))
+    problem = lv.Problem([[[1, 0]]], lv.Gaussian([[0, 0]]))
+    road = RegressionAt(Recursion(Steps(problem), [0]), 0)
     w1, w2 = road.ring.gens
     assert road.answers.context == answer_ring(()).context
     value = road.expectation(w1 * w1 + 3 * w1 * w2 + 2 * w1 + 5)

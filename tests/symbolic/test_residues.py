@@ -16,13 +16,15 @@ import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
+from roads import asked
 
 import linvar as lv
 from linvar.errors import InputError
 from linvar.symbolic.algebra.ring import coefficients_of, to_exact
 from linvar.symbolic.result import polynomial as module
-from linvar.symbolic.roads.expansion.road import Expansion
-from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.batch_moments import answer_ring
+from linvar.symbolic.sgd.questions import DoubledLoss
+from linvar.symbolic.sgd.road import Road
 from linvar.text_files import FileError
 
 small = st.fractions(min_value=-20, max_value=20, max_denominator=12)
@@ -191,9 +193,8 @@ QUANTITIES: dict[str, Callable[[oracles.Moments], Any]] = {
 
 def unreduced(problem: lv.Problem) -> tuple[Any, ...]:
     """Coefficients of twice the expected loss as the moments of a batch give them."""
-    road = Expansion(problem)
-    (doubled,) = road.expectations(lambda state, ring: [LastStep(state, problem, ring).doubled_loss()], 4)
-    return tuple(to_exact(part, ()) for part in coefficients_of(doubled, road.answers))
+    (doubled,) = asked(problem, DoubledLoss(), lv.Expansion())
+    return tuple(to_exact(part, ()) for part in coefficients_of(doubled, answer_ring(())))
 
 
 @pytest.fixture(scope="module")
@@ -202,26 +203,26 @@ def listed() -> list[oracles.Moments]:
     return [oracles.enumerate_batches(NET, b) for b in (1, 2, 3, 4)]
 
 
-def check_four_rows(method: str, listed: list[oracles.Moments]) -> None:
+def check_four_rows(road: Road, listed: list[oracles.Moments]) -> None:
     """Two layers, one step: degree 6 of four values. Coefficients are those through the values of all batches."""
     for name, value in QUANTITIES.items():
-        found = getattr(lv, name)(NET, method=method)
+        found = getattr(lv, name)(NET, road)
         assert found.coefficients == interpolated([value(moments) for moments in listed]), name
         assert found.degree <= 3 == found.degree_bound
-    layers = lv.gradient_variance(NET, per_layer=True, method=method)
+    layers = lv.derive(NET, road).per_leaf.variance
     for layer, polynomial in enumerate(layers):
         assert polynomial.coefficients == interpolated([moments.variances[layer] for moments in listed])
     assert layers[0] + layers[1] == lv.gradient_variance(NET)
-    assert lv.second_moment(NET, method=method) - lv.squared_mean(NET) == lv.gradient_variance(NET)
+    assert lv.second_moment(NET, road) - lv.squared_mean(NET) == lv.gradient_variance(NET)
 
 
 def test_a_network_on_four_rows(listed: list[oracles.Moments]) -> None:
-    check_four_rows("expansion", listed)
+    check_four_rows(lv.Expansion(), listed)
 
 
 @pytest.mark.slow
 def test_the_lattice_on_four_rows(listed: list[oracles.Moments]) -> None:
-    check_four_rows("lattice", listed)
+    check_four_rows(lv.Lattice(), listed)
 
 
 def test_moments_of_a_batch_alone_do_not_fix_it() -> None:

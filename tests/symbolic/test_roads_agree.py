@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from math import prod
@@ -17,15 +18,13 @@ from typing import Any, NamedTuple
 
 import oracles
 import pytest
+from roads import asked
 
 import linvar as lv
 from linvar.matrices import squared_norm
 from linvar.symbolic.algebra.ring import coefficients_of, to_exact
-from linvar.symbolic.roads.expansion.road import Expansion
-from linvar.symbolic.roads.large_batch.road import LargeBatch
-from linvar.symbolic.roads.lattice.road import Lattice
-from linvar.symbolic.roads.regression.road import Regression
-from linvar.symbolic.sgd.batch_moments import sampling_factor
+from linvar.symbolic.quantities import SecondMoment, SquaredMean, Variance
+from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.road import Road
 
@@ -138,39 +137,51 @@ class Way(NamedTuple):
 
 
 QUANTITIES = {
-    "second_moments": lv.second_moment,
-    "squared_means": lv.squared_mean,
-    "variances": lv.gradient_variance,
+    "second_moments": SecondMoment,
+    "squared_means": SquaredMean,
+    "variances": Variance,
 }
 
 
 def entry_points(problem: lv.Problem) -> Found:
     """The polynomials as a user gets them."""
+    exact = lv.derive(problem)
     return {
-        **{name: quantity(problem, per_layer=True) for name, quantity in QUANTITIES.items()},
-        "expected_loss": (lv.expected_loss(problem),),
+        **{name: exact.all(quantity(per_leaf=True)) for name, quantity in QUANTITIES.items()},
+        "expected_loss": (exact.loss,),
     }
+
+
+@dataclass(frozen=True)
+class OneListOfForms:
+    """Loss, norms and spreads of every layer, and the entries of the mean gradient."""
+
+    name: str = "one list of forms"
+
+    def degree(self, loss: int) -> int:
+        return 2 * (loss - 1)
+
+    def forms(self, last: LastStep) -> list[Any]:
+        entries = [entry for matrix in last.means() for row in matrix for entry in row]
+        return [last.doubled_loss(), *map(squared_norm, last.means()), *last.spreads(), *entries]
+
+    def key(self) -> str:
+        return self.name
 
 
 def of_road(problem: lv.Problem, road: Road) -> Found:
     """Coefficients of every layer, put together from expectations of one list of forms."""
-    sizes = [len(matrix) * len(matrix[0]) for matrix in problem.weights]
+    sizes, ring = [len(matrix) * len(matrix[0]) for matrix in problem.weights], answer_ring(problem.symbols)
     depth = len(sizes)
-
-    def forms(state: Any, ring: Any) -> list[Any]:
-        last = LastStep(state, problem, ring)
-        entries = [entry for matrix in last.means() for row in matrix for entry in row]
-        return [last.doubled_loss(), *map(squared_norm, last.means()), *last.spreads(), *entries]
-
-    doubled, *values = road.expectations(forms, 4 * depth - 2)
+    doubled, *values = asked(problem, OneListOfForms(), road)
     norms, spreads, entries = values[:depth], values[depth : 2 * depth], iter(values[2 * depth :])
-    factor = sampling_factor(road.answers, problem.sampling, problem.dataset_size)
+    factor = sampling_factor(ring, problem.sampling, problem.dataset_size)
     second = [norm + factor * spread for norm, spread in zip(norms, spreads)]
-    squared = [sum((next(entries) ** 2 for _ in range(size)), road.answers.zero) for size in sizes]
+    squared = [sum((next(entries) ** 2 for _ in range(size)), ring.zero) for size in sizes]
 
     def coefficients(elements: list[Any]) -> tuple[Any, ...]:
         of = {"sampling": problem.sampling, "dataset_size": problem.dataset_size}
-        parts = [[to_exact(part, ()) for part in coefficients_of(one, road.answers)] for one in elements]
+        parts = [[to_exact(part, ()) for part in coefficients_of(one, ring)] for one in elements]
         return tuple(lv.BatchPolynomial(part, **of).coefficients for part in parts)
 
     return {
@@ -188,8 +199,9 @@ def of_oracle(moments: oracles.Moments) -> Found:
 
 def of_large_batch(problem: lv.Problem, order: int) -> Found:
     """The first coefficients."""
-    road = LargeBatch(problem, order)
-    parts = (road.second_moment(True), road.squared_mean(True), road.variance(True), (road.loss(),))
+    found = lv.large_batch(problem, order)
+    layers = found.per_leaf
+    parts = (layers.second_moment, layers.squared_mean, layers.variance, (found.loss,))
     return {name: tuple(one.coefficients for one in part) for name, part in zip((*QUANTITIES, "expected_loss"), parts)}
 
 
@@ -211,10 +223,10 @@ def at(batch_size: int) -> Callable[[lv.BatchPolynomial], Any]:
 def ways(problem: lv.Problem, with_lattice: bool) -> Iterator[Way]:
     """Every road that applies to a problem, and what can list its batches: none of them has started."""
     if problem.depth == 1:
-        yield Way("regression", whole, lambda: of_road(problem, Regression(problem)))
-    yield Way("expansion", whole, lambda: of_road(problem, Expansion(problem)))
+        yield Way("regression", whole, lambda: of_road(problem, lv.Regression()))
+    yield Way("expansion", whole, lambda: of_road(problem, lv.Expansion()))
     if with_lattice:
-        yield Way("lattice", whole, lambda: of_road(problem, Lattice(problem)))
+        yield Way("lattice", whole, lambda: of_road(problem, lv.Lattice()))
     if problem.sampling == "iid":
         yield Way("large_batch", first(2), lambda: of_large_batch(problem, 2))
     if isinstance(problem.law, lv.Dataset):

@@ -13,15 +13,15 @@ from linvar.problem import Problem
 from linvar.symbolic import derivation as variance
 from linvar.symbolic.plan import choose
 from linvar.symbolic.roads.expansion import size
+from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.expansion.road import Expansion
-from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.steps import Steps
 
 
 def expanded(problem: Problem) -> int:
     """Monomials of the largest form really expanded."""
-    road = Expansion(problem)
-    last = LastStep(road.state, problem, road.ring)
-    return len(sum(last.example_second_moments(), road.ring.zero))
+    road = ExpandedAt(Expanded(Steps(problem)), problem.step)
+    return len(sum(road.last.example_second_moments(), road.expanded.ring.zero))
 
 
 GENERIC = {
@@ -52,17 +52,17 @@ GENERIC = {
 
 @pytest.mark.parametrize("name", GENERIC)
 def test_monomials_are_exact_for_generic_weights(name: str) -> None:
-    predicted = size.predict(GENERIC[name])
+    predicted = size.predict(Steps(GENERIC[name]))
     assert predicted.complete
     assert predicted.monomials == expanded(GENERIC[name])
 
 
 def test_monomials_are_a_bound_for_special_weights() -> None:
     problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], Gaussian([[1, 0], [0, 2]]), "1/10", 1)
-    assert expanded(problem) < size.predict(problem).monomials == 84
+    assert expanded(problem) < size.predict(Steps(problem)).monomials == 84
     rows = Dataset([[1, 2], [3, -1], [2, 5]], [1, 4, 2])  # constants are mixed with what varies
     few = Problem([[[2, 3], [-5, 7]], [[1, -4]]], rows, "1/7", 2)
-    assert 5300 < expanded(few) <= size.predict(few).monomials == 5320
+    assert 5300 < expanded(few) <= size.predict(Steps(few)).monomials == 5320
 
 
 def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
@@ -77,15 +77,15 @@ def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
 def test_absurd_steps_are_refused_not_counted(step: int, depth: int) -> None:
     problem = Problem([[[2]]] * depth, Gaussian([[1]]), "1/10", step)
     with pytest.raises(DerivationTooLargeError):
-        choose(problem)
+        choose(Steps(problem))
 
 
 def test_memory_limit_is_respected() -> None:
     problem = GENERIC["2-2-2, t=1"]
-    need = size.predict(problem).bytes
-    assert choose(problem, "expansion", need).bytes == need
+    need = size.predict(Steps(problem)).bytes
+    assert choose(Steps(problem), Expansion(), need)[1].bytes == need
     with pytest.raises(DerivationTooLargeError, match="memory_limit"):
-        choose(problem, "expansion", need - 1)
+        choose(Steps(problem), Expansion(), need - 1)
 
 
 def test_weights_that_never_move_cost_nothing() -> None:
@@ -93,5 +93,5 @@ def test_weights_that_never_move_cost_nothing() -> None:
     identity, zero = [[1, 0], [0, 1]], [[0, 0], [0, 0]]
     for weights in ([identity, identity], [zero, zero]):
         problem = Problem(weights, Gaussian(identity), "1/10", 6)
-        assert size.predict(problem).monomials == 1
+        assert size.predict(Steps(problem)).monomials == 1
         assert variance.gradient_variance(problem) == 0
