@@ -256,7 +256,7 @@ def problems(case: Case) -> Iterator[tuple[lv.Problem, bool]]:
 
 def plans(problem: lv.Problem) -> list[lv.Plan]:
     """What the package says of its roads on a problem."""
-    return [lv.plan(problem)] + ([lv.plan(problem, order=2)] if problem.sampling == "iid" else [])
+    return [lv.plan(problem)] + ([lv.plan(problem, lv.LargeBatch(2))] if problem.sampling == "iid" else [])
 
 
 @pytest.mark.parametrize("case", [case for cases in CASES.values() for case in cases], ids=str)
