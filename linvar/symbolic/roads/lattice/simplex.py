@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +149,12 @@ def _sweep(points: Indices, axes: Sequence[int], stairs: Stairs) -> Sweep:
 
 
 def sweep(
-    values: jax.Array, way: Mapping[str, jax.Array], stairs: Stairs, matrix: jax.Array, lower: bool, prime: Number
+    values: jax.Array,
+    way: Mapping[str, jax.Array | NDArray[Any]],
+    stairs: Stairs,
+    matrix: jax.Array,
+    lower: bool,
+    prime: Number,
 ) -> jax.Array:
     """A triangular matrix along each axis.
 
