@@ -173,5 +173,5 @@ def sweep(
 
     # (7): the product over the axes, one after the other
     start = jnp.pad(values, ((0, stairs.total - len(values)), (0, 0)))
-    result, _ = lax.scan(axis, start, way["gathers"])
+    result, _ = lax.scan(axis, start, jnp.asarray(way["gathers"]))
     return result[way["slots"]]
