@@ -22,6 +22,8 @@ S = TypeVar("S", bound="RingElement[Any]")
 A_co = TypeVar("A_co", bound="RingElement[Any]", covariant=True)
 #: any of them
 Scalar: TypeAlias = RingElement[Any]
+#: the latter, of whatever kind
+Coefficient: TypeAlias = fmpq | arb | Element
 
 
 class Scalars(Protocol[S, A_co]):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +149,12 @@ def _sweep(points: Indices, axes: Sequence[int], stairs: Stairs) -> Sweep:
 
 
 def sweep(
-    values: jax.Array, way: Mapping[str, jax.Array], stairs: Stairs, matrix: jax.Array, lower: bool, prime: Number
+    values: jax.Array,
+    way: Mapping[str, jax.Array | NDArray[Any]],
+    stairs: Stairs,
+    matrix: jax.Array,
+    lower: bool,
+    prime: Number,
 ) -> jax.Array:
     """A triangular matrix along each axis.
 
@@ -168,5 +173,5 @@ def sweep(
 
     # (7): the product over the axes, one after the other
     start = jnp.pad(values, ((0, stairs.total - len(values)), (0, 0)))
-    result, _ = lax.scan(axis, start, way["gathers"])
+    result, _ = lax.scan(axis, start, jnp.asarray(way["gathers"]))
     return result[way["slots"]]
