@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic
+from typing import Any, Generic
 
 from linvar.exact import Exact
 from linvar.flint import fmpz
@@ -116,7 +116,7 @@ class Path(Generic[S]):
     Answers are lists of series; each sums a group of entries, ``separate`` layers or all of them.
     """
 
-    def __init__(self, polynomials: Polynomials, order: int, scalars: Scalars[S]) -> None:
+    def __init__(self, polynomials: Polynomials, order: int, scalars: Scalars[S, Any]) -> None:
         self.polynomials, self.order, self.scalars = polynomials, order, scalars
         self.problem = polynomials.problem
         self._steps = fluctuations.Steps(order, scalars)
