@@ -265,7 +265,7 @@ def test_a_path_that_diverges() -> None:
 def test_without_replacement_is_refused() -> None:
     problem = Problem([[[1, 2]]], DATA, "1/5", 1, "without_replacement")
     with pytest.raises(
-        ValueError, match=r"order=2 with sampling='without_replacement'.*sampling='iid', or leave order= out"
+        ValueError, match=r"order=2 with sampling='without_replacement'.*sampling='iid', or linvar.derive"
     ):
         lv.large_batch(problem, 2)
 
@@ -317,7 +317,7 @@ def test_an_expansion_is_no_polynomial() -> None:
     expansion, whole = lv.large_batch(TWO_LAYERS, 2).variance, lv.gradient_variance(TWO_LAYERS)
     assert not isinstance(expansion, lv.BatchPolynomial)
     assert expansion != whole and whole != expansion
-    with pytest.raises(TypeError, match=r"only the coefficients up to u\^2.*b=32.*leave order= out"):
+    with pytest.raises(TypeError, match=r"only the coefficients up to u\^2.*b=32.*linvar.derive"):
         expansion(32)
     with pytest.raises(TypeError):
         expansion + whole
