@@ -7,7 +7,8 @@ line prints every ``LinvarError`` in one line and exits with 2; any other except
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 #: No message repeats more characters of a value.
@@ -22,6 +23,52 @@ class Words(str):
     """What a message says of a value in place of showing it: ``Words("has shape (2, 3)")``."""
 
 
+@dataclass(frozen=True)
+class Argument:
+    """A mention of an argument of the call.
+
+    Attributes:
+        name: of the argument.
+        value: as an option takes it; "" to name it only.
+        python: how Python says it, where that is not ``name=value``.
+    """
+
+    name: str
+    value: str = ""
+    python: str = ""
+
+    def __str__(self) -> str:
+        return self.python or f"{self.name}={self.value}"
+
+    def typed(self, options: Mapping[str, str]) -> str:
+        """The same as an option of a command, if it has one."""
+        return f"{options[self.name]} {self.value}".rstrip() if self.name in options else str(self)
+
+
+class Said(str):
+    """Words that mention arguments: said as in Python, and kept apart so that a command line may name its options.
+
+    >>> said = Said("leave {} out", Argument("digits"))
+    >>> said, said.typed({"digits": "--digits"})
+    ('leave digits= out', 'leave --digits out')
+    """
+
+    template: str
+    arguments: tuple[Argument, ...]
+
+    def __new__(cls, template: str, *arguments: Argument) -> Said:
+        said = super().__new__(cls, template.format(*arguments))
+        said.template, said.arguments = template, arguments
+        return said
+
+    def __getnewargs__(self) -> tuple[str, *tuple[Argument, ...]]:  # type: ignore[override]  # a pickle makes it anew
+        return (self.template, *self.arguments)
+
+    def typed(self, options: Mapping[str, str]) -> str:
+        """The words with the options of a command."""
+        return self.template.format(*(argument.typed(options) for argument in self.arguments))
+
+
 class InputError(LinvarError, ValueError):
     """An argument that cannot be taken.
 
@@ -31,7 +78,7 @@ class InputError(LinvarError, ValueError):
     Args:
         argument: its name as the user typed it: ``step``, ``weights[0][1]``, ``--seed``.
         value: what was given, shown shortened; or ``Words`` about it.
-        cure: what to give in its place.
+        cure: what to give in its place; as ``fault`` it is ``Said`` where it mentions arguments that are options of a command.
         fault: what is wrong with the value, where showing it does not say so: "is negative".
 
     >>> raise InputError("step", -3, "give the number of updates, >= 0", fault="is negative")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import pickle
 import sys
 
 import pytest
@@ -12,7 +13,7 @@ import typer
 from linvar.arguments import OLD_WORDS, refuses_old_words
 from linvar.cli.app import app
 from linvar.cli.errors import as_typed, option_names, spelled
-from linvar.errors import InputError, InputTypeError
+from linvar.errors import Argument, InputError, InputTypeError, Said
 
 
 @refuses_old_words(*OLD_WORDS)
@@ -101,41 +102,37 @@ def test_its_doctests_are_still_found():
 
 # the same words on the command line
 
-
-class Lattice:
-    """Stands for a road."""
-
-
 OPTIONS = {"order": "--order", "digits": "--digits", "road": "--method", "checkpoint": "--checkpoint"}
+ROAD = Argument("road", "lattice", "road=linvar.Lattice()")
+FIRST = Argument("order", "2", "linvar.large_batch(problem, order=2)")
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "typed"),
+    ("said", "python", "typed"),
     [
-        ("leave road= out", OPTIONS, "leave --method out"),
-        (
-            "give road=linvar.Lattice(), or road=linvar.Expansion()",
-            OPTIONS,
-            "give --method lattice, or --method expansion",
-        ),
-        ("use linvar.large_batch(problem, order=2)", OPTIONS, "use --order 2"),
-        ("use linvar.large_batch(problem, order=2, digits=30)", OPTIONS, "use --order 2 --digits 30"),
-        ("use linvar.large_batch(problem, order=2)", {"of": "--of"}, "use linvar.large_batch(problem, order=2)"),
-        ("give road=linvar.Lattice()", {"order": "--order"}, "give road=linvar.Lattice()"),
+        (Said("leave {} out", Argument("road")), "leave road= out", "leave --method out"),
+        (Said("give {}", ROAD), "give road=linvar.Lattice()", "give --method lattice"),
+        (Said("use {}", FIRST), "use linvar.large_batch(problem, order=2)", "use --order 2"),
+        (Said("{} or {}", FIRST, Argument("of", "update")), "linvar.large_batch(problem, order=2) or of=update",
+         "--order 2 or of=update"),
     ],
-)
-def test_words_of_the_library_as_options(text, options, typed):
-    assert spelled(text, options) == typed
+)  # fmt: skip
+def test_words_of_the_library_as_options(said, python, typed):
+    assert said == python == str(pickle.loads(pickle.dumps(said))) and spelled(said, OPTIONS) == typed
+    assert pickle.loads(pickle.dumps(said)).typed(OPTIONS) == typed and said.typed({}) == python
+
+
+def test_words_that_only_look_like_arguments_stay():
+    assert spelled("with order=1 and {braces}", OPTIONS) == "with order=1 and {braces}"
 
 
 def test_a_road_is_named_as_it_was_typed():
-    error = InputError("road", Lattice(), "leave road= out", fault="does not apply: one layer has one road")
-    said = "--method 'lattice' does not apply: one layer has one road: leave --method out"
-    assert str(as_typed(error, OPTIONS)) == said
+    error = InputError("road", "lattice", Said("leave {} out", Argument("road")), fault="does not apply")
+    assert str(as_typed(error, OPTIONS)) == "--method 'lattice' does not apply: leave --method out"
     assert as_typed(error, {"order": "--order"}).argument == "road"
 
 
 def test_method_is_where_a_road_is_typed():
     group = typer.main.get_command(app)
     derive, verify = (option_names(group.get_command(None, name)) for name in ("derive", "verify"))
-    assert derive["road"] == derive["method"] == "--method" and "road" not in verify
+    assert derive["road"] == "--method" and "road" not in verify

@@ -22,7 +22,7 @@ from linvar.cli.app import main
 from linvar.cli.arguments import parse_batch_sizes
 from linvar.cli.demo import example_names, load_example
 from linvar.cli.errors import as_typed, option_names
-from linvar.errors import InputError, InputTypeError, LinvarError
+from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Said
 from linvar.problem_file import problem_from_dict
 
 COMMAND = [sys.executable, "-m", "linvar"]
@@ -489,7 +489,12 @@ def test_options_are_named_by_the_command_they_belong_to():
     group = typer.main.get_command(cli.app)
     derive, verify = (option_names(group.get_command(None, name)) for name in ("derive", "verify"))
     assert derive["file"] == verify["file"] == "FILE" and derive["output"] == "--output"
-    error = InputError("order", 1, "leave road= out, or give road=linvar.Lattice()", fault="with digits=3 and step=2")
+    error = InputError(
+        "order",
+        1,
+        Said("leave {} out, or give {}", Argument("road"), Argument("road", "lattice", "road=linvar.Lattice()")),
+        fault=Said("with {} and {}", Argument("digits", "3"), Argument("step", "2")),
+    )
     assert str(as_typed(error, derive)) == (
         "--order 1 with --digits 3 and step=2: leave --method out, or give --method lattice"
     )

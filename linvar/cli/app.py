@@ -41,7 +41,6 @@ from linvar.cli.errors import (
     complain,
     heed_interrupts,
     leave,
-    spelled,
     status_of,
 )
 from linvar.cli.terminal import (
@@ -212,7 +211,7 @@ def plan(
     if as_json:
         print_json(plan_object(found))
     else:
-        print_text(spelled(repr(found), {"road": "--method"}))
+        print_text(found.text({"road": "--method"}))
 
 
 @app.command()

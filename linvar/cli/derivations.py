@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linvar.cli.arguments import Method, Of, Quantity
-from linvar.errors import InputError, shown
+from linvar.errors import Argument, InputError, Said, shown
 from linvar.problem import Problem
 from linvar.symbolic.derivation import derived
 from linvar.symbolic.quantities import Loss, SecondMoment, SquaredMean, Variance, check_measured
@@ -13,7 +13,7 @@ from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.lattice.road import Lattice
 from linvar.symbolic.truncation import large_batch
 
-_LEAVE = "leave it out, or use road='lattice'"
+_LEAVE = Said("leave it out, or use {}", Argument("road", "lattice"))
 _MEASURED: dict[Quantity, type[Variance | SecondMoment | SquaredMean]] = {
     Quantity.variance: Variance,
     Quantity.second_moment: SecondMoment,
@@ -31,7 +31,7 @@ def whole_polynomial(
     """
     check_measured(of.value, problem)
     if checkpoint is not None and road not in (Method.auto, Method.lattice):
-        fault = f"with road={road.value!r}, where only the lattice keeps what is finished"
+        fault = Said("with {}, where only the lattice keeps what is finished", Argument("road", road.value))
         raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
     roads = ROADS if checkpoint is None else {**ROADS, Lattice.name: Lattice(checkpoint)}
     asked = None if road is Method.auto else roads[road.value]
@@ -42,8 +42,8 @@ def whole_polynomial(
             raise
         raise InputError("road", road.value, error.cure, fault=error.fault) from error
     if checkpoint is not None and exact.plan.road != Lattice.name:
-        fault = f"has no use here ({exact.plan.cost}): only the lattice keeps what is finished"
-        raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
+        cost = f"has no use here ({exact.plan.cost}): only the lattice keeps what is finished"
+        raise InputError("checkpoint", checkpoint, _LEAVE, fault=cost)
     return exact.one(Loss() if quantity is Quantity.loss else _MEASURED[quantity](of.value))
 
 
@@ -59,15 +59,15 @@ def first_coefficients(
 def check_no_road(order: int, road: Method, checkpoint: str | None) -> None:
     """Refuse what goes with a road to the whole polynomial."""
     if checkpoint is not None:
-        fault = f"with order={shown(order)}, where only the lattice keeps what is finished"
+        fault = Said("with {}, where only the lattice keeps what is finished", Argument("order", shown(order)))
         raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
     if road is not Method.auto:
-        cure = "leave road= out, the first coefficients have a road of their own"
-        raise InputError("road", road.value, cure, fault=f"with order={shown(order)}")
+        cure = Said("leave {} out, the first coefficients have a road of their own", Argument("road"))
+        raise InputError("road", road.value, cure, fault=Said("with {}", Argument("order", shown(order))))
 
 
 def check_no_order(digits: int | None) -> None:
     """Refuse digits of a whole polynomial."""
     if digits is not None:
-        fault = "goes with order=K, the whole polynomial is exact"
+        fault = Said("goes with {}, the whole polynomial is exact", Argument("order", "K"))
         raise InputError("digits", digits, "give both, or none", fault=fault)

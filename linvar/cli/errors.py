@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import threading
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer.core
 
-from linvar.errors import DerivationTooLargeError, InputError, LinvarError, cut, one_line, shown
+from linvar.errors import DerivationTooLargeError, InputError, LinvarError, Said, cut, one_line, shown
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -111,15 +110,11 @@ class Commands(typer.core.TyperGroup):
 
 
 def option_names(command: Any) -> dict[str, str]:
-    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``.
-
-    The library's ``road=`` is typed as ``--method``, where there is one.
-    """
-    names = {
+    """What the user types for each parameter of a command: ``{"memory_limit": "--memory-limit", "file": "FILE"}``."""
+    return {
         parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
         for parameter in command.params
     }
-    return names | ({"road": names["method"]} if "method" in names else {})
 
 
 def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
@@ -132,27 +127,14 @@ def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
         return error
     name, bracket, rest = error.argument.partition("[")
     argument = options[name] + bracket + rest if name in options else error.argument
-    # a road is typed by its name
-    value = type(error.value).__name__.lower() if name == "road" in options else error.value
-    return InputError(argument, value, spelled(error.cure, options), fault=spelled(error.fault, options))
+    return InputError(argument, error.value, spelled(error.cure, options), fault=spelled(error.fault, options))
 
 
 def spelled(text: str, options: Mapping[str, str]) -> str:
-    """Mentions of further arguments as their options: ``leave road= out`` as ``leave --method out``.
+    """Words with the arguments they mention as the options of a command: ``leave road= out`` as ``leave --method out``.
 
-    A call of ``large_batch`` is what ``--order`` and ``--digits`` stand for.
-
-    >>> options = {"order": "--order", "digits": "--digits", "of": "--of", "road": "--method"}
-    >>> spelled("with of='update' and step=3: leave road= out", options)
-    'with --of update and step=3: leave --method out'
-    >>> spelled("give road=linvar.Lattice() or use linvar.large_batch(problem, order=1, digits=8)", options)
-    'give --method lattice or use --order 1 --digits 8'
+    >>> from linvar.errors import Argument
+    >>> spelled(Said("leave {} out", Argument("road")), {"road": "--method"})
+    'leave --method out'
     """
-    if "order" in options:
-        text = re.sub(r"linvar\.large_batch\(problem, ([^()]*)\)", lambda call: call[1].replace(", ", " "), text)
-    names = "|".join(map(re.escape, options))
-    return re.sub(
-        rf"\b({names})=(?:'([^']*)'|linvar\.(\w+)\(\)|(-?\w*))",
-        lambda found: f"{options[found[1]]} {found[2] or (found[3] or '').lower() or found[4] or ''}".rstrip(),
-        text,
-    )
+    return text.typed(options) if isinstance(text, Said) else text

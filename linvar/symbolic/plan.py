@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol, TypeVar, runtime_checkable
 
 from linvar.arguments import refuses_old_words
-from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, shown
+from linvar.errors import Argument, DerivationTooLargeError, InputError, InputTypeError, Said, shown
 from linvar.problem import Problem
 from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
 from linvar.symbolic.registry import ROADS
@@ -57,8 +58,12 @@ class Plan:
         return min(open_roads, key=lambda road: road.seconds) if open_roads else None
 
     def __repr__(self) -> str:
+        return self.text()
+
+    def text(self, options: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The roads, a line each; arguments are named as the options of a command."""
         chosen = self.choice
-        lines = [f"{'->' if road is chosen else '  '} {road}" for road in self.roads]
+        lines = [f"{'->' if road is chosen else '  '} {road.said.typed(options)}" for road in self.roads]
         return "\n".join([f"Plan for {self.problem!r}:", *lines])
 
     def __getitem__(self, road: str) -> RoadPlan:
@@ -184,16 +189,20 @@ def _cures(found: Plan, limit: int, further: Sequence[tuple[str, str]]) -> list[
     problem, moves = found.problem, found.problem.step > 0
     deep, wide = problem.depth > 1, max(problem.widths) > 1
     needed = min((road.bytes for road in found.roads if road.obstacle == _too_much(limit)), default=math.inf)
-    first = "linvar.large_batch(problem, order=2) for the first coefficients"
-    cures = [
+    first = Said("{} for the first coefficients", Argument("order", "2", "linvar.large_batch(problem, order=2)"))
+    cures: list[tuple[bool, str, str]] = [
         (not further and problem.largest_batch_size is None and deep and moves, "order", first),
         *((True, argument, words) for argument, words in further),
-        (problem.step > 1, "", f"fewer steps (step={shown(problem.step)})"),
+        (problem.step > 1, "", Said("fewer steps ({})", Argument("step", shown(problem.step)))),
         (bool(problem.symbols), "", "numbers in place of some of the symbols"),
         (wide, "", "smaller widths" if deep else "fewer inputs or outputs"),
         (problem.depth > 2, "", "fewer layers"),
-        *((_is_too_long(road), "road", f"{road.call}, if that may take so long") for road in found.roads),
-        (needed <= 2 * default_memory_limit(), "memory_limit", "a larger memory_limit= (in bytes)"),
+        *((_is_too_long(road), "road", Said("{}, if that may take so long", road.call)) for road in found.roads),
+        (
+            needed <= 2 * default_memory_limit(),
+            "memory_limit",
+            Said("a larger {} (in bytes)", Argument("memory_limit")),
+        ),
         (2 * default_memory_limit() < needed < 2**44, "", "a machine with more memory"),
     ]
     return [(argument, words) for applies, argument, words in cures if applies]

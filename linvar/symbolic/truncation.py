@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from linvar.errors import Argument, Said
 from linvar.problem import Problem
 from linvar.progress import Report
 from linvar.symbolic.limits import checked_limit
@@ -50,10 +51,10 @@ def large_batch(
     check_problem(problem)
     limit, road = checked_limit(memory_limit), LargeBatch(order, digits)
     steps = Steps(problem)
-    further = []
+    further: list[tuple[str, str]] = []
     if digits is None and not problem.symbols and problem.step > 0:
-        further.append(("digits", "digits=30 for certified enclosures"))
+        further.append(("digits", Said("{} for certified enclosures", Argument("digits", "30"))))
     if isinstance(order, int) and order > 1:
-        further.append(("order", f"a smaller order (order={order})"))
+        further.append(("order", Said("a smaller order ({})", Argument("order", str(order)))))
     _, plan = asked_for(steps, road, limit, further)
     return LargeBatchDerivation(steps, road, plan, progress)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from linvar.errors import Argument, Said
 from linvar.progress import Report
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.limits import MOST_SECONDS, format_bytes, format_seconds
@@ -60,14 +61,19 @@ class RoadPlan:
         return f"{self.cost} ({obstacle})" if obstacle else self.cost
 
     @property
-    def call(self) -> str:
+    def call(self) -> Argument:
         """How it is asked for."""
-        return f"road=linvar.{self.road.title().replace('_', '')}()"
+        return Argument("road", self.road, f"road=linvar.{self.road.title().replace('_', '')}()")
+
+    @property
+    def said(self) -> Said:
+        """Its line in a plan."""
+        if self.obstacle or self.is_open:
+            return Said("{}", Argument("", python=self.statement))
+        return Said("{} (too long unless asked for: {})", Argument("", python=self.cost), self.call)
 
     def __str__(self) -> str:
-        if self.obstacle or self.is_open:
-            return self.statement
-        return f"{self.cost} (too long unless asked for: {self.call})"
+        return str(self.said)
 
 
 class Integrator(Protocol):

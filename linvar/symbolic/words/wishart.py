@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from linvar.errors import DerivationTooLargeError
+from linvar.errors import Argument, DerivationTooLargeError, Said
 from linvar.exact import Exact, Matrix, free_symbols
 from linvar.progress import Report, reporting
 from linvar.symbolic.algebra.ring import Element
@@ -116,7 +116,7 @@ def _choose(
         (
             needed is not None and needed <= 2 * default_memory_limit(),
             "memory_limit",
-            "a larger memory_limit= (in bytes)",
+            Said("a larger {} (in bytes)", Argument("memory_limit")),
         ),
         (needed is not None and 2 * default_memory_limit() < needed < 2**44, "", "a machine with more memory"),
     ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import comb, log2, log10, prod
 
-from linvar.errors import InputError, InputTypeError, cut
+from linvar.errors import Argument, InputError, InputTypeError, Said, cut
 from linvar.exact import Rational
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
@@ -153,17 +153,17 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
         )
     if digits is None:
         return
-    cure = "give a number of significant digits, an integer >= 1, or leave digits= out for exact fractions"
+    leave = Argument("digits")
+    cure = Said("give a number of significant digits, an integer >= 1, or leave {} out for exact fractions", leave)
     if isinstance(digits, bool) or not isinstance(digits, int):
         raise InputTypeError("digits", digits, cure)
     if digits < 1:
         raise InputError("digits", digits, cure, fault="is out of range")
     if digits > MOST_DIGITS:
-        cure = f"give at most {MOST_DIGITS:,}"
-        raise InputError("digits", digits, cure, fault="is out of range")
+        raise InputError("digits", digits, f"give at most {MOST_DIGITS:,}", fault="is out of range")
     if problem.symbols:
         names = cut(", ".join(map(str, problem.symbols)))
-        cure = "give numbers for them, or leave digits= out for exact fractions"
+        cure = Said("give numbers for them, or leave {} out for exact fractions", leave)
         raise InputError("digits", digits, cure, fault=f"with the symbols {names}")
 
 
