@@ -16,7 +16,7 @@ from math import inf
 from typing import Protocol
 
 from linvar import matrices
-from linvar.exact import Matrix, Rational
+from linvar.exact import Exact, Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
@@ -228,12 +228,12 @@ class FixedStep:
         return eliminated(self.problem.law, self._functionals if reaches else replace(self._functionals, pairs=()))
 
     @cached_property
-    def _surroundings(self) -> list[tuple[matrices.Matrix | None, matrices.Matrix | None]]:
+    def _surroundings(self) -> list[tuple[Rows[Exact] | None, Rows[Exact] | None]]:
         """(A_l, B_l) for l = 1..L."""
         return list(zip(*linear.surroundings(self.weights)))
 
     @cached_property
-    def _residual(self) -> matrices.Matrix:
+    def _residual(self) -> Rows[Exact]:
         """Q."""
         return linear.residual_map(self.weights, self.problem.law.input_map, self.problem.law.target_map)
 
@@ -340,7 +340,7 @@ def _moved(mean: T, coordinates: Coordinates, variables: Sequence[T], ring: Ring
     return sum((variables[j] * ring.lift(c) for j, c in coordinates), mean)
 
 
-def _combination(factors: Sequence[Rational], forms: Sequence[matrices.Matrix]) -> Matrix:
+def _combination(factors: Sequence[Rational], forms: Sequence[Rows[Exact]]) -> Matrix:
     """sum_j c_j Theta_j."""
     size = range(len(forms[0]))
     used = [(c, form) for c, form in zip(factors, forms) if c != 0]
@@ -359,6 +359,6 @@ def _varying(problem: Problem, most: int) -> set[int]:
     return found
 
 
-def only_decay(surroundings: Iterable[tuple[matrices.Matrix | None, matrices.Matrix | None]]) -> bool:
+def only_decay(surroundings: Iterable[tuple[Rows[Exact] | None, Rows[Exact] | None]]) -> bool:
     """Whether A_l = 0 or B_l = 0 for every l."""
     return all(any(matrix is not None and is_zero(matrix) for matrix in pair) for pair in surroundings)
