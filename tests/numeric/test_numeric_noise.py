@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from linvar.numeric import gradient_moments, noise_scale, record_noise, recorded_noise, two_batch_noise_scale
+from linvar.schemes.scheme import SCHEMES, Scheme
 
 RNG = np.random.default_rng(6)
 
@@ -109,6 +110,16 @@ def test_the_variance_at_every_batch_size_by_enumeration():
         found.variance(7, "without_replacement")
     with pytest.raises(ValueError, match="sampling='x'"):
         found.variance(1, "x")
+
+
+def test_the_scheme_says_which_batches_there_are(monkeypatch):
+    """A scheme that nobody here knows by name: its batches are subsets of the data, so n bounds them."""
+    monkeypatch.setitem(SCHEMES, "in_pairs", Scheme("in_pairs", "pairs", within_dataset=True))
+    found = noise_scale(loss, jnp.ones(3), sample(6).astype("float32"))
+    for b in (2, 6):
+        assert found.variance(b, "in_pairs") == found.variance(b, "without_replacement") != found.variance(b)
+    with pytest.raises(ValueError, match="batch_sizes contains 8"):
+        found.variance(8, "in_pairs")
 
 
 @pytest.mark.parametrize("n", [16, 100])

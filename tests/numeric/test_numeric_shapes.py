@@ -1,11 +1,17 @@
 """The canary: array annotations are really checked while the tests run."""
 
+import ast
+import typing
+from pathlib import Path
+
 import beartype.roar
 import jax
 import jax.numpy as jnp
 import jaxtyping
 import pytest
 
+import linvar.numeric.gradients
+from linvar.numeric.gradients.per_example.groups import Strategy
 from linvar.numeric.laws.sampling import random_subset
 from linvar.numeric.models.linear import LinearNetwork, batch_loss
 
@@ -31,3 +37,37 @@ def test_a_wrong_dtype_is_caught():
     with pytest.raises(WRONG):
         random_subset(jnp.zeros(2, jnp.uint32), 4, 2)
     assert random_subset(jax.random.key(0), 4, 2).shape == (2,)
+
+
+def returns_of(source: str) -> dict[str, ast.expr | None]:
+    """What every function says it returns."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return {node.name: node.returns for node in functions}
+
+
+def unsaid(source: str) -> list[str]:
+    """Functions that do not say what comes back: no annotation, or Any somewhere in it."""
+    found = returns_of(source)
+    return [
+        name for name, returns in found.items()
+        if returns is None or any(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(returns))
+    ]  # fmt: skip
+
+
+def test_functions_about_gradients_say_what_comes_back():
+    """The one exception is a parameter of an equation, of which JAX says no more."""
+    room = Path(linvar.numeric.gradients.__file__).parent
+    found = {path.relative_to(room).as_posix(): unsaid(path.read_text()) for path in room.rglob("*.py")}
+    assert {name: names for name, names in found.items() if names} == {"per_example/jaxprs.py": ["_parameter"]}
+
+
+@pytest.mark.parametrize("returns", ["", " -> Any", " -> tuple[Any, int]", " -> list[Any] | None"])
+def test_that_check_can_fail_too(returns):
+    assert unsaid(f"def f(x){returns}: ...") == ["f"]
+
+
+def test_every_strategy_is_explained():
+    from linvar.numeric.gradients.per_example import groups
+
+    lines = [line.split() for line in groups.__doc__.splitlines() if line.startswith("    ")]
+    assert tuple(words[0] for words in lines) == typing.get_args(Strategy)

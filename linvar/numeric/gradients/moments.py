@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import PyTreeDef
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
@@ -36,6 +37,7 @@ from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.batches import in_chunks, merge_over
 from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError, check_uncoupled
 from linvar.numeric.gradients.per_example.explanation import explain
+from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, PerExample, Totals, batch_sums
 from linvar.numeric.gradients.result import GradientMoments, over_leaves
@@ -189,22 +191,9 @@ def _moments(
     """One device or many."""
     structure, batch_structure = jax.tree.structure(params), jax.tree.structure(batch)
     leaves, arrays = [jnp.asarray(x) for x in jax.tree.leaves(params)], [jnp.asarray(x) for x in jax.tree.leaves(batch)]
-
-    def of_batch(own: Sequence[jax.Array], examples: Sequence[jax.Array]) -> ArrayLike:
-        return loss(jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, examples))
-
     if options.batched:
-        check_uncoupled(of_batch, leaves, arrays)
-
-    def of_example(own: Sequence[jax.Array], example: Sequence[jax.Array]) -> ArrayLike:
-        if options.batched:
-            return of_batch(own, [x[None] for x in example])
-        if key is None:
-            return of_batch(own, example)
-        return loss(
-            jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, example[:-1]), key=example[-1]
-        )
-
+        check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
+    of_example = _of_example(loss, options.batched, key is not None, structure, batch_structure)
     if key is not None:
         arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(arrays[0]))))
     wanted = options.wanted
@@ -242,6 +231,25 @@ def _moments(
         explanation=explain(analysis, params),
     )
     return moments, jnp.asarray(loss(params, batch)) if options.batched else None
+
+
+def _of_lists(loss: Loss, structure: PyTreeDef, batch_structure: PyTreeDef) -> LossOfLists:
+    """The loss, of flat lists."""
+    return lambda own, arrays: loss(jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, arrays))
+
+
+def _of_example(
+    loss: Loss, batched: bool, keyed: bool, structure: PyTreeDef, batch_structure: PyTreeDef
+) -> LossOfLists:
+    """The loss of one example, of flat lists; a key comes last."""
+    flat = _of_lists(loss, structure, batch_structure)
+    if batched:
+        return lambda own, example: flat(own, [x[None] for x in example])
+    if keyed:
+        return lambda own, example: loss(
+            jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, example[:-1]), key=example[-1]
+        )
+    return flat
 
 
 def _sharded(

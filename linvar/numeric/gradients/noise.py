@@ -83,10 +83,12 @@ class NoiseScale:
     def variance(self, batch_sizes: int | np.integer, sampling: str = "iid") -> float: ...
 
     @overload
-    def variance(self, batch_sizes: Sequence[int] | np.ndarray, sampling: str = "iid") -> np.ndarray: ...
+    def variance(
+        self, batch_sizes: Sequence[int | float] | np.ndarray | jax.Array, sampling: str = "iid"
+    ) -> np.ndarray: ...
 
     def variance(
-        self, batch_sizes: int | np.integer | Sequence[int] | np.ndarray, sampling: str = "iid"
+        self, batch_sizes: int | np.integer | Sequence[int | float] | np.ndarray | jax.Array, sampling: str = "iid"
     ) -> float | np.ndarray:
         """The variance tr Cov(G) of the gradient of a batch of b examples, at these parameters, for every b.
 
