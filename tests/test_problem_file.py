@@ -17,7 +17,7 @@ from linvar import Dataset, Gaussian, Problem, load_problem
 from linvar.cli.demo import example_names, load_example
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import MAX_DIGITS, Rational
-from linvar.problem_file import MAX_BYTES, ProblemFileError, problem_from_dict, problem_to_dict, save_problem
+from linvar.problem_file import MAX_BYTES, ProblemFileError, problem_from_dict, save_problem
 
 NUMBERS = st.builds(Fraction, st.integers(-(10**30), 10**30), st.integers(1, 10**20))
 
@@ -69,8 +69,8 @@ def test_what_is_saved_is_what_is_loaded(problem, suffix, folder):
     path = folder / f"problem{suffix}"
     save_problem(problem, path)
     assert load_problem(path) == problem
-    assert problem_from_dict(problem_to_dict(problem)) == problem
-    assert problem_from_dict(json.loads(json.dumps(problem_to_dict(problem)))) == problem
+    assert problem_from_dict(problem.to_dict()) == problem
+    assert problem_from_dict(json.loads(json.dumps(problem.to_dict()))) == problem
 
 
 @pytest.mark.parametrize("suffix", [".json", ".toml"])
