@@ -1,8 +1,9 @@
-"""Shared by all tests: checked annotations, one Hypothesis profile, one key a test; claims whose tests did not run;
+"""Shared by all tests: checked annotations, Hypothesis' profiles, one key a test; claims whose tests did not run;
 how many random problems each road was taken on."""
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections import Counter
 
@@ -15,7 +16,9 @@ install_import_hook("linvar.numeric", "beartype.beartype")
 
 # the same examples on every machine; derivations and compilations take as long as they take
 settings.register_profile("linvar", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("linvar")
+# others every night, and ten times as many: HYPOTHESIS_PROFILE=nightly, or --hypothesis-profile nightly
+settings.register_profile("nightly", deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linvar"))
 
 
 #: Files and tests of the quick tier, ``-m quick``: what depends on the versions of Python, JAX and the other libraries.

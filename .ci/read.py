@@ -1,4 +1,4 @@
-"""What .ci/run reads from the project: the README's test command, or the lowest libraries that pyproject.toml allows."""
+"""What .ci/run reads from the project: the README's test command, the lowest libraries allowed, what measures coverage."""
 
 import pathlib
 import re
@@ -26,4 +26,12 @@ def lowest() -> str:
     return "\n".join(line.replace(">=", "==") for line in wanted)
 
 
-print({"test-command": test_command, "lowest": lowest}[sys.argv[1]]())
+def coverage() -> str:
+    """The developer's pins of what measures coverage."""
+    project = tomllib.loads(pathlib.Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return "\n".join(
+        one for one in project["optional-dependencies"]["dev"] if re.match(r"(coverage|pytest-cov)==", one)
+    )
+
+
+print({"test-command": test_command, "lowest": lowest, "coverage": coverage}[sys.argv[1]]())

@@ -5,22 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
 
-#: Widths and the largest step at which the derivation and its second road (enumeration, quadrature) stay small.
+#: Widths and the largest step at which the derivation and its second road (enumeration, quadrature) stay small; a matrix of more
+#: than one entry is not square.
 DATASET_SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
     ((1, 1), 3),
     ((2, 1), 2),
-    ((2, 2), 1),
+    ((3, 2), 1),
     ((1, 1, 1), 2),
     ((2, 1, 1), 1),
     ((1, 2, 1), 1),
     ((1, 1, 2), 1),
-    ((2, 2, 2), 1),
+    ((2, 3, 1), 1),
     ((1, 1, 1, 1), 1),
     ((2, 1, 1, 1), 1),
 )
@@ -28,12 +30,17 @@ GAUSSIAN_SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
     ((1, 1), 2),
     ((2, 1), 1),
     ((1, 2), 1),
-    ((2, 2), 0),
+    ((2, 3), 0),
     ((1, 1, 1), 1),
-    ((2, 2, 1), 0),
+    ((2, 3, 1), 0),
     ((1, 2, 1), 1),
     ((1, 1, 1, 1), 1),
 )
+
+
+def examples(count: int) -> settings:
+    """So many examples in place of 100; in the profile "nightly" as many times more as that has."""
+    return settings(max_examples=count * settings.default.max_examples // 100)
 
 
 def rationals() -> st.SearchStrategy[Fraction]:

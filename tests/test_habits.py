@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -91,3 +92,45 @@ def test_an_import_that_breaks_a_contract_is_caught(tmp_path: Path) -> None:
         after = broken(tmp_path)
         assert contracts <= after and (contracts or after == before), (file, line)
         module.write_text(text, encoding="utf-8")
+
+
+PROFILES = """
+from hypothesis import given, strategies as st
+from strategies import examples
+seen = []
+@examples(7)
+@given(st.integers())
+def test_seven(x):
+    seen.append(x)
+@given(st.integers())
+def test_hundred(x):
+    pass
+def test_said():
+    from hypothesis import settings
+    print("ran", len(seen), settings.default.max_examples, settings.default.derandomize)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "profile", "said"),
+    [
+        ([], "", "ran 7 100 True"),
+        (["--hypothesis-profile", "nightly"], "", "ran 70 1000 False"),
+        ([], "nightly", "ran 70 1000 False"),
+    ],
+)
+def test_nights_have_more_examples_and_others(options: list[str], profile: str, said: str, tmp_path: Path) -> None:
+    """The root conftest.py, on a test of its own."""
+    for file in (ROOT / "conftest.py", ROOT / "tests" / "strategies.py", ROOT / "tests" / "ledger.py"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "test_a.py").write_text(PROFILES)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = quick: here\n")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    environment.pop("HYPOTHESIS_PROFILE", None)
+    if profile:
+        environment["HYPOTHESIS_PROFILE"] = profile
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", *options, "test_a.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
