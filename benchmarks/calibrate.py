@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import sympy
-from plan_accuracy import THREE, dataset, gaussian, measure, problem
+from plan_accuracy import THREE, dataset, gaussian, measure, problem, road_of, variance
 from scipy.optimize import least_squares
 
 import linvar as lv
@@ -38,12 +38,11 @@ from linvar.symbolic import cost
 from linvar.symbolic.cost import Amounts, Costs, costs, parse, total
 from linvar.symbolic.roads.counting import monomials
 from linvar.symbolic.roads.expansion import size as expansion_size
-from linvar.symbolic.roads.expansion.road import Expansion
+from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.roads.lattice import size as lattice_size
 from linvar.symbolic.roads.regression import size as regression_size
-from linvar.symbolic.sgd.last_step import LastStep
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 
 #: what is shorter, or smaller, is noise
 LEAST_SECONDS, LEAST_BYTES = 5e-4, 2e6
@@ -61,7 +60,7 @@ class Case:
     road: str
     name: str
     problem: lv.Problem
-    how: Mapping[str, Any]
+    options: Mapping[str, Any]
     quick: bool
 
 
@@ -83,8 +82,8 @@ def cases() -> list[Case]:
     """The problems of each road."""
     found: list[Case] = []
 
-    def add(road: str, name: str, problem: lv.Problem, quick: bool = False, **how: Any) -> None:
-        found.append(Case(road, name, problem, how, quick))
+    def add(road: str, name: str, problem: lv.Problem, quick: bool = False, **options: Any) -> None:
+        found.append(Case(road, name, problem, options, quick))
 
     symbols, alpha = lv.symbolic_weights, sympy.Symbol("alpha")
     bias = lv.Gaussian([["1/2", "-1/3"]], covariance=[[1, 0], [0, 0]], mean=[0, 1])
@@ -200,16 +199,17 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
 
     Seconds of the lattice are in two parts, each measured: those of a warm process, and what the first call takes beside.
     """
+    steps = Steps(case.problem)
     if case.road == "lattice":
-        lattice = lattice_size.predict(case.problem, 4 * case.problem.depth - 2)
+        lattice = lattice_size.predict(steps, 4 * case.problem.depth - 2)
         return lattice.byte_amounts, [lattice.second_amounts, lattice.compilation_amounts]
     if case.road == "large_batch":
-        first = large_batch_size.predict(case.problem, **case.how)
+        first = large_batch_size.predict(steps, **case.options)
         return first.byte_amounts, [first.second_amounts]
     work = (
         regression_size.regression_work(case.problem)
         if case.road == "regression"
-        else expansion_size.expansion_work(case.problem)
+        else expansion_size.expansion_work(steps)
     )
     return work.bytes, [work.seconds]
 
@@ -223,18 +223,18 @@ def predicted(case: Case) -> tuple[float, float]:
 
 def derived(case: Case) -> tuple[tuple[float, ...], float]:
     """The median of seconds, part by part, and the bytes gained: called in a process of its own."""
-    seconds, memory = measure(case.road, case.problem, dict(case.how))
+    road = road_of(case.road, **case.options)
+    seconds, memory = measure(road, case.problem)
     if case.road == "lattice":
-        warm = min(seconds, measure(case.road, case.problem, dict(case.how))[0])
+        warm = min(seconds, measure(road, case.problem)[0])
         return (warm, seconds - warm), memory
     if seconds > 2:
         return (seconds,), memory
     data, found = pickle.dumps(case.problem), []
-    method = "auto" if case.road == "large_batch" else case.road
     while len(found) < 5 or (sum(found) < 0.1 and len(found) < 50):
         again = pickle.loads(data)  # nothing that an earlier derivation left
         start = time.process_time()
-        lv.gradient_variance(again, method=method, progress=False, memory_limit=1e15, **case.how)
+        variance(road, again)
         found.append(time.process_time() - start)
     return (statistics.median(found),), memory
 
@@ -299,10 +299,9 @@ def wide_fraction() -> float:
     logarithms = []
     for widths in ((2, 2, 1), (2, 2, 2), (1, 3, 1), (3, 1, 1), (2, 1, 2), (1, 2, 1, 1)):
         one = problem(1, *widths, weights=lv.symbolic_weights(widths))
-        road = Expansion(one)
-        last = LastStep(road.state, one, road.ring)
-        reached = len(sum(last.example_second_moments(), road.ring.zero))
-        steps = steps_of(one)
+        steps = Steps(one)
+        road = ExpandedAt(Expanded(steps), 1)
+        reached = len(sum(road.last.example_second_moments(), road.expanded.ring.zero))
         starts = monomials.gradient_products(one, 2)
         counted = monomials.count_monomials(one, [steps[0].count()], [steps[0].central], starts)
         logarithms.append(math.log(reached / counted * costs().symbols.wide_fraction))

@@ -5,7 +5,7 @@
 Each row is a process of its own. Peaks beyond the entries given: of a Dataset by tracemalloc, in a second run; of a Gaussian
 the growth of resident memory, which has FLINT's too. "rationalize" is its own time, not in "Dataset"; "hash" is the first one
 (it is kept); "integers" are the rows over their common denominator, which every derivation works with. Plans: for each t the
-largest of four, with ``order=1`` or without, with momentum or without, the first one of a problem each.
+largest of four, of ``LargeBatch(1)`` or the roads to the polynomial, with momentum or without, the first one of a problem each.
 """
 
 from __future__ import annotations
@@ -151,9 +151,9 @@ def measure_plan(kind: str, rows: int) -> list[str]:
     for step in TIMES:
         times = []
         for momentum in (0, "1/2"):
-            for order in (None, 1):
+            for road in (None, lv.LargeBatch(1)):
                 problem = lv.Problem(weights, law, "1/10", step, momentum=momentum)
-                times.append(timed(lambda: lv.plan(problem, order=order))[1])  # noqa: B023
+                times.append(timed(lambda: lv.plan(problem, road))[1])  # noqa: B023
         cells.append(f"{max(times):.2f} s")
     return cells
 

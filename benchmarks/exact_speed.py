@@ -161,15 +161,14 @@ def sympy_peer(method: str) -> Callable[[], Any]:
 def flint_peer() -> Callable[[], Any]:
     """The same expansion by linvar: W_1, and the squared norm of its population gradient."""
     from linvar.matrices import squared_norm
-    from linvar.symbolic.roads.expansion.road import Expansion
-    from linvar.symbolic.sgd.last_step import LastStep
+    from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
+    from linvar.symbolic.sgd.steps import Steps
 
     problem = reference_problem("L2_222_t1")
 
     def run() -> int:
-        road = Expansion(problem)
-        last = LastStep(road.state, problem, road.ring)
-        return len(sum((squared_norm(gradient) for gradient in last.means()), road.ring.zero))
+        road = ExpandedAt(Expanded(Steps(problem)), problem.step)
+        return len(sum((squared_norm(gradient) for gradient in road.last.means()), road.expanded.ring.zero))
 
     return run
 

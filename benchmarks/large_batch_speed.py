@@ -12,11 +12,10 @@ import argparse
 import platform
 import statistics
 import time
-from typing import Any
 
 import linvar as lv
-from linvar.symbolic.roads.large_batch.road import LargeBatch
 from linvar.symbolic.roads.large_batch.size import predict
+from linvar.symbolic.sgd.steps import Steps
 
 PROBLEM = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[1, 0], [0, 2]]), "1/10")
 
@@ -33,9 +32,9 @@ ROWS: list[tuple[int, int, int | None, float | None]] = [
 LONG: list[tuple[int, int, int | None, float | None]] = [(9, 2, None, None), (12, 1, None, None), (10, 3, 30, None)]
 
 
-def derive(step: int, order: int, digits: int | None) -> Any:
+def derive(step: int, order: int, digits: int | None) -> lv.LargeBatchExpansion:
     """The variance's first coefficients."""
-    return LargeBatch(PROBLEM.replace(step=step), order, digits).variance()
+    return lv.large_batch(PROBLEM.replace(step=step), order, digits, progress=False, memory_limit=1e15).variance
 
 
 def median_seconds(step: int, order: int, digits: int | None, repeats: int) -> float:
@@ -68,7 +67,7 @@ def main() -> None:
     )
     for step, order, digits, target in [*ROWS, *(LONG if arguments.long else [])]:
         seconds = median_seconds(step, order, digits, arguments.repeats)
-        size = predict(PROBLEM.replace(step=step), order, digits)
+        size = predict(Steps(PROBLEM.replace(step=step)), order, digits)
         aim = "" if target is None else f"{target:g}"
         print(
             f"| {step} | u^{order} | {length(step, order, digits)} | {seconds:.3f} | {aim} | {size.digits:,} "

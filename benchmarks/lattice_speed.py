@@ -2,7 +2,7 @@
 
     python benchmarks/lattice_speed.py [--repeats 3] [--big]
 
-``gradient_variance(problem, method="lattice")``, from the problem to the polynomial: the first call in the process, which
+``gradient_variance(problem, Lattice())``, from the problem to the polynomial: the first call in the process, which
 compiles, and the median of ``repeats`` further ones. The expansion takes turns with it. ``--big`` adds two problems that
 no expansion reaches; they run once, compilation included. Memory is the peak of the process so far.
 """
@@ -14,12 +14,13 @@ import platform
 import resource
 import statistics
 import time
-from typing import Any
 
 import jax
 
 import linvar as lv
 from linvar.symbolic.roads.lattice.size import predict
+from linvar.symbolic.sgd.road import Road
+from linvar.symbolic.sgd.steps import Steps
 
 TEACHER = lv.Gaussian([[1, 0], [0, 2]])
 WIDE = lv.Gaussian([[1, 0, 0], [0, 2, 0], [0, 0, "1/2"]])
@@ -44,14 +45,14 @@ BIG: list[tuple[str, lv.Problem, float]] = [
 ]
 
 
-def derive(problem: lv.Problem, method: str, seen: list[int]) -> tuple[Any, float]:
-    """The variance and its seconds; what the road reports is noted."""
+def derive(problem: lv.Problem, road: Road, seen: list[int]) -> tuple[lv.BatchPolynomial, float]:
+    """The variance and its seconds; what the road reports, if it counts, is noted."""
 
     def note(done: int, total: int | None) -> None:
         seen.append(done)
 
     start = time.perf_counter()
-    variance = lv.gradient_variance(problem, method=method, progress=note if method == "lattice" else False)
+    variance = lv.gradient_variance(problem, road, progress=note)
     return variance, time.perf_counter() - start
 
 
@@ -70,14 +71,14 @@ def main() -> None:
     for name, problem, target in [*ROWS, *(BIG if arguments.big else [])]:
         seen: list[int] = []
         big = (name, problem, target) in BIG
-        variance, first = derive(problem, "lattice", seen)
+        variance, first = derive(problem, lv.Lattice(), seen)
         warm, beside = [], []
         for _ in range(0 if big else arguments.repeats):
-            warm.append(derive(problem, "lattice", [])[1])
-            other, seconds = derive(problem, "expansion", [])
+            warm.append(derive(problem, lv.Lattice(), [])[1])
+            other, seconds = derive(problem, lv.Expansion(), [])
             beside.append(seconds)
             assert other == variance
-        size = predict(problem, 4 * problem.depth - 2)
+        size = predict(Steps(problem), 4 * problem.depth - 2)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         seconds, expansion = (f"{statistics.median(times):.2f}" if times else "" for times in (warm, beside))
         print(

@@ -2,7 +2,7 @@
 
     python benchmarks/plan_accuracy.py [--road lattice] [--big]
 
-Each row is one call of ``gradient_variance`` by the road named, compilation included, and the peak of the memory that the
+Each row is one variance by the road named, compilation included, and the peak of the memory that the
 process gained, each in a process of its own (python-flint and JAX are loaded before the clock starts). "Ratio" is
 predicted over measured. ``--big`` adds what takes more than a minute.
 """
@@ -18,10 +18,12 @@ import time
 from typing import Any
 
 import sympy
+from linvar.symbolic.roads.registry import ROADS
 
 import linvar as lv
+from linvar.symbolic.sgd.road import Road
 
-Row = tuple[str, str, lv.Problem, dict[str, Any]]
+Row = tuple[Road | lv.LargeBatch, str, lv.Problem]
 
 
 def ones(*widths: int) -> list[Any]:
@@ -61,13 +63,13 @@ SYMBOLS = {"weights": lv.symbolic_weights([2, 2, 1])}
 
 
 def rows() -> list[Row]:
-    """The road, a name, the problem and what else ``gradient_variance`` takes."""
+    """The road, a name and the problem."""
     found: list[Row] = []
     bias = gaussian(2, 1, covariance=[[1, 0], [0, 0]], mean=[0, 1])
     rank_one = gaussian(2, 2, covariance=[[1, 2], [2, 4]])
 
-    def add(road: str, name: str, problem: lv.Problem, **how: Any) -> None:
-        found.append((road, name, problem, how))
+    def add(road: str, name: str, problem: lv.Problem, **options: Any) -> None:
+        found.append((road_of(road, **options), name, problem))
 
     add("expansion", "2-2-2, t = 2", problem(2, 2, 2, 2, **TWO))
     add("expansion", "1-1-1, t = 3", problem(3, 1, 1, 1))
@@ -138,17 +140,29 @@ def rows() -> list[Row]:
 def big_rows() -> list[Row]:
     """More than a minute each."""
     return [
-        ("expansion", "1-1-1, t = 4", problem(4, 1, 1, 1), {}),
-        ("lattice", "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2, **THREE), {}),
-        ("large_batch", "2-2-2, t = 10, order 2", problem(10, 2, 2, 2, **TWO), {"order": 2}),
-        ("large_batch", "3-3-3, t = 20, order 2, 30 digits", problem(20, 3, 3, 3), {"order": 2, "digits": 30}),
+        (lv.Expansion(), "1-1-1, t = 4", problem(4, 1, 1, 1)),
+        (lv.Lattice(), "2-2-2-2, t = 2", problem(2, 2, 2, 2, 2, **THREE)),
+        (lv.LargeBatch(2), "2-2-2, t = 10, order 2", problem(10, 2, 2, 2, **TWO)),
+        (lv.LargeBatch(2, 30), "3-3-3, t = 20, order 2, 30 digits", problem(20, 3, 3, 3)),
     ]
 
 
-def measure(road: str, problem: lv.Problem, how: dict[str, Any]) -> tuple[float, float]:
+def road_of(name: str, **options: Any) -> Road | lv.LargeBatch:
+    """A road by its name."""
+    return lv.LargeBatch(**options) if name == lv.LargeBatch.name else ROADS[name]
+
+
+def variance(road: Road | lv.LargeBatch, problem: lv.Problem) -> lv.BatchPolynomial | lv.LargeBatchExpansion:
+    """By a road, whatever it takes."""
+    if isinstance(road, lv.LargeBatch):
+        return lv.large_batch(problem, road.order, road.digits, progress=False, memory_limit=1e15).variance
+    return lv.gradient_variance(problem, road, progress=False, memory_limit=1e15)
+
+
+def measure(road: Road | lv.LargeBatch, problem: lv.Problem) -> tuple[float, float]:
     """Seconds, and bytes gained at the peak."""
     lv.gradient_variance(lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]])))  # load the exact half
-    if road == "lattice":
+    if road.name == lv.Lattice.name:
         import jax
 
         jax.numpy.zeros(1).block_until_ready()
@@ -157,9 +171,7 @@ def measure(road: str, problem: lv.Problem, how: dict[str, Any]) -> tuple[float,
         file.write("5")  # forget the peak so far
     before = _resident()
     start = time.perf_counter()
-    lv.gradient_variance(
-        problem, method="auto" if road == "large_batch" else road, progress=False, memory_limit=1e15, **how
-    )
+    variance(road, problem)
     return time.perf_counter() - start, max(0.0, _peak() - before)
 
 
@@ -182,14 +194,14 @@ def main() -> None:
     print(f"{platform.machine()}, Python {platform.python_version()}\n")
     print("| road | problem | seconds predicted / measured | ratio | MB predicted / measured | ratio |")
     print("|---|---|---:|---:|---:|---:|")
-    for road, name, one, how in [*rows(), *(big_rows() if arguments.big else [])]:
-        if arguments.road not in (None, road):
+    for road, name, one in [*rows(), *(big_rows() if arguments.big else [])]:
+        if arguments.road not in (None, road.name):
             continue
-        planned = lv.plan(one, **how)[road]
+        planned = lv.plan(one, road)[road.name]
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, memory = pool.apply(measure, (road, one, how))
+            seconds, memory = pool.apply(measure, (road, one))
         print(
-            f"| {road} | {name} | {planned.seconds:.2g} / {seconds:.2g} | {planned.seconds / seconds:.2g} "
+            f"| {road.name} | {name} | {planned.seconds:.2g} / {seconds:.2g} | {planned.seconds / seconds:.2g} "
             f"| {planned.bytes / 1e6:,.0f} / {memory / 1e6:,.0f} | {planned.bytes / max(memory, 1e5):.2g} |",
             flush=True,
         )

@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 import linvar as lv
+from linvar.symbolic.algebra.ring import Element
 
 PROBLEMS: dict[str, tuple[tuple[int, ...], int, str]] = {
     "widths 5-3-2, t=1, Gaussian": ((5, 3, 2), 1, "gaussian"),
@@ -66,22 +67,23 @@ def build(widths: tuple[int, ...], step: int, kind: str) -> lv.Problem:
 def measure(name: str) -> dict[str, float]:
     """Predict, then run, one problem in this process."""
     from linvar.symbolic.roads.expansion import size
-    from linvar.symbolic.roads.expansion.road import Expansion
+    from linvar.symbolic.roads.expansion.integrator import Expanded
+    from linvar.symbolic.sgd.steps import Steps
 
     problem = build(*PROBLEMS[name])
     lv.gradient_variance(lv.Problem([[[2]]], lv.Gaussian([[1]]), "1/2", 1))
-    predicted = size.predict(problem)
+    predicted = size.predict(Steps(problem))
     counts: list[int] = []
-    original = Expansion.expectation
+    original = Expanded.expectation
 
-    def counting(self: Expansion, polynomial: object, degree: int) -> object:
-        counts.append(len(polynomial))  # type: ignore[arg-type]
-        return original(self, polynomial, degree)  # type: ignore[arg-type]
+    def counting(self: Expanded, polynomial: Element, degree: int, t: int) -> Element:
+        counts.append(len(polynomial))
+        return original(self, polynomial, degree, t)
 
-    Expansion.expectation = counting  # type: ignore[method-assign,assignment]
+    Expanded.expectation = counting  # type: ignore[method-assign]  # to look in, and nothing else
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    lv.gradient_variance(problem)
+    lv.gradient_variance(problem, lv.Expansion())
     seconds = time.perf_counter() - start
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     return {

@@ -17,7 +17,8 @@ from linvar.errors import InputError, InputTypeError, Words, cut, shown
 
 if TYPE_CHECKING:
     import sympy
-    from flint import fmpq, fmpz
+
+    from linvar.flint import fmpq, fmpz
 
 T = TypeVar("T")
 #: what stands for one number in a table: a number of any library, or the text of a fraction

@@ -72,7 +72,7 @@ def integer_to_str(value: int) -> str:
     """Decimal digits of an integer of any length."""
     if value.bit_length() < 10_000:
         return str(value)
-    from flint import fmpz
+    from linvar.flint import fmpz
 
     return fmpz(value).str()
 
@@ -120,7 +120,7 @@ def parse_rational(text: str, name: str, max_digits: int = MAX_DIGITS) -> Ration
 def _parse_digits(digits: str) -> int:
     if len(digits) <= 4_000:
         return int(digits)
-    from flint import fmpz
+    from linvar.flint import fmpz
 
     return int(fmpz(digits))
 

@@ -12,11 +12,11 @@ from math import comb, prod
 from typing import NoReturn
 
 import sympy
-from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
 from sympy.core.function import Application, AppliedUndef
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx, fmpz
 
 #: the longest number, in bits: 100,000 decimal digits, as from text
 _BITS = 332_194

@@ -7,7 +7,7 @@ The result has the type of the entries' products: those of ``Rational`` are ``Fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from linvar.rings import RingElement, T
 
@@ -15,8 +15,6 @@ from linvar.rings import RingElement, T
 Rows: TypeAlias = Sequence[Sequence[T]]
 #: the same as an argument: rows of what T are made of by + - *
 _Entries: TypeAlias = Sequence[Sequence[RingElement[T]]]
-#: a matrix over any ring
-Matrix: TypeAlias = Sequence[Sequence[Any]]
 
 
 def product(a: _Entries[T], b: _Entries[T]) -> list[list[T]]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Matrix, Rational, Vector, exact_column, exact_matrix, free_symbols
-from linvar.laws.law import Element, Form, Law, ReadTable, identity
+from linvar.laws.law import Law, ReadTable, identity
+from linvar.matrices import Rows
 from linvar.plain_data import Plain, built, check_keys, plain, read_list, read_matrix, read_vector
+from linvar.rings import PolynomialRingLike, RingLike, T
 
 if TYPE_CHECKING:
     import sympy
@@ -158,7 +160,7 @@ class Dataset(Law):
         """Rows at equal distances, at most so many."""
         return (self.inputs[i] + self.targets[i] for i in range(0, self.size, -(-self.size // count)))
 
-    def second_moment(self, ring: Any) -> Form:
+    def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T = (1/n) sum_i z_i z_i^T."""
         scale, rows = self._integers
         columns = list(zip(*rows))
@@ -177,7 +179,7 @@ class Dataset(Law):
             for key in combinations_with_replacement(range(len(rows[0])), 4)
         }
 
-    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+    def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
         """E q(Theta) z z^T for symmetric Theta: its entries times the fourth moments of z."""
         scale, _ = self._integers
         moments, size = self._fourth_moments, len(form)
@@ -193,7 +195,9 @@ class Dataset(Law):
             result[k][l] = result[l][k] = total * divisor
         return result
 
-    def power_sums(self, forms: list[Matrix], order: int, ring: Any, central: bool = False) -> list[Element]:
+    def power_sums(
+        self, forms: list[Matrix], order: int, ring: PolynomialRingLike[T], central: bool = False
+    ) -> list[T]:
         """sum_i q_i(Theta)^k for k = 1..order, Theta = sum_j theta_j forms[j]: homogeneous polynomials in theta.
 
         With ``central`` the values q_i are taken less their mean.
@@ -228,13 +232,13 @@ class Dataset(Law):
             result.append(ring.from_terms(terms))
         return result
 
-    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+    def cumulants(self, forms: list[Matrix], order: int, ring: PolynomialRingLike[T]) -> list[T]:
         """kappa_k(Theta) from the log of the empirical mean of exp(q_i): k = 1..order."""
         moments = [
             total * ring.lift(Rational(1, self.size * factorial(k)))
             for k, total in enumerate(self.power_sums(forms, order, ring), 1)
         ]
-        logs: list[Element] = []
+        logs: list[T] = []
         for n in range(1, order + 1):
             value = moments[n - 1]
             for k in range(1, n):

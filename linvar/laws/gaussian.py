@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
-from linvar.laws.law import Element, Form, Law, ReadTable, identity, show
+from linvar.laws.law import Law, ReadTable, identity, show
 from linvar.laws.semidefinite import independent_columns, negative_row
-from linvar.matrices import product, trace, trace_product
+from linvar.matrices import Rows, product, trace, trace_product
 from linvar.plain_data import Plain, built, check_keys, plain, read_matrix, read_number, read_vector
+from linvar.rings import PolynomialRingLike, RingLike, T
 
 if TYPE_CHECKING:
     import sympy
@@ -157,7 +158,7 @@ class Gaussian(Law):
         noise = identity(self.target_width) if self._noise_width else ((),) * self.target_width
         return tuple(row + tail for row, tail in zip(self.teacher, noise))
 
-    def _moments(self, ring: Any) -> tuple[list[Element], Form]:
+    def _moments(self, ring: RingLike[T]) -> tuple[list[T], list[list[T]]]:
         """Mean and covariance of z in the ring."""
         d, m = self.input_width, self.input_width + self._noise_width
         mu = [ring.lift(self.mean[i]) if i < d else ring.lift(Rational(0)) for i in range(m)]
@@ -233,12 +234,12 @@ class Gaussian(Law):
             if not free_symbols(entry for row in (mean, *chosen) for entry in row):
                 yield tuple(Rational(sum(entries)) for entries in zip(mean, *chosen))
 
-    def second_moment(self, ring: Any) -> Form:
+    def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T = Sigma_z + mu mu^T, shape (m, m)."""
         mu, sigma = self._moments(ring)
         return [[entry + a * b for entry, b in zip(row, mu)] for row, a in zip(sigma, mu)]
 
-    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+    def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
         """E q(Theta) z z^T = 2 A Theta A + tr(A Theta) A - 2 q(mu) mu mu^T with A = E z z^T, for symmetric Theta.
 
         Isserlis: E z_a z_b z_c z_d sums A A over three pairings, which counts mu mu mu mu three times, not once.
@@ -252,7 +253,7 @@ class Gaussian(Law):
             for row, others, a in zip(twice, moment, mu)
         ]
 
-    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+    def cumulants(self, forms: list[Matrix], order: int, ring: PolynomialRingLike[T]) -> list[T]:
         """kappa_k(Theta) = 2^{k-1} (k-1)! [ tr((Sigma_z Theta)^k) + k mu^T Theta (Sigma_z Theta)^{k-1} mu ], k = 1..order.
 
         Here Theta = sum_j theta_j forms[j], with theta_j = ring.gens[j]; kappa_k is homogeneous of degree k.

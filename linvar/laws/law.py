@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from linvar.errors import InputError
 from linvar.exact import Matrix, Rational, Vector
+from linvar.matrices import Rows
 from linvar.plain_data import Plain
+from linvar.rings import PolynomialRingLike, RingLike, T
 
 if TYPE_CHECKING:
     import sympy
-
-Element = Any  # an element of the ring the caller computes in
-Form = list[list[Element]]  # a symmetric matrix of ring elements
 
 #: reads the table that a file names in place of rows, by the keys of the file
 ReadTable = Callable[[Mapping[str, Plain]], "Law"]
@@ -119,18 +118,20 @@ class Law(ABC):
         """A few points where z can be, at most so many."""
 
     @abstractmethod
-    def second_moment(self, ring: Any) -> Form:
+    def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T."""
 
     @abstractmethod
-    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+    def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
         """E q(Theta) z z^T for symmetric Theta."""
 
     @abstractmethod
-    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+    def cumulants(self, forms: list[Matrix], order: int, ring: PolynomialRingLike[T]) -> list[T]:
         """kappa_k(sum_j theta_j forms[j]), k = 1..order, with theta_j = ring.gens[j]."""
 
-    def power_sums(self, forms: list[Matrix], order: int, ring: Any, central: bool = False) -> list[Element]:
+    def power_sums(
+        self, forms: list[Matrix], order: int, ring: PolynomialRingLike[T], central: bool = False
+    ) -> list[T]:
         """sum_i q_i(sum_j theta_j forms[j])^k over the n examples, k = 1..order; of q_i less their mean if ``central``.
 
         Raises:

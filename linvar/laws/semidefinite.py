@@ -16,7 +16,7 @@ from math import lcm
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flint import arb
+    from linvar.flint import arb
 
 Rows = Sequence[Sequence[Fraction]]
 
@@ -77,7 +77,7 @@ def _negative_row_of_few(matrix: Rows) -> int | None:
 
 def _first_pivot_not_positive(matrix: Rows) -> int | None:
     """k, if the leading principal minor of order k + 1 of an invertible symmetric matrix is the first <= 0."""
-    from flint import arb, ctx, fmpq
+    from linvar.flint import arb, ctx, fmpq
 
     numbers = [[fmpq(entry.numerator, entry.denominator) for entry in row] for row in matrix]
     bits = _BITS
@@ -101,7 +101,7 @@ def _eliminate(matrix: list[list[arb]]) -> tuple[int | None, arb]:
 
     By halving the matrix: A, then D - B^T A^-1 B.
     """
-    from flint import arb, arb_mat
+    from linvar.flint import arb, arb_mat
 
     if len(matrix) == 1:
         pivot = matrix[0][0]
@@ -123,7 +123,7 @@ def _eliminate(matrix: list[list[arb]]) -> tuple[int | None, arb]:
 
 def _basis(matrix: Rows) -> tuple[int, ...]:
     """As ``independent_columns``, for any square matrix."""
-    from flint import fmpz_mat
+    from linvar.flint import fmpz_mat
 
     if _is_invertible_modulo_a_prime(matrix):
         return tuple(range(len(matrix)))
@@ -133,14 +133,14 @@ def _basis(matrix: Rows) -> tuple[int, ...]:
 
 def _is_singular(matrix: Rows) -> bool:
     """Whether the determinant is zero."""
-    from flint import fmpz_mat
+    from linvar.flint import fmpz_mat
 
     return not _is_invertible_modulo_a_prime(matrix) and fmpz_mat(_integer_rows(matrix)).det() == 0
 
 
 def _is_invertible_modulo_a_prime(matrix: Rows) -> bool:
     """If so, then in truth; it is not although it is in truth only where the prime divides the determinant or a denominator."""
-    from flint import nmod_mat
+    from linvar.flint import nmod_mat
 
     inverses = {q: pow(q, -1, _PRIME) for row in matrix for q in {entry.denominator for entry in row} if q % _PRIME}
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from linvar.arguments import check_integer
 from linvar.errors import shown
 from linvar.exact import ordered
 from linvar.problem import Problem
@@ -226,7 +227,8 @@ def derive_steps(
     check_problem(problem)
     cure = "give several in their order, like range(4)"
     cure += f", or one as linvar.derive(problem.replace(step={shown(steps)}))" if isinstance(steps, int) else ""
-    return derived([problem.at_step(t) for t in ordered(steps, "steps", cure)], road, progress, memory_limit)
+    at = [check_integer(t, f"steps[{place}]") for place, t in enumerate(ordered(steps, "steps", cure))]
+    return derived([problem.at_step(t) for t in at], road, progress, memory_limit)
 
 
 def derived(

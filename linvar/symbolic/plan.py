@@ -141,6 +141,9 @@ def choose(
     if road is not None:
         if isinstance(road, type) or not isinstance(road, Road):
             raise InputTypeError("road", road, f"{_CURE}; the first coefficients only are linvar.large_batch's")
+        if not _has_hash(road):
+            cure = "make it a frozen dataclass, with options that have a hash (tuples in place of lists)"
+            raise InputTypeError("road", road, cure, fault="has no hash")
         return asked_for(steps, road, limit)
     roads = list(among) or list(ROADS.values())
     for one in roads:  # what is fast needs no comparison
@@ -152,6 +155,15 @@ def choose(
     if choice is None:
         raise _too_large(found, limit, [])
     return next((one, two) for one, two in zip(roads, found.roads) if two is choice)
+
+
+def _has_hash(road: object) -> bool:
+    """Whether it can be told from others in a table; a class may have a hash where one of its fields has none."""
+    try:
+        hash(road)
+    except TypeError:
+        return False
+    return True
 
 
 def asked_for(

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import ClassVar, Protocol, TypeVar
 
-from flint import fmpq
-
 from linvar.errors import InputError, InputTypeError
+from linvar.flint import fmpq
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, Ring, coefficients_of
 from linvar.symbolic.result.polynomial import BatchPolynomial

@@ -15,6 +15,7 @@ import pytest
 import linvar as lv
 from linvar.problem_file import problem_from_dict
 from linvar.symbolic.roads.expansion.size import predict
+from linvar.symbolic.sgd.steps import Steps
 
 FOLDER = Path(__file__).parents[2] / "proofs" / "certificates"
 CERTIFICATES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))}
@@ -93,7 +94,7 @@ def check_degrees(low: int, high: int) -> int:
     derived = 0
     for widths, step in dict.fromkeys(SHAPES):
         problem = generic(widths, step)
-        if low < predict(problem).monomials <= high:
+        if low < predict(Steps(problem)).monomials <= high:
             variance = lv.gradient_variance(problem)
             assert variance.degree == variance.degree_bound == problem.degree_bound, (widths, step)
             derived += 1

@@ -147,10 +147,28 @@ def test_nothing_moves_and_symbols() -> None:
         lv.Lattice().integrators(Steps(symbolic), [0])
 
 
-def test_what_is_no_option_is_refused(tmp_path: Path) -> None:
-    """When it is written down; two roads of the same options are equal, whatever sequence the devices came in."""
-    with pytest.raises(InputTypeError, match="checkpoint=5 is of type int"):
-        lv.Lattice(checkpoint=5)  # type: ignore[arg-type]  # that is what is tested
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"checkpoint": 5}, InputTypeError, "checkpoint=5 is of type int"),
+        ({"devices": "cpu"}, InputTypeError, "devices='cpu'.*: give devices of JAX"),
+        ({"devices": ["cpu"]}, InputTypeError, r"devices\[0\]='cpu' is of type str: give devices of JAX"),
+        ({"devices": 1}, InputTypeError, "devices=1 is of type int: give devices of JAX"),
+        ({"devices": []}, InputError, r"devices=\(\) is empty: give devices of JAX"),
+        ({"block_bytes": 0}, InputError, "block_bytes=0: give a number of bytes, >= 1"),
+        ({"block_bytes": 2.0**20}, InputTypeError, "block_bytes=1048576.0 is of type float"),
+        ({"block_bytes": None}, InputTypeError, "block_bytes=None"),
+        ({"block_bytes": True}, InputTypeError, "block_bytes=True is a truth value"),
+    ],
+)
+def test_what_is_no_option_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """When it is written down."""
+    with pytest.raises(error, match=message):
+        lv.Lattice(**options)
+
+
+def test_roads_of_equal_options_are_equal() -> None:
+    """Whatever sequence the devices came in."""
     host = jax.devices("cpu")
     one, two = lv.Lattice(devices=host), lv.Lattice(devices=tuple(host))  # type: ignore[arg-type]  # a list, as JAX gives it
     assert one == two and hash(one) == hash(two) and one != lv.Lattice()

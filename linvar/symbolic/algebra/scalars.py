@@ -20,9 +20,7 @@ from linvar.symbolic.algebra.ring import Element, Ring
 S = TypeVar("S", bound="RingElement[Any]")
 #: a coefficient of an answer: fmpq, arb or an element of the ring of the symbols
 A_co = TypeVar("A_co", bound="RingElement[Any]", covariant=True)
-#: any of them
-Scalar: TypeAlias = RingElement[Any]
-#: the latter, of whatever kind
+#: any of the latter
 Coefficient: TypeAlias = fmpq | arb | Element
 
 

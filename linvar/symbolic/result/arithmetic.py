@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from flint import fmpq, fmpz
-
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Rational, exact, free_symbols
+from linvar.flint import fmpq, fmpz
 from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_fmpq, to_rational
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sympy
-from flint import fmpq_mpoly_ctx
 
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import Exact, Rational, free_symbols
 from linvar.expressions import symbols_of, to_element
+from linvar.flint import fmpq_mpoly_ctx
 from linvar.symbolic.algebra.ring import Element, Ring
 
 if TYPE_CHECKING:

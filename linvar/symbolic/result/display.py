@@ -15,8 +15,8 @@ from linvar.symbolic.result.latex_names import batch_size_name, latex_names, rai
 
 if TYPE_CHECKING:
     import sympy
-    from flint import arb
 
+    from linvar.flint import arb
     from linvar.symbolic.result.polynomial import BatchPolynomial
 
 #: at most this many powers of 1/b of a long polynomial are shown

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from flint import fmpq, fmpq_poly, fmpz
-
 from linvar.errors import InputError, shown
 from linvar.exact import Rational
+from linvar.flint import fmpq, fmpq_poly, fmpz
 from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.real_roots import isolate
 from linvar.symbolic.algebra.ring import to_rational

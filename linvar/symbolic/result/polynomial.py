@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
-from flint import fmpq, fmpz
-
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Exact, exact, exact_vector, free_symbols
+from linvar.flint import fmpq, fmpz
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import scheme_of
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact

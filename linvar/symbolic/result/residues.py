@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import factorial, lcm
 
-from flint import fmpq, fmpz
-
+from linvar.flint import fmpq, fmpz
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from flint import arb, ctx
-
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Exact, Rational, TooLargeError, exact, free_symbols
+from linvar.flint import arb, ctx
 from linvar.symbolic.algebra.ring import Ring, to_exact
 from linvar.symbolic.result import display
 from linvar.symbolic.result.file import Terms, elements_of, terms_of

@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from math import factorial
 from typing import TYPE_CHECKING
 
-from flint import fmpq, fmpz
-
 from linvar.exact import Matrix
+from linvar.flint import fmpq, fmpz
 from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.schemes.scheme import ExactScheme, Statistics, T

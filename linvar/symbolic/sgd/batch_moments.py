@@ -11,9 +11,8 @@ from collections import defaultdict
 from math import factorial, prod
 from typing import TYPE_CHECKING
 
-from flint import fmpq
-
 from linvar.exact import Matrix, Rational
+from linvar.flint import fmpq
 from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring
 from linvar.symbolic.schemes.registry import exact_scheme

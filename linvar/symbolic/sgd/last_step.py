@@ -133,4 +133,5 @@ class LastStep(Generic[T]):
 
     def doubled_loss(self) -> T:
         """E ||P x - y||^2: twice the population loss."""
-        return matrices.trace_of_symmetric(matrices.gram(self._residual), self._moment)
+        doubled: T = matrices.trace_of_symmetric(matrices.gram(self._residual), self._moment)
+        return doubled

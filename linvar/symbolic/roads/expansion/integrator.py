@@ -13,9 +13,8 @@ from functools import cached_property
 from math import lcm, prod
 from typing import Any
 
-from flint import fmpq
-
 from linvar import matrices
+from linvar.flint import fmpq
 from linvar.progress import Report, say_nothing
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring, sum_elements, to_fmpq
 from linvar.symbolic.sgd.batch_moments import Moments, answer_ring, batch_moments, central_moments
@@ -144,7 +143,7 @@ class ExpandedAt:
         return [self.expanded.expectation(form, degree, self.t) for form in question.forms(self.last)]
 
 
-def _entries(matrices: Sequence[matrices.Matrix]) -> list[Element]:
+def _entries(matrices: Sequence[matrices.Rows[Element]]) -> list[Element]:
     """The entries of all layers."""
     return [entry for matrix in matrices for row in matrix for entry in row]
 

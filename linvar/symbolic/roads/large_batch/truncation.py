@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any, cast
 
-from flint import arb, fmpz
-
+from linvar.flint import arb, fmpz
 from linvar.progress import Report, reporting
 from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic
 from linvar.symbolic.quantities import check_measured, in_shape, symmetric

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import TYPE_CHECKING, ClassVar
 
-from linvar.errors import InputError, Words, cut
+from linvar.arguments import check_integer
+from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.exact import ordered
 from linvar.problem import Problem
 from linvar.symbolic.roads.lattice.size import predict
 from linvar.symbolic.sgd.questions import Norms
@@ -42,7 +44,8 @@ class Lattice:
         block_bytes: about how much memory the arrays of one block of nodes may take.
 
     Raises:
-        InputTypeError: the checkpoint is no path.
+        InputTypeError, InputError: the checkpoint is no path, the devices are none of JAX's or there is none, or the bytes no
+            positive integer.
 
     >>> import linvar as lv
     >>> lv.gradient_variance(lv.Problem([[[1]], [[2]]], lv.Gaussian([[3]])), lv.Lattice()).coefficients
@@ -59,7 +62,9 @@ class Lattice:
         if self.checkpoint is not None:
             checked_path(self.checkpoint, "checkpoint")
         if self.devices is not None:
-            object.__setattr__(self, "devices", tuple(self.devices))
+            object.__setattr__(self, "devices", _checked_devices(self.devices))
+        if check_integer(self.block_bytes, "block_bytes") < 1:
+            raise InputError("block_bytes", self.block_bytes, "give a number of bytes, >= 1")
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The nodes and the primes, and what they take; a long prediction waits."""
@@ -98,6 +103,18 @@ class Lattice:
             LatticeSum(steps.until(t), checkpoint=self.checkpoint, devices=self.devices, block_bytes=self.block_bytes)
             for t in at
         )
+
+
+def _checked_devices(devices: Iterable[jax.Device]) -> tuple[jax.Device, ...]:
+    """As a tuple; JAX, whose own class tells, is not loaded for it."""
+    cure = "give devices of JAX, like jax.devices()[:1]"
+    found = tuple(ordered(devices, "devices", cure))
+    for place, device in enumerate(found):
+        if not hasattr(device, "platform"):
+            raise InputTypeError(f"devices[{place}]", device, cure)
+    if not found:
+        raise InputError("devices", found, cure, fault="is empty")
+    return found
 
 
 def _is_long_to_predict(problem: Problem) -> bool:

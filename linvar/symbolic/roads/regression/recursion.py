@@ -31,7 +31,7 @@ from linvar.symbolic.sgd.questions import Question
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import State
 
-Form = matrices.Matrix
+Form = matrices.Rows[Element]
 Moments = dict[tuple[str, str], Form]
 
 
@@ -94,7 +94,7 @@ class Recursion:
         """pulled + decay (form + Y)."""
         if self.problem.weight_decay == 0:
             return pulled
-        return _axpy(_axpy(pulled, form, self._decay), self.target_map, self._decay)
+        return matrices.add_scaled(matrices.add_scaled(pulled, form, self._decay), self.target_map, self._decay)
 
     def moments(self, k: int, l: int) -> dict[int, Moments]:
         """E of the outer products of q_k, v_k with q_l, v_l, after each of the steps that are kept."""
@@ -141,11 +141,13 @@ class Recursion:
         beside = self._beside(moment, means[k], l)  # E q_k^T (q_l + y_l)
         flipped = self._beside(matrices.transpose(moment), means[l], k)
         constant = [[a * (b + y) for b, y in zip(means[l], self.target_map[l])] for a in self.target_map[k]]
-        crossed = _axpy(
+        crossed = matrices.add_scaled(
             matrices.product(turned, beside), matrices.transpose(matrices.product(turned, flipped)), self.answers.one
         )
-        result = _axpy(result, crossed, self._decay)
-        return _axpy(result, _axpy(beside, constant, self.answers.one), self._decay * self._decay)
+        result = matrices.add_scaled(result, crossed, self._decay)
+        return matrices.add_scaled(
+            result, matrices.add_scaled(beside, constant, self.answers.one), self._decay * self._decay
+        )
 
     def _beside(self, moment: Form, mean: Sequence[Element], row: int) -> Form:
         """E x^T (q + y) from E x^T q and E x, for row ``row`` of Q and Y."""
@@ -156,14 +158,14 @@ class Recursion:
         pulled = matrices.product(moment, self._drift)
         if self.problem.weight_decay == 0:
             return pulled
-        return _axpy(pulled, self._beside(moment, mean, row), self._decay)
+        return matrices.add_scaled(pulled, self._beside(moment, mean, row), self._decay)
 
     def batch_moment(self, moment: Form) -> Form:
         """N(M) = E S_b M S_b for the batch moment S_b of one more batch."""
         mean = matrices.product(matrices.product(self.second_moment, moment), self.second_moment)
         symmetric = [[(a + b) / 2 for a, b in zip(row, column)] for row, column in zip(moment, zip(*moment))]
         example = self.problem.law.weighted_second_moment(symmetric, self.answers)
-        return _axpy(mean, matrices.subtract(example, mean), self.factor)
+        return matrices.add_scaled(mean, matrices.subtract(example, mean), self.factor)
 
 
 class RegressionAt:
@@ -195,7 +197,7 @@ class RegressionAt:
     @cached_property
     def mean_weights(self) -> Form:
         """E W_t, shape (d_1, d_0); free of b."""
-        total = _axpy(self.mean_residual, self.recursion.target_map, self.answers.one)
+        total = matrices.add_scaled(self.mean_residual, self.recursion.target_map, self.answers.one)
         return matrices.product(total, matrices.transpose(self.recursion.input_map))
 
     def weight_covariance(self, k: int, l: int) -> Form:
@@ -264,15 +266,10 @@ class RegressionAt:
         return self._inputs_of(matrices.subtract(self.recursion.moments(k, l)[self.t][first, second], outer))
 
 
-def _axpy(a: Form, b: Form, factor: Element) -> Form:
-    """a + factor b."""
-    return [[x + factor * y if y else x for x, y in zip(row, other)] for row, other in zip(a, b)]
-
-
 def _combine(parts: Sequence[tuple[Any, Form]]) -> Form:
     """sum of factor * form."""
     (factor, form), *rest = parts
     result: Form = form if factor == 1 else [[factor * entry if entry else entry for entry in row] for row in form]
     for factor, form in rest:
-        result = _axpy(result, form, factor)
+        result = matrices.add_scaled(result, form, factor)
     return result
