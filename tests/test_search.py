@@ -17,10 +17,13 @@ import linvar as lv
 from linvar import progress
 from linvar.cli.app import main
 from linvar.errors import InputError, InputTypeError
+from linvar.search import certificate as search_certificate
 from linvar.search import nonmonotone as search
 from linvar.search import objective as search_objective
+from linvar.search import rounds as search_rounds
+from linvar.search.certificate import Certificate
 from linvar.search.nonmonotone import SearchResult, search_nonmonotone
-from linvar.search.objective import build_objective
+from linvar.search.objective import build_objective, gamma_rule
 
 
 def point(x: list[Fraction], tau: Fraction, sigma: Fraction | None) -> np.ndarray:
@@ -65,6 +68,22 @@ def test_the_objective_is_the_exact_variance_up_to_one_factor(roots: list[str], 
     assert ours / ours[-1] != pytest.approx(wrong / wrong[-1], rel=1e-10)
 
 
+@pytest.mark.parametrize("count, b", [(1, 1), (2, 1), (6, 4), (64, 4), (50, 400), (50, 10**9), (226, 22)])
+def test_the_nodes_have_the_moments_of_chi_squares(count: int, b: int) -> None:
+    """E (chi^2_b / 2)^k = Gamma(b/2 + k) / Gamma(b/2), k < 2 count, at most 40: relative, so small probabilities count.
+
+    1e-12: the nodes, to the power 40. A matrix of the moments' size that is diagonalised densely is off by a factor of 20 at
+    (64, 4), and masses scaled by Gamma(b/2) are not finite at (50, 400).
+    """
+    nodes, probabilities = gamma_rule(count, b / 2)
+    expected, scale = 1.0, b / 2  # in units of the mean, whose powers overflow
+    for k in range(min(2 * count, 41)):
+        moment = float(probabilities @ (nodes / scale) ** k)
+        assert moment == pytest.approx(expected, rel=1e-12)
+        assert moment != pytest.approx(1.5 * expected, rel=1e-12)
+        expected *= (b / 2 + k) / scale
+
+
 @pytest.fixture(scope="module")
 def found() -> SearchResult:
     """A short search that succeeds: depth 10, where rises are not rare."""
@@ -88,7 +107,7 @@ def test_a_find_is_certified(found: SearchResult) -> None:
 def test_nothing_found_is_said() -> None:
     result = search_nonmonotone(2, seconds=0.01)
     assert not result.found and result.problem is result.variance is result.rise is result.theorem is None
-    assert result.largest_slope < 0 and result.starts == search.SCREENED
+    assert result.largest_slope < 0 and result.starts == search_rounds.SCREENED
     assert "no rise certified" in repr(result) and result.turning_points == ()
 
 
@@ -106,9 +125,10 @@ def test_one_layer_is_answered_by_its_theorem(options: dict[str, Any], monkeypat
         )
 
 
-def certify(at: np.ndarray, depth: int, step: int, seconds: float = 1_000.0) -> Any:
+def certify(at: np.ndarray, depth: int, step: int, seconds: float = 1_000.0) -> Certificate | None:
     """The certificate of a point, with so much time."""
-    return search._certify(at, depth, step, search._Clock(seconds, lambda done, total: None))
+    clock = search_rounds.Clock(seconds, lambda done, total: None)
+    return search_certificate.certify(at, depth, step, clock.allows)
 
 
 def test_a_soft_maximum_that_looks_positive_certifies_nothing(found: SearchResult) -> None:
@@ -121,14 +141,14 @@ def test_a_soft_maximum_that_looks_positive_certifies_nothing(found: SearchResul
     scale = Fraction(found.problem.learning_rate) * (1 - tau) * Fraction(product) ** 2
     at = point([scale / Fraction(weight) ** 2 for weight in weights], tau, None)
     certificate = certify(at, 10, 1)
-    assert certificate is not None and certificate[1].decreasing_from() == certificate[2][1] > 1
+    assert certificate is not None and certificate.variance.decreasing_from() == certificate.rise[1] > 1
 
 
 def test_a_certificate_that_takes_longer_than_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(_problem: lv.Problem) -> None:
         raise AssertionError("a derivation was started")
 
-    monkeypatch.setattr(search, "gradient_variance", never)
+    monkeypatch.setattr(search_certificate, "gradient_variance", never)
     at = point([Fraction(3, 2)] * 10, Fraction(1, 7), None)
     assert certify(at, 10, 2, seconds=1.0) is None  # some minutes
     assert certify(point([Fraction(3, 2)] * 8, Fraction(1, 7), None), 8, 8) is None  # does not fit at all
@@ -162,11 +182,11 @@ def test_a_search_ends_with_the_call_in_which_its_time_ends(monkeypatch: pytest.
 
         return called
 
-    monkeypatch.setattr(search, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(search_rounds, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(search_objective.Objective, "points_a_call", 500)
     monkeypatch.setattr(search_objective.Objective, "ascent", (8, 10))
     for name in ("screen", "climb"):
-        monkeypatch.setattr(search, name, slow(getattr(search, name)))
+        monkeypatch.setattr(search_rounds, name, slow(getattr(search_rounds, name)))
     result = search_nonmonotone(2, seconds=limit, progress=lambda done, total: said.append((done, total)))
     assert not result.found and limit <= result.seconds < limit + 1 + 1e-9
     assert said[-1] == (math.ceil(limit), math.ceil(limit))
@@ -194,7 +214,9 @@ def test_twenty_seconds_are_thirty_five_at_most() -> None:
 
 
 def test_rounding_keeps_the_digits_it_says() -> None:
-    rounded = search._rounded(point([Fraction(1, 4), Fraction(4, 3)], Fraction(1, 7), Fraction(1, 2)), 2, 1, 3)
+    rounded = search_certificate.rounded(
+        point([Fraction(1, 4), Fraction(4, 3)], Fraction(1, 7), Fraction(1, 2)), 2, 1, 3
+    )
     for value in (rounded.weights[0][0][0], rounded.weights[1][0][0], rounded.learning_rate):
         assert len(str(float(value)).replace(".", "").strip("0")) <= 3
     assert rounded.law.noise_variance > 0

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.problem import Problem
+
+Choice = TypeVar("Choice", str, int)
 
 #: The largest integer of 64 bits.
 LARGEST_BATCH = 2**63 - 1
@@ -20,7 +23,7 @@ LARGEST_BATCH = 2**63 - 1
 MOST_STEPS = 2**31 - 1
 
 
-def check_key(key: Any) -> Any:
+def check_key(key: Any) -> Key[Array, ""]:
     """One typed key."""
     if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise InputTypeError("key", key, "give jax.random.key(seed)", fault="is not a typed key")
@@ -74,11 +77,12 @@ def check_number(value: Any, name: str) -> float:
     return result
 
 
-def check_choice(value: Any, name: str, choices: Sequence[Any], cure: str = "") -> Any:
+def check_choice(value: Any, name: str, choices: Sequence[Choice], cure: str = "") -> Choice:
     """One of a few words or numbers."""
-    plain = isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
-    if plain and value in choices:
-        return value
+    if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
+        for choice in choices:
+            if value == choice:
+                return choice
     *others, last = map(repr, choices)
     raise InputError(name, value, cure or f"write {', '.join(others)} or {last}", fault="" if cure else "is unknown")
 
@@ -89,16 +93,16 @@ def check_floats(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
         if np.iscomplexobj(array):
             raise InputTypeError(name, Words("has complex entries"), "give real numbers")
-        array = array.astype("float64")
+        floats: np.ndarray = array.astype("float64")
     except InputTypeError:
         raise
     except (TypeError, ValueError, OverflowError):
         raise InputTypeError(
             name, value, "give numbers in rows of equal length", fault="is no array of numbers"
         ) from None
-    if not np.all(np.isfinite(array)):
+    if not np.all(np.isfinite(floats)):
         raise InputError(name, Words("has entries that are not finite"), "give numbers")
-    return array
+    return floats
 
 
 def check_leaves(tree: Any, name: str) -> None:

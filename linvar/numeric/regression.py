@@ -1,4 +1,4 @@
-"""Second moments of linear regression under SGD in floating point: any step, every batch size, no d^2 x d^2 matrix.
+"""Variances of linear regression under SGD in floating point: any step, every batch size, no d^2 x d^2 matrix.
 
 Write D for the weights W (d_1 x d), C for the sum over outputs of the covariances of their rows (d x d), H = E x x^T,
 g for the mean gradient and r = W x - y at the mean weights. A batch is a mean of b examples, so with
@@ -17,9 +17,9 @@ of degree t; for every batch size at once that polynomial is interpolated at Che
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,6 @@ from jaxtyping import Array, Float
 
 from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError, Words, shown
-from linvar.laws.dataset import Dataset
 from linvar.numeric.arguments import (
     check_batch_sizes,
     check_choice,
@@ -37,20 +36,22 @@ from linvar.numeric.arguments import (
     check_numeric_problem,
     check_steps,
 )
+from linvar.numeric.interpolation import Interpolation, interpolated
+from linvar.numeric.laws.dataset import RowMeans
+from linvar.numeric.laws.law import AtWeights, Expectations
+from linvar.numeric.laws.twins import numeric_law
 from linvar.numeric.models.linear import to_floats
-from linvar.problem import SAMPLINGS, Problem
+from linvar.numeric.schemes.scheme import numeric_scheme
+from linvar.problem import Problem
+from linvar.schemes.scheme import scheme_of
 
 #: Bytes of the intermediate arrays of one chunk of factors.
 _CHUNK_BYTES = 2**25
-#: Chebyshev nodes of one interpolant.
-_NODES = 16
-#: Points between the nodes at which an interpolation is checked.
-_CHECKS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class RegressionCurve:
-    """Moments of linear regression after t steps at several batch sizes, given the INITIAL weights.
+    """Variances and losses of linear regression after t steps at several batch sizes, given the INITIAL weights.
 
     Attributes:
         batch_sizes: shape (k,).
@@ -88,74 +89,21 @@ class RegressionCurve:
             InputError: the covariances were not kept (``covariances=True``), or A does not fit them.
         """
         known = {"gradient": self.gradient_covariance, "weights": self.weight_covariance}
-        check_choice(of, "of", tuple(known))
-        covariance, a = known[of], check_floats(matrix, "matrix")
+        covariance, a = known[check_choice(of, "of", tuple(known))], check_floats(matrix, "matrix")
         if covariance is None:
             raise InputError("covariances", Words("were not kept"), "call regression_curve with covariances=True")
         if a.ndim != 2 or a.shape[1] != covariance.shape[1]:
             raise InputError("matrix", Words(f"has shape {a.shape}"), f"give one with {covariance.shape[1]} columns")
-        return np.einsum("ai,kij,aj->k", a, covariance, a)
+        return np.asarray(np.einsum("ai,kij,aj->k", a, covariance, a))
 
     @property
     def second_moment(self) -> np.ndarray:
         """E ||G_t||^2, shape (k,)."""
-        return self.gradient_variance + self.squared_mean
+        return np.asarray(self.gradient_variance + self.squared_mean)
 
     def __repr__(self) -> str:
         first, last = self.batch_sizes[0], self.batch_sizes[-1]
         return f"RegressionCurve({len(self.batch_sizes)} batch sizes, b = {first}..{last})"
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["inputs", "targets"], meta_fields=[])
-@dataclass(frozen=True)
-class DataLaw:
-    """A data set: inputs (n, d), targets (n, d_1); expectations are means over rows."""
-
-    inputs: Any
-    targets: Any
-
-    def second_moment(self) -> Float[Array, "d d"]:
-        """E x x^T."""
-        return self.inputs.T @ self.inputs / len(self.inputs)
-
-    def at(self, weights: Float[Array, "o d"]) -> tuple[Any, Any, Any]:
-        """Squared residuals of the rows, mean gradient (o, d) and loss at these weights."""
-        residual = self.inputs @ weights.T - self.targets
-        squares = jnp.sum(residual**2, axis=1)
-        return squares, residual.T @ self.inputs / len(self.inputs), squares.mean() / 2
-
-    def weighted(self, covariance: Float[Array, "d d"], squares: Any) -> Float[Array, "d d"]:
-        """E[(x^T C x + ||r||^2) x x^T]."""
-        scale = jnp.sum((self.inputs @ covariance) * self.inputs, axis=1) + squares
-        return (self.inputs * scale[:, None]).T @ self.inputs / len(self.inputs)
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["teacher", "covariance", "mean", "noise"], meta_fields=[])
-@dataclass(frozen=True)
-class GaussianLaw:
-    """x ~ N(mean, covariance), y = teacher x + noise; ``noise`` is its variance in each output."""
-
-    teacher: Any
-    covariance: Any
-    mean: Any
-    noise: Any
-
-    def second_moment(self) -> Float[Array, "d d"]:
-        """E x x^T."""
-        return self.covariance + jnp.outer(self.mean, self.mean)
-
-    def at(self, weights: Float[Array, "o d"]) -> tuple[Any, Any, Any]:
-        """E ||r||^2 as a form in x (its matrix), mean gradient and loss at these weights."""
-        away = weights - self.teacher
-        gradient = away @ self.second_moment()
-        return away.T @ away, gradient, (jnp.sum(gradient * away) + len(self.teacher) * self.noise) / 2
-
-    def weighted(self, covariance: Float[Array, "d d"], squares: Any) -> Float[Array, "d d"]:
-        """E[(x^T C x + ||r||^2) x x^T] by Isserlis' theorem; the noise is independent of x."""
-        form, moment = covariance + squares, self.second_moment()
-        noise = len(self.teacher) * self.noise
-        result = 2 * moment @ form @ moment + (jnp.sum(moment * form) + noise) * moment
-        return result - 2 * (self.mean @ form @ self.mean) * jnp.outer(self.mean, self.mean)
 
 
 def regression_curve(
@@ -205,162 +153,160 @@ def regression_curve(
             raise InputError("relative_error", relative_error, "give a number >= 0", fault="is negative")
         if problem is not None:
             _check_alone(inputs=inputs, targets=targets, weights=weights, learning_rate=learning_rate, step=step)
-            law, start, rates, sampling = _from_problem(problem)
+            runs = _from_problem(problem)
         else:
-            law, start, rates = _from_arrays(inputs, targets, weights, learning_rate, step)
-        size = len(law.inputs) if isinstance(law, DataLaw) else None
-        check_choice(sampling, "sampling", SAMPLINGS)
-        limit = size if sampling == "without_replacement" else None
+            runs = _from_arrays(inputs, targets, weights, learning_rate, step, sampling)
         if batch_sizes is not None:
-            sizes = np.array(check_batch_sizes(batch_sizes, limit))
-            return _curve(sizes, law, start, rates, *_direct(law, start, rates, _factors(sizes, limit), covariances))
+            return runs.curve(np.array(check_batch_sizes(batch_sizes, runs.largest_batch_size)), covariances)
         if covariances:
             cure = "give the batch sizes, a matrix is kept for each"
             raise InputError("covariances", True, cure, fault="with batch_sizes=None")
-        if max_batch_size is None and size is None:
+        last = runs.law.examples if max_batch_size is None else max_batch_size
+        if last is None:
             cure = "give one of them"
             raise InputError("batch_sizes", None, cure, fault="needs max_batch_size= where the law is no data set")
-        (last,) = check_batch_sizes([size if max_batch_size is None else max_batch_size], limit)
+        (last,) = check_batch_sizes([last], runs.largest_batch_size)
+        return runs.whole_curve(last, relative_error)
+
+
+class _Covariances(NamedTuple):
+    """C_t and Cov(G_t), summed over the rows of W: (k, d, d) each."""
+
+    weights: jax.Array
+    gradient: jax.Array
+
+
+class _AtFactors(NamedTuple):
+    """At each factor: the gradient's variance, the weights' and the loss beyond that of the mean weights, (k, 3)."""
+
+    values: jax.Array
+    covariances: _Covariances | None
+
+
+class _MeanPath(NamedTuple):
+    """The end of the mean path, which no batch size changes: the weights (d_1, d), ||E G_t||^2 and the loss there."""
+
+    weights: jax.Array
+    squared_gradient: jax.Array
+    loss: jax.Array
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """Runs from ``start`` (d_1, d), one update for each of ``rates``, batches drawn by a scheme."""
+
+    law: Expectations
+    start: jax.Array
+    rates: jax.Array
+    sampling: str
+
+    @property
+    def largest_batch_size(self) -> int | None:
+        """n where a batch is a subset of the data."""
+        return scheme_of(self.sampling).largest_batch(self.law.examples)
+
+    def curve(self, sizes: np.ndarray, covariances: bool) -> RegressionCurve:
+        """At some batch sizes, each directly."""
+        found = self._at(self._factors(sizes), covariances)
+        curve = self._curve(sizes, Interpolation(np.asarray(found.values), 0.0))
+        if found.covariances is None:
+            return curve
+        weights, gradient = map(np.asarray, found.covariances)
+        return replace(curve, weight_covariance=weights, gradient_covariance=gradient)
+
+    def whole_curve(self, last: int, tolerance: float) -> RegressionCurve:
+        """At every batch size from 1 to the last: c times polynomials in c of degree t."""
         sizes = np.arange(1, last + 1)
-        values, error = _interpolated(law, start, rates, _factors(sizes, limit), relative_error)
-        return _curve(sizes, law, start, rates, values, relative_error=error)
 
+        def directly(factors: np.ndarray) -> np.ndarray:
+            return np.asarray(self._at(factors, keep=False).values)
 
-def _factors(sizes: np.ndarray, limit: int | None) -> np.ndarray:
-    """c of each batch size; ``limit`` is n without replacement."""
-    if limit is None:
-        return 1.0 / sizes
-    return (limit - sizes) / (sizes * max(1.0, limit - 1.0))
+        return self._curve(sizes, interpolated(directly, self._factors(sizes), len(self.rates), tolerance))
 
+    def _factors(self, sizes: np.ndarray) -> np.ndarray:
+        """c of each batch size."""
+        return numeric_scheme(self.sampling).factor(sizes, self.law.examples)
 
-def _curve(
-    sizes: np.ndarray,
-    law: Any,
-    start: Any,
-    rates: Any,
-    values: np.ndarray,
-    kept: Any = (None, None),
-    *,
-    relative_error: float = 0.0,
-) -> RegressionCurve:
-    """The curve from the three quantities that vanish with c, and the mean path."""
-    mean, squared_mean, loss = (np.asarray(value) for value in _mean_end(law, start, rates))
-    hessian, crossed = np.asarray(law.second_moment()), np.asarray(law.at(jnp.zeros_like(start))[1])
-    minimiser = -np.linalg.lstsq(hessian, crossed.T, rcond=None)[0].T  # W* H = E y x^T, minus the gradient at 0
-    return RegressionCurve(
-        batch_sizes=sizes,
-        gradient_variance=values[:, 0],
-        squared_mean=np.full(len(sizes), float(squared_mean)),
-        weight_variance=values[:, 1],
-        expected_loss=float(loss) + values[:, 2],
-        squared_distance=values[:, 1] + float(np.sum((mean - minimiser) ** 2)),
-        mean_weights=mean,
-        relative_error=relative_error,
-        weight_covariance=kept[0],
-        gradient_covariance=kept[1],
-    )
+    def _at(self, factors: np.ndarray, keep: bool) -> _AtFactors:
+        """Directly, some factors at a time."""
+        width = self.start.shape[1]
+        chunk = max(1, _CHUNK_BYTES // (16 * ((self.law.examples or 1) + width) * width))
+        found: _AtFactors = _run(self.law, self.start, self.rates, jnp.asarray(factors), min(chunk, len(factors)), keep)
+        return found
 
-
-def _interpolated(
-    law: Any, start: Any, rates: Any, factors: np.ndarray, relative_error: float
-) -> tuple[np.ndarray, float]:
-    """``_direct`` at every factor, by interpolation where that needs fewer nodes; and the largest error measured.
-
-    Where one interpolant does not do (rates near or beyond stability: values of many magnitudes) the range is cut in
-    two at its geometric mean, again and again.
-    """
-    nodes = min(_NODES, len(rates) + 1)  # t + 1 determine the polynomial
-    positive = factors[factors > 0]
-    if len(factors) <= nodes + _CHECKS or len(positive) < 2:
-        return _direct(law, start, rates, factors)[0], 0.0
-    low, high = float(factors.min()), float(factors.max())
-    at = _chebyshev(nodes, low, high)
-    # the quotients grow with c, so a relative error is largest at the smallest c
-    between = np.concatenate([[positive.min()], _chebyshev(_CHECKS - 1, low, high)])
-    points = np.concatenate([at, between])
-    quotients = _direct(law, start, rates, points)[0] / points[:, None]
-    known, guess = quotients[nodes:], _barycentric(at, quotients[:nodes], between)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = float(np.max(np.where(known == guess, 0.0, np.abs(guess - known) / np.abs(known))))
-    if error <= relative_error:
-        return _barycentric(at, quotients[:nodes], factors) * factors[:, None], error
-    lower = factors < (positive.min() * high) ** 0.5
-    result, errors = np.empty((len(factors), 3)), []
-    for part in (lower, ~lower):
-        result[part], measured = _interpolated(law, start, rates, factors[part], relative_error)
-        errors.append(measured)
-    return result, max(errors)
-
-
-def _chebyshev(count: int, low: float, high: float) -> np.ndarray:
-    """Zeros of the Chebyshev polynomial of this degree on [low, high], descending."""
-    angles = (2 * np.arange(count) + 1) * np.pi / (2 * count)
-    return low + (high - low) * np.cos(angles / 2) ** 2
-
-
-def _barycentric(nodes: np.ndarray, values: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The polynomial through values (nodes, q) at Chebyshev zeros, at other points: (points, q)."""
-    count = len(nodes)
-    signs = (-1.0) ** np.arange(count) * np.sin((2 * np.arange(count) + 1) * np.pi / (2 * count))
-    distance = points[:, None] - nodes[None]
-    exact = distance == 0
-    weights = signs / np.where(exact, 1.0, distance)
-    weights = np.where(exact.any(axis=1, keepdims=True), exact, weights)
-    return weights @ values / weights.sum(axis=1, keepdims=True)
-
-
-def _direct(law: Any, start: Any, rates: Any, factors: np.ndarray, keep: bool = False) -> tuple[np.ndarray, Any]:
-    """Gradient variance, weight variance and excess loss at each factor, shape (k, 3); the covariances, if kept."""
-    rows = len(law.inputs) if isinstance(law, DataLaw) else 1
-    chunk = max(1, _CHUNK_BYTES // (16 * (rows + start.shape[1]) * start.shape[1]))
-    values, kept = _run(law, start, rates, jnp.asarray(factors), min(chunk, len(factors)), keep)
-    return np.asarray(values), tuple(map(np.asarray, kept)) if keep else (None, None)
+    def _curve(self, sizes: np.ndarray, spread: Interpolation) -> RegressionCurve:
+        """The curve from the three quantities that vanish with c, and the mean path."""
+        end: _MeanPath = _mean_path(self.law, self.start, self.rates)
+        mean = np.asarray(end.weights)
+        hessian, crossed = np.asarray(self.law.hessian()), np.asarray(self.law.at(jnp.zeros_like(self.start)).gradient)
+        minimiser = -np.linalg.lstsq(hessian, crossed.T, rcond=None)[0].T  # W* H = E y x^T, minus the gradient at 0
+        values = spread.values
+        return RegressionCurve(
+            batch_sizes=sizes,
+            gradient_variance=values[:, 0],
+            squared_mean=np.full(len(sizes), float(end.squared_gradient)),
+            weight_variance=values[:, 1],
+            expected_loss=float(end.loss) + values[:, 2],
+            squared_distance=values[:, 1] + float(np.sum((mean - minimiser) ** 2)),
+            mean_weights=mean,
+            relative_error=spread.error,
+        )
 
 
 @jax.jit
-def _mean_end(law: Any, start: Float[Array, "o d"], rates: Float[Array, " t"]) -> tuple[Any, Any, Any]:
-    """The mean weights, ||E G_t||^2 and the loss at the mean weights."""
-    weights, _ = jax.lax.scan(lambda w, rate: (w - rate * law.at(w)[1], None), start, rates)
-    _, gradient, loss = law.at(weights)
-    return weights, jnp.sum(gradient**2), loss
+def _mean_path(law: Expectations, start: Float[Array, "o d"], rates: Float[Array, " t"]) -> _MeanPath:
+    """W' = W - a g from the start to the end."""
+    weights, _ = jax.lax.scan(lambda w, rate: (w - rate * law.at(w).gradient, None), start, rates)
+    end = law.at(weights)
+    return _MeanPath(weights, jnp.sum(end.gradient**2), end.loss)
 
 
 @partial(jax.jit, static_argnums=(4, 5))
 def _run(
-    law: Any, start: Float[Array, "o d"], rates: Float[Array, " t"], factors: Float[Array, " k"], chunk: int, keep: bool
-) -> tuple[Float[Array, "k 3"], Any]:
+    law: Expectations,
+    start: Float[Array, "o d"],
+    rates: Float[Array, " t"],
+    factors: Float[Array, " k"],
+    chunk: int,
+    keep: bool,
+) -> _AtFactors:
     """The recursion of the module docstring at every factor; ``chunk`` of them at a time."""
-    hessian, width = law.second_moment(), start.shape[1]
+    hessian, width = law.hessian(), start.shape[1]
 
-    def noise(covariance: Any, squares: Any, gradient: Any) -> Any:
-        """V."""
-        return law.weighted(covariance, squares) - hessian @ covariance @ hessian - gradient.T @ gradient
+    def noise(covariance: jax.Array, here: AtWeights) -> jax.Array:
+        """V = E[(x^T C x + ||r||^2) x x^T] - H C H - g^T g."""
+        spread = law.weighted(covariance, here.squares) - hessian @ covariance @ hessian
+        return spread - here.gradient.T @ here.gradient
 
-    def advance(state: Any, rate: Any) -> tuple[Any, None]:
+    def advance(state: tuple[jax.Array, jax.Array], rate: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
         weights, covariances = state
-        squares, gradient, _ = law.at(weights)
+        here = law.at(weights)
         move = jnp.eye(width) - rate * hessian
 
-        def one(pair: Any) -> Any:
+        def one(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+            """C' = (I - aH) C (I - aH) + a^2 c V."""
             factor, covariance = pair
-            return move @ covariance @ move + rate**2 * factor * noise(covariance, squares, gradient)
+            return move @ covariance @ move + rate**2 * factor * noise(covariance, here)
 
-        return (weights - rate * gradient, jax.lax.map(one, (factors, covariances), batch_size=chunk)), None
+        moved = jax.lax.map(one, (factors, covariances), batch_size=chunk)
+        return (weights - rate * here.gradient, moved), None
 
     zero = jnp.zeros((len(factors), width, width))
     (weights, covariances), _ = jax.lax.scan(advance, (start, zero), rates)
-    squares, gradient, _ = law.at(weights)
+    here = law.at(weights)
 
-    def end(pair: Any) -> Any:
+    def end(pair: tuple[jax.Array, jax.Array]) -> _AtFactors:
+        """tr Cov(G) with Cov(G) = H C H + c V, tr C, and tr(H C) / 2."""
         factor, covariance = pair
-        spread = hessian @ covariance @ hessian + factor * noise(covariance, squares, gradient)
+        spread = hessian @ covariance @ hessian + factor * noise(covariance, here)
         values = jnp.stack([jnp.trace(spread), jnp.trace(covariance), jnp.sum(hessian * covariance) / 2])
-        return values, (covariance, spread) if keep else ()
+        return _AtFactors(values, _Covariances(covariance, spread) if keep else None)
 
-    return jax.lax.map(end, (factors, covariances), batch_size=chunk)
+    found: _AtFactors = jax.lax.map(end, (factors, covariances), batch_size=chunk)
+    return found
 
 
-def _from_problem(problem: Problem) -> tuple[Any, Any, Any, str]:
+def _from_problem(problem: Problem) -> _Regression:
     """Law, weights and rates as arrays, and the sampling."""
     check_numeric_problem(problem)
     if problem.depth != 1:
@@ -372,18 +318,9 @@ def _from_problem(problem: Problem) -> tuple[Any, Any, Any, str]:
             problem.weight_decay,
             "the curve is for plain SGD; use linvar.RegressionMoments (exact) or linvar.numeric.simulate",
         )
-    given = problem.law
-    law: Any
-    if isinstance(given, Dataset):
-        law = DataLaw(
-            *(jnp.asarray(to_floats(getattr(given, name), name, "float64")) for name in ("inputs", "targets"))
-        )
-    else:
-        names = ("teacher", "covariance", "mean", "noise_variance")
-        law = GaussianLaw(*(jnp.asarray(to_floats(getattr(given, name), name, "float64")) for name in names))
     weights = jnp.asarray(to_floats(problem.weights[0], "weights[0]", "float64"))
     rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
-    return law, weights, rates, problem.sampling
+    return _Regression(numeric_law(problem.law).expectations(), weights, rates, problem.sampling)
 
 
 def _check_alone(**given: Any) -> None:
@@ -395,7 +332,7 @@ def _check_alone(**given: Any) -> None:
             )
 
 
-def _from_arrays(inputs: Any, targets: Any, weights: Any, learning_rate: Any, step: Any) -> tuple[Any, Any, Any]:
+def _from_arrays(inputs: Any, targets: Any, weights: Any, learning_rate: Any, step: Any, sampling: str) -> _Regression:
     """Law, weights and rates from arrays of floats; shapes and values checked."""
     given = {"inputs": inputs, "targets": targets, "weights": weights, "learning_rate": learning_rate, "step": step}
     for name, value in given.items():
@@ -418,4 +355,6 @@ def _from_arrays(inputs: Any, targets: Any, weights: Any, learning_rate: Any, st
             Words(f"has shape {rates.shape}, but step={shown(count)}"),
             f"give one number, or {shown(count)}",
         )
-    return DataLaw(jnp.asarray(x), jnp.asarray(y)), jnp.asarray(w), jnp.asarray(np.broadcast_to(rates, (count,)))
+    law = RowMeans(jnp.asarray(x), jnp.asarray(y))
+    every = jnp.asarray(np.broadcast_to(rates, (count,)))
+    return _Regression(law, jnp.asarray(w), every, scheme_of(sampling).name)

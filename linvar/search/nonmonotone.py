@@ -9,48 +9,30 @@ polynomial of the rounded problem is derived and decided exactly. Only that coun
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, cast
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from linvar.arguments import check_integer
-from linvar.errors import DerivationTooLargeError, InputError, InputTypeError
+from linvar.errors import InputError, InputTypeError
 from linvar.exact import Rational
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.arguments import check_key
 from linvar.problem import Problem
 from linvar.progress import Report, reporting
-from linvar.search.objective import (
-    ASCENT_STEPS,
-    Objective,
-    build_objective,
-    climb,
-    draw_starts,
-    screen,
-    start_climb,
-)
-from linvar.symbolic.answers import gradient_variance
+from linvar.search.certificate import GRACE, Certificate, seconds_of
+from linvar.search.objective import build_objective
+from linvar.search.rounds import Clock, Search
 from linvar.symbolic.limits import format_seconds
-from linvar.symbolic.plan import choose
 from linvar.symbolic.result.monotone import TurningPoint
 from linvar.symbolic.result.polynomial import BatchPolynomial
-from linvar.symbolic.sgd.steps import Steps
 
 MOST_DEPTH, MOST_STEPS, MOST_BATCH_SIZE, MOST_SECONDS = 64, 8, 10**9, 10**6
 #: What is known of one layer.
 ONE_LAYER = "with one layer the variance falls with b, or is 0, at every step (proofs/linear-regression.md)"
-#: Starts of a round, and how many of them are refined; fewer where one costs more than _USUAL_COST.
-SCREENED, REFINED = 10_000, 192
-_USUAL_COST = 8 * 64 * 36  # layers, nodes, batch sizes
-_DIGITS = (2, 3, 4, 5, 6)
-#: Seconds that a certificate may take beyond the end of the time.
-GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +58,14 @@ class SearchResult:
     starts: int
     seconds: float
     theorem: str | None = None
+
+    @classmethod
+    def of_search(cls, search: Search, certificate: Certificate | None) -> SearchResult:
+        """What a search came to."""
+        work = search.largest, search.starts, search.clock.spent
+        if certificate is None:
+            return cls(None, None, None, None, *work)
+        return cls(certificate.problem, certificate.variance, certificate.rise, certificate.relative_rise, *work)
 
     @property
     def found(self) -> bool:
@@ -147,21 +137,27 @@ def search_nonmonotone(
     with reporting(progress, "search", cost, limit) as report:
         if depth == 1:
             return SearchResult(None, None, None, None, -math.inf, 0, 0.0, ONE_LAYER)
-        law = Gaussian([["1/2"]], noise_variance="1/2" if label_noise else 0)
-        _, plan = choose(Steps(Problem([[["3/2"]]] * depth, law, "1/7", step)))
-        if plan.seconds > limit + GRACE:
-            about = f"is less than the certificate of one such problem takes, about {format_seconds(plan.seconds)}"
-            raise InputError("seconds", seconds, f"give more than {math.ceil(plan.seconds)}", fault=about)
+        _check_certificate(depth, step, label_noise, seconds, limit)
         with jax.enable_x64(True):
-            return _Search(build_objective(depth, step, label_noise, low, high), _Clock(limit, report)).run(key)
+            search = Search(build_objective(depth, step, label_noise, low, high), Clock(limit, report))
+            return SearchResult.of_search(search, search.run(key))
+
+
+def _check_certificate(depth: int, step: int, label_noise: bool, seconds: Any, limit: float) -> None:
+    """A certificate of such a problem fits, and ends within the time."""
+    law = Gaussian([["1/2"]], noise_variance="1/2" if label_noise else 0)
+    predicted = seconds_of(Problem([[["3/2"]]] * depth, law, "1/7", step))
+    if predicted > limit + GRACE:
+        about = f"is less than the certificate of one such problem takes, about {format_seconds(predicted)}"
+        raise InputError("seconds", seconds, f"give more than {math.ceil(predicted)}", fault=about)
 
 
 def _in_range(value: Any, name: str, most: int) -> int:
     """An integer from 1 to ``most``."""
-    value = check_integer(value, name)
-    if not 1 <= value <= most:
-        raise InputError(name, value, f"give an integer from 1 to {most}", fault="is out of range")
-    return value
+    number = check_integer(value, name)
+    if not 1 <= number <= most:
+        raise InputError(name, number, f"give an integer from 1 to {most}", fault="is out of range")
+    return number
 
 
 def _check_range(batch_sizes: Any) -> tuple[int, int]:
@@ -181,139 +177,6 @@ def _check_seconds(seconds: Any) -> float:
     """A time that is over some day."""
     if isinstance(seconds, (bool, np.bool_)) or not isinstance(seconds, Real):
         raise InputTypeError("seconds", seconds, "give a number > 0")
-    if not 0 < (value := cast(float, seconds)) <= MOST_SECONDS:
+    if seconds <= 0 or not seconds <= MOST_SECONDS:  # NaN is not
         raise InputError("seconds", seconds, "give a number > 0, at most 10^6", fault="is out of range")
-    return float(value)
-
-
-# rounds
-
-
-class _Clock:
-    """The time of a search, which ends after ``limit`` seconds; ``report`` is told the whole seconds spent."""
-
-    def __init__(self, limit: float, report: Report) -> None:
-        self.limit, self.report = limit, report
-        self._begin = time.perf_counter()
-
-    @property
-    def spent(self) -> float:
-        return time.perf_counter() - self._begin
-
-    @property
-    def left(self) -> float:
-        return self.limit - self.spent
-
-    def tick(self) -> bool:
-        """Tell the time; whether there is some left."""
-        self.report(min(int(self.spent), math.ceil(self.limit)), math.ceil(self.limit))
-        return self.left > 0
-
-    def allows(self, problem: Problem) -> bool:
-        """Whether the certificate of a problem ends soon enough, as predicted."""
-        try:
-            return choose(Steps(problem))[1].seconds <= self.left + GRACE
-        except DerivationTooLargeError:
-            return False
-
-
-class _Search:
-    """Rounds of starts, ascents and certificates, until something is found or the time is over."""
-
-    def __init__(self, objective: Objective, clock: _Clock) -> None:
-        self.objective, self.clock = objective, clock
-        self.starts, self.largest = 0, -math.inf
-
-    def run(self, key: Any) -> SearchResult:
-        """The whole search: at least one call of starts is screened, whatever the time."""
-        rounds = 0
-        while not rounds or self.clock.left > 0:
-            rounds += 1
-            for points, slopes in self._round(jax.random.fold_in(key, rounds)):
-                self.largest = max(self.largest, float(slopes[0]))
-                for point in points[slopes > 0]:
-                    found = _certify(point, self.objective.depth, self.objective.step, self.clock)
-                    if found is not None:
-                        return SearchResult(*found, self.largest, self.starts, self.clock.spent)
-        return SearchResult(None, None, None, None, self.largest, self.starts, self.clock.spent)
-
-    def _round(self, key: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Groups of points with their largest slopes, best first: after screening, and after each ascent."""
-        starts, slopes = self._screen(key)
-        order = np.argsort(-slopes)
-        size, steps = self.objective.ascent
-        yield starts[order[:size]], slopes[order[:size]]
-        for first in range(0, self._scaled(REFINED, 24), size):
-            group = starts[order[first : first + size]]
-            if len(group) < size or self.clock.left <= 0:
-                return
-            state = start_climb(jnp.asarray(group))
-            for _ in range(-(-ASCENT_STEPS // steps)):
-                state = jax.block_until_ready(climb(self.objective, state, steps))
-                if not self.clock.tick():
-                    break
-            best, values = np.asarray(state.best), np.asarray(state.slopes)
-            inside = np.argsort(-values)
-            yield best[inside], values[inside]
-
-    def _screen(self, key: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Random starts and their largest slopes; those that took more than a third of the time left are left out."""
-        objective, count = self.objective, self._scaled(SCREENED, 1_000)
-        starts = draw_starts(key, count, objective.depth, objective.label_noise)
-        call = min(count, objective.points_a_call)
-        slopes, done, enough = np.empty(count), 0, self.clock.left * 2 / 3
-        while done < count and (not done or self.clock.left > enough):
-            first = min(done, count - call)  # the last call takes some of the one before again, to be of the same shape
-            slopes[first : first + call] = screen(objective, starts[first : first + call])
-            done = first + call
-            self.clock.tick()
-        self.starts += done
-        return np.asarray(starts)[:done], slopes[:done]
-
-    def _scaled(self, count: int, least: int) -> int:
-        """``count``, or fewer if a point costs more than usual."""
-        return max(least, min(count, count * _USUAL_COST // self.objective.cost))
-
-
-# the certificate
-
-
-def _certify(
-    point: np.ndarray, depth: int, step: int, clock: _Clock
-) -> tuple[Problem, BatchPolynomial, tuple[int, int], Rational] | None:
-    """Round to as few digits as keep a rise; derive and decide exactly. None if no rounding does."""
-    for digits in _DIGITS:
-        problem = _rounded(point, depth, step, digits)
-        clock.tick()
-        if not clock.allows(problem):
-            return None
-        variance = gradient_variance(problem)
-        high = variance.decreasing_from()
-        if high is None or high == 1:
-            continue
-        low = high - 1
-        if not variance(low) < variance(high):
-            continue
-        while low > 1 and variance(low - 1) < variance(low):
-            low -= 1
-        return problem, variance, (low, high), Rational(variance(high) / variance(low) - 1)
-    return None
-
-
-def _rounded(point: np.ndarray, depth: int, step: int, digits: int) -> Problem:
-    """The problem of a point: weights of geometric mean 1, every number rounded to this many significant digits."""
-    x, gap = np.exp(point[:depth]), float(np.exp(point[depth]))  # gap = 1 - tau
-    scale = float(np.exp(np.mean(np.log(x))))
-    weights = [_significant(math.sqrt(scale / value), digits) for value in x]
-    product = float(math.prod(weights))
-    teacher = _significant((1 - gap) * product, digits)
-    rate = _significant(scale / (product * (product - float(teacher))), digits)
-    noise = Rational(0)
-    if len(point) > depth + 1:
-        noise = _significant((math.exp(float(point[depth + 1])) * product) ** 2, digits)
-    return Problem([[[weight]] for weight in weights], Gaussian([[teacher]], noise_variance=noise), rate, step)
-
-
-def _significant(value: float, digits: int) -> Rational:
-    """A float rounded to so many significant decimal digits, exact from then on."""
-    return Rational(f"{value:.{digits - 1}e}") if value else Rational(0)
+    return float(seconds)

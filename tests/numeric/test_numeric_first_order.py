@@ -17,7 +17,7 @@ from flax import nnx
 import linvar as lv
 from linvar.numeric import first_order_variance
 from linvar.numeric.first_order.linearized import Program, Rates, full_step, probe_step
-from linvar.numeric.first_order.quadrature import gaussian_rule
+from linvar.numeric.laws.normal_rule import normal_rule
 from linvar.numeric.models.linear import loss as network_loss
 from linvar.numeric.models.linear import network_from_problem
 from linvar.numeric.simulation.run_moments import terms_of_rows
@@ -142,7 +142,7 @@ def test_a_gaussian_law_by_probes_and_the_module_of_the_problem(key: Any) -> Non
 @pytest.mark.parametrize("width", [0, 1, 2, 4, 5, 8, 17])
 def test_the_rules_have_the_moments_of_normals(width: int) -> None:
     """Every moment up to order 4, a few hundred terms of order width^2 each."""
-    points, weights = gaussian_rule(width)
+    points, weights = normal_rule(width)
     assert weights.min() > 0
     for order in range(5):
         for index in itertools.combinations_with_replacement(range(width), order):

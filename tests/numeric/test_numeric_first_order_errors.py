@@ -11,7 +11,7 @@ import pytest
 
 import linvar as lv
 from linvar.numeric import first_order_variance
-from linvar.numeric.first_order.quadrature import gaussian_rule
+from linvar.numeric.laws.normal_rule import normal_rule
 
 
 def square(w: Any, x: Any) -> Any:
@@ -79,7 +79,7 @@ def test_a_gaussian_law_needs_a_quadratic_loss() -> None:
             first_order_variance(loss, jnp.full((1, 2), start), law, 0.1, 1)
     assert first_order_variance(linear, jnp.ones((1, 2)), law, 0.1, 1).variance[0] > 0
     with pytest.raises(ValueError, match="beyond 255 give a large sample"):
-        gaussian_rule(256)
+        normal_rule(256)
 
 
 def test_negative_rates_climb() -> None:

@@ -12,7 +12,8 @@ import strategies
 from hypothesis import given, settings
 
 import linvar as lv
-from linvar.numeric.regression import _barycentric, _chebyshev, regression_curve
+from linvar.numeric.interpolation import chebyshev_interpolant, chebyshev_nodes
+from linvar.numeric.regression import regression_curve
 from linvar.numeric.simulation.trajectories import simulate
 
 DATA = lv.Dataset([[1, 0], [0, 1], [1, -1], [2, 1], ["1/2", "1/3"]], [[1, 0], [0, 2], [-1, 1], [0, 0], [1, 1]])
@@ -172,10 +173,24 @@ def test_without_replacement_the_last_batch_has_no_noise() -> None:
 
 
 def test_interpolation_reproduces_polynomials() -> None:
-    nodes = _chebyshev(6, 0.25, 2.0)
+    nodes = chebyshev_nodes(6, 0.25, 2.0)
     points = np.concatenate([np.linspace(0.25, 2, 7), nodes[:2]])
-    assert np.allclose(_barycentric(nodes, (nodes**5 - nodes)[:, None], points)[:, 0], points**5 - points, rtol=1e-13)
-    assert not np.allclose(_barycentric(nodes, nodes[:, None] ** 6, points)[:, 0], points**6, rtol=1e-6)
+    quintic, sextic = (chebyshev_interpolant(nodes, f(nodes)[:, None]) for f in (lambda x: x**5 - x, lambda x: x**6))
+    assert np.allclose(quintic(points)[:, 0], points**5 - points, rtol=1e-13)
+    assert not np.allclose(sextic(points)[:, 0], points**6, rtol=1e-6)
+
+
+def test_interpolation_is_deterministic() -> None:
+    """To the bit, whatever the state of NumPy's global generator."""
+    nodes = chebyshev_nodes(16, 0.01, 1.0)
+    points = np.linspace(0.01, 1, 1000)
+    found = []
+    for seed in (0, 1):
+        np.random.seed(seed)
+        state = np.random.get_state()[1].copy()
+        found.append(chebyshev_interpolant(nodes, np.exp(nodes)[:, None])(points))
+        assert np.array_equal(np.random.get_state()[1], state)  # and nothing is drawn from it
+    assert np.array_equal(*found) and np.allclose(found[0][:, 0], np.exp(points), rtol=1e-12)
 
 
 def test_jax_settings_stay() -> None:

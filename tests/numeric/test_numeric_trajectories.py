@@ -278,8 +278,8 @@ def test_the_answer_does_not_depend_on_the_chunks(sampling, budget, twice, monke
     problem = TINY.replace(sampling=sampling, step=1)
     whole = simulate(KEY, problem, batch_sizes=[2], runs=203)[2]
     sizes = []
-    original = trajectories._Plan._chunk_size
-    monkeypatch.setattr(trajectories._Plan, "_chunk_size", lambda *a: sizes.append(original(*a)) or sizes[-1])
+    original = trajectories._Runs._chunk_size
+    monkeypatch.setattr(trajectories._Runs, "_chunk_size", lambda *a: sizes.append(original(*a)) or sizes[-1])
     calls = []
     record = partial(_append, calls)
     small = simulate(KEY, problem, batch_sizes=[2], runs=203, byte_budget=budget, progress=record)[2]

@@ -1,1 +1,1 @@
-"""How examples and batches are drawn."""
+"""The laws of an example in floating point: one file a law."""

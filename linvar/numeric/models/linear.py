@@ -17,6 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from linvar.errors import InputError, Words
+from linvar.exact import Exact
 from linvar.numeric.arguments import check_choice, check_numeric_problem
 from linvar.problem import Problem
 
@@ -93,17 +94,12 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
         return LinearNetwork([jnp.asarray(weight) for weight in weights])
 
 
-def to_floats(entries: Any, name: str, dtype: str) -> np.ndarray:
+def to_floats(entries: Exact | tuple[Any, ...], name: str, dtype: str) -> np.ndarray:
     """Nested tuples of exact numbers as a float array, each entry rounded once (correctly, at any length)."""
     try:
-        rounded = np.asarray(_round(entries), dtype="float64")
+        rounded = np.asarray(entries, dtype=object).astype("float64")  # Fraction divides its two integers, however long
     except OverflowError:
         rounded = np.asarray(math.inf)
     if rounded.size and not np.max(np.abs(rounded)) <= np.finfo(dtype).max:
         raise InputError(name, Words(f"has an entry too large for dtype={dtype!r}"), "rescale the problem")
     return rounded.astype(dtype)
-
-
-def _round(entries: Any) -> Any:
-    """float of every exact number; Fraction divides its two integers directly, however long they are."""
-    return [_round(entry) for entry in entries] if isinstance(entries, tuple) else float(entries)

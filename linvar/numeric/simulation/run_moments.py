@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -103,9 +102,9 @@ def terms_of_rows(layers: Sequence[np.ndarray]) -> RunTerms:
         )
 
 
-def dot(first: np.ndarray, second: np.ndarray) -> Any:
-    """Inner products along the last axis."""
-    return np.einsum("...i,...i->...", first, second)
+def dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Inner products along the last axis; of two vectors an array without axes."""
+    return np.asarray(np.einsum("...i,...i->...", first, second))
 
 
 def quadruple_products(rows: np.ndarray) -> np.ndarray:

@@ -16,20 +16,20 @@ Standard errors are those of ``run_moments.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError
-from linvar.laws.gaussian import Gaussian
 from linvar.numeric.arguments import (
     check_at_least,
     check_batch_sizes,
@@ -39,8 +39,10 @@ from linvar.numeric.arguments import (
 )
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.laws.law import Sampler
 from linvar.numeric.laws.sampling import sampler_from_problem
-from linvar.numeric.models.linear import loss, network_from_problem, to_floats
+from linvar.numeric.models.linear import LinearNetwork, loss, network_from_problem, to_floats
+from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation.run_moments import RunTerms, average, dot, quadruple_products
 from linvar.numeric.simulation.update import update_from_problem
 from linvar.problem import Problem
@@ -144,10 +146,7 @@ def simulate(
     """
     check_key(key)
     check_numeric_problem(problem)
-    check_choice(batches, "batches", ("examples", "second_moments"))
-    if batches == "second_moments" and not isinstance(problem.law, Gaussian):
-        fault = "is for a Gaussian law, and this one is a data set"
-        raise InputError("batches", batches, "write batches='examples'", fault=fault)
+    second_moments = check_choice(batches, "batches", ("examples", "second_moments")) == "second_moments"
     if step is not None:
         problem = problem.replace(step=step)
     check_choice(dtype, "dtype", ("float64", "float32"))
@@ -158,35 +157,37 @@ def simulate(
     keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
     total, done = runs * len(sizes) * (1 if keep else 2), 0
     results = {}
-    with (
-        jax.enable_x64(dtype == "float64"),
-        jax.default_matmul_precision("highest"),
-        reporting(progress, "simulation") as report,
-    ):
+    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+        compiled = _Runs(problem, dtype, byte_budget, second_moments)
+        with reporting(progress, "simulation") as report:
 
-        def count(finished: int) -> None:
-            """Count finished runs."""
-            nonlocal done
-            done += finished
-            report(done, total)
+            def count(finished: int) -> None:
+                """Count finished runs."""
+                nonlocal done
+                done += finished
+                report(done, total)
 
-        plan = _Plan(problem, dtype, byte_budget, batches == "second_moments")
-        for size in sizes:
-            share = None if batches == "second_moments" else _unbiased_share(problem, size)
-            chunks = partial(plan.run, key, size, runs, count)
-            results[size] = _moments(chunks, size, runs, problem, keep, share)
+            for size in sizes:
+                chunks = partial(compiled.chunks, key, size, runs, count)
+                results[size] = _moments(chunks, size, runs, problem, keep, compiled.trace_share(size))
     return results
 
 
-def _unbiased_share(problem: Problem, batch_size: int) -> float | None:
-    """tr Cov of a batch's mean gradient, over the trace of divisor b of its per-example gradients; None for one example."""
-    if batch_size == 1:
-        return None
-    largest = problem.largest_batch_size
-    return (1 if largest is None else 1 - batch_size / largest) / (batch_size - 1)
+class _Chunk(NamedTuple):
+    """Some of the runs: the index of the first; their gradients (runs, entries) of each layer, losses and traces (runs,)."""
+
+    first: int
+    layers: list[np.ndarray]
+    losses: np.ndarray
+    traces: np.ndarray
+
+    @property
+    def here(self) -> slice:
+        """Their places among all runs."""
+        return slice(self.first, self.first + len(self.losses))
 
 
-class _Plan:
+class _Runs:
     """A problem in floating point, ready to run."""
 
     def __init__(self, problem: Problem, dtype: str, byte_budget: int, second_moments: bool) -> None:
@@ -196,30 +197,36 @@ class _Plan:
         self.update = update_from_problem(problem)
         self.byte_budget = byte_budget
         self.itemsize = np.dtype(dtype).itemsize
-        self.widths = problem.widths
+        self.problem = problem
 
-    def run(
+    def chunks(
         self, key: Key[Array, ""], batch_size: int, runs: int, report: Callable[[int], None]
-    ) -> Iterator[tuple[int, list[np.ndarray], np.ndarray, np.ndarray]]:
-        """Chunks of runs in order: index of the first one, gradients (runs, entries) of each layer, losses, traces (runs,)."""
+    ) -> Iterator[_Chunk]:
+        """All runs, in order."""
         size = self._chunk_size(batch_size, runs)
         graph, params = nnx.split(self.network)
         key = jax.random.fold_in(key, batch_size % 2**32)
         key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
         for start in range(0, runs, size):
             indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
-            gradients, losses, traces = _run_chunk(
-                graph, self.update, batch_size, key, indices, params, self.sampler, self.rates
-            )
+            ends: _Ends = _run_chunk(graph, self.update, batch_size, key, indices, params, self.sampler, self.rates)
             count = min(size, runs - start)
-            layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in gradients]
-            yield start, layers, np.asarray(losses, "float64")[:count], np.asarray(traces, "float64")[:count]
+            losses, traces = (np.asarray(values, "float64")[:count] for values in (ends.losses, ends.traces))
+            layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in ends.gradients]
+            yield _Chunk(start, layers, losses, traces)
             report(count)
+
+    def trace_share(self, batch_size: int) -> float | None:
+        """tr Cov of a batch's mean gradient, over the trace of divisor b of its per-example gradients; None for one example."""
+        if batch_size == 1 or not self.sampler.gives_examples:
+            return None
+        return numeric_scheme(self.problem.sampling).trace_share(batch_size, self.problem.dataset_size)
 
     def _chunk_size(self, batch_size: int, runs: int) -> int:
         """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
-        entries = sum(a * b for a, b in zip(self.widths, self.widths[1:]))
-        one_run = self.itemsize * (7 * entries + 3 * self.sampler.rows(batch_size) * sum(self.widths))
+        widths = self.problem.widths
+        entries = sum(a * b for a, b in zip(widths, widths[1:]))
+        one_run = self.itemsize * (7 * entries + 3 * self.sampler.rows(batch_size) * sum(widths))
         one_run += self.sampler.bytes_per_batch(batch_size)
         if one_run > self.byte_budget:
             lower = " or lower batch_sizes" if batch_size > 1 else ""
@@ -233,101 +240,149 @@ class _Plan:
         return -(-runs // chunks)
 
 
+class _State(NamedTuple):
+    """Of a run on its way: parameters and the optimizer's memory; the last gradient, loss and covariance trace."""
+
+    params: Any
+    memory: Any
+    gradient: Any
+    value: jax.Array
+    trace: jax.Array
+
+
+class _Ends(NamedTuple):
+    """Of each run: the last gradient, layer by layer, the last loss, the covariance trace within the last batch."""
+
+    gradients: tuple[jax.Array, ...]
+    losses: jax.Array
+    traces: jax.Array
+
+
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _run_chunk(
-    graph: Any,
-    update: Any,
+    graph: nnx.GraphDef[LinearNetwork],
+    update: optax.GradientTransformation,
     batch_size: int,
     key: Key[Array, ""],
     indices: UInt[Array, " runs"],
     params: Any,
-    sampler: Any,
+    sampler: Sampler,
     rates: Float[Array, " steps"],
-) -> tuple[tuple[Float[Array, "runs _ _"], ...], Float[Array, " runs"], Float[Array, " runs"]]:
-    """Of each of the runs ``indices``: the last gradient, layer by layer, the last loss, the last batch's covariance trace."""
+) -> _Ends:
+    """The runs ``indices``."""
 
-    def example_loss(params: Any, example: Any) -> Any:
+    def example_loss(params: Any, example: tuple[jax.Array, jax.Array]) -> jax.Array:
         """Loss of one example."""
         return loss(nnx.merge(graph, params), example)
 
-    def one_run(index: Any) -> Any:
+    def one_run(index: jax.Array) -> _Ends:
         """One SGD run."""
         run_key = jax.random.fold_in(key, index)
 
-        def advance(state: Any, now: Any) -> tuple[Any, None]:
+        def advance(state: _State, now: tuple[jax.Array, jax.Array]) -> tuple[_State, None]:
             """Measure the gradient on a fresh batch, then update all layers at once."""
-            (params, memory, *_), (step, rate) = state, now
-            batch = sampler.draw(jax.random.fold_in(run_key, step), batch_size)
-            moments = gradient_moments(example_loss, params, batch, ddof=0, centred=zero.dtype == "float32")
-            directions, memory = update.update(moments.mean, memory, params)
-            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, params, directions)
-            return (updated, memory, moments.mean, moments.loss, moments.trace), None
+            number, rate = now
+            batch = sampler.draw(jax.random.fold_in(run_key, number), batch_size)
+            moments = gradient_moments(example_loss, state.params, batch, ddof=0, centred=zero.dtype == "float32")
+            directions, memory = update.update(moments.mean, state.memory, state.params)
+            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, state.params, directions)
+            return _State(updated, memory, moments.mean, moments.loss, moments.trace), None
 
         # one more step than updates, with rate 0: its gradient is the one wanted, and the program is half as long
-        steps = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
+        numbers = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
         zero = jnp.zeros((), rates.dtype)
-        start = params, update.init(params), params, zero, zero
-        (*_, gradient, value, trace), _ = jax.lax.scan(advance, start, (steps, jnp.append(rates, 0)))
-        return nnx.merge(graph, gradient).weights, value, trace
+        start = _State(params, update.init(params), params, zero, zero)
+        end, _ = jax.lax.scan(advance, start, (numbers, jnp.append(rates, 0)))
+        return _Ends(nnx.merge(graph, end.gradient).weights, end.value, end.trace)
 
-    return jax.vmap(one_run)(indices)
+    ends: _Ends = jax.vmap(one_run)(indices)
+    return ends
+
+
+class _FirstPass(NamedTuple):
+    """The mean gradient m, layer by layer, and of each run ||G_r||^2 (runs, layers), its loss and its trace."""
+
+    mean: list[np.ndarray]
+    norms: np.ndarray
+    losses: np.ndarray
+    traces: np.ndarray
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Which runs are."""
+        return np.asarray(np.isfinite(self.losses) & np.isfinite(self.norms).all(axis=1))
+
+
+def _first_pass(chunks: Iterable[_Chunk], runs: int, depth: int) -> _FirstPass:
+    """Sums over runs, relative to the first one."""
+    norms, losses, traces = np.empty((runs, depth)), np.empty(runs), np.empty(runs)
+    pilot: list[np.ndarray] = []
+    sums: list[np.ndarray] = []
+    for chunk in chunks:
+        pilot = pilot or [layer[0].copy() for layer in chunk.layers]
+        shifted = [np.sum(layer - center, axis=0) for layer, center in zip(chunk.layers, pilot)]
+        sums = [old + new for old, new in zip(sums, shifted)] if sums else shifted
+        norms[chunk.here] = np.stack([dot(layer, layer) for layer in chunk.layers], axis=1)
+        losses[chunk.here], traces[chunk.here] = chunk.losses, chunk.traces
+    return _FirstPass([center + total / runs for center, total in zip(pilot, sums)], norms, losses, traces)
+
+
+def _second_pass(chunks: Iterable[_Chunk], first: _FirstPass) -> RunTerms:
+    """||G_r - m||^2, m . (G_r - m), and the products of each four runs in order, which may lie in two chunks."""
+    runs, depth = first.norms.shape
+    deviations, projections = np.empty((runs, depth)), np.empty((runs, depth))
+    quadruples, held = [], [np.empty((0, center.size)) for center in first.mean]
+    for chunk in chunks:
+        centered = [layer - center for layer, center in zip(chunk.layers, first.mean)]
+        deviations[chunk.here] = np.stack([dot(layer, layer) for layer in centered], axis=1)
+        projections[chunk.here] = np.stack([dot(layer, m) for layer, m in zip(centered, first.mean)], axis=1)
+        held = [np.concatenate([rest, layer]) for rest, layer in zip(held, centered)]
+        whole = len(held[0]) // 4 * 4
+        quadruples.append(np.stack([quadruple_products(layer[:whole]) for layer in held], axis=1))
+        held = [layer[whole:] for layer in held]
+    return RunTerms(
+        norms=first.norms,
+        deviations=deviations * (runs / (runs - 1)),
+        projections=projections,
+        quadruples=np.concatenate(quadruples),
+        squared_means=np.array([dot(center, center) for center in first.mean]),
+        finite=bool(first.finite.all()),
+    )
 
 
 def _moments(
-    chunks: Callable[[], Any], batch_size: int, runs: int, problem: Problem, keep: bool, share: float | None
+    chunks: Callable[[], Iterator[_Chunk]],
+    batch_size: int,
+    runs: int,
+    problem: Problem,
+    keep: bool,
+    share: float | None,
 ) -> TrajectoryMoments:
     """Two passes over the runs: mean, then deviations from it."""
-    depth, losses, traces = problem.depth, np.empty(runs), np.empty(runs)
-    norms, deviations, projections = (np.empty((runs, depth)) for _ in range(3))
-    pilot: list[np.ndarray] = []
-    sums: list[np.ndarray] = []
-    kept = []
     with np.errstate(all="ignore"):  # runs that overflow are counted below, not warned about
-        for start, layers, values, spreads in chunks():
-            here = slice(start, start + len(values))
-            pilot = pilot or [layer[0].copy() for layer in layers]
-            shifted = [np.sum(layer - center, axis=0) for layer, center in zip(layers, pilot)]
-            sums = [old + new for old, new in zip(sums, shifted)] if sums else shifted
-            norms[here] = np.stack([dot(layer, layer) for layer in layers], axis=1)
-            losses[here], traces[here] = values, spreads
-            if keep:
-                kept.append((start, layers, values, spreads))
-        mean = [center + total / runs for center, total in zip(pilot, sums)]
-        quadruples, held = [], [np.empty((0, center.size)) for center in pilot]
-        for start, layers, values, _ in kept if keep else chunks():
-            here = slice(start, start + len(values))
-            centered = [layer - center for layer, center in zip(layers, mean)]
-            deviations[here] = np.stack([dot(layer, layer) for layer in centered], axis=1)
-            projections[here] = np.stack([dot(layer, center) for layer, center in zip(centered, mean)], axis=1)
-            held = [np.concatenate([rest, layer]) for rest, layer in zip(held, centered)]
-            whole = len(held[0]) // 4 * 4
-            quadruples.append(np.stack([quadruple_products(layer[:whole]) for layer in held], axis=1))
-            held = [layer[whole:] for layer in held]
-        finite = np.isfinite(losses) & np.isfinite(norms).all(axis=1)
-        squared_means = np.array([dot(center, center) for center in mean])
-        deviations *= runs / (runs - 1)
-        good = bool(finite.all())
-        terms = RunTerms(norms, deviations, projections, np.concatenate(quadruples), squared_means, good)
+        kept = list(chunks()) if keep else None
+        first = _first_pass(chunks() if kept is None else kept, runs, problem.depth)
+        terms = _second_pass(chunks() if kept is None else kept, first)
 
     def scalar(values: np.ndarray) -> Estimate:
-        return average(values) if good else Estimate(math.nan, math.nan, runs)
+        return average(values) if terms.finite else Estimate(math.nan, math.nan, runs)
 
-    per_layer = [terms.estimates([layer]) for layer in range(depth)]
+    per_layer = [terms.estimates([layer]) for layer in range(problem.depth)]
     variance, second_moment, squared_mean = terms.estimates()
     return TrajectoryMoments(
         batch_size=batch_size,
         step=problem.step,
         runs=runs,
-        nonfinite_runs=int(np.sum(~finite)),
+        nonfinite_runs=int(np.sum(~first.finite)),
         variance=variance,
         second_moment=second_moment,
         squared_mean=squared_mean,
-        loss=scalar(losses),
-        conditional_variance=None if share is None else scalar(traces * share),
+        loss=scalar(first.losses),
+        conditional_variance=None if share is None else scalar(first.traces * share),
         variance_per_layer=tuple(layer[0] for layer in per_layer),
         second_moment_per_layer=tuple(layer[1] for layer in per_layer),
         squared_mean_per_layer=tuple(layer[2] for layer in per_layer),
-        second_moment_terms=norms,
-        variance_terms=deviations,
-        loss_terms=losses,
+        second_moment_terms=first.norms,
+        variance_terms=terms.deviations,
+        loss_terms=first.losses,
     )

@@ -1,0 +1,145 @@
+"""What the numeric half asks of the law of an example: its numeric twin.
+
+A twin reads the statement of its law (``linvar.laws``) and none of the exact half's formulas. Whatever else the numeric half does
+with a law goes through the five things here, so that no other room knows which laws there are.
+
+Samplers and expectations are pytrees: arrays of the law inside, what changes the program (noise or not, the scheme) as metadata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from linvar.numeric.schemes.scheme import NumericScheme
+
+Batch: TypeAlias = tuple[Float[Array, "batch input"], Float[Array, "batch output"]]
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Random batches."""
+
+    @property
+    def gives_examples(self) -> bool:
+        """Whether the rows drawn are the examples of the batch; else others with its second moments."""
+        ...
+
+    def rows(self, batch_size: int) -> int:
+        """How many rows ``draw`` gives for a batch."""
+        ...
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
+        """Inputs and targets of one batch."""
+        ...
+
+    def bytes_per_batch(self, batch_size: int) -> int:
+        """Working memory of one batch, roughly."""
+        ...
+
+
+class RareBatch(NamedTuple):
+    """Inputs, targets and log M, the log of the batch's density under the exaggerated law over that under the plain one."""
+
+    inputs: jax.Array
+    targets: jax.Array
+    log_ratio: jax.Array
+
+
+@runtime_checkable
+class RareSampler(Protocol):
+    """Batches of which some are exaggerated (``mixture.py``)."""
+
+    def draw(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
+        """One batch."""
+        ...
+
+
+class AtWeights(NamedTuple):
+    """Of the squared loss of x -> W x at weights W.
+
+    Attributes:
+        squares: ||W x - y||^2, as the law's ``weighted`` takes it: of each row, or as a form in x.
+        gradient: of the mean loss, (o, d).
+        loss: the mean, with the factor 1/2.
+    """
+
+    squares: jax.Array
+    gradient: jax.Array
+    loss: jax.Array
+
+
+@runtime_checkable
+class Expectations(Protocol):
+    """Expectations over one example (x, y) that linear regression needs: proofs/linear-regression.md."""
+
+    @property
+    def examples(self) -> int | None:
+        """n of a data set; None where an example is no row of one."""
+        ...
+
+    def hessian(self) -> Float[Array, "d d"]:
+        """H = E x x^T, for each row of the weights."""
+        ...
+
+    def at(self, weights: Float[Array, "o d"]) -> AtWeights:
+        """Residuals, mean gradient and loss at these weights."""
+        ...
+
+    def weighted(self, covariance: Float[Array, "d d"], squares: jax.Array) -> Float[Array, "d d"]:
+        """E[(x^T C x + ||r||^2) x x^T], with ||r||^2 as ``squares`` of :class:`AtWeights`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteRule:
+    """Weighted examples in place of a law.
+
+    Attributes:
+        inputs, targets: examples first.
+        weights: their probabilities, (k,); None where all are equal.
+        lines: inputs and targets at four equally spaced places on each of some random lines, (lines * 4, ...): the rule holds for
+            losses whose third differences on them vanish, polynomials of degree 2 in the example. None where it holds for any.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+    lines: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@runtime_checkable
+class NumericLaw(Protocol):
+    """The numeric twin of a law without symbols."""
+
+    def sampler(self, scheme: NumericScheme, dtype: str) -> Sampler:
+        """Batches of examples, of arrays of ``dtype``."""
+        ...
+
+    def second_moment_sampler(self, dtype: str) -> Sampler:
+        """Batches' second moments, (1/b) sum of (1, x, y) (1, x, y)^T, not their examples.
+
+        Raises:
+            InputError: the law has no way to draw them.
+        """
+        ...
+
+    def rare_sampler(self, scheme: NumericScheme, degree: int, plain_probability: float) -> RareSampler:
+        """Batches in float64 that are exaggerated as far as a polynomial of this degree in the examples asks for."""
+        ...
+
+    def expectations(self) -> Expectations:
+        """For linear regression, in float64."""
+        ...
+
+    def finite_rule(self, dtype: np.dtype) -> FiniteRule:
+        """Weighted examples with the law's moments up to order 4."""
+        ...
+
+    def squared_lengths(self) -> tuple[float, float]:
+        """Sizes of ||x||^2 and ||y||^2, for errors of rounding: the largest of the rows, or about the mean."""
+        ...

@@ -1,0 +1,129 @@
+"""Rounds of a search: many starts are screened, the best refined by gradient ascent, certificates asked for; against a clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from linvar.errors import DerivationTooLargeError
+from linvar.problem import Problem
+from linvar.progress import Report
+from linvar.search.certificate import GRACE, Certificate, certify, seconds_of
+from linvar.search.objective import ASCENT_STEPS, Objective, climb, draw_starts, screen, start_climb
+
+#: Starts of a round, and how many of them are refined; fewer where one costs more than _USUAL_COST.
+SCREENED, REFINED = 10_000, 192
+_USUAL_COST = 8 * 64 * 36  # layers, nodes, batch sizes
+
+
+class Clock:
+    """The time of a search, which ends after ``limit`` seconds; ``report`` is told the whole seconds spent."""
+
+    def __init__(self, limit: float, report: Report) -> None:
+        self.limit, self.report = limit, report
+        self._begin = time.perf_counter()
+
+    @property
+    def spent(self) -> float:
+        return time.perf_counter() - self._begin
+
+    @property
+    def left(self) -> float:
+        return self.limit - self.spent
+
+    def tick(self) -> bool:
+        """Tell the time; whether there is some left."""
+        self.report(min(int(self.spent), math.ceil(self.limit)), math.ceil(self.limit))
+        return self.left > 0
+
+    def allows(self, problem: Problem) -> bool:
+        """Tell the time; whether the certificate of a problem ends soon enough, as predicted."""
+        self.tick()
+        try:
+            return seconds_of(problem) <= self.left + GRACE
+        except DerivationTooLargeError:
+            return False
+
+
+class Points(NamedTuple):
+    """Points (k, p) of the objective and their largest slopes (k,)."""
+
+    at: np.ndarray
+    slopes: np.ndarray
+
+    def best_first(self) -> Points:
+        """In the order of their slopes."""
+        order = np.argsort(-self.slopes)
+        return Points(self.at[order], self.slopes[order])
+
+
+class Search:
+    """Rounds of starts, ascents and certificates, until something is found or the time is over."""
+
+    def __init__(self, objective: Objective, clock: Clock) -> None:
+        self.objective, self.clock = objective, clock
+        self.starts, self.largest = 0, -math.inf
+
+    def run(self, key: jax.Array) -> Certificate | None:
+        """The whole search: at least one call of starts is screened, whatever the time."""
+        rounds = 0
+        while not rounds or self.clock.left > 0:
+            rounds += 1
+            for points in self._round(jax.random.fold_in(key, rounds)):
+                self.largest = max(self.largest, float(points.slopes[0]))
+                if (found := self._certified(points)) is not None:
+                    return found
+        return None
+
+    def _certified(self, points: Points) -> Certificate | None:
+        """The certificate of the best of these points that has one."""
+        for at in points.at[points.slopes > 0]:
+            found = certify(at, self.objective.depth, self.objective.step, self.clock.allows)
+            if found is not None:
+                return found
+        return None
+
+    def _round(self, key: jax.Array) -> Iterator[Points]:
+        """Groups of points: the best after screening, and after each ascent."""
+        starts = self._screen(key).best_first()
+        size, _ = self.objective.ascent
+        yield Points(starts.at[:size], starts.slopes[:size])
+        for first in range(0, self._scaled(REFINED, 24), size):
+            group = starts.at[first : first + size]
+            if len(group) < size or self.clock.left <= 0:
+                return
+            yield self._ascend(group)
+
+    def _ascend(self, group: np.ndarray) -> Points:
+        """Where the points of a group were best on their way up; a clock that has run out ends it between two calls."""
+        _, steps = self.objective.ascent
+        state = start_climb(jnp.asarray(group))
+        for _ in range(-(-ASCENT_STEPS // steps)):
+            state = jax.block_until_ready(climb(self.objective, state, steps))
+            if not self.clock.tick():
+                break
+        return Points(np.asarray(state.best), np.asarray(state.slopes)).best_first()
+
+    def _screen(self, key: jax.Array) -> Points:
+        """Random starts and their largest slopes; those that took more than a third of the time left are left out."""
+        objective, count = self.objective, self._scaled(SCREENED, 1_000)
+        starts = draw_starts(key, count, objective.depth, objective.label_noise)
+        call = min(count, objective.points_a_call)
+        slopes, done, enough = np.empty(count), 0, self.clock.left * 2 / 3
+        while done < count and (not done or self.clock.left > enough):
+            first = min(done, count - call)  # the last call takes some of the one before again, to be of the same shape
+            slopes[first : first + call] = screen(objective, starts[first : first + call])
+            done = first + call
+            self.clock.tick()
+        self.starts += done
+        return Points(np.asarray(starts)[:done], slopes[:done])
+
+    def _scaled(self, count: int, least: int) -> int:
+        """``count``, or fewer if a point costs more than usual."""
+        return max(least, min(count, count * _USUAL_COST // self.objective.cost))
