@@ -172,7 +172,7 @@ class Problem:
     @property
     def degree_bound(self) -> int:
         """sum_{j=0..t} (2 (2L-1)^j - 1), at most n - 1 without replacement: no quantity has a higher degree in 1/b."""
-        bound = sum(2 * (2 * self.depth - 1) ** j - 1 for j in range(self.step + 1))
+        bound: int = sum(2 * (2 * self.depth - 1) ** j - 1 for j in range(self.step + 1))
         return bound if self.largest_batch_size is None else min(bound, self.largest_batch_size - 1)
 
     def replace(self, **changes: Any) -> Problem:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 #: what ``progress=`` takes a function of: (done, total), total None where it is not known
 Progress: TypeAlias = Callable[[int, int | None], object]
-Report: TypeAlias = Progress  # its name until nothing imports it
 
 #: Work predicted to take more seconds than this is announced, and shown from its start where somebody watches.
 LONG = 10.0

@@ -22,7 +22,7 @@ from linvar.exact import Rational
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.arguments import check_key
 from linvar.problem import Problem
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 from linvar.search.certificate import GRACE, Certificate, seconds_of
 from linvar.search.objective import build_objective
 from linvar.search.rounds import Clock, Search
@@ -98,7 +98,7 @@ def search_nonmonotone(
     batch_sizes: tuple[int, int] = (4, 400),
     key: Any = None,
     seconds: float = 60.0,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
 ) -> SearchResult:
     """Look for a linear network of widths 1 whose exact gradient variance rises with b somewhere.
 

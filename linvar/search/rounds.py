@@ -13,7 +13,7 @@ import numpy as np
 
 from linvar.errors import DerivationTooLargeError
 from linvar.problem import Problem
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.search.certificate import GRACE, Certificate, certify, seconds_of
 from linvar.search.objective import ASCENT_STEPS, Objective, climb, draw_starts, screen, start_climb
 
@@ -25,7 +25,7 @@ _USUAL_COST = 8 * 64 * 36  # layers, nodes, batch sizes
 class Clock:
     """The time of a search, which ends after ``limit`` seconds; ``report`` is told the whole seconds spent."""
 
-    def __init__(self, limit: float, report: Report) -> None:
+    def __init__(self, limit: float, report: Progress) -> None:
         self.limit, self.report = limit, report
         self._begin = time.perf_counter()
 

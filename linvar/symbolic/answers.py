@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from linvar.arguments import refuses_old_words
 from linvar.problem import Problem
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.symbolic.derivation import derive
 from linvar.symbolic.plan import check_problem
 from linvar.symbolic.quantities import Polynomials, SecondMoment, SquaredMean, Variance, check_measured
@@ -21,7 +21,7 @@ def gradient_variance(
     road: Road | None = None,
     *,
     of: str = "gradient",
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> BatchPolynomial:
     """Exact variance of the stochastic gradient after t steps, as a polynomial in 1/b.
@@ -64,7 +64,7 @@ def second_moment(
     road: Road | None = None,
     *,
     of: str = "gradient",
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> BatchPolynomial:
     """Exact second moment E ||G_t||_F^2 of the stochastic gradient, as a polynomial in 1/b.
@@ -85,7 +85,7 @@ def squared_mean(
     road: Road | None = None,
     *,
     of: str = "gradient",
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> BatchPolynomial:
     """Exact squared norm ||E G_t||_F^2 of the mean gradient, as a polynomial in 1/b.
@@ -103,7 +103,7 @@ def squared_mean(
 def _measured(
     problem: Problem,
     road: Road | None,
-    progress: bool | Report | None,
+    progress: bool | Progress | None,
     memory_limit: float | None,
     quantity: Variance | SecondMoment | SquaredMean,
 ) -> BatchPolynomial:
@@ -118,7 +118,7 @@ def expected_loss(
     problem: Problem,
     road: Road | None = None,
     *,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> BatchPolynomial:
     """Exact expected population loss E[ 1/2 E||P_t x - y||^2 ] after t steps, as a polynomial in 1/b.
@@ -139,7 +139,7 @@ def expected_weights(
     problem: Problem,
     road: Road | None = None,
     *,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> tuple[tuple[Polynomials, ...], ...]:
     """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
@@ -161,7 +161,7 @@ def weight_covariance(
     problem: Problem,
     road: Road | None = None,
     *,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> tuple[Polynomials, ...]:
     """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.

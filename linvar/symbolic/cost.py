@@ -246,7 +246,8 @@ def total(section: Section, amounts: Amounts) -> float:
     >>> total(Symbols(wide_fraction=0.5), {"wide_fraction": 3})
     1.5
     """
-    return sum(float(min(amount, 10**300)) * getattr(section, name) for name, amount in amounts.items())
+    each: list[float] = [float(min(amount, 10**300)) * getattr(section, name) for name, amount in amounts.items()]
+    return sum(each)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from linvar.arguments import check_integer
 from linvar.errors import shown
 from linvar.exact import ordered
 from linvar.problem import Problem
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element
 from linvar.symbolic.plan import check_problem, choose
 from linvar.symbolic.quantities import (
@@ -59,7 +59,7 @@ class Derivation:
     """
 
     def __init__(
-        self, problem: Problem, road: Road, plan: RoadPlan, integrator: Integrator, progress: bool | Report | None
+        self, problem: Problem, road: Road, plan: RoadPlan, integrator: Integrator, progress: bool | Progress | None
     ) -> None:
         self.problem, self.road, self.plan = problem, road, plan
         self._integrator, self._progress = integrator, progress
@@ -128,7 +128,7 @@ class Derivation:
                 self._found[quantity] = quantity.of_problem(asked)
         return self._found[quantity]
 
-    def _answer(self, question: Question, report: Report) -> list[Element]:
+    def _answer(self, question: Question, report: Progress) -> list[Element]:
         """The road's answer, asked for once."""
         if question not in self._answers:
             self._answers[question] = self._integrator.expectations(question, report)
@@ -166,7 +166,7 @@ def derive(
     problem: Problem,
     road: Road | None = None,
     *,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> Derivation:
     """All that is exact about a problem at its step, on one road; what is asked for is computed then, and kept.
@@ -203,7 +203,7 @@ def derive_steps(
     steps: Iterable[int],
     road: Road | None = None,
     *,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> tuple[Derivation, ...]:
     """The derivations at several t, in one sweep: steps that they share are made once.
@@ -234,7 +234,7 @@ def derive_steps(
 def derived(
     problems: Sequence[Problem],
     road: Road | None,
-    progress: bool | Report | None,
+    progress: bool | Progress | None,
     memory_limit: float | None,
     among: Sequence[Road] = (),
 ) -> tuple[Derivation, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from linvar.errors import Argument, Said
 from linvar.problem import Problem
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.symbolic.limits import checked_limit
 from linvar.symbolic.plan import asked_for, check_problem
 from linvar.symbolic.roads.large_batch.road import LargeBatch
@@ -17,7 +17,7 @@ def large_batch(
     order: int,
     digits: int | None = None,
     *,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
     memory_limit: float | None = None,
 ) -> LargeBatchDerivation:
     """The coefficients of 1, ..., (1/b)^order of variance, second moment, squared mean, loss and weights, at any number of steps.

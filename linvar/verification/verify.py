@@ -23,8 +23,7 @@ from linvar.numeric.models.linear import to_floats
 from linvar.numeric.simulation.rare_batches import rare_batches
 from linvar.numeric.simulation.trajectories import TrajectoryMoments, simulate
 from linvar.problem import Problem
-from linvar.progress import Report as Progress
-from linvar.progress import reporting
+from linvar.progress import Progress, reporting
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.verification.evidence import Evidence, Hidden, Levels, judge, weigh
 from linvar.verification.report import Report, Row, to_float

@@ -37,7 +37,7 @@ from linvar.numeric.first_order.fluctuations import (
     make_program,
 )
 from linvar.numeric.schemes.scheme import numeric_scheme
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 from linvar.schemes.scheme import scheme_of
 
 
@@ -117,7 +117,7 @@ def first_order_variance(
     key: Any = None,
     chunk_size: int | None = None,
     byte_budget: int = 2**28,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
 ) -> FirstOrder:
     """The coefficient beta_1 of 1/b in tr Cov(G_t) as b -> infinity, at every step t = 0..steps.
 

@@ -168,8 +168,7 @@ def summed(make: Callable[..., Tree], parts: Any, *coefficients: jax.Array) -> T
 
 def _squared_norm(leaves: Leaves) -> jax.Array:
     """Sum of the squares of all leaves."""
-    total = reduce(operator.add, map(sum_of_squares, leaves))
-    return total
+    return reduce(operator.add, map(sum_of_squares, leaves))
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=(4,))

@@ -30,7 +30,7 @@ from linvar.numeric.gradients.blocks import Block, moved, products
 from linvar.numeric.gradients.moments import Loss, NoFiniteExamplesError, gradient_moments
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.processes import check_all, gather, gather_ragged
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 from linvar.schemes.scheme import scheme_of
 
 
@@ -130,7 +130,7 @@ def noise_scale(
     nan: str = "raise",
     blocks: int = 16,
     byte_budget: int = 2**28,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
 ) -> NoiseScale:
     """tr Cov(g_i) / ||E g||^2 over a data set, in one pass, and with it the batch variance at every b.
 

@@ -46,7 +46,7 @@ from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation.run_moments import RunTerms, average, dot, quadruple_products
 from linvar.numeric.simulation.update import update_from_problem
 from linvar.problem import Problem
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 
 #: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
 CPU_CHUNK_BYTES = 2**24
@@ -109,7 +109,7 @@ def simulate(
     step: int | None = None,
     batches: str = "examples",
     byte_budget: int = 2**28,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
 ) -> dict[int, TrajectoryMoments]:
     """Simulate SGD on a problem and estimate the moments of its batch gradient, conditioned on the initial weights.
 

@@ -43,6 +43,7 @@ class JaxFunction:
     def __call__(self, batch_size: ArrayLike, /, **symbols: ArrayLike) -> jax.Array:
         """The value at batch_size (an array of any shape); every symbol is a keyword, a scalar."""
         sizes, values = self._checked(batch_size, symbols)
+        value: jax.Array
         value, absolute = self._evaluate(sizes, values)
         if not any(isinstance(x, jax.core.Tracer) for x in (sizes, *values, value)):
             self._warn(sizes, np.asarray(value), np.asarray(absolute))

@@ -150,10 +150,8 @@ class LargeBatchExpansion:
 
     # arithmetic
 
-    def _combined(self, other: Any, sign: int) -> Self:
+    def _combined(self, other: LargeBatchExpansion, sign: int) -> Self:
         """self + sign other."""
-        if not isinstance(other, LargeBatchExpansion):
-            return NotImplemented
         if other.order != self.order or other.exact != self.exact:
             ours, theirs = (f"up to u^{one.order}, {_kind(one)}" for one in (self, other))
             raise InputError("one expansion", Words(f"is {ours}, the other {theirs}"), "they do not mix")
@@ -167,10 +165,10 @@ class LargeBatchExpansion:
         return type(self)([a + b * sign for a, b in zip(self._exact_coefficients, other._exact_coefficients)])
 
     def __add__(self, other: Any) -> Self:
-        return self._combined(other, 1)
+        return self._combined(other, 1) if isinstance(other, LargeBatchExpansion) else NotImplemented
 
     def __sub__(self, other: Any) -> Self:
-        return self._combined(other, -1)
+        return self._combined(other, -1) if isinstance(other, LargeBatchExpansion) else NotImplemented
 
     def __neg__(self) -> Self:
         return type(self)([-value for value in self._elements], digits=self.digits, ring=self._ring)

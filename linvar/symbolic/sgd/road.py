@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from linvar.errors import Argument, Said
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.limits import MOST_SECONDS, format_bytes, format_seconds
 from linvar.symbolic.sgd.questions import Question
@@ -84,7 +84,7 @@ class Integrator(Protocol):
         """The ring of the answers: polynomials in u = 1/b, and the symbols."""
         ...
 
-    def expectations(self, question: Question, report: Report) -> list[Element]:
+    def expectations(self, question: Question, report: Progress) -> list[Element]:
         """E of each form at step t, exact, in the ring of the answers; a road that counts calls ``report(done, total)``."""
         ...
 

@@ -11,7 +11,7 @@ from linvar.exact import Exact, Matrix, Rational, exact_matrix
 from linvar.flint import fmpq
 from linvar.laws.gaussian import Gaussian
 from linvar.matrices import product, trace, trace_product, transpose
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.symbolic.algebra.ring import Element, Ring, coefficients_of, sum_elements, to_rational
 from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, unit_form
 from linvar.symbolic.words.statement import Traces
@@ -22,7 +22,7 @@ def expand_entries(
     matrices: Mapping[str, Matrix],
     sigma: Matrix,
     symbols: tuple[Any, ...],
-    report: Report = lambda done, total: None,
+    report: Progress = lambda done, total: None,
 ) -> tuple[list[Exact] | list[Element], Ring | None]:
     """The product of traces expanded in the entries of S, each monomial replaced by its moment."""
     order = sum(map(len, state))

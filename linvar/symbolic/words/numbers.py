@@ -8,7 +8,7 @@ from math import lcm, prod
 from linvar.exact import Exact, Matrix, Rational
 from linvar.flint import fmpz, fmpz_mat, fmpz_poly
 from linvar.laws.law import identity
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.symbolic.words.recursion import State, canonical_state, remove_one
 from linvar.symbolic.words.statement import Traces
 
@@ -16,7 +16,7 @@ _ZERO, _ONE = fmpz(0), fmpz(1)
 
 
 def expected_traces(
-    words: Traces, matrices: Mapping[str, Matrix], sigma: Matrix, report: Report = lambda done, total: None
+    words: Traces, matrices: Mapping[str, Matrix], sigma: Matrix, report: Progress = lambda done, total: None
 ) -> list[Exact]:
     """E of a product of traces of words, x ~ N(0, Sigma): the coefficients of 1, u, u^2, ..., exact.
 
@@ -88,7 +88,7 @@ class _Expectation:
     What is reported are the terms of the first two steps, 2k-1 times 2k-3 of them.
     """
 
-    def __init__(self, letters: Letters, order: int, report: Report) -> None:
+    def __init__(self, letters: Letters, order: int, report: Progress) -> None:
         self.letters, self.order, self.report = letters, order, report
         self.steps = max(1, (2 * order - 1) * (2 * order - 3))
         self._done = 0

@@ -10,7 +10,7 @@ from typing import Any
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, Words, shown
 from linvar.exact import Matrix
 from linvar.matrices import product, trace, trace_product, transpose
-from linvar.progress import Report
+from linvar.progress import Progress
 from linvar.symbolic.algebra.ring import Element, Ring, sum_elements
 from linvar.symbolic.words.recursion import State, canonical_state, count_pairings, remove_one
 from linvar.symbolic.words.statement import Traces, checked_words, show_count, show_words
@@ -129,7 +129,7 @@ def evaluate_traces(
     matrices: Mapping[str, Matrix],
     sigma: Matrix,
     symbols: tuple[Any, ...],
-    report: Report = lambda done, total: None,
+    report: Progress = lambda done, total: None,
 ) -> tuple[list[Element], Ring]:
     """The answer for every width, its traces evaluated in the ring of the symbols: coefficients of 1, u, u^2, ..."""
     ring = Ring(0, symbols)

@@ -17,7 +17,7 @@ from typing import Any
 
 from linvar.errors import Argument, DerivationTooLargeError, Said
 from linvar.exact import Exact, Matrix, free_symbols
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element
 from linvar.symbolic.limits import MOST_SECONDS, checked_limit, default_memory_limit, format_bytes
 from linvar.symbolic.result.polynomial import BatchPolynomial
@@ -37,7 +37,7 @@ def wishart_moment(
     covariance: Any = None,
     *,
     memory_limit: float | None = None,
-    progress: bool | Report | None = None,
+    progress: bool | Progress | None = None,
 ) -> BatchPolynomial:
     """Expectation of a product of traces of words in fixed matrices and the second moment of a Gaussian batch.
 

@@ -142,15 +142,15 @@ def count_monomials(
             found *= comb(_gradients(problem, degree) + letters.rates, letters.rates)
     # of the factors of each step about half may have the symbols of momentum (from step 1 on) or decay in any degree
     later = min(problem.step, _MOST_STEPS) - (problem.weight_decay == 0)
-    found *= comb(2 + letters.law, letters.law) * (1 + degree * max(0, later) // 2) ** letters.rule
-    return max(1, found)
+    of_rule: int = (1 + degree * max(0, later) // 2) ** letters.rule
+    return max(1, found * comb(2 + letters.law, letters.law) * of_rule)
 
 
 def answer_terms(problem: Problem, variables: Sequence[int]) -> int:
     """Terms of the second moment in 1/b and the symbols: 1/b comes from the last step and from those with variables."""
     steps, odd = len(variables), 2 * problem.depth - 1
     each = count_monomials(problem, [0] * steps, [False] * steps, gradient_products(problem, 2))
-    powers = sum(2 * odd ** (steps - s) - 1 for s, width in enumerate(variables) if width)
+    powers: int = sum(2 * odd ** (steps - s) - 1 for s, width in enumerate(variables) if width)
     return min(ENDLESS, each * (2 + powers))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from linvar import matrices
 from linvar.flint import fmpq
-from linvar.progress import Report, say_nothing
+from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring, sum_elements, to_fmpq
 from linvar.symbolic.sgd.batch_moments import Moments, answer_ring, batch_moments, central_moments
 from linvar.symbolic.sgd.last_step import LastStep
@@ -85,7 +85,8 @@ class Expanded:
             grouped = {
                 key: sum_elements(answers, [moment * value for moment, value in found]) for key, found in pairs.items()
             }
-        return answers.zero + grouped.get((), 0)
+        whole: Element = answers.zero + grouped.get((), 0)
+        return whole
 
     def _orders(self, polynomial: Element, degree: int, t: int) -> list[int]:
         """Bounds for the degree of a polynomial, a form of this degree in W_t, in the batch of each step before."""
@@ -137,7 +138,7 @@ class ExpandedAt:
         """The forms in W_t, expanded."""
         return LastStep(self.expanded.state(self.t), self.expanded.table, self.expanded.ring)
 
-    def expectations(self, question: Question, report: Report = say_nothing) -> list[Element]:
+    def expectations(self, question: Question, report: Progress = say_nothing) -> list[Element]:
         """E of each form, in the ring of the answers."""
         degree = question.degree(2 * self.expanded.problem.depth)
         return [self.expanded.expectation(form, degree, self.t) for form in question.forms(self.last)]

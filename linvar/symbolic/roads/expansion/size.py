@@ -125,7 +125,8 @@ def _last_step_products(steps: Steps) -> int:
 
 def _order(problem: Problem, later: int) -> int:
     """Degree of the second moment in the batch of a step with this many later updates."""
-    return (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+    order: int = (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+    return order
 
 
 def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> int:
@@ -134,7 +135,7 @@ def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> 
     first = next((s for s, count in enumerate(variables) if count), None)
     if first is None or problem.symbols:
         return 1
-    degree = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
+    degree: int = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
     step, products = steps[places[first]], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
     if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
         return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)

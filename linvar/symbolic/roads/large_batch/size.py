@@ -230,6 +230,7 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     def bits(steps: int) -> float:
         if steps * log2(odd + 1e-9) > 60:
             return 2.0**60
-        return start * odd**steps + growth * (steps if odd == 1 else (odd**steps - 1) // (odd - 1))
+        grown: int = odd**steps
+        return start * grown + growth * (steps if odd == 1 else (grown - 1) // (odd - 1))
 
     return bits(steps), bits(max(steps - 1, 0))

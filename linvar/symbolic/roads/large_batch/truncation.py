@@ -18,7 +18,7 @@ from itertools import combinations_with_replacement
 from typing import Any, cast
 
 from linvar.flint import arb, fmpz
-from linvar.progress import Report, reporting
+from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic
 from linvar.symbolic.quantities import check_measured, in_shape, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
@@ -52,7 +52,7 @@ class LargeBatchDerivation:
         plan: what was predicted.
     """
 
-    def __init__(self, steps: Steps, road: LargeBatch, plan: RoadPlan, progress: bool | Report | None) -> None:
+    def __init__(self, steps: Steps, road: LargeBatch, plan: RoadPlan, progress: bool | Progress | None) -> None:
         check_arguments(steps.problem, road.order, road.digits)
         self.problem, self.road, self.plan = steps.problem, road, plan
         self._progress = progress

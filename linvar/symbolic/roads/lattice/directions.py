@@ -119,7 +119,8 @@ def exponential(terms: jax.Array, inverses: jax.Array, prime: jax.Array) -> jax.
         return parts.at[n].set(multiply(total, inverses[n], prime))
 
     start = jnp.zeros_like(rows).at[0].set(1.0)
-    return lax.fori_loop(1, size, step, start)[:size]
+    parts: jax.Array = lax.fori_loop(1, size, step, start)
+    return parts[:size]
 
 
 def _logarithm(sums: jax.Array, inverse_size: jax.Array, table: Tables, prime: jax.Array) -> jax.Array:
@@ -139,7 +140,8 @@ def _logarithm(sums: jax.Array, inverse_size: jax.Array, table: Tables, prime: j
         total = reduce(window(n) * logs, prime).sum(axis=0)
         return logs.at[n].set(reduce(reduce(moments[n] * n, prime) - reduce(total, prime), prime))
 
-    return lax.fori_loop(1, len(sums), step, jnp.zeros_like(sums))
+    logs: jax.Array = lax.fori_loop(1, len(sums), step, jnp.zeros_like(sums))
+    return logs
 
 
 def _sum(parts: Sequence[jax.Array]) -> jax.Array:

@@ -29,7 +29,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from linvar.errors import InputError
 from linvar.exact import Rational
-from linvar.progress import Report, say_nothing
+from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, to_fmpq
 from linvar.symbolic.roads.lattice.checkpoint import Checkpoint, problem_key
 from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT, Modulus, Residue, matmul, reduce, residues_of
@@ -77,7 +77,7 @@ class LatticeSum:
         self.checkpoint = Checkpoint(checkpoint, problem_key(problem))
         self.devices = _exact_devices() if devices is None else devices
 
-    def expectations(self, question: Question, report: Report = say_nothing) -> list[Element]:
+    def expectations(self, question: Question, report: Progress = say_nothing) -> list[Element]:
         """E of forms in the state: polynomials in u, exact; ``report`` hears of nodes times primes.
 
         Raises:
@@ -110,7 +110,7 @@ class _Grid:
 
     # the whole answer
 
-    def answer(self, report: Report) -> list[Element]:
+    def answer(self, report: Progress) -> list[Element]:
         """Residues for prime after prime, until they determine fractions that further primes confirm."""
         fixed = [value for value in self.folded.values if value is not None]
         if len(fixed) == self.count:

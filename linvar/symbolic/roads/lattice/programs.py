@@ -84,11 +84,13 @@ def called(key: tuple[Any, ...], function: Callable[..., jax.Array], arguments: 
         assert not closed.consts
         return Program(str(closed.jaxpr), key[0], closed)
 
-    return _run(once((key, structure, shapes), trace), *leaves)
+    value: jax.Array = _run(once((key, structure, shapes), trace), *leaves)
+    return value
 
 
 @partial(jax.jit, static_argnums=0)
 def _run(program: Program, *leaves: jax.Array) -> jax.Array:
     """What the program gives: compiled once for all that have this text."""
-    (value,) = jax.extend.core.jaxpr_as_fun(program.jaxpr)(*leaves)
+    values: list[jax.Array] = jax.extend.core.jaxpr_as_fun(program.jaxpr)(*leaves)
+    (value,) = values
     return value

@@ -223,16 +223,16 @@ class _Number:
         return other if isinstance(other, _Number) else self.ring.lift(other)
 
     def __add__(self, other: Any) -> _Number:
-        other = self._other(other)
-        if self.exact is not None and other.exact is not None:
-            return self.ring.lift(self.exact + other.exact)
+        second = self._other(other)
+        if self.exact is not None and second.exact is not None:
+            return self.ring.lift(self.exact + second.exact)
         if self.exact == 0:
-            return other
-        if other.exact == 0:
+            return second
+        if second.exact == 0:
             return self
-        small, large = sorted((self.size, other.size))
+        small, large = sorted((self.size, second.size))
         total = large + log2(1 + 2 ** max(-60.0, (small - large)))
-        return _Number(self.ring, total, max(self.denominator, other.denominator), None)
+        return _Number(self.ring, total, max(self.denominator, second.denominator), None)
 
     __radd__ = __sub__ = __rsub__ = __add__
 

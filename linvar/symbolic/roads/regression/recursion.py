@@ -22,7 +22,7 @@ from itertools import product
 from typing import Any
 
 from linvar import matrices
-from linvar.progress import Report, say_nothing
+from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.models import linear
 from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
@@ -223,7 +223,7 @@ class RegressionAt:
             matrices.product(self.recursion.input_map, form), matrices.transpose(self.recursion.input_map)
         )
 
-    def expectations(self, question: Question, report: Report = say_nothing) -> list[Element]:
+    def expectations(self, question: Question, report: Progress = say_nothing) -> list[Element]:
         """E of forms of degree <= 2 in the state."""
         assert question.degree(2) <= 2
         return [self.expectation(form) for form in question.forms(self.last)]
