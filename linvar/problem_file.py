@@ -97,11 +97,6 @@ def save_problem(problem: Problem, path: str | os.PathLike[str]) -> None:
     problem.save(path)
 
 
-def problem_to_dict(problem: Problem) -> dict[str, Plain]:
-    """The content of a problem file, as ``Problem.to_dict`` gives it."""
-    return problem.to_dict()
-
-
 def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say | None = None) -> Problem:
     """The problem a dictionary states; the keys and numbers of a problem file (see ``load_problem``).
 
