@@ -29,7 +29,7 @@ from linvar.symbolic.words import expansion, numbers
 from linvar.symbolic.words import size as word_size
 from linvar.symbolic.words.numbers import expected_traces
 from linvar.symbolic.words.size import WordSize, expansion_size, recursion_size
-from linvar.symbolic.words.traces import trace_formula
+from linvar.symbolic.words.traces import expected_words
 from linvar.symbolic.words.wishart import wishart_moment
 
 REFERENCES = json.loads((Path(__file__).parents[1] / "reference" / "wishart.json").read_text())["entries"]
@@ -235,21 +235,21 @@ def test_symbols_width_one_in_closed_form():
 
 
 @pytest.mark.parametrize("words", [["A"], ["AB", "C"], ["ABC", "AD"], ["A", "A", "BA"]], ids=str)
-def test_trace_formula_counts_all_pairings(words):
+def test_expected_words_counts_all_pairings(words):
     order = sum(map(len, words))
-    total = sum(count for products in trace_formula(map(list, words)).values() for count in products.values())
+    total = sum(count for products in expected_words(map(list, words)).values() for count in products.values())
     assert total == prod(range(1, 2 * order, 2))
 
 
-def test_trace_formula_of_three_letters():
+def test_expected_words_of_three_letters():
     # E tr(A S B S) tr(C S), at u^0: the product of the traces; two loops of u^1 and u^2 by hand for symmetric letters
-    symmetric = trace_formula([["A", "B"], ["C"]], symmetric="ABC")
+    symmetric = expected_words([["A", "B"], ["C"]], symmetric="ABC")
     assert symmetric == {
         0: {(("A", "B"), ("C",)): 1},
         1: {(("A",), ("B",), ("C",)): 1, (("A", "B"), ("C",)): 1, (("A", "B", "C"),): 4},
         2: {(("A",), ("B", "C")): 2, (("A", "C"), ("B",)): 2, (("A", "B", "C"),): 4},
     }
-    assert trace_formula([["C"], ["B", "A"]], symmetric="ABC") == symmetric
+    assert expected_words([["C"], ["B", "A"]], symmetric="ABC") == symmetric
 
 
 def twelve_matrices(width):
@@ -339,13 +339,13 @@ def test_very_long_words_are_refused_at_once():
         wishart_moment([["A"] * 150], {"A": twelve_matrices(40)["C"]})
 
 
-def test_trace_formula_refuses():
+def test_expected_words_refuses():
     with pytest.raises(DerivationTooLargeError, match=r"order 10: up to \(2\*10-1\)!! = 654,729,075"):
-        trace_formula([["A"] * 10])
+        expected_words([["A"] * 10])
     with pytest.raises(ValueError, match=r"'A\^T'"):
-        trace_formula([["A^T"]])
+        expected_words([["A^T"]])
     with pytest.raises(InputTypeError, match="symmetric=3 is of type int"):
-        trace_formula([["A"]], symmetric=3)
+        expected_words([["A"]], symmetric=3)
 
 
 # what it will take

@@ -79,7 +79,7 @@ def recursion_size(
         pairings = count_pairings(order)
         terms = pairings * _symbol_monomials(state, matrices, sigma, symbols)
         size = _symbolic("recursion", terms, _PER_SYMBOLIC_TERM + 10 * width**2)
-        return size if pairings <= LARGEST_TERMS else replace(size, seconds=inf)  # more than trace_formula takes
+        return size if pairings <= LARGEST_TERMS else replace(size, seconds=inf)  # more than expected_words takes
     states, letters = _count_states(*_named(state, matrices, sigma))
     terms = sum(count * (2 * (order - taken) - 1) for taken, count in enumerate(states))
     copies = 2 if sigma == identity(width) else 3

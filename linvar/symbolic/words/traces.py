@@ -25,7 +25,7 @@ TRANSPOSED = "^T"
 Name = tuple[str, ...]
 
 
-def trace_formula(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()) -> dict[int, dict[Traces, int]]:
+def expected_words(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()) -> dict[int, dict[Traces, int]]:
     """Expectation of a product of traces for matrices of EVERY width: traces of words in the letters and Sigma.
 
     E prod_words tr(L_1 S L_2 S ...) = sum_k u^k sum_T c_{k,T} prod_{(M_1, M_2, ...) in T} tr(M_1 Sigma M_2 Sigma ...)
@@ -49,9 +49,9 @@ def trace_formula(words: Sequence[Sequence[str]], symmetric: Collection[str] = (
         InputError: no words, an empty word, or a letter that ends in ``^T``.
         DerivationTooLargeError: (2k-1)!! terms are too many; said before it starts.
 
-    >>> trace_formula([["A"], ["B"]])
+    >>> expected_words([["A"], ["B"]])
     {0: {(('A',), ('B',)): 1}, 1: {(('A', 'B'),): 1, (('A', 'B^T'),): 1}}
-    >>> trace_formula([["A", "A"]], symmetric="A")
+    >>> expected_words([["A", "A"]], symmetric="A")
     {0: {(('A', 'A'),): 1}, 1: {(('A',), ('A',)): 1, (('A', 'A'),): 1}}
 
     Source: Haff (1979) and Graczyk, Letac and Massam (2005), see ``recursion``.
@@ -135,7 +135,7 @@ def evaluate_traces(
     ring = Ring(0, symbols)
     names = {letter: f"{i}" for i, letter in enumerate(matrices)}
     symmetric = [names[letter] for letter, matrix in matrices.items() if matrix == tuple(zip(*matrix))]
-    answer = trace_formula([[names[letter] for letter in word] for word in state], symmetric)
+    answer = expected_words([[names[letter] for letter in word] for word in state], symmetric)
     center = [[ring.lift(entry) for entry in row] for row in sigma]
     followed = {}
     for letter, matrix in matrices.items():

@@ -2,10 +2,10 @@
 
 A polynomial F of degree <= D is fixed by its values at the lattice points x >= 0, |x| <= D of its variables, so
 
-    E F = sum_x F(x) omega_x(u),
+    E F = sum_x F(x) omega_x(u),                    (1) of proofs/lattice.md
 
-with weights that depend on the law alone (``modular_moments``). Nothing is expanded: the steps of SGD are executed, as they
-stand in ``network``, on arrays of nodes modulo a prime (``modular``), the last step is contracted with its weights
+with weights that depend on the law alone (``moments``). Nothing is expanded: the steps of SGD are executed, as they
+stand in ``update`` and ``models``, on arrays of nodes modulo a prime (``modular``), the last step is contracted with its weights
 first, then the one before. Residues modulo enough primes give the exact fractions (``reconstruction``), which three further
 primes confirm: a wrong one passes with probability below 2^-65. Numeric problems only. Blocks of nodes keep memory bounded;
 several devices share the nodes of step 0.
@@ -273,7 +273,9 @@ class _Grid:
         return sum(law.powers - 1 for law in self.laws) + 1
 
     def _integrate(self, ring: Modulus, blocks: list[jax.Array], shares: list[jax.Array]) -> jax.Array:
-        """Coefficients of the forms' expectations, shape (forms, powers of u).
+        """Coefficients of the forms' expectations, shape (forms, powers of u): (1) of proofs/lattice.md, step after step,
+
+            E F(x_0, ..., x_{t-1}) = sum_{x_0} omega_{x_0} ( ... ( sum_{x_{t-1}} omega_{x_{t-1}} F ) ... ).
 
         Axis -(s+1) of every array belongs to the nodes of step s, so that those of step 0 are side by side in memory.
         """
