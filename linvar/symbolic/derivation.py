@@ -53,7 +53,7 @@ class Derivation:
     >>> import linvar as lv
     >>> exact = lv.derive(lv.Problem([[[1, 0]], [[2]]], lv.Gaussian([[3, 1]]), "1/10", 1))
     >>> exact.loss
-    33/25 + 46/25 u + 37/25 u^2    (u = 1/b, degree 2)
+    1417/5000 + 3353/5000 u + 529/2500 u^2 + 7/250 u^3    (u = 1/b, degree 3)
     >>> exact.second_moment - exact.squared_mean == exact.variance
     True
     """
