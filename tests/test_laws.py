@@ -15,7 +15,7 @@ import pytest
 import linvar as lv
 from linvar.errors import InputError, Words
 from linvar.exact import Matrix, Rational, Vector
-from linvar.laws.law import Element, Form, Law, ReadTable
+from linvar.laws.law import Law, ReadTable
 from linvar.laws.registry import LAWS
 from linvar.plain_data import Plain, ProblemFileError, built, check_keys, read_matrix
 from linvar.problem_file import problem_from_dict
@@ -85,16 +85,16 @@ class Listed(Law):
     def scattered(self, count: int) -> Iterator[Vector]:
         return iter(self.rows[:count])
 
-    def second_moment(self, ring: Any) -> Form:
+    def second_moment(self, ring: Any) -> list[list[Any]]:
         return self.data.second_moment(ring)
 
-    def weighted_second_moment(self, form: Form, ring: Any) -> Form:
+    def weighted_second_moment(self, form: Any, ring: Any) -> list[list[Any]]:
         return self.data.weighted_second_moment(form, ring)
 
-    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Element]:
+    def cumulants(self, forms: list[Matrix], order: int, ring: Any) -> list[Any]:
         return self.data.cumulants(forms, order, ring)
 
-    def power_sums(self, forms: list[Matrix], order: int, ring: Any, central: bool = False) -> list[Element]:
+    def power_sums(self, forms: list[Matrix], order: int, ring: Any, central: bool = False) -> list[Any]:
         return self.data.power_sums(forms, order, ring, central)
 
 
