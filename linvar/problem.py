@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     import sympy
 
-SAMPLINGS = tuple(SCHEMES)
 _LAYERS = "give a list of matrices, W_1 first"
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import linvar as lv
@@ -61,9 +59,6 @@ class Listed(Law):
         check_keys(data, "law.", ("kind", "rows"), ("rows",))
         rows = read_matrix(data["rows"], "law.rows")
         return built(lambda: cls(rows), "law.", cls.keys)
-
-    def largest_squares(self) -> tuple[Fraction, Fraction]:
-        return self.data.largest_squares()
 
     @property
     def symbols(self) -> tuple[()]:
@@ -159,15 +154,3 @@ def test_every_law_of_a_file_says_its_kind_and_its_keys() -> None:
 def test_a_law_without_examples_has_no_power_sums() -> None:
     with pytest.raises(InputError, match="has no examples to sum over: give linvar.Dataset"):
         lv.Gaussian([[1]]).power_sums([], 1, None)
-
-
-@pytest.mark.parametrize("scale", [1, Fraction(1, 10)])
-def test_largest_squares(scale: Any) -> None:
-    """Of the longest rows, at least 1; of a normal, the mean square of its inputs and that times the teacher's norm."""
-    inputs = [[3 * scale, 0, 4 * scale], [scale, 1 * scale, 0]]
-    data = lv.Dataset(inputs, [[scale, 2 * scale], [-7 * scale, 0]])
-    assert data.largest_squares() == (max(1, 25 * scale**2), max(1, 49 * scale**2))
-    covariance = np.array([[2, 1, 0], [1, 3, 0], [0, 0, 0]])
-    law = lv.Gaussian([[1, 0, 2], [0, 5, 1]], covariance.tolist(), [0, 1, "1/2"])
-    length = np.trace(covariance) + 1.25
-    assert law.largest_squares() == (length, 31 * length)

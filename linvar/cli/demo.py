@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from linvar.errors import InputError
 from linvar.problem import Problem
 from linvar.problem_file import load_problem
+from linvar.schemes.scheme import SCHEMES
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -98,9 +99,9 @@ def run_demo(
         f"{data.dataset!r}, columns of mean 0 and variance 1, rounded to {data.decimals} decimals; "
         f"largest rounding error {data.largest_rounding_error:.2g}"
     )
-    for number, sampling in enumerate(("iid", "without_replacement"), 1):
-        words = "iid batches" if sampling == "iid" else "batches without replacement"
-        add(f"A linear network on the diabetes data, {words}", remark, diabetes_problem(data.dataset, sampling), number)
+    for number, scheme in enumerate(SCHEMES.values(), 1):
+        title = f"A linear network on the diabetes data, {scheme.words}"
+        add(title, remark, diabetes_problem(data.dataset, scheme.name), number)
     return sections
 
 

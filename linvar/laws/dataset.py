@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from itertools import chain, combinations_with_replacement
 from math import factorial, lcm, prod
@@ -120,14 +119,6 @@ class Dataset(Law):
         rows = any(isinstance(row, (list, tuple)) for row in raw)
         targets = read_matrix(raw, "law.targets") if rows else read_vector(raw, "law.targets")
         return built(lambda: cls(inputs, targets), "law.", cls.keys)
-
-    def largest_squares(self) -> tuple[Fraction, Fraction]:
-        """max_i ||x_i||^2 and max_i ||y_i||^2, at least 1."""
-        scale, rows = self._integers
-        width = self.input_width
-        parts = ([row[:width] for row in rows], [row[width:] for row in rows])
-        first, second = (max(sum(k * k for k in row) for row in part) for part in parts)
-        return max(Fraction(1), Fraction(first, scale**2)), max(Fraction(1), Fraction(second, scale**2))
 
     @property
     def input_map(self) -> Matrix:

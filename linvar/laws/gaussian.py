@@ -134,14 +134,6 @@ class Gaussian(Law):
         teacher = read_matrix(data["teacher"], "law.teacher")
         return built(lambda: cls(teacher, **optional), "law.", cls.keys)
 
-    def largest_squares(self) -> tuple[Fraction, Fraction]:
-        """E ||x||^2 = tr Sigma + ||mu||^2, and ||W*||^2 times it, which bounds E ||W* x||^2."""
-        length = sum(
-            (Fraction(entry) for entry in (self.covariance[i][i] for i in range(self.input_width))), Fraction(0)
-        )
-        length += sum(Fraction(entry) ** 2 for entry in self.mean)
-        return length, length * sum(Fraction(entry) ** 2 for row in self.teacher for entry in row)
-
     @property
     def _noise_width(self) -> int:
         return 0 if self.noise_variance == 0 else self.target_width

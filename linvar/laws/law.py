@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,10 +81,6 @@ class Law(ABC):
         Raises:
             ProblemFileError: a key is unknown, missing or given twice, or its value is not accepted; it names ``law.key``.
         """
-
-    @abstractmethod
-    def largest_squares(self) -> tuple[Fraction, Fraction]:
-        """The sizes of ||x||^2 and ||y||^2, of the largest example or on average; of numbers without symbols."""
 
     # what the exact half asks (see the module docstring)
 

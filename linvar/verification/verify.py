@@ -19,6 +19,7 @@ from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact
 from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.estimates import Estimate
+from linvar.numeric.laws.twins import numeric_law
 from linvar.numeric.models.linear import to_floats
 from linvar.numeric.simulation.rare_batches import rare_batches
 from linvar.numeric.simulation.trajectories import TrajectoryMoments, simulate
@@ -161,7 +162,7 @@ def _rounding_floor(problem: Problem) -> float:
     largest = 1.0
     for layer, matrix in enumerate(problem.weights):
         largest *= max(1.0, float(np.linalg.norm(to_floats(matrix, f"weights[{layer}]", "float64"))))
-    length, size = map(to_float, problem.law.largest_squares())
+    length, size = numeric_law(problem.law).squared_lengths()
     return 1e-24 * largest**2 * (1 + length) * (largest**2 * length + size)
 
 
