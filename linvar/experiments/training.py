@@ -14,7 +14,7 @@ import optax
 
 from linvar.experiments.runner import check_choice
 from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.laws.sampling import random_subset
+from linvar.numeric.schemes.without_replacement import random_subset
 from linvar.numeric.simulation.run_moments import average, terms_of_rows
 
 Data = TypeVar("Data")

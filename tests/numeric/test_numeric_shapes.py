@@ -12,8 +12,8 @@ import pytest
 
 import linvar.numeric.gradients
 from linvar.numeric.gradients.per_example.groups import Strategy
-from linvar.numeric.laws.sampling import random_subset
 from linvar.numeric.models.linear import LinearNetwork, batch_loss
+from linvar.numeric.schemes.without_replacement import random_subset
 
 WRONG = (jaxtyping.TypeCheckError, beartype.roar.BeartypeException)
 NETWORK = LinearNetwork([jnp.ones((1, 2))])

@@ -8,7 +8,6 @@ from jaxtyping import Array, Key
 from linvar.numeric.laws.law import Sampler
 from linvar.numeric.laws.twins import numeric_law
 from linvar.numeric.schemes.scheme import numeric_scheme
-from linvar.numeric.schemes.without_replacement import random_subset as random_subset
 from linvar.problem import Problem
 
 
