@@ -17,6 +17,7 @@ import argparse
 import ast
 import os
 import random
+import re
 import shlex
 import shutil
 import subprocess
@@ -241,22 +242,37 @@ def nearest(file: str, most: int, root: Path = ROOT) -> list[str]:
 # the run
 
 
-def verdict(mutant: Mutant, copy: Path, most: int, limit: float) -> str:
-    """What the tests say of a mutant: "noticed", "survived", or that they took too long to say."""
+def tested(copy: Path, tests: list[str], limit: float | None) -> subprocess.CompletedProcess[str]:
+    """pytest on the copy, until a test fails."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=limit, env=environment)
+    if done.returncode > 3:  # none of passed, failed, not even imported, broken off
+        raise SystemExit(f"{shlex.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def verdict(mutant: Mutant, copy: Path, most: int, limit: float, sound: set[str]) -> str:
+    """What the tests say of a mutant: "noticed", "survived", or that they took too long to say.
+
+    A test that fails has to pass without the mutant; those that were seen to are kept in ``sound``.
+    """
     path = copy / mutant.file
     text = path.read_text(encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *nearest(mutant.file, most, copy)]
     path.write_text(mutant.applied(text), encoding="utf-8")
     try:
-        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=limit, env=environment)
+        done = tested(copy, nearest(mutant.file, most, copy), limit)
     except subprocess.TimeoutExpired:
         return "time"
     finally:
         path.write_text(text, encoding="utf-8")
-    if done.returncode not in (0, 1, 2):  # none of passed, failed, not even imported
-        raise SystemExit(f"{shlex.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return "noticed" if done.returncode else "survived"
+    if not done.returncode:
+        return "survived"
+    failed = set(re.findall(r"^(?:FAILED|ERROR) ([^\s\[]+)", done.stdout, re.M))
+    if failed - sound and tested(copy, sorted(failed), None).returncode:
+        raise SystemExit(f"{', '.join(sorted(failed))}: fails without a mutant, too")
+    sound |= failed
+    return "noticed"
 
 
 def copied(folder: str) -> Path:
@@ -270,10 +286,10 @@ def copied(folder: str) -> Path:
 def run(chosen: list[Mutant], most: int, limit: float) -> Iterator[tuple[Mutant, str]]:
     """Each with its verdict, said as it comes."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = copied(folder)
+        copy, sound = copied(folder), set[str]()
         for number, mutant in enumerate(chosen, 1):
             begin = time.perf_counter()
-            said = verdict(mutant, copy, most, limit)
+            said = verdict(mutant, copy, most, limit, sound)
             print(
                 f"{number}/{len(chosen)} {said}, {time.perf_counter() - begin:.0f} s: {mutant}",
                 file=sys.stderr,
