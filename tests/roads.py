@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import linvar as lv
-from linvar.progress import Report, say_nothing
+from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.sgd.questions import Question
 from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
@@ -72,7 +72,7 @@ class WatchedAt:
         """That of the other."""
         return self.inner.answers
 
-    def expectations(self, question: Question, report: Report) -> list[Element]:
+    def expectations(self, question: Question, report: Progress) -> list[Element]:
         """What the other says, changed."""
         self.road.asked.append((self.t, question.key()))
         return self.road.change(question, self.inner.expectations(question, report))
@@ -81,7 +81,7 @@ class WatchedAt:
 _: tuple[type[Road], type[Road]] = (WholeExpansion, Watched)
 
 
-def asked(problem: lv.Problem, question: Question, road: Road, report: Report = say_nothing) -> list[Element]:
+def asked(problem: lv.Problem, question: Question, road: Road, report: Progress = say_nothing) -> list[Element]:
     """The answer of a road to one question."""
     (integrator,) = road.integrators(Steps(problem), [problem.step])
     return integrator.expectations(question, report)

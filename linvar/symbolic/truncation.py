@@ -46,7 +46,7 @@ def large_batch(
 
     >>> from linvar import Gaussian, Problem
     >>> large_batch(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 5), order=1, digits=6).variance
-    [0.18698, 0.187] u + O(u^2)    (u = 1/b)
+    [0.0145759 +/- 4.90e-8] u + O(u^2)    (u = 1/b)
     """
     check_problem(problem)
     limit, road = checked_limit(memory_limit), LargeBatch(order, digits)

@@ -14,13 +14,14 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-import linvar.numeric
+import linvar.numeric.gradients
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.gradients.per_example import jaxprs, operations
 from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
 
 RNG = np.random.default_rng(5)
-ROOM = Path(linvar.numeric.__file__).parent
+#: the room of jaxprs: elsewhere ``params`` are a model's
+ROOM = Path(linvar.numeric.gradients.__file__).parent
 
 
 def reads_of_equations(source: str) -> list[int]:
@@ -37,7 +38,7 @@ def reads_of_equations(source: str) -> list[int]:
 
 def test_one_module_alone_reads_the_parameters_of_equations():
     sources = {path.relative_to(ROOM).as_posix(): path.read_text() for path in ROOM.rglob("*.py")}
-    assert reads_of_equations(sources.pop("gradients/per_example/jaxprs.py"))
+    assert reads_of_equations(sources.pop("per_example/jaxprs.py"))
     assert {name: lines for name, text in sources.items() if (lines := reads_of_equations(text))} == {}
 
 

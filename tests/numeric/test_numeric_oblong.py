@@ -40,7 +40,7 @@ def test_runs_on_all_of_the_data_are_gradient_descent(name: str) -> None:
     """b = n without replacement: every run is the same; 1e-10 relative, some hundred products in float64."""
     problem = PROBLEMS[name].replace(sampling="without_replacement")
     found = simulate(jax.random.key(0), problem, batch_sizes=[4], runs=3)[4]
-    layers = [float(one(4)) for one in lv.second_moment(problem, per_layer=True)]
+    layers = [float(one(4)) for one in lv.derive(problem).per_leaf.second_moment]
     for estimate, value in zip(found.second_moment_per_layer, layers, strict=True):
         assert estimate.value == pytest.approx(value, rel=1e-10) != pytest.approx(1.5 * value, rel=1e-10)
     assert found.loss.value == pytest.approx(float(lv.expected_loss(problem)(4)), rel=1e-10)

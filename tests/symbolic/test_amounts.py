@@ -12,6 +12,7 @@ from linvar.symbolic import cost
 from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.roads.lattice import size as lattice_size
 from linvar.symbolic.roads.regression.size import regression_work
+from linvar.symbolic.sgd.steps import Steps
 
 OBLONG = lv.Problem([[[1, 2], [0, 1], [3, -1]], [[1, -1, 2]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 TURNED = lv.Problem([[[1, "1/2", -1]], [[2], ["-1/3"]]], lv.Gaussian([[1, 0, 2], [0, 1, 1]]), "1/10", 1)
@@ -55,7 +56,7 @@ def test_the_nodes_of_a_lattice(problem: lv.Problem, variables: tuple[int, ...])
     degrees = lattice_size.step_degrees(problem, 6)
     assert degrees == ([6] if problem.step == 1 else [18, 6])
     nodes = prod(comb(degree + count, count) for count, degree in zip(variables, degrees, strict=True))
-    assert lattice_size.predict(problem, 6).nodes == nodes
+    assert lattice_size.predict(Steps(problem), 6).nodes == nodes
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_the_nodes_of_a_lattice(problem: lv.Problem, variables: tuple[int, ...])
 )
 def test_the_primes_of_a_lattice_hold_the_answer(problem: lv.Problem) -> None:
     """As many bits as numerator and denominator of the answer have, and not four times as many; the checks come on top."""
-    primes = lattice_size.predict(problem, 6).primes - 2 - lattice_size.CHECKS
+    primes = lattice_size.predict(Steps(problem), 6).primes - 2 - lattice_size.CHECKS
     coefficients = lv.second_moment(problem).coefficients
     bits = max(abs(c.numerator).bit_length() + c.denominator.bit_length() for c in coefficients)
     assert bits <= 26 * (primes + 1) and 26 * primes <= 4 * bits
@@ -74,8 +75,8 @@ def test_the_primes_of_a_lattice_hold_the_answer(problem: lv.Problem) -> None:
 )
 def test_the_digits_of_the_first_coefficients(problem: lv.Problem) -> None:
     """A bound, and no more than three times what comes out: weights that shrink have shorter numerators than those that grow."""
-    coefficient = Fraction(str(lv.gradient_variance(problem, order=1).coefficients[1]))
-    found, predicted = len(str(coefficient.numerator)), large_batch_size.predict(problem, 1).digits
+    coefficient = Fraction(str(lv.large_batch(problem, 1).variance.coefficients[1]))
+    found, predicted = len(str(coefficient.numerator)), large_batch_size.predict(Steps(problem), 1).digits
     assert found <= predicted <= 3 * found
 
 

@@ -18,10 +18,10 @@ from linvar.symbolic.cost import VARIABLE, costs, parse, total
 TEXT = resources.files("linvar.symbolic").joinpath("cost.toml").read_text("utf-8")
 DEEP = lv.Problem([[[1, 2], [0, 1]], [[1, -1]]], lv.Gaussian([[1, 0]]), "1/10", 1)
 PROBLEMS = {
-    "expansion": (DEEP, {}),
-    "regression": (lv.Problem([[[1, 2]]], lv.Gaussian([[1, 0]]), "1/10", 3), {}),
-    "lattice": (DEEP, {}),
-    "large_batch": (DEEP, {"order": 1}),
+    "expansion": (DEEP, None),
+    "regression": (lv.Problem([[[1, 2]]], lv.Gaussian([[1, 0]]), "1/10", 3), None),
+    "lattice": (DEEP, None),
+    "large_batch": (DEEP, lv.LargeBatch(1)),
 }
 
 
@@ -41,12 +41,12 @@ def scaled(section: str, kind: str, factor: float) -> str:
 def test_every_prediction_is_by_the_file(road: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All seconds, and all bytes, of a road are coefficients of its section; the other roads do not change."""
     problem, how = PROBLEMS[road]
-    before = {other: lv.plan(p, **h)[other] for other, (p, h) in PROBLEMS.items()}
+    before = {other: lv.plan(p, h)[other] for other, (p, h) in PROBLEMS.items()}
     for kind in ("seconds", "bytes"):
         file = tmp_path / f"{kind}.toml"
         file.write_text(scaled(road, kind, 2.0))
         monkeypatch.setenv(VARIABLE, str(file))
-        after = lv.plan(problem, **how)[road]
+        after = lv.plan(problem, how)[road]
         doubled = (after.seconds, after.bytes) if kind == "seconds" else (after.bytes, after.seconds)
         known = (
             (before[road].seconds, before[road].bytes)
@@ -56,7 +56,7 @@ def test_every_prediction_is_by_the_file(road: str, tmp_path: Path, monkeypatch:
         near = {"rel": 1e-5, "abs": 2 if kind == "bytes" else 0}  # bytes are whole ones
         assert doubled[0] == pytest.approx(2 * known[0], **near) and doubled[1] == pytest.approx(known[1], rel=1e-5)
         for other, (p, h) in PROBLEMS.items():
-            assert other == road or lv.plan(p, **h)[other] == before[other]
+            assert other == road or lv.plan(p, h)[other] == before[other]
 
 
 def test_the_file_has_every_coefficient_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

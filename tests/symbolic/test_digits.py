@@ -9,9 +9,8 @@ import pytest
 from flint import arb, ctx, fmpq
 
 import linvar as lv
-from linvar.symbolic.roads.large_batch import road
+from linvar.symbolic.roads.large_batch import truncation
 from linvar.symbolic.roads.large_batch.path import Path
-from linvar.symbolic.roads.large_batch.road import LargeBatch
 
 DIGITS = 12
 #: bits of 12 digits, and a guard
@@ -30,11 +29,11 @@ def bits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The bits of every path that is run."""
     found: list[int] = []
 
-    def path(polynomials: Any, order: int, scalars: Any) -> Path:
+    def path(polynomials: Any, order: int, scalars: Any) -> Path[Any]:
         found.append(scalars.bits)
         return Path(polynomials, order, scalars)
 
-    monkeypatch.setattr(road, "Path", path)
+    monkeypatch.setattr(truncation, "Path", path)
     return found
 
 
@@ -42,9 +41,9 @@ def bits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(("power", "rounds"), [(2, 1), (10, 2), (20, 2), (60, 4)])
 def test_bits_are_raised_until_the_digits_hold(power: int, rounds: int, step: int, bits: list[int]) -> None:
     problem = nearly_fitted(power, step)
-    enclosed = LargeBatch(problem, 2, DIGITS).variance()
+    enclosed = lv.large_batch(problem, 2, DIGITS).variance
     assert len(bits) == rounds and bits == sorted(set(bits))
-    exact = LargeBatch(problem, 2).variance()
+    exact = lv.large_batch(problem, 2).variance
     assert exact.coefficients[1] > 0
     for value, (low, high) in zip(exact.coefficients, enclosed.intervals, strict=True):
         assert low <= value <= high and high - low <= 2 * abs(value) / Fraction(10) ** DIGITS
@@ -54,35 +53,35 @@ def test_bits_are_raised_until_the_digits_hold(power: int, rounds: int, step: in
 
 def test_a_few_missing_bits_are_added_and_no_more(bits: list[int]) -> None:
     """Ten digits cancel, twice: less than 107 bits are missing, so they are not doubled."""
-    LargeBatch(nearly_fitted(10, 0), 2, DIGITS).variance()
+    assert lv.large_batch(nearly_fitted(10, 0), 2, DIGITS).variance.order == 2
     assert bits[0] < bits[1] < bits[0] + 40
     bits.clear()
-    LargeBatch(nearly_fitted(20, 0), 2, DIGITS).variance()
+    assert lv.large_batch(nearly_fitted(20, 0), 2, DIGITS).variance.order == 2
     assert bits[1] == 2 * bits[0]
 
 
 def test_the_first_guess_alone_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the loop the digits are not there."""
-    monkeypatch.setattr(road, "_bits_that_do", lambda series, digits, bits, step: bits)
-    exact = LargeBatch(nearly_fitted(20, 1), 1).variance().coefficients[1]
-    low, high = LargeBatch(nearly_fitted(20, 1), 1, DIGITS).variance().intervals[1]
+    monkeypatch.setattr(truncation, "_bits_that_do", lambda series, digits, bits, step: bits)
+    exact = lv.large_batch(nearly_fitted(20, 1), 1).variance.coefficients[1]
+    low, high = lv.large_batch(nearly_fitted(20, 1), 1, DIGITS).variance.intervals[1]
     assert low <= exact <= high and high - low > 2 * exact / Fraction(10) ** DIGITS
 
 
 def test_what_is_asked_next_starts_where_the_last_answer_held(bits: list[int]) -> None:
-    answers = LargeBatch(nearly_fitted(20, 1), 1, DIGITS)
-    answers.variance()
+    answers = lv.large_batch(nearly_fitted(20, 1), 1, DIGITS)
+    assert answers.variance.order == 1
     rounds = list(bits)
-    answers.variance(per_layer=True)
-    assert answers.second_moment().order == 1 and bits == rounds
+    assert len(answers.per_leaf.variance) == 2
+    assert answers.second_moment.order == 1 and bits == rounds
 
 
 def test_the_search_ends_at_a_value_too_small_to_be_told_from_zero(bits: list[int]) -> None:
     """400 digits cancel: enclosed in a tiny interval about zero, which has the value in it."""
     problem = nearly_fitted(200, 1)
-    exact = LargeBatch(problem, 1).variance().coefficients[1]
+    exact = lv.large_batch(problem, 1).variance.coefficients[1]
     bits.clear()
-    low, high = LargeBatch(problem, 1, DIGITS).variance().intervals[1]
+    low, high = lv.large_batch(problem, 1, DIGITS).variance.intervals[1]
     assert low < 0 < exact < high and high - low < Fraction(1, 2 ** (4 * WANTED))
     assert 16 * WANTED < bits[-1] < 2 * 16 * (WANTED + 2) and len(bits) == 4
 
@@ -99,16 +98,16 @@ def test_what_is_missing_is_what_the_worst_value_lacks() -> None:
     third, bits = Fraction(1, 3), 200
 
     def wanted(*values: arb) -> int:
-        return road._bits_that_do([[values[0]], [*values[1:]]], DIGITS, bits, 2)
+        return truncation._bits_that_do([[values[0]], [*values[1:]]], DIGITS, bits, 2)
 
     assert wanted(arb(0), enclosure(third, WANTED + 2)) == bits
     short = [wanted(enclosure(third, good), enclosure(third, 90)) for good in (WANTED - 20, WANTED - 10)]
     assert short[0] - short[1] == 10 and bits + 20 < short[0] < bits + 60
     assert wanted(enclosure(third, 90), enclosure(third, WANTED - 10), enclosure(third, WANTED - 20)) == short[0]
     assert wanted(arb(0, 1)) == wanted(arb("nan")) == wanted(arb(0, arb("inf"))) == 2 * bits
-    assert road._bits_that_do([[arb(0, 1)]], DIGITS, 10**6, 2) == 10**6, "for ever is long enough"
+    assert truncation._bits_that_do([[arb(0, 1)]], DIGITS, 10**6, 2) == 10**6, "for ever is long enough"
 
 
 @pytest.mark.parametrize("digits", [1, 2, 3, 10, 100, 1000])
 def test_bits_of_digits(digits: int) -> None:
-    assert 10**digits <= 2 ** road._bits_of(digits) <= 100 * 10**digits
+    assert 10**digits <= 2 ** truncation._bits_of(digits) <= 100 * 10**digits

@@ -10,7 +10,7 @@ import oracles
 import pytest
 
 import linvar as lv
-from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.quantities import SecondMoment, SquaredMean
 
 WEIGHTS: dict[str, list[list[list[Any]]]] = {
     "2-3-1": [[[1, "1/2"], [-1, 2], ["1/3", 1]], [[1, "-1/2", 2]]],
@@ -45,10 +45,11 @@ def gaussian(name: str, step: int, **rule: Any) -> lv.Problem:
 
 def of_problem(problem: lv.Problem, b: int, of: str = "gradient") -> tuple[Any, ...]:
     """Values at b as ``oracles.Moments`` has them: layer by layer, and the loss."""
+    exact = lv.derive(problem)
     return (
-        tuple(one(b) for one in lv.second_moment(problem, of=of, per_layer=True)),
-        tuple(one(b) for one in lv.squared_mean(problem, of=of, per_layer=True)),
-        lv.expected_loss(problem)(b),
+        tuple(one(b) for one in exact.all(SecondMoment(of, per_leaf=True))),
+        tuple(one(b) for one in exact.all(SquaredMean(of, per_leaf=True))),
+        exact.loss(b),
     )
 
 
@@ -75,8 +76,8 @@ def test_gaussian_laws_equal_quadrature(name: str) -> None:
 def test_two_roads_agree_after_a_step_of_a_gaussian_law(name: str) -> None:
     """The first coefficients on a road of their own, layer by layer; a layer is not taken for another."""
     problem = gaussian(name, 1, momentum="1/2", weight_decay="1/3")
-    whole = lv.gradient_variance(problem, per_layer=True)
-    found = LargeBatch(problem, 2).variance(per_layer=True)
+    whole = lv.derive(problem).per_leaf.variance
+    found = lv.large_batch(problem, 2).per_leaf.variance
     assert all(ours.agrees_with(theirs) for ours, theirs in zip(found, whole, strict=True))
     assert problem.depth == 1 or not found[0].agrees_with(whole[1])
 
@@ -113,9 +114,10 @@ def test_weights_keep_their_shape_and_their_order(name: str) -> None:
     for i, row in enumerate(covariance):
         for j, entry in enumerate(row):
             assert entry(1) == sum(p * flat(w)[i] * flat(w)[j] for p, w in runs) - mean[i] * mean[j]
-    road = LargeBatch(problem, 2)
-    assert all(ours.agrees_with(theirs) for ours, theirs in zip(road.weights(), flat(expected), strict=True))
-    assert all(ours.agrees_with(covariance[i][j]) for (i, j), ours in road.covariances().items())
+    first = lv.large_batch(problem, 2)
+    assert all(ours.agrees_with(theirs) for ours, theirs in zip(flat(first.weights), flat(expected), strict=True))
+    for ours, theirs in zip(first.weight_covariance, covariance, strict=True):
+        assert all(one.agrees_with(other) for one, other in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

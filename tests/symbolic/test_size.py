@@ -10,7 +10,7 @@ from linvar.errors import DerivationTooLargeError
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
-from linvar.symbolic import derivation as variance
+from linvar.symbolic.answers import gradient_variance
 from linvar.symbolic.plan import choose
 from linvar.symbolic.roads.expansion import size
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
@@ -69,7 +69,7 @@ def test_too_large_is_refused_at_once_with_the_size_and_the_cure() -> None:
     problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], Gaussian([[1, 0], [0, 2]]), "1/10", 5)
     start = time.perf_counter()
     with pytest.raises(DerivationTooLargeError, match=r"monomials.*limit of.*fewer steps \(step=5\)"):
-        variance.gradient_variance(problem)
+        gradient_variance(problem)
     assert time.perf_counter() - start < 5, "refused only after work had begun"
 
 
@@ -94,4 +94,4 @@ def test_weights_that_never_move_cost_nothing() -> None:
     for weights in ([identity, identity], [zero, zero]):
         problem = Problem(weights, Gaussian(identity), "1/10", 6)
         assert size.predict(Steps(problem)).monomials == 1
-        assert variance.gradient_variance(problem) == 0
+        assert gradient_variance(problem) == 0

@@ -7,7 +7,7 @@ import pytest
 import linvar as lv
 from linvar.symbolic.algebra.ring import Ring, coefficients_of, sum_elements
 from linvar.symbolic.sgd.step import FixedStep
-from linvar.symbolic.sgd.steps import steps_of
+from linvar.symbolic.sgd.steps import Steps
 
 
 def test_coefficients_of_an_element_are_as_many_as_its_degree_and_one() -> None:
@@ -33,7 +33,8 @@ def test_a_sum_has_every_element_once(count: int) -> None:
 
 def fixed(problem: lv.Problem) -> list[bool]:
     """Which steps start at weights that are numbers."""
-    return [isinstance(steps_of(problem)[s], FixedStep) for s in range(problem.step)]
+    steps = Steps(problem)
+    return [isinstance(steps[s], FixedStep) for s in range(problem.step)]
 
 
 def test_steps_start_at_numbers_until_a_batch_made_a_difference() -> None:
@@ -41,7 +42,7 @@ def test_steps_start_at_numbers_until_a_batch_made_a_difference() -> None:
     weights: list[list[list[int]]] = [[[1, 2], [0, 1], [3, -1]], [[1, -1, 2]]]
     fitted = lv.Problem(weights, lv.Gaussian([[7, -1]]), "1/10", 4, weight_decay="1/3")
     assert fixed(fitted) == [True, True, False, False]
-    first, second = (steps_of(fitted)[s] for s in (0, 1))
+    first, second = (Steps(fitted)[s] for s in (0, 1))
     assert isinstance(first, FixedStep) and isinstance(second, FixedStep)
     shrunk = 1 - lv.Rational(1, 30)
     assert [e for m in second.weights for row in m for e in row] == [
