@@ -276,7 +276,7 @@ def test_the_lattice_too(kind: str, sampling: str, rule: str) -> None:
 def test_a_wrong_basis_is_told_apart(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One coordinate times 3/2."""
     problem = lv.Problem(WEIGHTS[2], varying_law(kind, 2), "1/4", 2)
-    right = features._as_features
+    right = features.Echelon.features
 
     def wrong(*arguments: Any) -> Features:
         found = right(*arguments)
@@ -286,7 +286,7 @@ def test_a_wrong_basis_is_told_apart(kind: str, monkeypatch: pytest.MonkeyPatch)
             rows[place][0] = rows[place][0][0], Rational(rows[place][0][1] * Fraction(3, 2))
         return Features(found.chosen, tuple(map(tuple, rows)), found.mixed)
 
-    monkeypatch.setattr(features, "_as_features", wrong)
+    monkeypatch.setattr(features.Echelon, "features", wrong)
     told = disagreements(problem, answers(problem, WholeExpansion()))
     assert [name for name in told if name.startswith("variances")]
 

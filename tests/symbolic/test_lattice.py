@@ -179,9 +179,9 @@ def test_a_device_without_exact_float64_is_not_used(monkeypatch: pytest.MonkeyPa
     host = jax.devices("cpu")
     fake = [SimpleNamespace(platform="tpu")]
     monkeypatch.setattr(jax, "devices", lambda backend=None: host if backend == "cpu" else fake)
-    assert LatticeSum(Steps(TWO_LAYERS), lv.Lattice()).devices == tuple(host)
+    assert LatticeSum(Steps(TWO_LAYERS)).devices == tuple(host)
     monkeypatch.setattr(jax, "devices", lambda backend=None: host[:1])
-    assert LatticeSum(Steps(TWO_LAYERS), lv.Lattice()).devices == tuple(host[:1])
+    assert LatticeSum(Steps(TWO_LAYERS)).devices == tuple(host[:1])
 
 
 @pytest.mark.parametrize("rule", [{}, {"momentum": "1/3"}])
