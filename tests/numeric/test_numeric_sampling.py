@@ -9,7 +9,8 @@ import pytest
 
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
-from linvar.numeric.laws.sampling import random_subset, sampler_from_problem
+from linvar.numeric.laws.sampling import sampler_from_problem
+from linvar.numeric.schemes.without_replacement import random_subset
 from linvar.problem import Problem
 
 DRAWS = 20_000
