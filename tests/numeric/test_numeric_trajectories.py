@@ -174,7 +174,7 @@ def test_second_moments_drawn_directly_have_the_law_of_the_batch(batch_size):
     assert np.all(np.abs(mixed[0].mean(axis=0) - mixed[1].mean(axis=0)) < 5 * error)
 
 
-@pytest.mark.parametrize("batch_size", [1, 50])
+@pytest.mark.parametrize("batch_size", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_both_ways_of_drawing_batches_agree(batch_size):
     law = Gaussian([[1, 0], [0, 2]], covariance=[[2, 1], [1, 1]], mean=[1, 0], noise_variance=1)
     problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], law, learning_rate="1/100", step=1)

@@ -175,7 +175,9 @@ SWEEPS: dict[str, tuple[lv.Problem, Road | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith("lattice") else n for n in SWEEPS]
+)
 def test_a_sweep_equals_single_derivations(name: str) -> None:
     """Of steps in any order, some of them twice; different steps have different answers."""
     problem, road = SWEEPS[name]

@@ -184,7 +184,7 @@ def test_a_device_without_exact_float64_is_not_used(monkeypatch: pytest.MonkeyPa
     assert LatticeSum(Steps(TWO_LAYERS)).devices == tuple(host[:1])
 
 
-@pytest.mark.parametrize("rule", [{}, {"momentum": "1/3"}])
+@pytest.mark.parametrize("rule", [pytest.param({}, marks=pytest.mark.slow), {"momentum": "1/3"}])
 def test_a_first_step_without_variables(rule: dict[str, str]) -> None:
     """A perfect fit, which weight decay then leaves: whatever the first batch, the step is the same."""
     problem = lv.Problem([[[1]], [[3]]], lv.Gaussian([[3]]), "1/2", 2, weight_decay="1/5", **rule)
