@@ -21,23 +21,55 @@ settings.register_profile("nightly", deadline=None, max_examples=1_000, print_bl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linvar"))
 
 
-#: Files and tests of the quick tier, ``-m quick``: what depends on the versions of Python, JAX and the other libraries.
+#: The quick tier, ``-m quick``: all examples in docstrings, and files, tests and instances of tests. What depends on the versions
+#: of Python, JAX and the other libraries, and something of every room (.ci/run prints what of each it covers).
 QUICK = {
-    "test_errors", "test_exact", "test_expressions", "test_arrays", "test_text_files", "test_problem",
-    "test_problem_file", "test_tables", "test_import", "test_names", "test_polynomial", "test_jax_function",
-    "test_batch_size", "test_two_steps_equal_the_expansion", "test_numeric_jaxprs", "test_numeric_errors",
-    "test_numeric_progress", "test_numeric_moments", "test_recurrent_network", "test_scan_over_stacked_layers",
-    "test_flax_nnx", "test_losses_that_couple_examples_are_refused_with_the_operation",
-    "test_losses_that_are_sums_over_examples", "test_derive_json_is_one_object_with_the_exact_polynomial",
-    "test_verify_a_small_problem", "test_a_mistake_is_one_line",
+    # the first floor
+    "test_errors", "test_exact", "test_expressions", "test_arrays", "test_text_files", "test_problem", "test_problem_file",
+    "test_tables", "test_import", "test_plotting",
+    # the exact half
+    "test_names", "test_small_doors", "test_oblong", "test_polynomial", "test_jax_function", "test_batch_size", "test_monotone",
+    "test_every_quantity_equals_the_expansion[gradient_variance-problem0]", "test_digits", "test_checkpoint",
+    "test_cost", "test_size", "test_amounts", "test_cures", "test_isserlis", "test_one_weight_by_hand",
+    # the floating-point half
+    "test_numeric_jaxprs", "test_numeric_errors", "test_numeric_progress", "test_numeric_moments", "test_numeric_network",
+    "test_numeric_first_order_errors", "test_schedules_and_progress",
+    "test_losses_that_couple_examples_are_refused_with_the_operation",
+    *(f"test_losses_that_are_sums_over_examples[2-{loss}]" for loss in ("attention", "convolution")),
+    # the surfaces
+    "test_findings", "test_one_layer_is_answered_by_its_theorem", "test_rounding_keeps_the_digits_it_says",
+    "test_derive_json_is_one_object_with_the_exact_polynomial", "test_a_mistake_is_one_line",
+}  # fmt: skip
+#: Of those files, what takes seconds and whose like is there.
+NOT_QUICK = {
+    "test_a_hundred_thousand_rows_take_less_than_200_megabytes", "test_a_batch_beyond_32_bits_is_drawn_by_its_second_moments",
+    "test_a_random_loss_gets_a_stated_key_for_every_example", "test_a_byte_budget_means_small_chunks_and_the_same_answer",
+    "test_centred_is_within_a_thousandth_where_the_mean_dominates_by_1e8",
+    "test_examples_that_are_not_finite_are_refused_or_dropped_and_counted", "test_a_convolution_and_a_table_do_not_cancel_either",
+    "test_an_operation_whose_parameters_have_other_names_gives_the_same_moments_and_is_named",
+    "test_an_operation_of_somebody_elses_inside_a_loop_is_named",
+    "test_an_operation_of_somebody_elses_gives_the_same_moments_and_is_named[2500-fallback]",
+    *(f"test_a_parameter_that_the_installed_jax_calls_otherwise[{name}]"
+      for name in ("scan-jaxpr", "scan-length", "scan-unroll", "gather-slice_sizes")),
+    *(f"test_any_loss_any_pytree_any_chunk[{chunk}-{which}]" for chunk in (1, 22, 23, 100) for which in (0, 1)),
+    "test_a_batched_loss_gives_what_the_loss_of_one_example_gives", "test_a_gaussian_law_needs_a_quadratic_loss",
+    "test_bits_are_raised_until_the_digits_hold", "test_decreasing_from_is_brute_force",
+    "test_slope_zeros_at_integers_and_multiple_ones", "test_expressions_are_their_own_inverse",
+    "test_without_an_axes_a_pyplot_figure_is_made_and_never_shown",
 }  # fmt: skip
 
 
+def is_quick(item):
+    """Whether a test is of the quick tier, by its file, its name or its instance; slow ones are not."""
+    names = {item.path.stem, item.name.partition("[")[0], item.name}
+    chosen = isinstance(item, pytest.DoctestItem) or (names & QUICK and not names & NOT_QUICK)
+    return chosen and item.get_closest_marker("slow") is None
+
+
 def pytest_collection_modifyitems(items):
-    """Mark the quick tier, from which slow cases stay out."""
+    """Mark the quick tier."""
     for item in items:
-        names = {item.path.stem, item.name.partition("[")[0]}
-        if names & QUICK and item.get_closest_marker("slow") is None:
+        if is_quick(item):
             item.add_marker(pytest.mark.quick)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -134,3 +135,17 @@ def test_nights_have_more_examples_and_others(options: list[str], profile: str, 
         cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
     )  # fmt: skip
     assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("chosen", ["QUICK", "NOT_QUICK"])
+def test_the_quick_tier_names_what_exists(chosen: str) -> None:
+    """Each name is that of one file, or of one test."""
+    tree = ast.parse((ROOT / "conftest.py").read_text(encoding="utf-8"))
+    (value,) = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == chosen
+    ]
+    names = {name.partition("[")[0] for name in eval(compile(ast.Expression(value), chosen, "eval"))}
+    files = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    for name in names:
+        homes = [stem for stem, text in files.items() if f"\ndef {name}(" in text]
+        assert len(homes) == 1 if name not in files else not homes, name
