@@ -17,7 +17,6 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from linvar.errors import InputError, Words
-from linvar.exact import Exact
 from linvar.numeric.arguments import check_choice, check_numeric_problem
 from linvar.problem import Problem
 
@@ -94,7 +93,7 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
         return LinearNetwork([jnp.asarray(weight) for weight in weights])
 
 
-def to_floats(entries: Exact | tuple[Any, ...], name: str, dtype: str) -> np.ndarray:
+def to_floats(entries: Any, name: str, dtype: str) -> np.ndarray:
     """Nested tuples of exact numbers as a float array, each entry rounded once (correctly, at any length)."""
     try:
         rounded = np.asarray(entries, dtype=object).astype("float64")  # Fraction divides its two integers, however long
