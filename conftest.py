@@ -8,16 +8,25 @@ import zlib
 from collections import Counter
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+# tests compile more than they run: LLVM's optimisations would be a quarter of their time. With XLA_FLAGS= in the environment they
+# are there as for a user; .ci/run's quick tiers and .ci/nightly have them
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary
 install_import_hook("linvar.numeric", "beartype.beartype")
 
-# the same examples on every machine; derivations and compilations take as long as they take
-settings.register_profile("linvar", deadline=None, derandomize=True, print_blob=True)
+# Both profiles start from Hypothesis' own default, not from the one that it takes where CI is set: derandomised there, nights
+# would always have the same examples. Derivations and compilations take as long as they take.
+common = settings(
+    settings.get_profile("default"), deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+# the same examples on every machine
+settings.register_profile("linvar", common, derandomize=True)
 # others every night, and ten times as many: HYPOTHESIS_PROFILE=nightly, or --hypothesis-profile nightly
-settings.register_profile("nightly", deadline=None, max_examples=1_000, print_blob=True)
+settings.register_profile("nightly", common, max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linvar"))
 
 

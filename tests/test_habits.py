@@ -112,6 +112,7 @@ def test_said():
 """
 
 
+@pytest.mark.parametrize("ci", ["", "true"])
 @pytest.mark.parametrize(
     ("options", "profile", "said"),
     [
@@ -120,16 +121,19 @@ def test_said():
         ([], "nightly", "ran 70 1000 False"),
     ],
 )
-def test_nights_have_more_examples_and_others(options: list[str], profile: str, said: str, tmp_path: Path) -> None:
-    """The root conftest.py, on a test of its own."""
+def test_nights_have_more_examples_and_others(
+    options: list[str], profile: str, said: str, ci: str, tmp_path: Path
+) -> None:
+    """The root conftest.py, on a test of its own; CI, which changes Hypothesis' default, changes nothing."""
     for file in (ROOT / "conftest.py", ROOT / "tests" / "strategies.py", ROOT / "tests" / "ledger.py"):
         shutil.copy(file, tmp_path)
     (tmp_path / "test_a.py").write_text(PROFILES)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = quick: here\n")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-    environment.pop("HYPOTHESIS_PROFILE", None)
-    if profile:
-        environment["HYPOTHESIS_PROFILE"] = profile
+    for name, value in (("HYPOTHESIS_PROFILE", profile), ("CI", ci)):
+        environment.pop(name, None)
+        if value:
+            environment[name] = value
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", *options, "test_a.py"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
