@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import Rational, exact, free_symbols
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.result.polynomial import BatchPolynomial, load_polynomial
 
 X, Y = sympy.symbols("x y")
@@ -265,7 +266,7 @@ def test_zeros_and_defaults_in_another_form_are_those() -> None:
     law = lv.Gaussian([[one, zero]], covariance=[[one, zero], [zero, one]], mean=[zero, zero], noise_variance=zero)
     problem = lv.Problem([[[2, 1]]], law, "1/10", 1, momentum=zero, weight_decay=zero)
     assert problem == plain and hash(problem) == hash(plain) and repr(problem) == repr(plain) and problem.plain
-    assert len(law.input_map[0]) == 2, "no coordinate for a noise that is zero"
+    assert exact_law(law).width == 2, "no coordinate for a noise that is zero"
     with pytest.raises(InputError, match="nesterov=True needs momentum="):
         plain.replace(momentum=zero, nesterov=True)
     with pytest.raises(InputError, match="noise_variance=-1 is negative"):

@@ -9,6 +9,7 @@ import pytest
 
 import linvar as lv
 from linvar.symbolic import cost
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.roads.lattice import size as lattice_size
 from linvar.symbolic.roads.regression.size import regression_work
@@ -23,7 +24,7 @@ LAYER = lv.Problem([[[1, 2, -1], [0, 1, 1]]], ROWS, "1/10", 3)
 def test_the_work_of_linear_regression() -> None:
     """3 inputs, 2 outputs, 4 rows, 3 steps: d_1 (d_1 + 1)/2 pairs of outputs, matrices of d_0 + d_1 rows, degree t."""
     work, size, pairs = regression_work(LAYER), 5, 3
-    assert len(LAYER.law.input_map[0]) == size
+    assert exact_law(LAYER.law).width == size
     assert work.monomials == work.bytes["bytes_coefficient"] == pairs * size**2 * (3 + 1)
     assert work.bytes["bytes_fourth_moment"] == comb(size + 3, 4)
     assert work.bytes["bytes_value"] == comb(size + 1, 2) * 4
@@ -36,7 +37,7 @@ def test_the_work_of_linear_regression() -> None:
 
 def test_the_work_of_linear_regression_with_a_gaussian_law() -> None:
     problem = LAYER.replace(law=lv.Gaussian([[1, 0, 1], [0, 1, 1]]), weights=[[[1, 2, -1], [0, 1, 1]]])
-    work, size = regression_work(problem), len(problem.law.input_map[0])
+    work, size = regression_work(problem), exact_law(problem.law).width
     assert work.seconds["seconds_gaussian_product"] == 2 * size**3 * 3 * 3
     assert "seconds_data_product" not in work.seconds and work.seconds["seconds_last_product"] == 0
 

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from linvar.exact import Rational
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
+from linvar.laws.polynomial import coordinates
 from linvar.symbolic.algebra.ring import Ring, coefficients_of, to_exact
-from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, sampling_factor, unit_form
+from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, sampling_factor
 
 ROWS = [(1, 2, -1), (0, 1, 3), (2, -1, 1), (1, 1, 1)]
-DATASET = Dataset([row[:2] for row in ROWS], [row[2:] for row in ROWS])
-FORMS = [unit_form(3, 0, 0), unit_form(3, 0, 2)]
+DATASET = exact_law(Dataset([row[:2] for row in ROWS], [row[2:] for row in ROWS]))
+Z = coordinates(3)
+FEATURES = [Z[0] * Z[0], Z[0] * Z[2]]
 
 
 def coefficients(element, ring: Ring) -> list[Fraction]:
@@ -42,7 +45,7 @@ def batches(size: int, batch_size: int, sampling: str):
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
 def test_dataset_moments_equal_enumeration_of_every_batch(sampling: str, batch_size: int) -> None:
     ring = answer_ring(())
-    moments = batch_moments(DATASET, FORMS, 5, sampling, ring)
+    moments = batch_moments(DATASET, FEATURES, 5, sampling, ring)
     values = [(row[0] * row[0], row[0] * row[2]) for row in ROWS]
     every = batches(len(ROWS), batch_size, sampling)
     assert len(moments) == comb(5 + 2, 2)
@@ -58,7 +61,7 @@ def test_more_steps_of_sampling_than_examples() -> None:
     """Order 6 from n = 2: terms with more distinct examples than there are do not exist."""
     ring = answer_ring(())
     law = Dataset([[1], [3]], [[0], [0]])
-    moments = batch_moments(law, [unit_form(2, 0, 0)], 6, "without_replacement", ring)
+    moments = batch_moments(exact_law(law), [Z[0] * Z[0]], 6, "without_replacement", ring)
     for k in range(7):
         assert at(moments[(k,)], ring, 2) == 5**k
         assert at(moments[(k,)], ring, 1) == Fraction(1 + 9**k, 2)
@@ -67,7 +70,7 @@ def test_more_steps_of_sampling_than_examples() -> None:
 def test_standard_normal_moments_are_those_of_chi_squared() -> None:
     """E S^k = prod_{i<k} (1 + 2 i u) in one dimension (chi^2_b / b)."""
     ring = answer_ring(())
-    moments = batch_moments(Gaussian([[1]]), [unit_form(1, 0, 0)], 7, "iid", ring)
+    moments = batch_moments(exact_law(Gaussian([[1]])), [Z[0] * Z[0]], 7, "iid", ring)
     (u,) = ring.gens
     expected = ring.one
     for k in range(8):
@@ -79,7 +82,7 @@ def test_gaussian_with_mean_and_noise_at_batch_size_one() -> None:
     """b = 1: moments of x^2 and x e for x ~ N(1/2, 2), e ~ N(0, 3), from moments of normals."""
     law = Gaussian([[1]], covariance=[[2]], mean=["1/2"], noise_variance=3)
     ring = answer_ring(())
-    moments = batch_moments(law, [unit_form(2, 0, 0), unit_form(2, 0, 1)], 4, "iid", ring)
+    moments = batch_moments(exact_law(law), [Z[0] * Z[0], Z[0] * Z[1]], 4, "iid", ring)
     normal = [Fraction(1), Fraction(1, 2)]
     for k in range(2, 9):
         normal.append(Fraction(1, 2) * normal[-1] + 2 * (k - 1) * normal[-2])
@@ -92,7 +95,7 @@ def test_constant_input_never_varies() -> None:
     """A bias: mean 1, covariance 0."""
     law = Gaussian([[1, 0]], covariance=[[1, 0], [0, 0]], mean=[0, 1])
     ring = answer_ring(())
-    moments = batch_moments(law, [unit_form(2, 1, 1), unit_form(2, 0, 1)], 4, "iid", ring)
+    moments = batch_moments(exact_law(law), [Z[1] * Z[1], Z[0] * Z[1]], 4, "iid", ring)
     (u,) = ring.gens
     assert moments[(3, 0)] == ring.one
     assert moments[(1, 2)] == u
@@ -105,7 +108,7 @@ def test_degree_is_below_the_order(size: int, order: int) -> None:
     for sampling in ("iid", "without_replacement"):
         ring = answer_ring(())
         for exponents, moment in batch_moments(
-            law, [unit_form(2, 0, 0), unit_form(2, 0, 1)], order, sampling, ring
+            exact_law(law), [Z[0] * Z[0], Z[0] * Z[1]], order, sampling, ring
         ).items():
             assert len(coefficients(moment, ring)) <= max(1, sum(exponents))
 
@@ -131,5 +134,5 @@ def test_weighted_second_moments_are_fourth_moments() -> None:
             expected[i][j] += Fraction(value * z[i] * z[j], len(ROWS))
     assert [[to_exact(e, ()) for e in row] for row in DATASET.weighted_second_moment(lifted, ring)] == expected
     one = [[ring.one]]
-    assert to_exact(Gaussian([[1]]).weighted_second_moment(one, ring)[0][0], ()) == 3
-    assert to_exact(Gaussian([[1]], mean=[2]).weighted_second_moment(one, ring)[0][0], ()) == 16 + 6 * 4 + 3
+    assert to_exact(exact_law(Gaussian([[1]])).weighted_second_moment(one, ring)[0][0], ()) == 3
+    assert to_exact(exact_law(Gaussian([[1]], mean=[2])).weighted_second_moment(one, ring)[0][0], ()) == 16 + 6 * 4 + 3

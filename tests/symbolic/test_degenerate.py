@@ -22,6 +22,7 @@ from roads import WholeExpansion
 
 import linvar as lv
 from linvar.exact import Rational
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.sgd import features
 from linvar.symbolic.sgd.features import Features
 from linvar.symbolic.sgd.road import Road
@@ -247,7 +248,7 @@ def test_little_varies(kind: str, rule: str, depth: int) -> None:
         for step in range(most + 1):
             problem = lv.Problem(WEIGHTS[depth], law, "1/4", step, sampling=sampling, **RULES[rule])
             assert all(one.count() <= variables for one in Steps(problem))
-            assert MovingStep(problem).count() == variables
+            assert MovingStep(problem, exact_law(problem.law)).count() == variables
             found = answers(problem, WholeExpansion())
             assert disagreements(problem, found) == []
             assert any(found["variances"])

@@ -19,7 +19,9 @@ import pytest
 import linvar as lv
 from linvar.errors import InputError
 from linvar.exact import Rational
+from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.symbolic.algebra.ring import coefficients_of, to_rational
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.roads.lattice import directions, modular
 from linvar.symbolic.roads.lattice import moments as modular_moments
 from linvar.symbolic.roads.lattice.checkpoint import digest
@@ -170,16 +172,15 @@ def test_moments_and_weights_of_a_batch_equal_the_exact_ones(name: str, variable
     """Degrees beyond the size of the data set too. Weights: sum_x x^e omega_x is the moment e, for every e."""
     law, sampling = LAWS[name]
     draws = random.Random(variables)
-    size = len(law.input_map[0])
-    forms = []
+    size = exact_law(law).width
+    chosen = []
     for _ in range(variables):
         square = [[Rational(draws.randrange(-6, 7), draws.randrange(1, 4)) for _ in range(size)] for _ in range(size)]
-        forms.append(
-            tuple(tuple(Rational(a + b) for a, b in zip(row, column)) for row, column in zip(square, zip(*square)))
-        )
+        form = tuple(tuple(Rational(a + b) for a, b in zip(row, column)) for row, column in zip(square, zip(*square)))
+        chosen.append(Polynomial.quadratic(form))
     ring = answer_ring(())
-    exact = batch_moments(law, forms, degree, sampling, ring)
-    batch = BatchLaw(law, forms, degree, sampling)
+    exact = batch_moments(exact_law(law), chosen, degree, sampling, ring)
+    batch = BatchLaw(exact_law(law), chosen, degree, sampling)
     geometry, arguments = batch.geometry(), batch.arguments(PRIMES)
     exponents = [tuple(map(int, node)) for node in batch.nodes.nodes]
     assert len(exponents) == batch.count and sum(map(max, exponents)) > 0
@@ -286,13 +287,14 @@ def test_primes_in_a_denominator_are_left_out_or_give_nothing() -> None:
 def test_blocks_of_examples_directions_and_columns_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Power sums, parts and changes of basis are made a few at a time where there are many."""
     law = lv.Dataset([[i, i * i % 5 - 2] for i in range(11)], [i % 3 for i in range(11)])
-    forms = [[[Rational(int({i, j} == pair)) for j in range(3)] for i in range(3)] for pair in ({0}, {0, 1}, {1, 2})]
+    z = coordinates(3)
+    chosen = [z[0] ** 2, 2 * z[0] * z[1], 2 * z[1] * z[2]]
     found = []
     for small in (False, True):
         if small:
             for name, size in (("_EXAMPLES", 40), ("_BLOCK", 200), ("_COLUMNS", 3)):
                 monkeypatch.setattr(directions if name == "_EXAMPLES" else modular_moments, name, size)
-        batch = BatchLaw(law, forms, 5, "iid")
+        batch = BatchLaw(exact_law(law), chosen, 5, "iid")
         table = {key: value[0] for key, value in batch.arguments(PRIMES[:1]).items()}
         found.append(whole(jax.jit(batch.weights)(float(PRIMES[0]), table, batch.geometry())))
     assert found[0] == found[1] and len(set(found[0])) > 100

@@ -15,21 +15,25 @@ from flint import fmpq, fmpq_mpoly
 
 import linvar as lv
 from linvar.errors import InputError
-from linvar.exact import Matrix, Rational
+from linvar.exact import Rational
 from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
 from linvar.symbolic.algebra.ring import Ring, coefficients_of, to_exact, to_rational
+from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT
 from linvar.symbolic.roads.lattice.moments import BatchLaw
 from linvar.symbolic.roads.lattice.reconstruction import primes_below
 from linvar.symbolic.schemes import registry
 from linvar.symbolic.schemes.registry import exact_scheme
 from linvar.symbolic.schemes.scheme import ExactScheme, Statistics, T
-from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, central_moments, unit_form
+from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, central_moments
 
 DATA = lv.Dataset([[1, 2], [0, 1], ["1/2", -1], [1, 3]], [1, 0, "2/3", -2])
 NORMAL = lv.Gaussian([[1, "1/3"]], covariance=[[2, 1], [1, 1]], mean=["1/2", 0])
-FORMS = [unit_form(3, 0, 0), unit_form(3, 1, 2)]
+Z = coordinates(3)
+FEATURES = [Z[0] * Z[0], Z[1] * Z[2]]
 PRIMES = list(islice(primes_below(PRIME_LIMIT), 2))
 
 
@@ -52,11 +56,13 @@ class Doubled:
     ) -> list[fmpq_mpoly]:
         return [element * 2**k for k, element in enumerate(elements)]
 
-    def logarithms(self, law: Law, forms: list[Matrix], order: int, ring: Ring, central: bool) -> list[fmpq_mpoly]:
-        cumulants = law.cumulants(forms, order, ring)
+    def logarithms(
+        self, law: ExactLaw, features: Sequence[Polynomial], order: int, ring: Ring, central: bool
+    ) -> list[fmpq_mpoly]:
+        cumulants = law.cumulants(features, order, ring)
         if central:
             cumulants[0] = ring.zero
-        w = ring.gens[len(forms)]
+        w = ring.gens[len(features)]
         return [kappa * w * fmpq(1, 2 ** (k - 1) * factorial(k)) for k, kappa in enumerate(cumulants, 1)]
 
     def values(self, degree: int, ring: Ring, dataset_size: int | None) -> list[fmpq_mpoly]:
@@ -106,8 +112,8 @@ def test_a_new_scheme_goes_through_the_derivation_and_the_answer(doubled: str, l
 def test_the_factor_is_the_second_central_moment(doubled: str, sampling: str) -> None:
     """Cov(batch mean) = c Cov(one example), of both functionals and between them."""
     ring = answer_ring(())
-    found = central_moments(DATA, FORMS, 2, sampling, ring)
-    one = batch_moments(DATA, FORMS, 2, "iid", ring)
+    found = central_moments(exact_law(DATA), FEATURES, 2, sampling, ring)
+    one = batch_moments(exact_law(DATA), FEATURES, 2, "iid", ring)
     factor = exact_scheme(sampling).covariance_factor(ring, DATA.size)
     means = [one[(1, 0)], one[(0, 1)]]
     for key, product in (((2, 0), means[0] ** 2), ((1, 1), means[0] * means[1]), ((0, 2), means[1] ** 2)):
@@ -135,8 +141,8 @@ def test_a_scheme_says_the_same_over_the_rationals_and_modulo_primes(
 ) -> None:
     """``logarithms`` and ``values``, exponentiated; ``growth``, ``statistics`` and ``umbral_scale``, beyond n examples too."""
     ring, degree = answer_ring(()), 6
-    exact = (central_moments if central else batch_moments)(DATA, FORMS, degree, sampling, ring)
-    batch = BatchLaw(DATA, FORMS, degree, sampling, central)
+    exact = (central_moments if central else batch_moments)(exact_law(DATA), FEATURES, degree, sampling, ring)
+    batch = BatchLaw(exact_law(DATA), FEATURES, degree, sampling, central)
     geometry, arguments = batch.geometry(), batch.arguments(PRIMES)
     assert batch.count == comb(degree + 2, 2)
     for place, p in enumerate(PRIMES):
@@ -154,8 +160,10 @@ def test_a_wrong_scheme_is_seen(doubled: str, monkeypatch: pytest.MonkeyPatch) -
     """The comparison above fails where one of the two halves of a scheme is off by a factor 1.5 in one cumulant."""
 
     class Wrong(Doubled):
-        def logarithms(self, law: Law, forms: list[Matrix], order: int, ring: Ring, central: bool) -> list[fmpq_mpoly]:
-            found = super().logarithms(law, forms, order, ring, central)
+        def logarithms(
+            self, law: ExactLaw, features: Sequence[Polynomial], order: int, ring: Ring, central: bool
+        ) -> list[fmpq_mpoly]:
+            found = super().logarithms(law, features, order, ring, central)
             return [*found[:1], found[1] * fmpq(3, 2), *found[2:]]
 
     monkeypatch.setitem(registry._EXACT_SCHEMES, doubled, Wrong())
@@ -169,8 +177,8 @@ def test_cumulants_of_a_bernoulli_variable() -> None:
     """log(1 + w (e^x - 1)) up to x^9, from its moments, all w."""
     ring = Ring(2)
     theta, w = ring.gens
-    law = lv.Dataset([[1]], [[0]])  # one example with q = 1: Q_k = theta^k
-    logs = exact_scheme("without_replacement").logarithms(law, [unit_form(2, 0, 0)], 9, ring, central=False)
+    law = exact_law(lv.Dataset([[1]], [[0]]))  # one example with q = 1: Q_k = theta^k
+    logs = exact_scheme("without_replacement").logarithms(law, [Z[0] ** 2], 9, ring, central=False)
     cumulants: list[fmpq_mpoly] = []
     for n in range(1, 10):  # E X^n = w for all n
         cumulants.append(w - sum((comb(n - 1, k - 1) * cumulants[k - 1] * w for k in range(1, n)), ring.zero))

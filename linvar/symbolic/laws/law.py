@@ -1,66 +1,268 @@
-"""What the exact half asks of a law beyond its expectations over a ring (``linvar.laws.law``): sizes, symmetries, residues.
+"""What the exact half asks of a law: moments of features of ONE example, and whatever it knows a faster way to.
 
-The cost models take the digits of a problem from a law's numbers; the lattice takes its moments along directions modulo primes.
-Moments of features of an example, for models that are not linear networks, have their place here.
+A law chooses coordinates z in which it is simple and says how input and target are read from them, x = X z and y = Y z. A batch
+enters a step of SGD through batch means of features f_j(z), polynomials in these coordinates; all that a road needs of them are
+
+    moments     E prod_j f_j(z)^{a_j}, |a| <= order
+
+the one obligation. The rest follows from it below, and a law overrides what it has a formula for (``Gaussian``: cumulants of
+quadratic forms by traces) or what tells more (where z can be; sizes for the cost models).
+
+A ring is passed in (``ring.lift`` an exact number, ``ring.gens`` variables theta, ``ring.from_terms`` a dictionary of
+monomials): the formulas never ask what kind it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from math import lcm
-from typing import Protocol, TypeAlias
+from functools import cached_property
+from itertools import chain, combinations_with_replacement
+from math import comb, factorial, lcm, log2, prod
+from typing import TYPE_CHECKING, TypeAlias
 
-from linvar.exact import Exact, Matrix, Rational
+from linvar.errors import InputError
+from linvar.exact import Exact, Matrix, Rational, Vector
+from linvar.laws.polynomial import Polynomial, coordinates, power_of
+from linvar.matrices import Rows
+from linvar.rings import PolynomialRingLike, RingLike, T
+from linvar.symbolic.algebra.ring import Exponents, Numbers
+from linvar.symbolic.laws.nodes import integer_nodes
+
+if TYPE_CHECKING:
+    import sympy
 
 #: exact numbers in lists of any depth: an array
 Nested: TypeAlias = "Fraction | Sequence[Nested]"
 
 
-class ExactLaw(Protocol):
+class ExactLaw(ABC):
     """The exact twin of a law (see the module docstring)."""
 
-    # digits
+    # what a law says
+
+    @property
+    @abstractmethod
+    def input_map(self) -> Matrix:
+        """X with x = X z, shape (d_0, m)."""
+
+    @property
+    @abstractmethod
+    def target_map(self) -> Matrix:
+        """Y with y = Y z, shape (d_L, m)."""
+
+    @abstractmethod
+    def moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
+        """E prod_j features[j](z)^{a_j} for the exponents a with 1 <= |a| <= order; those left out are zero.
+
+        Raises:
+            InputError: the law has no such moments.
+        """
+
+    @property
+    def size(self) -> int | None:
+        """n, where an example is one of n, each with probability 1/n, and a batch may be a subset of them; otherwise None."""
+        return None
+
+    @property
+    def symbols(self) -> tuple[sympy.Expr, ...]:
+        """SymPy symbols that occur in the law."""
+        return ()
+
+    @property
+    def highest_moment(self) -> int | None:
+        """The highest degree in z of which all moments exist; None where they all do."""
+        return None
+
+    # what follows
+
+    @property
+    def width(self) -> int:
+        """m, the number of coordinates."""
+        return len(self.input_map[0])
+
+    def means(self, features: Sequence[Polynomial], ring: RingLike[T]) -> list[T]:
+        """E f_j."""
+        found, zero = self.moments(features, 1, ring), ring.lift(0)
+        return [found.get(_unit(j, len(features)), zero) for j in range(len(features))]
+
+    def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
+        """E z z^T, shape (m, m)."""
+        found, zero, size = self.moments(coordinates(self.width), 2, ring), ring.lift(0), range(self.width)
+        return [[found.get(_exponents((i, j), self.width), zero) for j in size] for i in size]
+
+    def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
+        """E q(Theta) z z^T for symmetric Theta, q = z^T Theta z: its entries times the fourth moments of z."""
+        moments, zero, size = self._fourth(ring), ring.lift(0), self.width
+        entries = [(i, j, form[i][j] * (1 + (i != j))) for i, j in _pairs(size) if form[i][j] != 0]
+        result = [[zero] * size for _ in range(size)]
+        for k, l in _pairs(size):
+            total = zero
+            for i, j, entry in entries:
+                moment = moments.get(tuple(sorted((i, j, k, l))))
+                if moment is not None:
+                    total = total + entry * moment
+            result[k][l] = result[l][k] = total
+        if self.symbols:
+            return result
+        divisor = ring.lift(Rational(1, self._integer_fourth_moments[0]))
+        return [[entry * divisor for entry in row] for row in result]
+
+    def _fourth(self, ring: RingLike[T]) -> dict[tuple[int, ...], T | int]:
+        """E z_a z_b z_c z_d for a <= b <= c <= d; of a law of numbers these times their common denominator."""
+        if not self.symbols:
+            return {**self._integer_fourth_moments[1]}
+        found = self.moments(coordinates(self.width), 4, ring)
+        return {_places(key): value for key, value in found.items() if sum(key) == 4}
+
+    @cached_property
+    def _integer_fourth_moments(self) -> tuple[int, dict[tuple[int, ...], int]]:
+        """A common denominator of the fourth moments of z, and these times it, those that are not zero."""
+        found = self.moments(coordinates(self.width), 4, Numbers)
+        fourth = {_places(key): value for key, value in found.items() if sum(key) == 4 and value}
+        scale = common_denominator(fourth.values())
+        return scale, {key: value.numerator * (scale // value.denominator) for key, value in fourth.items()}
+
+    def cumulants(self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T]) -> list[T]:
+        """kappa_k of sum_j theta_j f_j, k = 1..order, with theta_j = ring.gens[j]: the logarithm of the moments."""
+        moments = self._homogeneous(features, order, ring)
+        return logarithm(moments, ring)
+
+    def power_sums(
+        self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T], central: bool = False
+    ) -> list[T]:
+        """sum_i (sum_j theta_j f_j(z_i))^k over the n examples, k = 1..order; of f_j less their means if ``central``.
+
+        Raises:
+            InputError: the law is no finite data set.
+        """
+        if self.size is None:
+            raise InputError("law", self, "give linvar.Dataset(inputs, targets)", fault="has no examples to sum over")
+        parts = self._homogeneous(self.centred(features) if central else features, order, ring)
+        return [part * ring.lift(self.size * factorial(k)) for k, part in enumerate(parts, 1)]
+
+    def centred(self, features: Sequence[Polynomial]) -> list[Polynomial]:
+        """The features less their means, which are numbers."""
+        return [feature - mean for feature, mean in zip(features, self.means(features, Numbers))]
+
+    def _homogeneous(self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T]) -> list[T]:
+        """E (sum_j theta_j f_j)^k / k! = sum over |a| = k of E f^a theta^a / a!, k = 1..order."""
+        if not self.symbols:
+            terms: list[dict[Exponents, Rational]] = [{} for _ in range(order)]
+            for key, number in self.moments(features, order, Numbers).items():
+                terms[sum(key) - 1][key] = Rational(number / prod(map(factorial, key)))
+            return [ring.from_terms(part) for part in terms]
+        parts = [ring.lift(0)] * order
+        for key, moment in self.moments(features, order, ring).items():
+            monomial = ring.from_terms({key: Rational(1, prod(map(factorial, key)))})
+            parts[sum(key) - 1] = parts[sum(key) - 1] + monomial * moment
+        return parts
+
+    # where z can be; a law that does not say is asked for second moments of features in its place
+
+    @property
+    def fills_space(self) -> bool:
+        """Whether no polynomial in z vanishes almost surely, as far as that is known."""
+        return False
+
+    def support(self, degree: int) -> Iterator[Vector]:
+        """Points such that a polynomial in z of this degree that vanishes at them vanishes almost surely; none: not known."""
+        return iter(())
+
+    def scattered(self, count: int) -> Iterator[Vector]:
+        """A few points where z can be, at most so many."""
+        return iter(())
+
+    # digits: numbers whose digits the answers grow from
 
     def numbers(self) -> list[Exact]:
-        """Numbers whose digits the answers grow from: of the map to the target, or of the first examples."""
-        ...
+        """Numbers of the map to the target, or of the first examples."""
+        return [entry for row in (*self.input_map, *self.target_map) for entry in row]
 
     def factors(self) -> tuple[list[Exact], int]:
         """Numbers that the entries of E z z^T are made of, and how many of them are multiplied in an entry: 1 or 2."""
-        ...
+        return [Rational(entry) for row in self._second_moment_of_numbers for entry in row], 1
 
     def denominator_bits(self) -> float:
         """log2 of a common denominator of E z z^T and of the map to the target, about; symbols are left out."""
-        ...
+        return log2(common_denominator([*self.numbers(), *self.factors()[0]]))
+
+    @cached_property
+    def _second_moment_of_numbers(self) -> list[list[Fraction]]:
+        return [] if self.symbols else self.second_moment(Numbers)
 
     # symmetries
 
     @property
     def white(self) -> bool:
         """Whether E x x^T is the identity, as far as it takes no arithmetic to see."""
-        ...
+        return False
 
     @property
     def flippable_map(self) -> Matrix | None:
         """The map to the target, shape (d_L, d_0), if signs of coordinates may flip together with its entries; otherwise None."""
-        ...
+        return None
 
     # residues
 
-    def along(self, forms: Sequence[Matrix], central: bool) -> dict[str, Nested]:
-        """What the moments of q_j = z^T forms[j] z are computed from.
+    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> dict[str, Nested]:
+        """What the moments of the features up to an order, less their means if ``central``, are computed from.
 
-        Either ``values`` q_j(z_i), shape (forms, n), of n equally likely z_i (less their mean if ``central``), with
-        ``inverse_size`` 1/n; or ``mean`` and ``covariance`` of a normal z, with the ``forms``.
+        Either ``values`` of the features at some points, shape (features, points), and ``weights`` of these, which add up to 1:
+        here integer points, whose signed weights have the moments of the features; or ``mean`` and ``covariance`` of a normal
+        z, with the ``forms`` of quadratic features.
         """
-        ...
+        chosen = self.centred(features) if central else features
+        points, weights = integer_nodes(self.moments(chosen, order, Numbers), len(chosen), order)
+        return {"values": [list(map(Fraction, column)) for column in zip(*points)], "weights": weights}
+
+    def points(self, features: int, order: int) -> int:
+        """How many points ``along`` takes for so many features; 0 for none."""
+        return comb(features + order, order)
 
 
-def common_denominator(entries: Iterable[Exact]) -> int:
+def logarithm(moments: Sequence[T], ring: RingLike[T]) -> list[T]:
+    """kappa_k, k = 1, 2, ..., from mu_k / k!: with L_k = kappa_k / k!, n mu_n/n! = sum_{k<=n} k L_k mu_{n-k}/(n-k)!."""
+    logs: list[T] = []
+    for n, value in enumerate(moments, 1):
+        for k in range(1, n):
+            value = value - logs[k - 1] * moments[n - k - 1] * ring.lift(Rational(k, n))
+        logs.append(value)
+    return [value * factorial(k) for k, value in enumerate(logs, 1)]
+
+
+def graded(count: int, order: int) -> Iterator[tuple[Exponents, Exponents]]:
+    """Exponents of ``count`` features with 1 <= |a| <= order, each with the places of its factors in order."""
+    for k in range(1, order + 1):
+        for places in combinations_with_replacement(range(count), k):
+            yield _exponents(places, count), places
+
+
+def common_denominator(entries: Iterable[Exact | Fraction]) -> int:
     """The least common denominator of exact numbers; symbols are left out.
 
     >>> common_denominator([Rational(1, 6), Rational(3, 4)])
     12
     """
-    return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Rational)})
+    return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Fraction)})
+
+
+def _exponents(places: Sequence[int], count: int) -> Exponents:
+    """How often each place occurs."""
+    powers = power_of(places)
+    return tuple(powers.get(j, 0) for j in range(count))
+
+
+def _places(exponents: Exponents) -> tuple[int, ...]:
+    """The same, the other way."""
+    return tuple(chain.from_iterable((place,) * power for place, power in enumerate(exponents)))
+
+
+def _unit(place: int, count: int) -> Exponents:
+    return tuple(int(j == place) for j in range(count))
+
+
+def _pairs(size: int) -> list[tuple[int, int]]:
+    """Index pairs i <= j."""
+    return list(combinations_with_replacement(range(size), 2))

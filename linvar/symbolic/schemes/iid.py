@@ -1,4 +1,4 @@
-"""Batches of independent examples: M(theta) = exp( sum_k u^{k-1} kappa_k(Theta) / k! ), kappa_k the cumulants of one example.
+"""Batches of independent examples: M(theta) = exp( sum_k u^{k-1} kappa_k(theta) / k! ), kappa_k the cumulants of one example.
 
 So w = b, g_k = w and A_k = kappa_k / (k-1)!: the cumulants of a mean of b are those of one over b^{k-1}.
 Source: e.g. McCullagh, Tensor Methods in Statistics (1987), chapter 2.
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from math import factorial
 from typing import TYPE_CHECKING
 
-from linvar.exact import Matrix
 from linvar.flint import fmpq
-from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial
 from linvar.symbolic.algebra.ring import Element, Ring
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.schemes.scheme import ExactScheme, Statistics, T
 
 if TYPE_CHECKING:
@@ -37,10 +37,12 @@ class Iid:
         """The coefficients themselves."""
         return list(elements)
 
-    def logarithms(self, law: Law, forms: list[Matrix], order: int, ring: Ring, central: bool) -> list[Element]:
+    def logarithms(
+        self, law: ExactLaw, features: Sequence[Polynomial], order: int, ring: Ring, central: bool
+    ) -> list[Element]:
         """kappa_k w / k!; the first cumulant is the mean, and gone with it."""
-        w = ring.gens[len(forms)]
-        cumulants = law.cumulants(forms, order, ring)
+        w = ring.gens[len(features)]
+        cumulants = law.cumulants(features, order, ring)
         if central:
             cumulants[0] = ring.zero
         return [value * w * fmpq(1, factorial(k)) for k, value in enumerate(cumulants, 1)]

@@ -1,8 +1,8 @@
 """What the exact half asks of the way a batch is drawn: a scheme's moments of batch means, in u = 1/b.
 
-For functionals v_j = <Theta_j, S_z> of the batch second moment and Theta = sum_j theta_j Theta_j the generating function
+For batch means v_j of features f_j of an example, with q = sum_j theta_j f_j, the generating function
 
-    M(theta) = E exp( sum_j theta_j v_j ) = exp( sum_k L_k ),    L_k = u^k g_k(w) A_k(Theta) / k,
+    M(theta) = E exp( sum_j theta_j v_j ) = exp( sum_k L_k ),    L_k = u^k g_k(w) A_k(theta) / k,
 
 is an exponential under every scheme: A_k is a statistic of the law, of degree k in theta, and w stands for the batch size, or
 is an umbral variable whose powers stand for something else. The part M_k of degree k in theta is u^k times a polynomial in w.
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from linvar.exact import Matrix
-from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial
 from linvar.symbolic.algebra.ring import Element, Ring
+from linvar.symbolic.laws.law import ExactLaw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class Statistics(Protocol[T_co]):
-    """A law along some directions Theta, for the degrees k = 0, ..., D: what a scheme may take its A_k from."""
+    """A law along some directions theta, for the degrees k = 0, ..., D: what a scheme may take its A_k from."""
 
     def cumulants(self) -> T_co:
-        """kappa_k / (k-1)!, the cumulants of one example's q = z^T Theta z; 0 for k = 0."""
+        """kappa_k / (k-1)!, the cumulants of one example's q; 0 for k = 0."""
         ...
 
     def power_sums(self) -> T_co:
@@ -53,10 +53,12 @@ class ExactScheme(Protocol):
         """Coefficients of 1, c, c^2, ... of the polynomial whose coefficients of 1, u, u^2, ... are given."""
         ...
 
-    def logarithms(self, law: Law, forms: list[Matrix], order: int, ring: Ring, central: bool) -> list[Element]:
-        """u^{-k} L_k for k = 1..order; the ring has a variable for each form, and w as the last one.
+    def logarithms(
+        self, law: ExactLaw, features: Sequence[Polynomial], order: int, ring: Ring, central: bool
+    ) -> list[Element]:
+        """u^{-k} L_k for k = 1..order; the ring has a variable for each feature, and w as the last one.
 
-        With ``central`` the functionals are taken less their means.
+        With ``central`` the features are taken less their means.
         """
         ...
 

@@ -2,11 +2,11 @@
 
 The generating function is a sum over subsets, in elementary symmetric functions e_j of the n numbers exp(u q_i) - 1:
 
-    M(theta) = sum_{j<=n} [(b)_j / (n)_j] e_j( exp(u q_i(Theta)) - 1 ),    (b)_j = b (b-1) ... (b-j+1).
+    M(theta) = sum_{j<=n} [(b)_j / (n)_j] e_j( exp(u q_i(theta)) - 1 ),    (b)_j = b (b-1) ... (b-j+1).
 
 Let w^j stand for (b)_j / (n)_j (an umbral variable): then it is prod_i (1 + w (exp(u q_i) - 1)), an exponential, with
 
-    log M = sum_k u^k c_k(w) Q_k(Theta) / k!,    Q_k = sum_i q_i^k,
+    log M = sum_k u^k c_k(w) Q_k(theta) / k!,    Q_k = sum_i q_i^k,
     c_k(w) = sum_{j<=k} (-1)^{j-1} (j-1)! S(k, j) w^j,    S the Stirling numbers of the second kind,
 
 c_k the cumulants of a Bernoulli variable: c_1 = w, c_{k+1} = w (1 - w) c_k'. So A_k = Q_k and g_k = c_k / (k-1)!.
@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from math import factorial
 from typing import TYPE_CHECKING
 
-from linvar.exact import Matrix
 from linvar.flint import fmpq, fmpz
-from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial
 from linvar.symbolic.algebra.ring import Element, Ring
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.schemes.scheme import ExactScheme, Statistics, T
 
 if TYPE_CHECKING:
@@ -53,10 +53,12 @@ class WithoutReplacement:
             result[0] = result[0] + element
         return result
 
-    def logarithms(self, law: Law, forms: list[Matrix], order: int, ring: Ring, central: bool) -> list[Element]:
+    def logarithms(
+        self, law: ExactLaw, features: Sequence[Polynomial], order: int, ring: Ring, central: bool
+    ) -> list[Element]:
         """c_k(w) Q_k / k!, power sums of values less their mean if ``central``."""
-        w = ring.gens[len(forms)]
-        sums = law.power_sums(forms, order, ring, central)
+        w = ring.gens[len(features)]
+        sums = law.power_sums(features, order, ring, central)
         return [value * _bernoulli_cumulant(k, w) * fmpq(1, factorial(k)) for k, value in enumerate(sums, 1)]
 
     def values(self, degree: int, ring: Ring, dataset_size: int | None) -> list[Element]:

@@ -1,20 +1,21 @@
 """Moments of a batch mean as polynomials in u = 1/b, for every law and scheme.
 
-The batch second moment is S_z = (1/b) sum z z^T. For linear functionals v_j = <Theta_j, S_z> and Theta = sum_j theta_j Theta_j
-the generating function M(theta) = E exp(sum_j theta_j v_j) is an exponential under every scheme
-(``linvar.symbolic.schemes``). So one routine exponentiates all of them, degree by degree in theta: n M_n = sum_k k K_k M_{n-k}.
+For batch means v_j = (1/b) sum_i f_j(z_i) of features of an example, polynomials in its coordinates, the generating function
+M(theta) = E exp(sum_j theta_j v_j) is an exponential under every scheme (``linvar.symbolic.schemes``). So one routine
+exponentiates all of them, degree by degree in theta: n M_n = sum_k k K_k M_{n-k}.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from math import factorial, prod
 from typing import TYPE_CHECKING
 
-from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq
-from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.schemes.registry import exact_scheme
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ def sampling_factor(ring: Ring, sampling: str, dataset_size: int | None) -> Elem
     return exact_scheme(sampling).covariance_factor(ring, dataset_size)
 
 
-def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring) -> Moments:
-    """E prod_j <forms[j], S_z>^{a_j} for every exponent vector a of total degree <= order.
+def batch_moments(law: ExactLaw, features: Sequence[Polynomial], order: int, sampling: str, ring: Ring) -> Moments:
+    """E prod_j v_j^{a_j}, v_j the batch mean of features[j], for every exponent vector a of total degree <= order.
 
     Args:
-        law: the law of one example.
-        forms: symmetric matrices Theta_j, one a functional.
+        law: the exact twin of the law of one example.
+        features: polynomials f_j in the coordinates of an example.
         order: highest total degree.
         sampling: the name of the scheme.
         ring: the ring of the answers (``answer_ring``).
@@ -49,25 +50,27 @@ def batch_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring
     Returns:
         Exponent vector -> polynomial in u, of degree at most |a| - 1. Exact.
     """
-    return _moments(law, forms, order, sampling, ring, central=False)
+    return _moments(law, features, order, sampling, ring, central=False)
 
 
-def central_moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring) -> Moments:
-    """E prod_j <forms[j], S_z - E S_z>^{a_j}; arguments and result as in ``batch_moments``, zeros left out.
+def central_moments(law: ExactLaw, features: Sequence[Polynomial], order: int, sampling: str, ring: Ring) -> Moments:
+    """E prod_j (v_j - E v_j)^{a_j}; arguments and result as in ``batch_moments``, zeros left out.
 
     The first cumulant is gone; without replacement the power sums are those of values less their mean. Iid, a moment of order k
     has powers of u from ceil(k/2) on.
     """
-    return _moments(law, forms, order, sampling, ring, central=True)
+    return _moments(law, features, order, sampling, ring, central=True)
 
 
-def _moments(law: Law, forms: list[Matrix], order: int, sampling: str, ring: Ring, central: bool) -> Moments:
+def _moments(
+    law: ExactLaw, features: Sequence[Polynomial], order: int, sampling: str, ring: Ring, central: bool
+) -> Moments:
     """Moments about zero or about the mean."""
-    size, scheme = len(forms), exact_scheme(sampling)
+    size, scheme = len(features), exact_scheme(sampling)
     if not size or not order:
         return {(0,) * size: ring.one}
     work = Ring(size + 1, ring.symbols)
-    parts = _exponentiate(scheme.logarithms(law, forms, order, work, central), work)
+    parts = _exponentiate(scheme.logarithms(law, features, order, work, central), work)
     result: Moments = {(0,) * size: ring.one}
     for degree, part in enumerate(parts[1:], 1):
         powers = scheme.values(degree, ring, law.size)
@@ -96,12 +99,3 @@ def _exponentiate(logs: list[Element], ring: Ring) -> list[Element]:
                 total = total + (logs[k - 1] * k) * parts[n - k]
         parts.append(total * fmpq(1, n))
     return parts
-
-
-def unit_form(size: int, row: int, column: int) -> Matrix:
-    """The symmetric Theta with <Theta, S> = S[row][column]."""
-    entries = [[Rational(0)] * size for _ in range(size)]
-    half = Rational(1, 2) if row != column else Rational(1)
-    entries[row][column] = half
-    entries[column][row] = half
-    return tuple(map(tuple, entries))

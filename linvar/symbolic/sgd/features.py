@@ -5,7 +5,7 @@ constant under the law, and some are combinations of others: a combination sum_f
 if and only if it vanishes at the points of ``law.support(2)``, which determine polynomials of degree 2 there. So one elimination
 of the matrix (1, the functionals at a point), a row for each point, finds functionals on whose fluctuations those of all others
 depend linearly: at most n - 1 of them for n rows, none where nothing varies (one row, equal rows, a covariance of zero), and a
-constant input costs nothing.
+constant input costs nothing. Of a law that is known by its moments alone the matrix of their second moments is eliminated.
 Source: linear algebra; sampling matrices that determine polynomials are e.g. in Olver, On multivariate interpolation (2006).
 """
 
@@ -20,9 +20,10 @@ from math import lcm
 
 from linvar.exact import Exact, Matrix, Rational, Vector
 from linvar.flint import fmpz, fmpz_mat, nmod_mat
-from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial
 from linvar.rings import RingElement, T
 from linvar.symbolic.algebra.ring import Element, Exponents, Ring, to_rational
+from linvar.symbolic.laws.law import ExactLaw
 
 #: of a first look modulo it; it may only find too few
 _PRIME = 2**61 - 1
@@ -62,6 +63,10 @@ class Functionals:
                 entries[a][c] = Rational(entries[a][c] + p * q / 2)
                 entries[c][a] = Rational(entries[c][a] + p * q / 2)
         return tuple(map(tuple, entries))
+
+    def feature(self, place: int) -> Polynomial:
+        """The same as a polynomial in the coordinates of an example: the functional is its mean over the batch."""
+        return Polynomial.quadratic(self.form(place))
 
     def restricted(self, coordinates: set[int]) -> Functionals:
         """Those of the functionals that depend on these coordinates alone."""
@@ -198,12 +203,12 @@ class Elimination:
         return self.reduced.features(self.functionals, self.mixed)
 
 
-def features(law: Law, functionals: Functionals) -> Features:
+def features(law: ExactLaw, functionals: Functionals) -> Features:
     """A basis of the fluctuations of some functionals under a law, exact."""
     return eliminated(law, functionals).features
 
 
-def eliminated(law: Law, functionals: Functionals) -> Elimination:
+def eliminated(law: ExactLaw, functionals: Functionals) -> Elimination:
     """The elimination behind ``features``, which alone says how many there are."""
     count = len(functionals)
     if not count:
@@ -211,6 +216,8 @@ def eliminated(law: Law, functionals: Functionals) -> Elimination:
     if law.fills_space:
         return _of_polynomials(law, functionals)
     points = law.support(2)
+    if (first := next(law.support(2), None)) is None:
+        return _of_moments(law, functionals)
     rows = list(rows_of(law, functionals, points if law.symbols else islice(points, count + _SPARE)))
     if _full_rank(rows, count + 1):
         return Elimination(functionals)
@@ -223,10 +230,29 @@ def eliminated(law: Law, functionals: Functionals) -> Elimination:
         if missed := _missed(relations, block):  # the basis so far, and points that it does not explain
             reduced = Echelon.of([*reduced.matrix.tolist(), *rows_of(law, functionals, missed)], count + 1)
             relations = None
-    return Elimination(functionals, reduced, reduced.mixed or not _numeric(next(law.support(2))))
+    return Elimination(functionals, reduced, reduced.mixed or not _numeric(first))
 
 
-def _of_polynomials(law: Law, functionals: Functionals) -> Elimination:
+def _of_moments(law: ExactLaw, functionals: Functionals) -> Elimination:
+    """Where it is not known where z can be: a combination vanishes almost surely if and only if its second moment does."""
+    count = len(functionals)
+    scales = [_scale(functionals.lefts[i]) * _scale(functionals.rights[j]) for i, j in functionals.pairs]
+    found = [functionals.feature(place) * scale for place, scale in enumerate(scales)]
+    ring = Ring(0, law.symbols)
+    moments, zero = law.moments(found, 2, ring), ring.zero
+    units = [tuple(int(k == j) for k in range(count)) for j in range(count)]
+    means = [moments.get(unit, zero) for unit in units]
+    rows = [[1, *[0] * count]] if law.symbols else list(_by_monomials([ring.one, *means]))
+    for first, mean in zip(units, means):
+        products = [moments.get(tuple(map(sum, zip(first, second))), zero) for second in units]
+        rows += _by_monomials([zero, *(value - mean * other for value, other in zip(products, means))])
+    if _full_rank(rows, count + 1):
+        return Elimination(functionals)
+    reduced = Echelon.of(rows, count + 1)
+    return Elimination(functionals, reduced, reduced.mixed or bool(law.symbols))
+
+
+def _of_polynomials(law: ExactLaw, functionals: Functionals) -> Elimination:
     """Where z fills its space: relations at random points, which are confirmed as identities of quadratic forms."""
     count = len(functionals)
     points = count + _SPARE
@@ -269,13 +295,13 @@ def _missed(relations: list[Relation], points: Sequence[Vector]) -> list[Vector]
     return [points[place] for place in sorted(wrong)]
 
 
-def rank_at_least(law: Law, functionals: Functionals, points: Iterable[Vector]) -> int:
+def rank_at_least(law: ExactLaw, functionals: Functionals, points: Iterable[Vector]) -> int:
     """A lower bound for the number of features, from some points of the law's support, modulo a prime."""
     rows = list(rows_of(law, functionals, points))
     return max(0, int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) - 1) if rows else 0
 
 
-def rows_of(law: Law, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[int]]:
+def rows_of(law: ExactLaw, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[int]]:
     """(1, the functionals times their ``_scale``) at points of the law's support, as integers: each row times a number.
 
     Where a point is polynomial in symbols, a row for each of their monomials: relations hold for all their values. Constants may

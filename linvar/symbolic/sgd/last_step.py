@@ -40,9 +40,9 @@ class LastStep(Generic[T]):
 
     def __init__(self, state: State[T], steps: Steps, ring: RingLike[T]) -> None:
         self.state = state
-        self.problem = problem = steps.problem
+        self.problem = steps.problem
         self._steps = steps
-        self.law = law = problem.law
+        self.law = law = steps.law
         self.ring = ring
         self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
 

@@ -18,10 +18,12 @@ from typing import Protocol
 from linvar import matrices
 from linvar.exact import Exact, Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
+from linvar.laws.polynomial import Polynomial
 from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Numbers, Ring, to_fmpq, to_rational
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.models import linear
 from linvar.symbolic.sgd.features import (
     Elimination,
@@ -46,8 +48,8 @@ class Step(Protocol):
     """The batch of one step."""
 
     @property
-    def forms(self) -> Sequence[Matrix]:
-        """Theta_j, symmetric: its variables are v_j = <Theta_j, S_z>, or less their means."""
+    def features(self) -> Sequence[Polynomial]:
+        """f_j, polynomials in the coordinates of an example: its variables are their means over the batch, or less E f_j."""
         ...
 
     @property
@@ -79,16 +81,17 @@ class MovingStep:
     """A step from any weights."""
 
     problem: Problem
+    law: ExactLaw
     moves: bool = True
 
     def count(self, most: int = MOST_VARIABLES) -> int:
-        if self.problem.law.fills_space:
+        if self.law.fills_space:
             return len(self._functionals)
         if len(self._functionals) > 2 * most and "_elimination" not in vars(self):
             if any(number >= most for number in self._at_least):
                 return most
-            some = self._functionals.restricted(_varying(self.problem, most))
-            if rank_at_least(self.problem.law, some, islice(self.problem.law.support(2), 2 * _POINTS)) >= most:
+            some = self._functionals.restricted(_varying(self.law, most))
+            if rank_at_least(self.law, some, islice(self.law.support(2), 2 * _POINTS)) >= most:
                 self._at_least.append(most)
                 return most
         return self._elimination.rank
@@ -103,14 +106,19 @@ class MovingStep:
         return min(len(self._functionals), (self.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
 
     @cached_property
-    def forms(self) -> tuple[Matrix, ...]:
+    def features(self) -> tuple[Polynomial, ...]:
+        return tuple(map(Polynomial.quadratic, self._forms))
+
+    @cached_property
+    def _forms(self) -> tuple[Matrix, ...]:
+        """Theta_j, symmetric: the features are z^T Theta_j z."""
         return tuple(map(self._functionals.form, self._features.chosen))
 
     def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        moment = _start(self.problem.law.second_moment(ring), self.central, ring)
+        moment = _start(self.law.second_moment(ring), self.central, ring)
         for (a, c), coordinates in zip(self._functionals.pairs, self._features.coordinates):
             moment[a][c] = moment[c][a] = _moved(moment[a][c], coordinates, variables, ring)
-        return _gradients(self.problem, weights, moment, ring)
+        return _gradients(self.law, weights, moment, ring)
 
     @property
     def central(self) -> bool:
@@ -122,16 +130,16 @@ class MovingStep:
 
         By elimination of the covariance matrix K of the features: K = L diag(d) L^T, v = L w. Numbers only.
         """
-        law, pairs = self.problem.law, self._functionals.pairs
+        law, pairs = self.law, self._functionals.pairs
         count, size = len(self._features), range(self._functionals.size)
         directions = [[[Rational(0) for _ in size] for _ in size] for _ in range(count)]
         for (a, c), coordinates in zip(pairs, self._features.coordinates):
             for j, value in coordinates:
                 directions[j][a][c] = directions[j][c][a] = value
-        weighted = [law.weighted_second_moment([list(row) for row in form], Numbers) for form in self.forms]
-        means = [matrices.trace_of_symmetric(form, law.second_moment(Numbers)) for form in self.forms]
+        weighted = [law.weighted_second_moment([list(row) for row in form], Numbers) for form in self._forms]
+        means = [matrices.trace_of_symmetric(form, law.second_moment(Numbers)) for form in self._forms]
         rest = [
-            [matrices.trace_of_symmetric(form, w) - a * b for form, b in zip(self.forms, means)]
+            [matrices.trace_of_symmetric(form, w) - a * b for form, b in zip(self._forms, means)]
             for w, a in zip(weighted, means)
         ]
         found = []
@@ -145,7 +153,7 @@ class MovingStep:
     @cached_property
     def _functionals(self) -> Functionals:
         """Entries (row <= column) of S_z that occur in S_z X^T."""
-        inputs = self.problem.law.input_map
+        inputs = self.law.input_map
         size = len(inputs[0])
         columns = {c for row in inputs for c, entry in enumerate(row) if entry != 0}
         pairs = tuple((a, c) for a in range(size) for c in range(a, size) if a in columns or c in columns)
@@ -153,9 +161,9 @@ class MovingStep:
 
     @cached_property
     def _elimination(self) -> Elimination:
-        if self.problem.law.fills_space:
+        if self.law.fills_space:
             return Elimination(self._functionals)
-        return eliminated(self.problem.law, self._functionals)
+        return eliminated(self.law, self._functionals)
 
     @property
     def _features(self) -> Features:
@@ -167,14 +175,15 @@ class FixedStep:
     """A step from weights that are numbers."""
 
     problem: Problem
+    law: ExactLaw
     weights: tuple[Matrix, ...]
 
     def count(self, most: int = MOST_VARIABLES) -> int:
         if len(self._functionals) > 2 * most and "_reduced" not in vars(self):
             if any(number >= most for number in self._at_least):
                 return most
-            points = self.problem.law.scattered(min(_POINTS, most + _SPARE))
-            if rank_at_least(self.problem.law, self._entries(2 * most), points) >= most:
+            points = self.law.scattered(min(_POINTS, most + _SPARE))
+            if rank_at_least(self.law, self._entries(2 * most), points) >= most:
                 self._at_least.append(most)
                 return most
         return 0 if self._reduced is None else self._reduced[2]
@@ -188,13 +197,13 @@ class FixedStep:
     def bound(self) -> int:
         return min(len(self._functionals), (self.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
 
-    @property
-    def forms(self) -> tuple[Matrix, ...]:
-        return self._layers[0]
+    @cached_property
+    def features(self) -> tuple[Polynomial, ...]:
+        return tuple(map(Polynomial.quadratic, self._layers[0]))
 
     def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        moment = _start(self.problem.law.second_moment(ring), self.central, ring)
-        starts = _gradients(self.problem, weights, moment, ring)
+        moment = _start(self.law.second_moment(ring), self.central, ring)
+        starts = _gradients(self.law, weights, moment, ring)
         return [
             [
                 [_moved(entry, found, variables, ring) for entry, found in zip(row, coordinates)]
@@ -217,7 +226,7 @@ class FixedStep:
             return False
         if self.problem.weight_decay != 0 or self.count(1):
             return True
-        ring = Ring(0, self.problem.law.symbols)
+        ring = Ring(0, self.law.symbols)
         lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
         return not all(map(is_zero, self.gradients(lifted, (), ring)))
 
@@ -225,7 +234,7 @@ class FixedStep:
     def _elimination(self) -> Elimination:
         """Of the entries of R; of nothing where none of them reaches a layer."""
         reaches = len(self._entries(1)) > 0
-        return eliminated(self.problem.law, self._functionals if reaches else replace(self._functionals, pairs=()))
+        return eliminated(self.law, self._functionals if reaches else replace(self._functionals, pairs=()))
 
     @cached_property
     def _surroundings(self) -> list[tuple[Rows[Exact] | None, Rows[Exact] | None]]:
@@ -235,12 +244,12 @@ class FixedStep:
     @cached_property
     def _residual(self) -> Rows[Exact]:
         """Q."""
-        return linear.residual_map(self.weights, self.problem.law.input_map, self.problem.law.target_map)
+        return linear.residual_map(self.weights, self.law.input_map, self.law.target_map)
 
     @cached_property
     def _functionals(self) -> Functionals:
         """The entries of R = Q S_z X^T."""
-        inputs = self.problem.law.input_map
+        inputs = self.law.input_map
         pairs = tuple(product(range(len(self._residual)), range(len(inputs))))
         return Functionals(len(inputs[0]), linear_forms(self._residual), linear_forms(inputs), pairs)
 
@@ -248,7 +257,7 @@ class FixedStep:
     def _sides(self) -> list[tuple[list[Linear], list[Linear]]]:
         """The rows of A_l^T Q and of B_l X that are not zero, layer by layer."""
         sides = []
-        inputs = self.problem.law.input_map
+        inputs = self.law.input_map
         for above, below in self._surroundings:
             left = self._residual if above is None else matrices.product(matrices.transpose(above), self._residual)
             right = inputs if below is None else matrices.product(below, inputs)
@@ -263,7 +272,7 @@ class FixedStep:
             places = product(range(len(rows)), range(len(columns)))
             pairs += [(len(lefts) + i, len(rights) + j) for i, j in islice(places, most - len(pairs))]
             lefts, rights = lefts + rows, rights + columns
-        return Functionals(len(self.problem.law.input_map[0]), tuple(lefts), tuple(rights), tuple(pairs))
+        return Functionals(len(self.law.input_map[0]), tuple(lefts), tuple(rights), tuple(pairs))
 
     @cached_property
     def _reduced(self) -> tuple[fmpq_mat, fmpq_mat, int] | None:
@@ -307,7 +316,8 @@ class StillStep:
     """A step whose batch changes nothing: its learning rate or its gradient is zero, and there is no momentum."""
 
     problem: Problem
-    forms: tuple[Matrix, ...] = ()
+    law: ExactLaw
+    features: tuple[Polynomial, ...] = ()
     central: bool = True
     bound: int = 0
     moves: bool = False
@@ -316,14 +326,13 @@ class StillStep:
         return 0
 
     def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        return _gradients(self.problem, weights, self.problem.law.second_moment(ring), ring)
+        return _gradients(self.law, weights, self.law.second_moment(ring), ring)
 
 
-def _gradients(problem: Problem, weights: Sequence[Rows[T]], moment: Rows[T], ring: RingLike[T]) -> list[Rows[T]]:
+def _gradients(law: ExactLaw, weights: Sequence[Rows[T]], moment: Rows[T], ring: RingLike[T]) -> list[Rows[T]]:
     """G_1, ..., G_L at a second moment S_z."""
     inputs, targets = (
-        [[ring.lift(entry) for entry in row] for row in matrix]
-        for matrix in (problem.law.input_map, problem.law.target_map)
+        [[ring.lift(entry) for entry in row] for row in matrix] for matrix in (law.input_map, law.target_map)
     )
     residual = linear.residual_map(weights, inputs, targets)
     end_to_end = matrices.product(matrices.product(residual, moment), matrices.transpose(inputs))
@@ -347,9 +356,9 @@ def _combination(factors: Sequence[Rational], forms: Sequence[Rows[Exact]]) -> M
     return tuple(tuple(Rational(sum(c * form[a][b] for c, form in used)) for b in size) for a in size)
 
 
-def _varying(problem: Problem, most: int) -> set[int]:
+def _varying(law: ExactLaw, most: int) -> set[int]:
     """Coordinates of z that vary, enough of them for twice as many products."""
-    points = list(islice(problem.law.support(2), _POINTS))
+    points = list(islice(law.support(2), _POINTS))
     found: set[int] = set()
     for place, values in enumerate(zip(*points)):
         if any(value != values[0] for value in values):

@@ -11,6 +11,8 @@ from linvar.exact import Matrix, Rational, free_symbols
 from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Numbers, Ring
+from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.models import linear
 from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep, MovingStep, Step, StillStep, only_decay
 from linvar.symbolic.sgd.update import State, Update
@@ -23,8 +25,8 @@ class Steps:
     """The steps 0..t-1 of a problem, made as they are asked for: those of many steps are the same."""
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.moving, self._still = MovingStep(problem), StillStep(problem)
+        self.problem, self.law = problem, exact_law(problem.law)
+        self.moving, self._still = MovingStep(problem, self.law), StillStep(problem, self.law)
 
     def __iter__(self) -> Iterator[Step]:
         return (self[s] for s in range(self.problem.step))
@@ -38,19 +40,19 @@ class Steps:
     @property
     def varies_little(self) -> bool:
         """Whether an example varies in no more ways than it has coordinates, and these are counted."""
-        return self.moving.count() <= min(len(self.problem.law.input_map[0]), MOST_VARIABLES - 1)
+        return self.moving.count() <= min(self.law.width, MOST_VARIABLES - 1)
 
     @cached_property
     def spread(self) -> list[tuple[Rational, Matrix]] | None:
         """What of z z^T varies, uncorrelated (``MovingStep.uncorrelated``); None where its fourth moments are the shorter way."""
-        return self.moving.uncorrelated if self.varies_little and not self.problem.law.symbols else None
+        return self.moving.uncorrelated if self.varies_little and not self.law.symbols else None
 
     def until(self, t: int) -> Steps:
         """The steps before W_t, t at most the problem's own; what is known of these is shared."""
         if t == self.problem.step:
             return self
         found = Steps(self.problem.at_step(t))
-        found.moving, found._still = self.moving, self._still
+        found.law, found.moving, found._still = self.law, self.moving, self._still
         return found
 
     def _rests(self, place: int) -> bool:
@@ -62,17 +64,17 @@ class Steps:
     def _beginning(self) -> tuple[list[Step], Step]:
         """The steps from weights that are numbers, and the one that all later steps are."""
         problem, fixed = self.problem, list[Step]()
-        entries = [e for matrix in (*problem.weights, problem.law.target_map) for row in matrix for e in row]
+        entries = [e for matrix in (*problem.weights, self.law.target_map) for row in matrix for e in row]
         if not _numbers(*entries):
-            return fixed, self._still if _stays(problem) else self.moving
+            return fixed, self._still if _stays(problem, self.law) else self.moving
         if not self.moving.count(1):
             return fixed, self.moving
-        numeric = _numbers(problem.momentum, problem.weight_decay, *problem.law.symbols)
+        numeric = _numbers(problem.momentum, problem.weight_decay, *self.law.symbols)
         update = Update(problem, Numbers) if numeric else None
         state = update.start() if update else State(problem.weights)
         while len(fixed) < min(problem.step, _MOST_FIXED_STEPS) and _bits(state) < _MOST_FIXED_BITS:
             place = len(fixed)
-            fixed.append(step := FixedStep(problem, _exact(state.weights)))
+            fixed.append(step := FixedStep(problem, self.law, _exact(state.weights)))
             rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
             if self._rests(place):
                 continue
@@ -84,12 +86,11 @@ class Steps:
         return fixed, self.moving
 
 
-def _stays(problem: Problem) -> bool:
+def _stays(problem: Problem, law: ExactLaw) -> bool:
     """Whether weights with symbols only decay, whatever the batches: some layers are zero, or Q is, as a polynomial."""
     pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights]
     if only_decay(zip(*linear.surroundings(pattern))):
         return True
-    law = problem.law
     of_weights = {*free_symbols(e for matrix in problem.weights for row in matrix for e in row)}
     if problem.weight_decay != 0 or of_weights != {*free_symbols(e for row in law.target_map for e in row)}:
         return False

@@ -10,10 +10,12 @@ from typing import Any
 from linvar.exact import Exact, Matrix, Rational, exact_matrix
 from linvar.flint import fmpq
 from linvar.laws.gaussian import Gaussian
+from linvar.laws.polynomial import coordinates
 from linvar.matrices import product, trace, trace_product, transpose
 from linvar.progress import Progress
 from linvar.symbolic.algebra.ring import Element, Ring, coefficients_of, sum_elements, to_rational
-from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments, unit_form
+from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.sgd.batch_moments import answer_ring, batch_moments
 from linvar.symbolic.words.statement import Traces
 
 
@@ -34,8 +36,8 @@ def expand_entries(
     report(0, steps)
     positions = [(i, j) for i in range(width) for j in range(i, width)]
     ring, answers = Ring(len(positions), symbols), answer_ring(symbols)
-    law = Gaussian(teacher=[[0] * width], covariance=sigma)
-    moments = batch_moments(law, [unit_form(width, i, j) for i, j in positions], order, "iid", answers)
+    law, z = exact_law(Gaussian(teacher=[[0] * width], covariance=sigma)), coordinates(width)
+    moments = batch_moments(law, [z[i] * z[j] for i, j in positions], order, "iid", answers)
     variable = dict(zip(positions, ring.gens))
     batch = [[variable[min(i, j), max(i, j)] for j in range(width)] for i in range(width)]
     followed = {

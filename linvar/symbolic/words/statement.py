@@ -82,7 +82,7 @@ def checked_covariance(covariance: Any, width: int) -> tuple[Matrix, int]:
         fault = Words(f"has shape {shape(sigma)}, but matrices are of width {width}")
         raise InputError("covariance", fault, f"give a ({width}, {width}) matrix")
     law = Gaussian(teacher=[[0] * width], covariance=sigma)
-    return law.covariance, width if law._independent is None else len(law._independent)
+    return law.covariance, width if law.independent is None else len(law.independent)
 
 
 def show_count(count: int) -> str:

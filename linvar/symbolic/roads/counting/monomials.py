@@ -90,7 +90,7 @@ class Letters:
             own = set(free_symbols(entries)) - known
             layers.append((len(own), set(entries) <= own and len(set(entries)) == len(entries)))
             known |= own
-        target = [entry for row in problem.law.target_map for entry in row]
+        target = [entry for row in exact_law(problem.law).target_map for entry in row]
         outside = set(free_symbols(target)) - known
         rule = set(free_symbols([problem.momentum, problem.weight_decay])) - known - outside
         rates = set(free_symbols(problem.distinct_learning_rates)) - known - outside - rule
@@ -188,7 +188,7 @@ def _in_numbers(problem: Problem, variables: Sequence[int], central: Sequence[bo
 
 def _with_target(problem: Problem, variables: int) -> int:
     """Of the variables of a step those that have a target in them, if they are the entries of S_z."""
-    inputs, size = problem.widths[0], len(problem.law.input_map[0])
+    inputs, size = problem.widths[0], exact_law(problem.law).width
     outer = inputs * (size - inputs)
     return outer if variables == inputs * (inputs + 1) // 2 + outer else 0
 

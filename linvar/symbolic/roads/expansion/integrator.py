@@ -30,7 +30,7 @@ class Expanded:
     def __init__(self, steps: Steps) -> None:
         self.problem = problem = steps.problem
         self.table, self.steps = steps, list(steps)
-        counts = [len(step.forms) for step in self.steps]
+        counts = [len(step.features) for step in self.steps]
         self.offsets = [sum(counts[:s]) for s in range(len(counts) + 1)]
         self.ring = Ring(self.offsets[-1], problem.symbols)
         self.answers = answer_ring(problem.symbols)
@@ -121,7 +121,7 @@ class Expanded:
         problem = self.problem
         step = self.steps[s]
         of = central_moments if step.central else batch_moments
-        moments = of(problem.law, list(step.forms), order, problem.sampling, self.answers)
+        moments = of(self.table.law, step.features, order, problem.sampling, self.answers)
         self._moments[s, order] = moments
         return moments
 

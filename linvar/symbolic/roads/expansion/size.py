@@ -117,7 +117,7 @@ def _far_over(problem: Problem, variables: list[int]) -> Size:
 def _last_step_products(steps: Steps) -> int:
     """Fourth moments of a data set's examples; none where what varies is less (``last_step``)."""
     problem = steps.problem
-    size = len(problem.law.input_map[0])
+    size = steps.law.width
     if not problem.dataset_size or steps.varies_little:
         return 0
     return comb(size + 3, 4)
@@ -136,7 +136,7 @@ def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> 
     if first is None or problem.symbols:
         return 1
     degree: int = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
-    step, products = steps[places[first]], len(problem.law.input_map[0]) ** 2 * problem.widths[-1]
+    step, products = steps[places[first]], steps.law.width**2 * problem.widths[-1]
     if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
         return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)
     weights, targets = entries_of(problem)

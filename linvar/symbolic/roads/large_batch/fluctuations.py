@@ -30,12 +30,12 @@ from math import comb, factorial, prod
 from operator import mul
 from typing import Any, Generic
 
-from linvar.exact import Matrix
 from linvar.flint import fmpq, fmpz
-from linvar.laws.law import Law
+from linvar.laws.polynomial import Polynomial
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.algebra.scalars import S, Scalars
 from linvar.symbolic.algebra.taylor import Local, Monomial
+from linvar.symbolic.laws.law import ExactLaw
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,18 @@ def at_rest(order: int, scalars: Scalars[S, Any]) -> Moments[S]:
 
 
 def batch_moments(
-    law: Law, forms: list[Matrix], order: int, symbols: Sequence[object]
+    law: ExactLaw, features: Sequence[Polynomial], order: int, symbols: Sequence[object]
 ) -> list[dict[Monomial, Element]]:
-    """Central moments of v_j = <forms[j], S_z>, iid: for k = 0..order the coefficients of u^k, those that are not zero.
+    """Central moments of the batch means of the features, iid: for k = 0..order the coefficients of u^k, those that are not zero.
 
     (1), exponentiated degree by degree as in ``batch_moments``.
     """
-    ring = Ring(len(forms), symbols)
+    ring = Ring(len(features), symbols)
     result: list[dict[Monomial, Element]] = [{} for _ in range(order + 1)]
     result[0][()] = ring.scalars.one
-    if not forms or not order:
+    if not features or not order:
         return result
-    cumulants = law.cumulants(forms, order + 1, ring)
+    cumulants = law.cumulants(features, order + 1, ring)
     parts: dict[tuple[int, int], Element] = {(0, 0): ring.one}  # degree n in theta, power of u
     for n in range(2, 2 * order + 1):
         for power in range((n + 1) // 2, min(n - 1, order) + 1):

@@ -9,7 +9,7 @@ from typing import Any, Generic
 
 from linvar.exact import Exact
 from linvar.flint import fmpz
-from linvar.symbolic.algebra.ring import Element, Ring, to_fmpq
+from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.algebra.scalars import Coefficient, S, Scalars
 from linvar.symbolic.algebra.taylor import Local, Monomial, Point, Taylor
 from linvar.symbolic.roads.large_batch import fluctuations
@@ -54,7 +54,7 @@ class Polynomials:
         """The entries of the state after a step: polynomials in those before, and in the fluctuations of the batch."""
         kind, rate = self.steps[step], self.problem.learning_rates[step]
         if (kind, rate) not in self._updates:
-            ring = Ring(self.size + len(kind.forms), self.problem.symbols)
+            ring = Ring(self.size + len(kind.features), self.problem.symbols)
             state = self.state(ring)
             gradients = kind.gradients(state.weights, self._variables(kind, ring), ring)
             following = Update(self.problem, ring).advance(state, gradients, rate)
@@ -66,16 +66,13 @@ class Polynomials:
         fluctuations = list(ring.gens[self.size :])
         if kind.central:
             return fluctuations
-        mean = self.problem.law.second_moment(ring)
-        return [
-            sum((mean[a][c] * to_fmpq(e) for a, row in enumerate(form) for c, e in enumerate(row) if e != 0), xi)
-            for form, xi in zip(kind.forms, fluctuations)
-        ]
+        means = self.steps.law.means(kind.features, ring)
+        return [mean + xi for mean, xi in zip(means, fluctuations)]
 
     def batch_moments(self, kind: Step, order: int) -> list[dict[Monomial, Element]]:
         """Central moments of the variables of a step."""
         if (kind, order) not in self._moments:
-            self._moments[kind, order] = batch_moments(self.problem.law, list(kind.forms), order, self.problem.symbols)
+            self._moments[kind, order] = batch_moments(self.steps.law, kind.features, order, self.problem.symbols)
         return self._moments[kind, order]
 
     @cached_property
@@ -149,7 +146,7 @@ class Path(Generic[S]):
         lifted, denominator = self.scalars.lift([value for values in exact for value in values.values()])
         numbers = iter(lifted)
         return BatchMoments(
-            len(kind.forms),
+            len(kind.features),
             [{monomial: next(numbers) for monomial in values} for values in exact],
             denominator,
         )

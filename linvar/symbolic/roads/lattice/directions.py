@@ -1,4 +1,4 @@
-"""A law along directions Theta = sum_j theta_j Theta_j, modulo a prime: power sums and cumulants of q = z^T Theta z.
+"""A law along directions, modulo a prime: power sums and cumulants of q = sum_j theta_j f_j, f_j features of an example.
 
 ``Directions`` gives a scheme the statistics A_k it asks for (``linvar.symbolic.schemes``); two series do the rest,
 
@@ -36,7 +36,7 @@ class Directions:
     """A law along some directions.
 
     Args:
-        theta: the directions, shape (directions, forms).
+        theta: the directions, shape (directions, features).
         law: residues of what ``ExactLaw.along`` gives.
         table: those of ``tables``.
         prime: the modulus.
@@ -52,30 +52,37 @@ class Directions:
     central: bool
 
     def power_sums(self) -> jax.Array:
-        """sum_i q_i^k, k = 0..D (0 for k = 0), shape (D + 1, directions); examples a few at a time."""
-        prime, values = self.prime, self.law["values"]  # (forms, examples)
-        size = max(1, _EXAMPLES // len(self.theta))
-        blocks = jnp.pad(values, ((0, 0), (0, -values.shape[1] % size))).reshape(len(values), -1, size)
+        """sum_i q_i^k, k = 0..D (0 for k = 0), shape (D + 1, directions)."""
+        return self._sums(jnp.ones_like(self.law["weights"]))
 
-        def add_block(sums: jax.Array, block: jax.Array) -> tuple[jax.Array, None]:
-            # q_i(Theta) = sum_j theta_j q_i(Theta_j), shape (directions, examples)
+    def _sums(self, weights: jax.Array) -> jax.Array:
+        """sum_i weights_i q_i^k; points a few at a time."""
+        prime, values = self.prime, self.law["values"]  # (features, points)
+        size = max(1, _EXAMPLES // len(self.theta))
+        spare = -values.shape[1] % size
+        blocks = jnp.pad(values, ((0, 0), (0, spare))).reshape(len(values), -1, size)
+        masses = jnp.pad(weights, (0, spare)).reshape(-1, size)
+
+        def add_block(sums: jax.Array, given: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+            block, mass = given
+            # q_i = sum_j theta_j f_j(z_i), shape (directions, points)
             values = reduce(jnp.matmul(self.theta, block, precision=lax.Precision.HIGHEST), prime)
 
             def power(carry: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
                 carry = multiply(carry, values, prime)
                 return carry, reduce(carry.sum(axis=1), prime)
 
-            _, found = lax.scan(power, jnp.ones_like(values), None, length=self.degree)
+            _, found = lax.scan(power, jnp.broadcast_to(mass, values.shape), None, length=self.degree)
             return reduce(sums + found, prime), None
 
         start = jnp.zeros((self.degree, len(self.theta)))
-        sums, _ = lax.scan(add_block, start, jnp.moveaxis(blocks, 1, 0))
+        sums, _ = lax.scan(add_block, start, (jnp.moveaxis(blocks, 1, 0), masses))
         return jnp.concatenate([jnp.zeros_like(sums[:1]), sums])
 
     def cumulants(self) -> jax.Array:
         """kappa_k / (k-1)!, k = 0..D (0 for k = 0), shape (D + 1, directions)."""
         if "values" in self.law:
-            return _logarithm(self.power_sums(), self.law["inverse_size"], self.table, self.prime)
+            return _logarithm(self._sums(self.law["weights"]), self.table, self.prime)
         return self._normal_cumulants()
 
     def _normal_cumulants(self) -> jax.Array:
@@ -123,8 +130,8 @@ def exponential(terms: jax.Array, inverses: jax.Array, prime: jax.Array) -> jax.
     return parts[:size]
 
 
-def _logarithm(sums: jax.Array, inverse_size: jax.Array, table: Tables, prime: jax.Array) -> jax.Array:
-    """A_n = kappa_n / (n-1)! from power sums: with mu_n = sums_n / (N n!), n mu_n = sum_{k=1..n} A_k mu_{n-k}."""
+def _logarithm(means: jax.Array, table: Tables, prime: jax.Array) -> jax.Array:
+    """A_n = kappa_n / (n-1)! from means of powers: with mu_n = means_n / n!, n mu_n = sum_{k=1..n} A_k mu_{n-k}."""
     inverses = table["inverses"]
 
     def shrink(n: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -132,15 +139,15 @@ def _logarithm(sums: jax.Array, inverse_size: jax.Array, table: Tables, prime: j
         falling = multiply(falling, inverses[n], prime)
         return falling, moments.at[n].set(multiply(moments[n], falling, prime))
 
-    moments = multiply(sums, inverse_size, prime).at[0].set(1.0)
-    _, moments = lax.fori_loop(1, len(sums), shrink, (jnp.ones_like(inverse_size), moments))
+    moments = means.at[0].set(1.0)
+    _, moments = lax.fori_loop(1, len(means), shrink, (jnp.ones_like(prime), moments))
     window = _window(moments)
 
     def step(n: jax.Array, logs: jax.Array) -> jax.Array:
         total = reduce(window(n) * logs, prime).sum(axis=0)
         return logs.at[n].set(reduce(reduce(moments[n] * n, prime) - reduce(total, prime), prime))
 
-    logs: jax.Array = lax.fori_loop(1, len(sums), step, jnp.zeros_like(sums))
+    logs: jax.Array = lax.fori_loop(1, len(means), step, jnp.zeros_like(means))
     return logs
 
 

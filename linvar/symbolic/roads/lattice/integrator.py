@@ -104,7 +104,7 @@ class _Grid:
         degrees = step_degrees(self.problem, self.degree)
         self.laws: list[BatchLaw] = []
         for step, order in zip(self.steps, degrees):
-            law = BatchLaw(self.problem.law, step.forms, order, self.problem.sampling, step.central)
+            law = BatchLaw(self.steps.law, step.features, order, self.problem.sampling, step.central)
             self.laws.append(law)
         self.nodes = prod(law.count for law in self.laws)
 
@@ -341,7 +341,7 @@ def _folded(steps: Steps, question: Question) -> Folded:
         ring = Modulus(prime, constants=constants)
         state = Update(problem, ring).start()
         for s, step in enumerate(steps):
-            entries = [ring.residue(prime * 0, max(1, degrees[s])) for _ in step.forms]
+            entries = [ring.residue(prime * 0, max(1, degrees[s])) for _ in step.features]
             state = _advance(steps, ring, state, s, entries)
         forms = question.forms(LastStep(state, steps, ring))
         values.extend(form.exact for form in forms)

@@ -6,7 +6,7 @@ Equations are numbered as in ``proofs/lattice.md``; (2) there gives the weights 
 
 so omega = N^T S^T m along each axis: S expands binomials C(x, a) in powers of x, N takes forward differences (``tables``).
 
-The moments m_e(u). Along a direction Theta = sum_j theta_j Theta_j the generating function is one of one variable
+The moments m_e(u). Along a direction q = sum_j theta_j f_j the generating function is one of one variable
 (``linvar.symbolic.schemes``). Its part of degree n is u^n M_n(w), with w the batch size b or an umbral variable, and
 
     (4)   n M_n = sum_k g_k(w) A_k M_{n-k}.
@@ -28,9 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from linvar.exact import Matrix, Rational
-from linvar.laws.law import Law
-from linvar.symbolic.laws.registry import exact_law
+from linvar.exact import Rational
+from linvar.laws.polynomial import Polynomial
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.roads.lattice.directions import Directions, Tables, exponential
 from linvar.symbolic.roads.lattice.modular import matmul, multiply, reduce, residues_of
 from linvar.symbolic.roads.lattice.simplex import simplex, simplex_nodes, sweep
@@ -72,24 +72,26 @@ class BatchLaw:
     """The variables of one step's batch: residues of its law, and the weights of the nodes they imply.
 
     Args:
-        law: the law of one example.
-        forms: symmetric matrices Theta_j, one a variable v_j = <Theta_j, S_z>.
+        law: the exact twin of the law of one example.
+        features: polynomials f_j in the coordinates of an example; a variable v_j is the mean of one over the batch.
         degree: D, the order of the moments.
         sampling: the name of the scheme.
         central: the variables less their means.
     """
 
-    def __init__(self, law: Law, forms: Sequence[Matrix], degree: int, sampling: str, central: bool = False) -> None:
-        self.forms = tuple(forms)
+    def __init__(
+        self, law: ExactLaw, features: Sequence[Polynomial], degree: int, sampling: str, central: bool = False
+    ) -> None:
+        self.features = tuple(features)
         self.central = central
         self.degree = degree
         self.sampling = sampling
         self.scheme = exact_scheme(sampling)
         self.dataset_size = law.size
-        self.nodes = simplex(len(self.forms), degree)
+        self.nodes = simplex(len(self.features), degree)
         #: powers of u in a weight: 1, u, ..., u^{D-1}; a single node has weight 1
         self.powers = 1 if self.trivial else degree
-        parts = {name: np.array(part, object) for name, part in exact_law(law).along(self.forms, central).items()}
+        parts = {name: np.array(part, object) for name, part in law.along(self.features, degree, central).items()}
         self.shapes = {name: part.shape for name, part in parts.items()}
         self.numbers = {name: [Rational(x) for x in part.reshape(-1)] for name, part in parts.items()}
 
@@ -106,23 +108,23 @@ class BatchLaw:
     @property
     def _directions(self) -> int:
         """Directions (1, y), |y| <= D."""
-        return comb(self.degree + len(self.forms) - 1, max(0, len(self.forms) - 1))
+        return comb(self.degree + len(self.features) - 1, max(0, len(self.features) - 1))
 
     @property
     def kind(self) -> Kind:
         """What the program of ``weights`` depends on, beside its arguments' values."""
-        return len(self.forms), self.degree, self.sampling, self.central, tuple(sorted(self.shapes.items()))
+        return len(self.features), self.degree, self.sampling, self.central, tuple(sorted(self.shapes.items()))
 
     @property
     def trivial(self) -> bool:
         """Whether there is one node, of weight 1: no variables, or nothing asked of them."""
-        return not self.forms or not self.degree
+        return not self.features or not self.degree
 
     def geometry(self) -> Geometry:
         """Index arrays that ``weights`` takes, the same for every prime."""
         if self.trivial:
             return {}
-        lines, nodes = simplex_nodes(len(self.forms) - 1, self.degree), self.nodes.nodes
+        lines, nodes = simplex_nodes(len(self.features) - 1, self.degree), self.nodes.nodes
         order = nodes.sum(axis=1)
         places = {tuple(node): place for place, node in enumerate(lines.tolist())}
         direction = np.array([places[tuple(node[1:])] for node in nodes.tolist()])
@@ -200,7 +202,7 @@ class BatchLaw:
     def _monomials(self, rows: jax.Array, prime: jax.Array, table: Tables, geometry: Geometry) -> jax.Array:
         """From values at y to coefficients of y^e, times e!: the moments."""
         factors = table["factorials"][geometry["nodes"][:, 0]]
-        for axis in range(1, len(self.forms)):
+        for axis in range(1, len(self.features)):
             factors = reduce(factors * table["factorials"][geometry["nodes"][:, axis]], prime)
         rows = sweep(rows, geometry["graded"], self.nodes.stairs, table["differences"], True, prime)
         rows = sweep(rows, geometry["graded"], self.nodes.stairs, table["binomials"], False, prime)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import ordered
-from linvar.problem import Problem
 from linvar.symbolic.roads.lattice.size import predict
 from linvar.symbolic.sgd.questions import Norms
 from linvar.symbolic.sgd.road import Road, RoadPlan
@@ -73,7 +72,7 @@ class Lattice:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         if problem.symbols:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
-        if _is_long_to_predict(problem):
+        if _is_long_to_predict(steps):
             if not thorough:
                 return RoadPlan(self.name, obstacle=_NOT_NEEDED, waits=True)
             if not _varies(steps):
@@ -117,10 +116,10 @@ def _checked_devices(devices: Iterable[jax.Device]) -> tuple[jax.Device, ...]:
     return found
 
 
-def _is_long_to_predict(problem: Problem) -> bool:
+def _is_long_to_predict(steps: Steps) -> bool:
     """Whether the prediction takes more than a moment."""
-    size = len(problem.law.input_map[0])
-    return (problem.dataset_size or 1) * comb(size + 3, 4) > _MOST_PREDICTED
+    size = steps.law.width
+    return (steps.problem.dataset_size or 1) * comb(size + 3, 4) > _MOST_PREDICTED
 
 
 def _varies(steps: Steps) -> bool:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import comb, inf, log2, prod
+from operator import mul
 from typing import Any
 
 from linvar import matrices
 from linvar.exact import Rational
+from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
-from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS
 from linvar.symbolic.schemes.registry import exact_scheme
 from linvar.symbolic.sgd.last_step import LastStep
@@ -69,7 +70,7 @@ def step_degrees(problem: Problem, degree: int) -> list[int]:
 
 def predict(steps: Steps, degree: int) -> LatticeSize:
     """The size of the lattice for forms of this degree in the state (4 L - 2: the second moment of the gradient)."""
-    problem, degrees = steps.problem, step_degrees(steps.problem, degree)
+    degrees = step_degrees(steps.problem, degree)
     variables = [step.count() for step in steps]
     few = max(variables, default=0) < MOST_VARIABLES
     counts = [comb(order + count, count) for count, order in zip(variables, degrees)] if few else [MOST_NODES + 1]
@@ -85,16 +86,17 @@ def predict(steps: Steps, degree: int) -> LatticeSize:
         powers = max(1, degrees[s])
         summands += 4 * prod(counts[: s + 1]) * powers * inner
         inner += powers - 1
-    examples, exact, entries, values = problem.dataset_size or 0, 0, 0, 0
-    for count, order, many in zip(variables, degrees, counts):
+    points = [steps.law.points(count, order) if count and order else 0 for count, order in zip(variables, degrees)]
+    exact, entries, values = 0, 0, 0
+    for count, order, many, examples in zip(variables, degrees, counts, points):
         directions = _directions(count, order)
         summands += _moment_products(count, order, many) + directions * order * examples
         entries += 4 * many * max(1, order) + 3 * directions * (order + 1) ** 2
         values += count * examples
-    if examples and _is_wide(steps):
-        exact = examples * sum(variables) * len(problem.law.input_map[0]) ** 2
-    elif examples:
-        exact = examples * sum(e != 0 for step in steps for form in step.forms for row in form for e in row)
+    if any(points) and _is_wide(steps):
+        exact = sum(map(mul, points, variables)) * steps.law.width**2
+    elif any(points):
+        exact = sum(many * len(f.terms) for many, step in zip(points, steps) for f in step.features)
     memory = {
         "bytes_call": 1,
         "bytes_entry": entries,
@@ -128,7 +130,7 @@ def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
     state = Update(problem, counter).start()
     for s, (step, order) in enumerate(zip(steps, degrees)):
         counter.products = 0
-        moments = [counter.variable(problem, form, order) for form in step.forms]
+        moments = [counter.variable(steps, feature, order) for feature in step.features]
         gradients = step.gradients(state.weights, moments, counter)
         state = Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
     last = LastStep(state, steps, counter)
@@ -144,7 +146,7 @@ def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
 def _is_wide(steps: Steps) -> bool:
     """Whether to run the steps on numbers that count takes more than a moment."""
     problem = steps.problem
-    size = len(problem.law.input_map[0])
+    size = steps.law.width
     fourth = 0 if steps.varies_little else comb(size + 3, 4)
     return size**2 * sum(problem.widths[1:]) + (problem.dataset_size or 0) * (size**2 + fourth) > _MOST_COUNTED
 
@@ -152,22 +154,22 @@ def _is_wide(steps: Steps) -> bool:
 def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float, float]:
     """The same of a wide problem, from the shapes of its matrices and the sizes of its numbers."""
     problem = steps.problem
-    size, widths = len(problem.law.input_map[0]), problem.widths
+    size, widths = steps.law.width, problem.widths
     through = sum(a * b for a, b in zip(widths, widths[1:]))
     gradient = widths[-1] * size * (size + widths[0]) + 2 * widths[-1] * through + through
     spread = steps.moving.count() if steps.varies_little else size
     # about a third of the entries are not zero
     products = (gradient * (2 + steps[problem.step - 1].count() + spread) + 2 * through) // 3
     counter, odd = _Counter(), 2 * problem.depth - 1
-    unit = ((Rational(1),),)
+    unit = coordinates(1)[0] ** 2
     entries = [counter.lift(entry) for matrix in problem.weights for row in matrix for entry in row if entry != 0]
     bits, below = (max((getattr(e, name) for e in entries), default=0.0) for name in ("size", "denominator"))
     summed = log2(prod(widths) * size)
     for rate, order in zip(problem.learning_rates, degrees):
-        batch, factor = counter.variable(problem, unit, order), counter.lift(rate)
+        batch, factor = counter.variable(steps, unit, order), counter.lift(rate)
         bits = max(bits, factor.size + batch.size + odd * bits + summed)
         below = max(below, factor.denominator + batch.denominator + odd * below)
-    batch = counter.variable(problem, unit, 1)
+    batch = counter.variable(steps, unit, 1)
     each = degree / max(1, odd)
     return products, (odd * bits + batch.size + summed) * each, (odd * below + batch.denominator) * each
 
@@ -199,10 +201,10 @@ class _Counter:
             return _Number(self, 0.0, 0.0, number)
         return _Number(self, _log2(abs(number)), log2(number.denominator), number)
 
-    def variable(self, problem: Problem, form: Any, order: int) -> _Number:
-        """A batch moment: the D-th root of its moment of order D, which grows like 2 D / e times the law's size."""
-        entries = [entry for row in form for entry in row if entry]
-        numbers, factors = exact_law(problem.law).factors()
+    def variable(self, steps: Steps, feature: Polynomial, order: int) -> _Number:
+        """A batch mean: the D-th root of its moment of order D, which grows like 2 D / e times the law's size."""
+        entries, problem = [coefficient for _, coefficient in feature.terms], steps.problem
+        numbers, factors = steps.law.factors()
         extra = log2(problem.dataset_size or 1) * exact_scheme(problem.sampling).dataset_powers
         denominator = max(log2(number.denominator) for number in entries)
         denominator += factors * max(log2(Rational(number).denominator) for number in numbers) + extra

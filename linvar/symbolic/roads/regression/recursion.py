@@ -49,7 +49,7 @@ class Recursion:
         assert problem.depth == 1
         self.answers = answer_ring(problem.symbols)
         self.factor = sampling_factor(self.answers, problem.sampling, problem.dataset_size)
-        lift, law = self.answers.lift, problem.law
+        lift, law = self.answers.lift, steps.law
         self.input_map = [[lift(entry) for entry in row] for row in law.input_map]
         self.target_map = [[lift(entry) for entry in row] for row in law.target_map]
         self.second_moment = law.second_moment(self.answers)
@@ -164,7 +164,7 @@ class Recursion:
         """N(M) = E S_b M S_b for the batch moment S_b of one more batch."""
         mean = matrices.product(matrices.product(self.second_moment, moment), self.second_moment)
         symmetric = [[(a + b) / 2 for a, b in zip(row, column)] for row, column in zip(moment, zip(*moment))]
-        example = self.problem.law.weighted_second_moment(symmetric, self.answers)
+        example = self.steps.law.weighted_second_moment(symmetric, self.answers)
         return matrices.add_scaled(mean, matrices.subtract(example, mean), self.factor)
 
 

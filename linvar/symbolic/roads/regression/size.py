@@ -35,7 +35,7 @@ def regression_work(problem: Problem) -> Work:
     if open_rates:
         own = len(free_symbols(rates))
         monomials *= comb(2 * open_rates + own, own)
-    outputs, size = problem.widths[-1], len(problem.law.input_map[0])
+    outputs, size = problem.widths[-1], exact_law(problem.law).width
     pairs = outputs * (outputs + 1) // 2
     monomials *= pairs * size**2 * (steps + 1)
     examples = problem.dataset_size or 1
