@@ -25,6 +25,7 @@ import linvar as lv
 from linvar.exact import Rational
 from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Numbers
+from linvar.symbolic.laws.gaussian import ExactGaussian
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.sgd.features import (
     Echelon,
@@ -444,10 +445,10 @@ def test_generic_points_tell_a_full_rank_at_once(monkeypatch: pytest.MonkeyPatch
     assert fixed_step(two).count(100) == 79
     assert [fixed_step(problem).count(10) for problem in (one, two)] == [10, 10]
 
-    def refuse(law: lv.Gaussian, degree: int) -> Any:
+    def refuse(law: ExactGaussian, degree: int) -> Any:
         raise LookupError
 
-    monkeypatch.setattr(lv.Gaussian, "support", refuse)
+    monkeypatch.setattr(ExactGaussian, "support", refuse)
     assert fixed_step(one).count() == 40
     assert fixed_step(two).count(100) == 79
     few = Functionals(2, unit_forms(2), unit_forms(2), ((0, 0), (0, 1), (1, 1)))
