@@ -4,8 +4,14 @@ from .errors import DerivationTooLargeError as DerivationTooLargeError
 from .errors import InputError as InputError
 from .exact import Rational as Rational
 from .exact import rationalize as rationalize
+from .laws.coordinates import Normal as Normal
+from .laws.coordinates import Rademacher as Rademacher
+from .laws.coordinates import Uniform as Uniform
 from .laws.dataset import Dataset as Dataset
+from .laws.finite import Finite as Finite
 from .laws.gaussian import Gaussian as Gaussian
+from .laws.independent import Independent as Independent
+from .laws.scale_mixture import ScaleMixture as ScaleMixture
 from .numeric.estimates import Estimate as Estimate
 from .numeric.first_order.coefficients import first_order_variance as first_order_variance
 from .numeric.gradients.moments import gradient_moments as gradient_moments

@@ -120,11 +120,20 @@ def to_json(value: Plain, indent: str = "") -> str:
 
 def to_toml(data: Mapping[str, Plain]) -> str:
     """TOML: the keys that hold no object, then a table for each that does (JSON's lists, integers and strings are TOML's)."""
-    lines = [f"{key} = {to_json(value)}" for key, value in data.items() if not isinstance(value, dict)]
+    lines = [f"{key} = {_toml_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
     for name, table in data.items():
         if isinstance(table, dict):
-            lines += ["", f"[{name}]", *(f"{key} = {to_json(value)}" for key, value in table.items())]
+            lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Plain) -> str:
+    """JSON's numbers, strings and lists are TOML's; an object inside is an inline table."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml_value(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return to_json(value)
 
 
 def plain(value: _Nested) -> Plain:

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from linvar.errors import InputError, Words, cut
-from linvar.exact import Matrix, exact_column, exact_matrix, free_symbols
+from linvar.exact import Matrix
 from linvar.laws.law import Law, ReadTable
+from linvar.laws.rows import Rows, checked_rows
 from linvar.plain_data import Plain, built, check_keys, plain, read_list, read_matrix, read_vector
-
-if TYPE_CHECKING:
-    import sympy
 
 
 @dataclass(frozen=True, eq=True, init=False)
-class Dataset(Law):
+class Dataset(Rows):
     """A finite data set: an example is one of n rows, each with probability 1/n.
 
     Coordinates of the exact half: z = (x, y).
@@ -47,15 +42,7 @@ class Dataset(Law):
     keys = ("inputs", "targets")
 
     def __init__(self, inputs: Any, targets: Any) -> None:
-        x = exact_matrix(inputs, "inputs")
-        y = exact_column(targets, "targets")
-        if len(x) != len(y):
-            fault = Words(f"has {len(x)} rows and targets has {len(y)}")
-            raise InputError("inputs", fault, "give one target row per input row")
-        for name, matrix in (("inputs", x), ("targets", y)):
-            if symbols := free_symbols(chain.from_iterable(matrix)):
-                fault = Words(f"contain symbols ({cut(', '.join(map(str, symbols)), 60)})")
-                raise InputError(name, fault, "a data set is numbers; weights and learning rate may be symbolic")
+        x, y = checked_rows(inputs, targets)
         object.__setattr__(self, "inputs", x)
         object.__setattr__(self, "targets", y)
 
@@ -76,27 +63,6 @@ class Dataset(Law):
         """n, the number of examples."""
         return len(self.inputs)
 
-    @property
-    def input_width(self) -> int:
-        """d_0."""
-        return len(self.inputs[0])
-
-    @property
-    def target_width(self) -> int:
-        """d_L."""
-        return len(self.targets[0])
-
-    @property
-    def symbols(self) -> tuple[sympy.Expr, ...]:
-        """Always empty: a data set is numbers."""
-        return ()
-
-    def misfit(self, inputs: int, outputs: int) -> InputError:
-        """The widths of both."""
-        widths = f"{self.input_width} inputs and {self.target_width} targets"
-        fault = Words(f"has {widths}, but the network maps {inputs} inputs to {outputs} outputs")
-        return InputError("the data set", fault, "change inputs, targets or weights")
-
     def to_dict(self) -> dict[str, Plain]:
         """Its rows.
 
@@ -116,10 +82,3 @@ class Dataset(Law):
         rows = any(isinstance(row, (list, tuple)) for row in raw)
         targets = read_matrix(raw, "law.targets") if rows else read_vector(raw, "law.targets")
         return built(lambda: cls(inputs, targets), "law.", cls.keys)
-
-    @cached_property
-    def integers(self) -> tuple[int, list[list[int]]]:
-        """A common denominator of all entries, and the rows z_i times it."""
-        scale = lcm(*{entry.denominator for row in chain(self.inputs, self.targets) for entry in row})
-        rows = map(chain, self.inputs, self.targets)
-        return scale, [[entry.numerator * (scale // entry.denominator) for entry in row] for row in rows]

@@ -407,9 +407,9 @@ def test_steps_give_the_gradient_of_every_example(problem: lv.Problem, data: st.
         )
     at_points = points(law, random.Random(2), 40)  # more than quadratic polynomials in 5 coordinates have coefficients
     entries = [[e for m in oracles.example_gradient(start, example(law, z)) for r in m for e in r] for z in at_points]
-    assert len(fixed.forms) == fixed.count() == rank([[a - b for a, b in zip(row, entries[0])] for row in entries])
+    assert len(fixed.features) == fixed.count() == rank([[a - b for a, b in zip(row, entries[0])] for row in entries])
     products = [[a * b for a in z for b in example(law, z)[0]] for z in at_points]
-    assert len(moving.forms) == moving.count() == rank([[a - b for a, b in zip(r, products[0])] for r in products])
+    assert len(moving.features) == moving.count() == rank([[a - b for a, b in zip(r, products[0])] for r in products])
     for make, count in (
         (lambda: fixed_step(problem), fixed.count()),
         (lambda: MovingStep(problem, exact_law(problem.law)), moving.count()),

@@ -6,8 +6,10 @@ from functools import singledispatch
 
 from linvar.errors import InputTypeError
 from linvar.laws.dataset import Dataset
+from linvar.laws.finite import Finite
 from linvar.laws.gaussian import Gaussian
 from linvar.symbolic.laws.dataset import ExactDataset
+from linvar.symbolic.laws.finite import ExactFinite
 from linvar.symbolic.laws.gaussian import ExactGaussian
 from linvar.symbolic.laws.law import ExactLaw
 
@@ -22,7 +24,7 @@ def exact_law(law: object) -> ExactLaw:
     >>> exact_law(Gaussian(teacher=[["1/2", 3]])).numbers()
     [1/2, 3]
     """
-    raise InputTypeError("law", law, "give linvar.Gaussian(...) or linvar.Dataset(...)")
+    raise InputTypeError("law", law, "give linvar.Gaussian(...), linvar.Dataset(...) or another law with an exact twin")
 
 
 @exact_law.register
@@ -33,3 +35,4 @@ def _itself(law: ExactLaw) -> ExactLaw:
 
 exact_law.register(Gaussian, ExactGaussian)
 exact_law.register(Dataset, ExactDataset)
+exact_law.register(Finite, ExactFinite)
