@@ -30,6 +30,7 @@ class Independent(Law):
         InputTypeError: a coordinate is no law of a number; the map uses a float, or is no polynomial.
         InputError: the map gives no pair, or nothing in x or y.
 
+    >>> from linvar import Normal, Uniform
     >>> Independent([Uniform(-1, 1), Normal(0, "1/4")], example=lambda z: (z[:1], 2 * z[0] ** 2 + z[1]))
     Independent([Uniform(-1, 1), Normal(0, "1/4")], inputs=[z0], targets=[2*z0**2 + z1])
     """
@@ -74,6 +75,7 @@ class Independent(Law):
     def to_dict(self) -> dict[str, Plain]:
         """The coordinates, and the polynomials as lists of terms [coefficient, [coordinates]].
 
+        >>> from linvar import Normal
         >>> law = Independent([Normal()], lambda z: (z, z[0] ** 2 / 2 - 1))
         >>> law.to_dict()["targets"]
         [[[-1, []], ['1/2', [0, 0]]]]

@@ -18,9 +18,10 @@ from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain,
 class ScaleMixture(Law):
     """A Gaussian law at a random scale s: x = mean + s g and y = teacher x + s e, g and e normal.
 
-    g ~ N(0, covariance), e ~ N(0, noise_variance I), and one s for the whole example, independent of both. With ``degrees_of_freedom`` nu, s^2 = nu / chi^2_nu: x is
-    multivariate t, its covariance that of the Gaussian law times nu / (nu - 2), and only moments of degree below nu exist. With
-    ``scales`` and ``probabilities`` s is one of these: a contaminated normal law. Batches are independent draws (iid).
+    g ~ N(0, covariance), e ~ N(0, noise_variance I), and one s for the whole example, independent of both. With
+    ``degrees_of_freedom`` nu, s^2 = nu / chi^2_nu: x is multivariate t, its covariance that of the Gaussian law times
+    nu / (nu - 2), and only moments of degree below nu exist. With ``scales`` and ``probabilities`` s is one of these: a
+    contaminated normal law. Batches are independent draws (iid).
 
     Args:
         law: the Gaussian law at scale 1, without symbols.
