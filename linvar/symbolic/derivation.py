@@ -59,9 +59,10 @@ class Derivation:
     """
 
     def __init__(
-        self, problem: Problem, road: Road, plan: RoadPlan, integrator: Integrator, progress: bool | Progress | None
+        self, steps: Steps, road: Road, plan: RoadPlan, integrator: Integrator, progress: bool | Progress | None
     ) -> None:
-        self.problem, self.road, self.plan = problem, road, plan
+        self.problem, self.road, self.plan = steps.problem, road, plan
+        self._steps = steps
         self._integrator, self._progress = integrator, progress
         self._answers: dict[Question, list[Element]] = {}
         self._found: dict[Quantity, Polynomials] = {}
@@ -131,6 +132,7 @@ class Derivation:
     def _answer(self, question: Question, report: Progress) -> list[Element]:
         """The road's answer, asked for once."""
         if question not in self._answers:
+            self._steps.check_moments(question.degree(2 * self.problem.depth))
             self._answers[question] = self._integrator.expectations(question, report)
         return self._answers[question]
 
@@ -252,6 +254,6 @@ def derived(
             (taken, t): found for t, found in zip(at, taken.integrators(longest.until(at[-1]), at), strict=True)
         }
     return tuple(
-        Derivation(one, taken, plan, integrators[taken, one.step], progress)
+        Derivation(longest.until(one.step), taken, plan, integrators[taken, one.step], progress)
         for one, (taken, plan) in zip(problems, chosen)
     )

@@ -55,7 +55,7 @@ class ExactGaussian(ExactLaw):
         noise = identity(self.law.target_width) if self._noise_width else ((),) * self.law.target_width
         return tuple(row + tail for row, tail in zip(self.law.teacher, noise))
 
-    def _moments(self, ring: RingLike[T]) -> tuple[list[T], list[list[T]]]:
+    def mean_and_covariance(self, ring: RingLike[T]) -> tuple[list[T], list[list[T]]]:
         """Mean and covariance of z in the ring."""
         d, m = self.law.input_width, self.law.input_width + self._noise_width
         mu = [ring.lift(self.law.mean[i]) if i < d else ring.lift(Rational(0)) for i in range(m)]
@@ -117,7 +117,7 @@ class ExactGaussian(ExactLaw):
 
     def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T = Sigma_z + mu mu^T, shape (m, m)."""
-        mu, sigma = self._moments(ring)
+        mu, sigma = self.mean_and_covariance(ring)
         return [[entry + a * b for entry, b in zip(row, mu)] for row, a in zip(sigma, mu)]
 
     def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
@@ -125,7 +125,7 @@ class ExactGaussian(ExactLaw):
 
         Isserlis: E z_a z_b z_c z_d sums A A over three pairings, which counts mu mu mu mu three times, not once.
         """
-        mu, _ = self._moments(ring)
+        mu, _ = self.mean_and_covariance(ring)
         moment = self.second_moment(ring)
         trace, twice = trace_product(moment, form), product(product(moment, form), moment)
         at_mean = 2 * sum((a * form[i][j] * b for i, a in enumerate(mu) for j, b in enumerate(mu)), mu[0] * 0)
@@ -136,7 +136,7 @@ class ExactGaussian(ExactLaw):
 
     def moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
         """By Isserlis' theorem, monomial by monomial: E z_i m = mu_i E m + sum over factors z_j of m of Sigma_ij E m / z_j."""
-        mu, sigma = self._moments(ring)
+        mu, sigma = self.mean_and_covariance(ring)
         known: dict[Places, T] = {(): ring.lift(1)}
 
         def moment(places: Places) -> T:
@@ -166,7 +166,7 @@ class ExactGaussian(ExactLaw):
         """
         if not all(feature.is_quadratic_form for feature in features):
             return super().cumulants(features, order, ring)
-        mu, sigma = self._moments(ring)
+        mu, sigma = self.mean_and_covariance(ring)
         theta = [[ring.lift(0)] * len(mu) for _ in mu]
         for generator, feature in zip(ring.gens, features):
             for (a, c), value in feature.terms:
@@ -212,7 +212,7 @@ class ExactGaussian(ExactLaw):
         """Mean, covariance and quadratic forms: the lattice leaves the first cumulant out where it is central."""
         if not all(feature.is_quadratic_form for feature in features):
             return super().along(features, order, central)
-        mean, covariance = self._moments(Numbers)
+        mean, covariance = self.mean_and_covariance(Numbers)
         return {"mean": mean, "covariance": covariance, "forms": [feature.form(len(mean)) for feature in features]}
 
     def points(self, features: int, order: int) -> int:

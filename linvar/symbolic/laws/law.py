@@ -126,7 +126,7 @@ class ExactLaw(ABC):
 
     def cumulants(self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T]) -> list[T]:
         """kappa_k of sum_j theta_j f_j, k = 1..order, with theta_j = ring.gens[j]: the logarithm of the moments."""
-        moments = self._homogeneous(features, order, ring)
+        moments = self.powers(features, order, ring)
         return logarithm(moments, ring)
 
     def power_sums(
@@ -139,14 +139,14 @@ class ExactLaw(ABC):
         """
         if self.size is None:
             raise InputError("law", self, "give linvar.Dataset(inputs, targets)", fault="has no examples to sum over")
-        parts = self._homogeneous(self.centred(features) if central else features, order, ring)
+        parts = self.powers(self.centred(features) if central else features, order, ring)
         return [part * ring.lift(self.size * factorial(k)) for k, part in enumerate(parts, 1)]
 
     def centred(self, features: Sequence[Polynomial]) -> list[Polynomial]:
         """The features less their means, which are numbers."""
         return [feature - mean for feature, mean in zip(features, self.means(features, Numbers))]
 
-    def _homogeneous(self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T]) -> list[T]:
+    def powers(self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T]) -> list[T]:
         """E (sum_j theta_j f_j)^k / k! = sum over |a| = k of E f^a theta^a / a!, k = 1..order."""
         if not self.symbols:
             terms: list[dict[Exponents, Rational]] = [{} for _ in range(order)]
@@ -230,6 +230,17 @@ def logarithm(moments: Sequence[T], ring: RingLike[T]) -> list[T]:
             value = value - logs[k - 1] * moments[n - k - 1] * ring.lift(Rational(k, n))
         logs.append(value)
     return [value * factorial(k) for k, value in enumerate(logs, 1)]
+
+
+def exponential(cumulants: Sequence[T], ring: RingLike[T]) -> list[T]:
+    """mu_k / k! from kappa_k, k = 1, 2, ...: the other way."""
+    logs = [value * ring.lift(Rational(1, factorial(k))) for k, value in enumerate(cumulants, 1)]
+    moments: list[T] = []
+    for n, value in enumerate(logs, 1):
+        for k in range(1, n):
+            value = value + logs[k - 1] * moments[n - k - 1] * ring.lift(Rational(k, n))
+        moments.append(value)
+    return moments
 
 
 def graded(count: int, order: int) -> Iterator[tuple[Exponents, Exponents]]:

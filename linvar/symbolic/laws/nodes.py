@@ -9,7 +9,7 @@ by Newton's forward differences (``proofs/lattice.md``), E prod C(v_i, a_i) from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import comb, factorial
@@ -68,3 +68,24 @@ def _differences(degree: int) -> list[list[Fraction]]:
     """(-1)^{a-x} C(a, x) at [a][x]."""
     size = range(degree + 1)
     return [[Fraction((-1) ** (a - x) * comb(a, x)) for x in size] for a in size]
+
+
+def product_nodes(univariate: Sequence[Sequence[Fraction]], degree: int) -> list[tuple[Exponents, Fraction]]:
+    """The same for independent v_i, given E v_i^k for k = 0..degree: E prod C(v_i, a_i) is a product.
+
+    >>> product_nodes([[Fraction(1), Fraction(0), Fraction(1)]], 2)  # a sign
+    [((0,), Fraction(2, 1)), ((1,), Fraction(-2, 1)), ((2,), Fraction(1, 1))]
+    """
+    table = _binomial_coefficients(degree)
+    values: dict[Exponents, Fraction] = {(): Fraction(1)}
+    for moments in univariate:
+        binomials = [sum((table[e][a] * moments[e] for e in range(a + 1)), Fraction(0)) for a in range(degree + 1)]
+        values = {
+            (*key, a): value * binomials[a]
+            for key, value in values.items()
+            for a in range(degree - sum(key) + 1)
+            if binomials[a]
+        }
+    for axis in range(len(univariate)):
+        values = _along(values, axis, degree, _differences(degree), upward=False)
+    return sorted(values.items())

@@ -8,10 +8,14 @@ from linvar.errors import InputTypeError
 from linvar.laws.dataset import Dataset
 from linvar.laws.finite import Finite
 from linvar.laws.gaussian import Gaussian
+from linvar.laws.independent import Independent
+from linvar.laws.scale_mixture import ScaleMixture
 from linvar.symbolic.laws.dataset import ExactDataset
 from linvar.symbolic.laws.finite import ExactFinite
 from linvar.symbolic.laws.gaussian import ExactGaussian
+from linvar.symbolic.laws.independent import ExactIndependent
 from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.laws.scale_mixture import ExactScaleMixture
 
 
 @singledispatch
@@ -36,3 +40,5 @@ def _itself(law: ExactLaw) -> ExactLaw:
 exact_law.register(Gaussian, ExactGaussian)
 exact_law.register(Dataset, ExactDataset)
 exact_law.register(Finite, ExactFinite)
+exact_law.register(Independent, ExactIndependent)
+exact_law.register(ScaleMixture, ExactScaleMixture)

@@ -45,6 +45,11 @@ class Arithmetic:
         return self.scheme.name
 
     @property
+    def _drawn(self) -> tuple[str, int | None]:
+        """The scheme, and n where a batch is a subset of n examples: what two polynomials must share to be added or equal."""
+        return self.sampling, self.scheme.largest_batch(self.dataset_size)
+
+    @property
     def symbols(self) -> tuple[sympy.Expr, ...]:
         """The SymPy symbols the coefficients may contain, sorted by name."""
         return self._ring.symbols
@@ -151,7 +156,7 @@ class Arithmetic:
         return any(bool(element) for element in self._elements)
 
     def __eq__(self, other: object) -> bool:
-        """The same polynomial, under the same sampling; a constant also equals its number.
+        """The same polynomial, under the same sampling (iid, of any law); a constant also equals its number.
 
         Without replacement, where all are reduced, these are the polynomials with the same values at b = 1..n.
         """
@@ -161,7 +166,7 @@ class Arithmetic:
             number = exact(other, "operand")
             assert isinstance(number, Rational)
             return self.degree == 0 and bool(self._elements[0] == to_fmpq(number))
-        if (other.sampling, other.dataset_size, other.degree) != (self.sampling, self.dataset_size, self.degree):
+        if (other._drawn, other.degree) != (self._drawn, self.degree):
             return False
         try:
             ours, theirs, _ = self._together(other)

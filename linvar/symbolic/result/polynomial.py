@@ -287,7 +287,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     def _operand(self, other: Any) -> Self | None:
         """The other operand as a BatchPolynomial; None if it is of a foreign kind, an error if it is not exact."""
         if isinstance(other, type(self)):
-            if (other.sampling, other.dataset_size) != (self.sampling, self.dataset_size):
+            if other._drawn != self._drawn:
                 fault = Words(f"is for {display.sampling(self)}, the other for {display.sampling(other)}")
                 raise InputError("one polynomial", fault, "they do not mix")
             return other

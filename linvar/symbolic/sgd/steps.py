@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from linvar.errors import InputError
 from linvar.exact import Matrix, Rational, free_symbols
 from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
@@ -54,6 +55,21 @@ class Steps:
         found = Steps(self.problem.at_step(t))
         found.law, found.moving, found._still = self.law, self.moving, self._still
         return found
+
+    def check_moments(self, degree: int) -> None:
+        """Refuse forms of this degree in W_t that need moments of an example which the law does not have.
+
+        Raises:
+            InputError: it names the law and the degree.
+        """
+        highest, t = self.law.highest_moment, self.problem.step
+        if highest is None:
+            return
+        first = next((s for s in range(min(t, _MOST_FIXED_STEPS)) if self[s].count(1)), t)
+        needed = 2 * degree * (2 * self.problem.depth - 1) ** (t - 1 - first) if first < t else 0
+        if needed > highest:
+            fault = f"has moments up to degree {highest} only, and t = {t} takes those of degree {needed}"
+            raise InputError("law", self.problem.law, "ask for fewer steps, or give a law with more moments", fault)
 
     def _rests(self, place: int) -> bool:
         """Whether the update is zero whatever the batch."""

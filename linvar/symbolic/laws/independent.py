@@ -1,0 +1,124 @@
+"""The exact twin of ``Independent``: a table of points with signed weights has the moments that are asked for.
+
+Coordinates of the exact half: z = (x, y), polynomials in the independent coordinates e of the law. A moment of order k of
+features of degree d is that of a polynomial of degree D = k d p in e, p the degree of the map: C(D + m, m) integer points with
+rational weights, some of them negative, have all moments up to D (``nodes``), and a feature is evaluated at them as at rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import product
+from math import comb
+
+from linvar.errors import InputError
+from linvar.exact import Exact, Matrix, Rational
+from linvar.laws.independent import Independent
+from linvar.laws.law import identity
+from linvar.laws.polynomial import Polynomial
+from linvar.rings import RingLike, T
+from linvar.symbolic.algebra.ring import Exponents
+from linvar.symbolic.laws.coordinates import is_sign, known_order, moments_of
+from linvar.symbolic.laws.law import ExactLaw, Nested
+from linvar.symbolic.laws.nodes import product_nodes
+from linvar.symbolic.laws.points import Points
+
+
+@dataclass(frozen=True)
+class ExactIndependent(ExactLaw):
+    """z = (x, y), polynomials in independent coordinates; see ``ExactLaw`` for the members."""
+
+    law: Independent
+    _tables: dict[int, Points] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def input_map(self) -> Matrix:
+        """X with x = X z, shape (d_0, d_0 + d_L)."""
+        return identity(self.law.input_width + self.law.target_width)[: self.law.input_width]
+
+    @property
+    def target_map(self) -> Matrix:
+        """Y with y = Y z, shape (d_L, d_0 + d_L)."""
+        return identity(self.law.input_width + self.law.target_width)[self.law.input_width :]
+
+    @property
+    def _example(self) -> tuple[Polynomial, ...]:
+        """z in the independent coordinates."""
+        return (*self.law.inputs, *self.law.targets)
+
+    @property
+    def _degree(self) -> int:
+        """p, the degree of the map."""
+        return max(1, *(polynomial.degree for polynomial in self._example))
+
+    def _degree_in(self, place: int) -> int:
+        """The highest power of a coordinate in the map."""
+        return max(places.count(place) for polynomial in self._example for places, _ in (*polynomial.terms, ((), 0)))
+
+    @property
+    def highest_moment(self) -> int | None:
+        """Where a coordinate is known by some of its moments only."""
+        known = [
+            int(known_order(coordinate)) // degree
+            for place, coordinate in enumerate(self.law.coordinates)
+            if (degree := self._degree_in(place)) and known_order(coordinate) < 10**9
+        ]
+        return min(known) if known else None
+
+    def moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
+        """Weighted sums over a table of points."""
+        return self._table(features, order).moments(features, order, ring)
+
+    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> dict[str, Nested]:
+        """The values at such points, and their weights."""
+        chosen = self.centred(features) if central else features
+        return self._table(chosen, order).along(chosen)
+
+    def points(self, features: int, order: int) -> int:
+        """Points for features of degree 2."""
+        signs = sum(map(is_sign, self.law.coordinates))
+        others, degree = len(self.law.coordinates) - signs, 2 * order * self._degree
+        of_signs: int = min(2**signs, comb(degree + signs, signs))
+        return comb(degree + others, others) * of_signs
+
+    def numbers(self) -> list[Exact]:
+        """The coefficients of the map."""
+        return [coefficient for polynomial in self._example for _, coefficient in polynomial.terms] or [Rational(1)]
+
+    def _table(self, features: Sequence[Polynomial], order: int) -> Points:
+        """Points that have the moments of some features; kept by the degree."""
+        in_example = order * max((feature.degree for feature in features), default=0)
+        highest = self.highest_moment
+        if highest is not None and in_example > highest:
+            raise InputError(
+                "law",
+                self.law,
+                "give more moments of its coordinates, or ask for fewer steps",
+                fault=f"has moments up to degree {highest} in (x, y), and those of degree {in_example} are needed",
+            )
+        degree = in_example * self._degree
+        if degree not in self._tables:
+            self._tables[degree] = self._points(degree)
+        return self._tables[degree]
+
+    def _points(self, degree: int) -> Points:
+        """Points in the coordinates up to this degree, taken to z."""
+        coordinates = self.law.coordinates
+        signs = [place for place, coordinate in enumerate(coordinates) if is_sign(coordinate)]
+        if 2 ** len(signs) > comb(degree + len(signs), len(signs)):
+            signs = []
+        others = [place for place in range(len(coordinates)) if place not in signs]
+        nodes = product_nodes([moments_of(coordinates[place], degree) for place in others], degree)
+        points, weights = [], []
+        for node, weight in nodes:
+            for sign in product((-1, 1), repeat=len(signs)):
+                at = {**dict(zip(others, node)), **dict(zip(signs, sign))}
+                e = [Fraction(at[place]) for place in range(len(coordinates))]
+                points.append([polynomial.at_numbers(e) for polynomial in self._example])
+                weights.append(weight / 2 ** len(signs))
+        return Points.of(points, weights)
+
+
+_: type[ExactLaw] = ExactIndependent
