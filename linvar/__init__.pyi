@@ -1,5 +1,6 @@
 from . import datasets as datasets
 from . import numeric as numeric
+from . import testing as testing
 from .errors import DerivationTooLargeError as DerivationTooLargeError
 from .errors import InputError as InputError
 from .exact import Rational as Rational

@@ -124,7 +124,7 @@ def test_equal_data_sets_are_one_and_their_hash_is_worked_out_once(monkeypatch: 
 
 def test_rows_over_a_common_denominator() -> None:
     data = Dataset([[1, "-1/4"], ["1/6", 0]], [[3, "2/10"], [0, "7/2"]])
-    assert data._integers == (60, [[60, -15, 180, 12], [10, 0, 0, 210]])
+    assert data.integers == (60, [[60, -15, 180, 12], [10, 0, 0, 210]])
 
 
 MEASURED = """
@@ -135,7 +135,7 @@ rng = np.random.default_rng(0)
 x, y = {entries}
 tracemalloc.start()
 data = lv.Dataset(x, y)
-assert data.size == 100_000 and data.input_width == 10 and len(data._integers[1]) == 100_000
+assert data.size == 100_000 and data.input_width == 10 and len(data.integers[1]) == 100_000
 print(tracemalloc.get_traced_memory()[1] / 1e6)
 """
 INTEGERS = "rng.integers(-500, 500, (100_000, 10)), rng.integers(-500, 500, 100_000)"

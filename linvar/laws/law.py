@@ -65,9 +65,8 @@ class Law(ABC):
         Raises:
             ProblemFileError: no problem file holds laws of this kind.
         """
-        raise ProblemFileError(
-            "law", self, "keep the problem with pickle", fault="is of no kind that problem files hold"
-        )
+        cure = "write its to_dict and from_dict, or keep the problem with pickle (and the lattice without a checkpoint)"
+        raise ProblemFileError("law", self, cure, fault="is of no kind that problem files hold")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Plain], table: ReadTable) -> Law:

@@ -18,7 +18,8 @@ from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows, product, trace, trace_product
 from linvar.rings import PolynomialRingLike, RingLike, T
 from linvar.symbolic.algebra.ring import Exponents, Numbers
-from linvar.symbolic.laws.law import ExactLaw, Nested, common_denominator
+from linvar.symbolic.laws.along import Along, of_normal
+from linvar.symbolic.laws.law import ExactLaw, common_denominator
 from linvar.symbolic.laws.monomials import moments_by_monomials
 
 if TYPE_CHECKING:
@@ -208,12 +209,12 @@ class ExactGaussian(ExactLaw):
         """The teacher."""
         return self.law.teacher
 
-    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> dict[str, Nested]:
+    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """Mean, covariance and quadratic forms: the lattice leaves the first cumulant out where it is central."""
         if not all(feature.is_quadratic_form for feature in features):
             return super().along(features, order, central)
         mean, covariance = self.mean_and_covariance(Numbers)
-        return {"mean": mean, "covariance": covariance, "forms": [feature.form(len(mean)) for feature in features]}
+        return of_normal(mean, covariance, [feature.form(len(mean)) for feature in features])
 
     def points(self, features: int, order: int) -> int:
         """None."""

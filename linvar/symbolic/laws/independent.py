@@ -20,8 +20,9 @@ from linvar.laws.law import identity
 from linvar.laws.polynomial import Polynomial
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Exponents
+from linvar.symbolic.laws.along import Along
 from linvar.symbolic.laws.coordinates import is_sign, known_order, moments_of
-from linvar.symbolic.laws.law import ExactLaw, Nested
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.nodes import product_nodes
 from linvar.symbolic.laws.points import Points
 
@@ -71,7 +72,7 @@ class ExactIndependent(ExactLaw):
         """Weighted sums over a table of points."""
         return self._table(features, order).moments(features, order, ring)
 
-    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> dict[str, Nested]:
+    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """The values at such points, and their weights."""
         chosen = self.centred(features) if central else features
         return self._table(chosen, order).along(chosen)

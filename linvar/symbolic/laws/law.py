@@ -20,7 +20,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import chain, combinations_with_replacement
 from math import comb, factorial, lcm, log2, prod
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from linvar.errors import InputError
 from linvar.exact import Exact, Matrix, Rational, Vector
@@ -28,13 +28,11 @@ from linvar.laws.polynomial import Polynomial, coordinates, power_of
 from linvar.matrices import Rows
 from linvar.rings import PolynomialRingLike, RingLike, T
 from linvar.symbolic.algebra.ring import Exponents, Numbers
+from linvar.symbolic.laws.along import Along, at_points
 from linvar.symbolic.laws.nodes import integer_nodes
 
 if TYPE_CHECKING:
     import sympy
-
-#: exact numbers in lists of any depth: an array
-Nested: TypeAlias = "Fraction | Sequence[Nested]"
 
 
 class ExactLaw(ABC):
@@ -206,16 +204,14 @@ class ExactLaw(ABC):
 
     # residues
 
-    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> dict[str, Nested]:
+    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """What the moments of the features up to an order, less their means if ``central``, are computed from.
 
-        Either ``values`` of the features at some points, shape (features, points), and ``weights`` of these, which add up to 1:
-        here integer points, whose signed weights have the moments of the features; or ``mean`` and ``covariance`` of a normal
-        z, with the ``forms`` of quadratic features.
+        Here integer points, whose signed weights have the moments of the features.
         """
         chosen = self.centred(features) if central else features
         points, weights = integer_nodes(self.moments(chosen, order, Numbers), len(chosen), order)
-        return {"values": [list(map(Fraction, column)) for column in zip(*points)], "weights": weights}
+        return at_points([list(map(Fraction, column)) for column in zip(*points)], weights)
 
     def points(self, features: int, order: int) -> int:
         """How many points ``along`` takes for so many features; 0 for none."""
@@ -241,6 +237,15 @@ def exponential(cumulants: Sequence[T], ring: RingLike[T]) -> list[T]:
             value = value + logs[k - 1] * moments[n - k - 1] * ring.lift(Rational(k, n))
         moments.append(value)
     return moments
+
+
+def exponents(count: int, order: int) -> list[Exponents]:
+    """The a with 1 <= |a| <= order of so many features.
+
+    >>> exponents(2, 2)
+    [(1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]
+    """
+    return [powers for powers, _ in graded(count, order)]
 
 
 def graded(count: int, order: int) -> Iterator[tuple[Exponents, Exponents]]:

@@ -74,7 +74,7 @@ def product_nodes(univariate: Sequence[Sequence[Fraction]], degree: int) -> list
     """The same for independent v_i, given E v_i^k for k = 0..degree: E prod C(v_i, a_i) is a product.
 
     >>> product_nodes([[Fraction(1), Fraction(0), Fraction(1)]], 2)  # a sign
-    [((0,), Fraction(2, 1)), ((1,), Fraction(-2, 1)), ((2,), Fraction(1, 1))]
+    [((0,), Fraction(3, 2)), ((1,), Fraction(-1, 1)), ((2,), Fraction(1, 2))]
     """
     table = _binomial_coefficients(degree)
     values: dict[Exponents, Fraction] = {(): Fraction(1)}

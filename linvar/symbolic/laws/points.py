@@ -16,7 +16,8 @@ from linvar.exact import Rational
 from linvar.laws.polynomial import Places, Polynomial
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Exponents
-from linvar.symbolic.laws.law import Nested, graded
+from linvar.symbolic.laws.along import Along, at_points
+from linvar.symbolic.laws.law import graded
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ class Points:
                 found[exponents] = ring.lift(Rational(total, below))
         return found
 
-    def along(self, features: Sequence[Polynomial]) -> dict[str, Nested]:
+    def along(self, features: Sequence[Polynomial]) -> Along:
         """Values of the features, shape (features, points), and weights."""
         columns, scales = self._columns(features)
         values = [[Fraction(value, scale) for value in column] for column, scale in zip(columns, scales)]
         weights = [Fraction(1, self.total)] * len(self.rows)
         if self.weights is not None:
             weights = [Fraction(weight, self.total) for weight in self.weights]
-        return {"values": values, "weights": weights}
+        return at_points(values, weights)
 
     def _columns(self, features: Sequence[Polynomial]) -> tuple[list[list[int]], list[int]]:
         """The values of each feature as integers, and their denominator."""

@@ -12,7 +12,8 @@ from linvar.laws.polynomial import Polynomial
 from linvar.laws.rows import Rows
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Exponents
-from linvar.symbolic.laws.law import ExactLaw, Nested, common_denominator
+from linvar.symbolic.laws.along import Along
+from linvar.symbolic.laws.law import ExactLaw, common_denominator
 from linvar.symbolic.laws.points import Points
 
 #: numbers of the rows that digits are taken from, about
@@ -65,7 +66,7 @@ class ExactRows(ExactLaw):
         """Twice those of the rows, and those of the probabilities."""
         return 2 * log2(common_denominator(self.numbers())) + log2(self.atoms.total)
 
-    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> dict[str, Nested]:
+    def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """The values at the rows, and their probabilities."""
         return self.atoms.along(self.centred(features) if central else features)
 

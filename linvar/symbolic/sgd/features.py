@@ -217,7 +217,7 @@ def eliminated(law: ExactLaw, functionals: Functionals) -> Elimination:
         return _of_polynomials(law, functionals)
     points = law.support(2)
     if (first := next(law.support(2), None)) is None:
-        return _of_moments(law, functionals)
+        return eliminated_by_moments(law, functionals)
     rows = list(rows_of(law, functionals, points if law.symbols else islice(points, count + _SPARE)))
     if _full_rank(rows, count + 1):
         return Elimination(functionals)
@@ -233,8 +233,8 @@ def eliminated(law: ExactLaw, functionals: Functionals) -> Elimination:
     return Elimination(functionals, reduced, reduced.mixed or not _numeric(first))
 
 
-def _of_moments(law: ExactLaw, functionals: Functionals) -> Elimination:
-    """Where it is not known where z can be: a combination vanishes almost surely if and only if its second moment does."""
+def eliminated_by_moments(law: ExactLaw, functionals: Functionals) -> Elimination:
+    """The same by moments alone: a combination vanishes almost surely if and only if its second moment does."""
     count = len(functionals)
     scales = [_scale(functionals.lefts[i]) * _scale(functionals.rights[j]) for i, j in functionals.pairs]
     found = [functionals.feature(place) * scale for place, scale in enumerate(scales)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ _EXAMPLES = 2**18
 
 
 @dataclass(frozen=True)
-class Directions:
+class Directions(ABC):
     """A law along some directions.
 
     Args:
@@ -41,7 +42,7 @@ class Directions:
         table: those of ``tables``.
         prime: the modulus.
         degree: D.
-        central: whether q is taken less its mean; ``values`` are so already.
+        central: whether q is taken less its mean.
     """
 
     theta: jax.Array
@@ -51,9 +52,25 @@ class Directions:
     degree: int
     central: bool
 
+    @abstractmethod
     def power_sums(self) -> jax.Array:
-        """sum_i q_i^k, k = 0..D (0 for k = 0), shape (D + 1, directions)."""
+        """sum_i q_i^k over the examples of a data set, k = 0..D (0 for k = 0), shape (D + 1, directions)."""
+
+    @abstractmethod
+    def cumulants(self) -> jax.Array:
+        """kappa_k / (k-1)!, k = 0..D (0 for k = 0), shape (D + 1, directions)."""
+
+
+class PointDirections(Directions):
+    """Of ``values`` of the features at points with ``weights``; less their means already where that is asked."""
+
+    def power_sums(self) -> jax.Array:
+        """Points are the examples, each once."""
         return self._sums(jnp.ones_like(self.law["weights"]))
+
+    def cumulants(self) -> jax.Array:
+        """The logarithm of the weighted means."""
+        return _logarithm(self._sums(self.law["weights"]), self.table, self.prime)
 
     def _sums(self, weights: jax.Array) -> jax.Array:
         """sum_i weights_i q_i^k; points a few at a time."""
@@ -79,13 +96,15 @@ class Directions:
         sums, _ = lax.scan(add_block, start, (jnp.moveaxis(blocks, 1, 0), masses))
         return jnp.concatenate([jnp.zeros_like(sums[:1]), sums])
 
-    def cumulants(self) -> jax.Array:
-        """kappa_k / (k-1)!, k = 0..D (0 for k = 0), shape (D + 1, directions)."""
-        if "values" in self.law:
-            return _logarithm(self._sums(self.law["weights"]), self.table, self.prime)
-        return self._normal_cumulants()
 
-    def _normal_cumulants(self) -> jax.Array:
+class NormalDirections(Directions):
+    """Of quadratic ``forms`` of a normal z with this ``mean`` and ``covariance``."""
+
+    def power_sums(self) -> jax.Array:
+        """A normal law has no examples: batches are no subsets of them."""
+        raise NotImplementedError("a normal law has no examples to sum over")
+
+    def cumulants(self) -> jax.Array:
         """2^{k-1} [ tr((Sigma Theta)^k) + k mu^T Theta (Sigma Theta)^{k-1} mu ], of z ~ N(mu, Sigma)."""
         law, prime = self.law, self.prime
         size = law["mean"].shape[0]
@@ -111,6 +130,10 @@ class Directions:
         first = 1 if self.central else 0  # the mean of q is its first cumulant
         values = jnp.concatenate([jnp.zeros_like(values[: 1 + first]), values[first:]])
         return multiply(values, self.table["doubled"][:, None], prime)
+
+
+#: by the name of ``Along.way``
+WAYS: dict[str, type[Directions]] = {"points": PointDirections, "normal": NormalDirections}
 
 
 def exponential(terms: jax.Array, inverses: jax.Array, prime: jax.Array) -> jax.Array:
@@ -162,4 +185,4 @@ def _window(terms: jax.Array) -> Callable[[jax.Array], jax.Array]:
     return lambda n: lax.dynamic_slice_in_dim(padded, len(terms) - 1 - n, len(terms))
 
 
-_: type[Statistics[jax.Array]] = Directions
+_: tuple[type[Statistics[jax.Array]], ...] = (PointDirections, NormalDirections)

@@ -31,7 +31,7 @@ from jax import lax
 from linvar.exact import Rational
 from linvar.laws.polynomial import Polynomial
 from linvar.symbolic.laws.law import ExactLaw
-from linvar.symbolic.roads.lattice.directions import Directions, Tables, exponential
+from linvar.symbolic.roads.lattice.directions import WAYS, Tables, exponential
 from linvar.symbolic.roads.lattice.modular import matmul, multiply, reduce, residues_of
 from linvar.symbolic.roads.lattice.simplex import simplex, simplex_nodes, sweep
 from linvar.symbolic.roads.lattice.tables import HostTables, tables
@@ -64,8 +64,8 @@ class Geometry(TypedDict, total=False):
     graded: dict[str, Indices]
 
 
-#: what the program of the weights depends on: variables, degree, scheme, centred or not, shapes of the law's numbers
-Kind: TypeAlias = "tuple[int, int, str, bool, tuple[tuple[str, tuple[int, ...]], ...]]"
+#: what the program of the weights depends on: variables, degree, scheme, centred or not, the way, shapes of the law's numbers
+Kind: TypeAlias = "tuple[int, int, str, bool, str, tuple[tuple[str, tuple[int, ...]], ...]]"
 
 
 class BatchLaw:
@@ -91,7 +91,10 @@ class BatchLaw:
         self.nodes = simplex(len(self.features), degree)
         #: powers of u in a weight: 1, u, ..., u^{D-1}; a single node has weight 1
         self.powers = 1 if self.trivial else degree
-        parts = {name: np.array(part, object) for name, part in law.along(self.features, degree, central).items()}
+        found = law.along(self.features, degree, central)
+        #: the name of the way to moments
+        self.way = found.way
+        parts = {name: np.array(part, object) for name, part in found.arrays.items()}
         self.shapes = {name: part.shape for name, part in parts.items()}
         self.numbers = {name: [Rational(x) for x in part.reshape(-1)] for name, part in parts.items()}
 
@@ -113,7 +116,14 @@ class BatchLaw:
     @property
     def kind(self) -> Kind:
         """What the program of ``weights`` depends on, beside its arguments' values."""
-        return len(self.features), self.degree, self.sampling, self.central, tuple(sorted(self.shapes.items()))
+        return (
+            len(self.features),
+            self.degree,
+            self.sampling,
+            self.central,
+            self.way,
+            tuple(sorted(self.shapes.items())),
+        )
 
     @property
     def trivial(self) -> bool:
@@ -184,7 +194,7 @@ class BatchLaw:
         size = self.degree + 1
         law = {name.removeprefix("law_"): part for name, part in table.items() if name.startswith("law_")}
         theta = jnp.asarray(geometry["theta"])
-        directions = Directions(theta, law, table, prime, self.degree, self.central)
+        directions = WAYS[self.way](theta, law, table, prime, self.degree, self.central)
         logs = self.scheme.statistics(directions)  # A_k, shape (D + 1, directions)
         blocks = jnp.moveaxis(logs.reshape(size, -1, self._directions_at_once), 1, 0)
 

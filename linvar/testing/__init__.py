@@ -1,0 +1,33 @@
+"""Conformance suites for laws and roads of your own, the base class of a law in one object, and the words they are written in.
+
+>>> import linvar as lv
+>>> lv.testing.check_law(lv.Independent([lv.Rademacher()], lambda z: (z, 2 * z)))
+"""
+
+from linvar.laws.polynomial import Polynomial
+from linvar.symbolic.algebra.ring import Numbers
+from linvar.symbolic.laws.law import exponents
+from linvar.symbolic.sgd.batch_moments import answer_ring
+from linvar.symbolic.sgd.last_step import LastStep
+from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
+from linvar.symbolic.sgd.steps import Steps
+from linvar.symbolic.sgd.update import Update
+from linvar.testing.laws import check_law
+from linvar.testing.open_law import OpenLaw
+from linvar.testing.roads import check_road
+
+__all__ = [
+    "Integrator",
+    "LastStep",
+    "Numbers",
+    "OpenLaw",
+    "Polynomial",
+    "Road",
+    "RoadPlan",
+    "Steps",
+    "Update",
+    "answer_ring",
+    "check_law",
+    "check_road",
+    "exponents",
+]
