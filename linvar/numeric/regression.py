@@ -37,8 +37,8 @@ from linvar.numeric.arguments import (
     check_steps,
 )
 from linvar.numeric.interpolation import Interpolation, interpolated
-from linvar.numeric.laws.dataset import RowMeans
 from linvar.numeric.laws.law import AtWeights, Expectations
+from linvar.numeric.laws.rows import RowMeans
 from linvar.numeric.laws.twins import numeric_law
 from linvar.numeric.models.linear import to_floats
 from linvar.numeric.schemes.scheme import numeric_scheme
@@ -129,8 +129,8 @@ def regression_curve(
         problem: a Problem with one layer; or None and, in its place, floating-point arrays:
         inputs, targets, weights: shapes (n, d_0), (n, d_1) or (n,), (d_1, d_0) or (d_0,).
         learning_rate, step, sampling: as in ``Problem``; one rate, or one for each of the ``step`` updates.
-        batch_sizes: where to compute, each directly. If None: every b from 1 to n (for a Gaussian law, and iid
-            beyond n: to ``max_batch_size``), through Chebyshev nodes in c where that is cheaper.
+        batch_sizes: where to compute, each directly. If None: every b from 1 to n (for a law that is no data
+            set, and iid beyond n: to ``max_batch_size``), through Chebyshev nodes in c where that is cheaper.
         max_batch_size: the last b if ``batch_sizes`` is None.
         relative_error: of the interpolation: the range of c is cut in pieces until every interpolant meets values
             computed directly between its nodes within this.
@@ -140,7 +140,8 @@ def regression_curve(
         A :class:`RegressionCurve`; its ``relative_error`` is the error measured between the nodes.
 
     Raises:
-        InputTypeError, InputError: an argument has the wrong type or shape; more than one layer; symbols.
+        InputTypeError, InputError: an argument has the wrong type or shape; more than one layer; symbols; a law without
+            formulas in floating point.
 
     >>> from linvar import Gaussian
     >>> curve = regression_curve(Problem([[[2]]], Gaussian([[-1]]), "1/10", 1), [1, 4])
@@ -230,7 +231,7 @@ class _Regression:
     def _at(self, factors: np.ndarray, keep: bool) -> _AtFactors:
         """Directly, some factors at a time."""
         width = self.start.shape[1]
-        chunk = max(1, _CHUNK_BYTES // (16 * ((self.law.examples or 1) + width) * width))
+        chunk = max(1, _CHUNK_BYTES // (16 * (self.law.terms + width) * width))
         found: _AtFactors = _run(self.law, self.start, self.rates, jnp.asarray(factors), min(chunk, len(factors)), keep)
         return found
 

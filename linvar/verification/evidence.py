@@ -16,8 +16,9 @@ A comparison looks at d = estimate - exact. Its threshold is not z * (standard e
 
 A sample is "resolved" when its standard error can be trusted: no single run carries more than ``LARGEST_SHARE`` of
 the sum of squares, its two halves agree on the spread within ``HALVES``, and the hidden mass (plus three of its
-standard errors) is below half of the threshold, or small beside the estimate (``SMALL_MASS``). None of this looks at
-the exact value. Then
+standard errors) is below half of the threshold, or small beside the estimate (``SMALL_MASS``). A law that has no sampler
+for rare batches leaves the hidden mass unknown: without bound, and never resolved. None of this looks at the exact value.
+Then
 
     REJECT        d above the threshold; or below it, and the sample is resolved
     AGREE         d within the threshold, the sample is resolved, and it would have seen a deviation of one half
@@ -95,12 +96,21 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Hidden:
-    """Mass beyond all plain runs: E[f; hidden] + 3 standard errors, for f = 1, ||G||, ||G||^2 and the loss."""
+    """Mass beyond all plain runs: E[f; hidden] + 3 standard errors, for f = 1, ||G||, ||G||^2 and the loss.
+
+    Not ``known``, it has no bound.
+    """
 
     one: float
     norm: float
     squared_norm: float
     loss: float
+    known: bool = True
+
+    @classmethod
+    def unknown(cls) -> Hidden:
+        """Of a law that has no sampler for rare batches."""
+        return cls(math.inf, math.inf, math.inf, math.inf, known=False)
 
     @classmethod
     def measure(cls, moments: TrajectoryMoments, rare: RareBatches) -> Hidden:
@@ -156,6 +166,7 @@ def weigh(
             mass += 2 * norm * hidden.norm + norm**2 * hidden.one
         weights = (terms - terms.mean()) ** 2
         size = max(abs(estimate.value), 0.0 if quantity == "loss" else moments.second_moment.value)
+    mass = mass if hidden.known else math.inf  # not 0 times infinity
     floor = _ROUNDING * size + rounding_floor
     spread = estimate.standard_error
     quiet = spread * z <= floor
@@ -177,7 +188,9 @@ def weigh(
     if halves > HALVES:
         reasons.append(f"the halves of the runs differ {halves:.1f} times in spread")
     allowed = max(base / 2, SMALL_MASS * abs(estimate.value))
-    if not mass <= allowed + (second_order if quantity == "squared_mean" else 0.0):
+    if not hidden.known:
+        reasons.append("the law has no sampler for rare batches")
+    elif not mass <= allowed + (second_order if quantity == "squared_mean" else 0.0):
         many = f"{mass / abs(estimate.value):.2g} times the estimate" if estimate.value else f"{mass:.2g}"
         reasons.append(f"batches too rare for {runs:,} runs may hold {many}")
     return Evidence(below, above, mass, share, halves, floor, tuple(reasons))

@@ -21,7 +21,7 @@ from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.laws.twins import numeric_law
 from linvar.numeric.models.linear import to_floats
-from linvar.numeric.simulation.rare_batches import rare_batches
+from linvar.numeric.simulation.rare_batches import find_rare_batches
 from linvar.numeric.simulation.trajectories import TrajectoryMoments, simulate
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
@@ -54,7 +54,8 @@ def verify(
     comparisons together (asymptotic, not exact: the normal law of means, corrected for skewness; measured in
     ``benchmarks/false_alarms.py``). Where the mean may live on batches too rare to be drawn the verdict is
     UNRESOLVED, neither passed nor rejected: that is decided from the runs, and from as many again with
-    exaggerated batches, never from the exact value. Conditioned on the INITIAL weights; batch gradients are means.
+    exaggerated batches, never from the exact value. A law that cannot exaggerate its batches is UNRESOLVED at best.
+    Conditioned on the INITIAL weights; batch gradients are means.
 
     Args:
         problem: a problem without symbols.
@@ -72,7 +73,8 @@ def verify(
         A ``Report``.
 
     Raises:
-        InputError: an argument has the wrong type (InputTypeError) or is out of range, or the problem has symbols.
+        InputError: an argument has the wrong type (InputTypeError) or is out of range, the problem has symbols, or its law
+            cannot be simulated.
         DerivationTooLargeError: the exact half would not fit; raised before anything is computed.
 
     >>> from linvar import Gaussian, Problem
@@ -94,10 +96,10 @@ def verify(
     names = _check_quantities(quantities)
     levels = Levels(_check_rate(false_alarm_rate), len(names) * len(sizes))
     given = _check_polynomials(polynomials, problem)
+    floor = _rounding_floor(problem)  # before a derivation: it refuses a law that cannot be simulated
     with reporting(progress, "verify") as report:
         chosen = _derive(problem, names, given, memory_limit)
         samples = _simulate(problem, key, sizes, count, report)
-    floor = _rounding_floor(problem)
     rows: list[Row] = []
     for name in names:
         for size, (moments, hidden) in samples.items():
@@ -120,7 +122,8 @@ def _simulate(
             report(offset + now * count // max(most or 1, 1), total)
 
         moments = simulate(plain_key, problem, batch_sizes=(size,), runs=count, progress=shifted)[size]
-        samples[size] = moments, Hidden.measure(moments, rare_batches(rare_key, problem, batch_size=size, runs=count))
+        rare = find_rare_batches(rare_key, problem, batch_size=size, runs=count)
+        samples[size] = moments, Hidden.unknown() if rare is None else Hidden.measure(moments, rare)
         report(2 * count * (number + 1), total)
     return samples
 

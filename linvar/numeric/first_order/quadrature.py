@@ -1,7 +1,7 @@
 """Whether weighted examples may stand for a law: for which losses the rule of the law holds.
 
-The rule of a data set, its rows, holds for any; that of a Gaussian law (``numeric/laws/normal_rule.py``) has the law's moments up
-to order 4: the squares of a gradient are right where the loss is of degree 2 in the example.
+The rule of a data set, its rows, holds for any; that of a Gaussian law (``numeric/laws/normal_rule.py``) or of independent
+coordinates has the law's moments up to order 4: the squares of a gradient are right where the loss is of degree 2 in the example.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ def check_rule(loss: Loss, params: Any, rule: FiniteRule) -> None:
         if math.isfinite(largest) and np.max(np.abs(values @ [-1, 3, -3, 1])) > rounding * largest:
             raise InputError(
                 "loss",
-                Words(
-                    "is not a polynomial of degree 2 in the example, and only for one has a Gaussian law a finite rule"
-                ),
+                Words("is not a polynomial of degree 2 in the example, and only for one has this law a finite rule"),
                 "give a large sample of the law as data, arrays with the examples first",
             )

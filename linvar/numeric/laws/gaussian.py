@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 
 from linvar.errors import InputError, cut
 from linvar.laws.gaussian import Gaussian
-from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, RareBatch
+from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, RareBatch
 from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
 from linvar.numeric.laws.normal_rule import normal_rule
 from linvar.numeric.models.linear import to_floats
@@ -25,22 +25,27 @@ _LINES = 16
 
 
 @dataclass(frozen=True)
-class NumericGaussian:
+class NumericGaussian(NumericLaw):
     """The numeric twin of a ``linvar.Gaussian``: its examples are independent under every scheme it knows."""
 
     law: Gaussian
 
+    @property
+    def statement(self) -> object:
+        """The Gaussian law."""
+        return self.law
+
     def sampler(self, scheme: NumericScheme, dtype: str) -> GaussianSampler:
         """Independent examples."""
-        return self._sampler(dtype)
+        return gaussian_sampler(self.law, dtype)
 
     def second_moment_sampler(self, dtype: str) -> SecondMomentSampler:
         """By Bartlett's decomposition."""
-        return SecondMomentSampler(self._sampler(dtype))
+        return SecondMomentSampler(gaussian_sampler(self.law, dtype))
 
     def rare_sampler(self, scheme: NumericScheme, degree: int, plain_probability: float) -> StretchedNormals:
         """|z|^degree times the normal density peaks at |z|^2 = degree: stretches up to sqrt(degree / width)."""
-        plain = self._sampler("float64")
+        plain = gaussian_sampler(self.law, "float64")
         levels = min(MOST_LEVELS, max(3, math.ceil(math.log2(max(degree / plain.normals, 1))) + 1))
         return StretchedNormals(plain, jnp.sqrt(2.0 ** jnp.arange(1, levels + 1)), plain_probability)
 
@@ -72,16 +77,6 @@ class NumericGaussian:
         mean = to_floats(self.law.mean, "mean", "float64")
         inputs = float(np.trace(covariance) + np.sum(mean**2))
         return inputs, float(np.sum(to_floats(self.law.teacher, "teacher", "float64") ** 2)) * inputs
-
-    def _sampler(self, dtype: str) -> GaussianSampler:
-        law = self.law
-        return GaussianSampler(
-            teacher=jnp.asarray(to_floats(law.teacher, "teacher", dtype)),
-            mean=jnp.asarray(to_floats(law.mean, "mean", dtype)),
-            factor=jnp.asarray(square_root(law, dtype)),
-            noise_scale=jnp.asarray(np.sqrt(to_floats(law.noise_variance, "noise_variance", dtype))),
-            noisy=law.noise_variance != 0,
-        )
 
     @cached_property
     def _reduced_factor(self) -> np.ndarray:
@@ -233,6 +228,11 @@ class GaussianMeans:
         """No data set."""
         return None
 
+    @property
+    def terms(self) -> int:
+        """One: by a formula."""
+        return 1
+
     def hessian(self) -> Float[Array, "d d"]:
         """H = Sigma + mean mean^T."""
         return self.covariance + jnp.outer(self.mean, self.mean)
@@ -255,6 +255,17 @@ class GaussianMeans:
         return result - 2 * (self.mean @ form @ self.mean) * jnp.outer(self.mean, self.mean)
 
 
+def gaussian_sampler(law: Gaussian, dtype: str) -> GaussianSampler:
+    """Independent examples of a Gaussian law."""
+    return GaussianSampler(
+        teacher=jnp.asarray(to_floats(law.teacher, "teacher", dtype)),
+        mean=jnp.asarray(to_floats(law.mean, "mean", dtype)),
+        factor=jnp.asarray(square_root(law, dtype)),
+        noise_scale=jnp.asarray(np.sqrt(to_floats(law.noise_variance, "noise_variance", dtype))),
+        noisy=law.noise_variance != 0,
+    )
+
+
 def square_root(law: Gaussian, dtype: str) -> np.ndarray:
     """F with F F^T = covariance: elimination L D L^T in exact numbers, then one square root a column.
 
@@ -275,3 +286,6 @@ def square_root(law: Gaussian, dtype: str) -> np.ndarray:
             for j, other in column:
                 rest[i][j] -= ratio * other * pivot
     return factor.astype(dtype)
+
+
+_: type[NumericLaw] = NumericGaussian

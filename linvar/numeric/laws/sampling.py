@@ -30,7 +30,7 @@ def sampler_from_problem(problem: Problem, dtype: str = "float64", *, second_mom
         second_moments: draw batches' second moments, not their examples; for a Gaussian law.
 
     Raises:
-        InputError: ``second_moments`` of another law.
+        InputError: ``second_moments`` of another law, or a law that cannot be drawn as the problem says.
     """
     law = numeric_law(problem.law)
     return law.second_moment_sampler(dtype) if second_moments else law.sampler(numeric_scheme(problem.sampling), dtype)

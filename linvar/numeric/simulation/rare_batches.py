@@ -3,10 +3,10 @@
 After a few steps E ||G_t||^2 may live on batches of probability 1e-12, and a plain sample of any size that fits a
 machine then looks light-tailed and is wrong by orders of magnitude: nothing in the sample betrays it. So a second
 sample is drawn in which, at each step and with a fixed probability, one example of the batch (or every example) is
-drawn from an exaggerated law: standard normals stretched by c, or rows of a data set in proportion to a power of
-their length. With p the law of a batch and M p that mixture, E f = E_mixture[f / M], and 1 / M is at most the
-reciprocal of the probability of "nothing exaggerated": an unbiased estimate with bounded weights (importance
-sampling with a defensive mixture, Hesterberg 1995, Technometrics 37, 185-194).
+drawn from an exaggerated law: standard normals stretched by c, or rows in proportion to a power of their length. With p
+the law of a batch and M p that mixture, E f = E_mixture[f / M], and 1 / M is at most the reciprocal of the probability
+of "nothing exaggerated": an unbiased estimate with bounded weights (importance sampling with a defensive mixture,
+Hesterberg 1995, Technometrics 37, 185-194).
 
 Which batches, and M: the law's twin (``numeric/laws``) and ``numeric/laws/mixture.py``.
 """
@@ -24,6 +24,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
+from linvar.errors import InputError
 from linvar.numeric.arguments import check_at_least, check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.laws.law import RareBatch, RareSampler
 from linvar.numeric.laws.mixture import MOST_LEVELS
@@ -64,19 +65,30 @@ def rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int, runs
         The terms of each run, with weights of mean 1.
 
     Raises:
-        InputTypeError, InputError: as :func:`linvar.numeric.simulate`.
+        InputTypeError, InputError: as :func:`linvar.numeric.simulate`; or the law has no way to draw rare batches.
 
     >>> from linvar import Gaussian, Problem
     >>> sample = rare_batches(jax.random.key(0), Problem([[[2]]], Gaussian([[-1]])), batch_size=1, runs=4000)
     >>> bool(abs(np.mean(sample.weights * sample.second_moment_terms) - 27) < 3)
     True
     """
+    found = find_rare_batches(key, problem, batch_size=batch_size, runs=runs)
+    if found is None:
+        cure = "give its numeric twin a rare_sampler; linvar.verify goes without, and answers UNRESOLVED"
+        raise InputError("law", problem.law, cure, fault="has no sampler for rare batches")
+    return found
+
+
+def find_rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int, runs: int) -> RareBatches | None:
+    """As :func:`rare_batches`; None where the law has no way to draw them."""
     check_key(key)
     check_numeric_problem(problem)
     (batch_size,) = check_batch_sizes([batch_size], problem.largest_batch_size)
     runs = check_at_least(runs, "runs", 1, "give the number of runs, >= 1")
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         source = _source(problem)
+        if source is None:
+            return None
         graph, params = nnx.split(network_from_problem(problem))
         rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
         update = update_from_problem(problem)
@@ -98,8 +110,8 @@ def _chunk(problem: Problem, batch_size: int, runs: int) -> int:
     return -(-runs // chunks)
 
 
-def _source(problem: Problem) -> RareSampler:
-    """The law with its exaggerations, up to what the degree of ||G_t||^2 in the examples asks for."""
+def _source(problem: Problem) -> RareSampler | None:
+    """The law with its exaggerations, if it has any, up to what the degree of ||G_t||^2 in the examples asks for."""
     degree = 4 * (2 * problem.depth - 1) ** min(problem.step, 20)
     plain = max(0.5, problem.step / (problem.step + 1))
     return numeric_law(problem.law).rare_sampler(numeric_scheme(problem.sampling), degree, plain)
