@@ -41,7 +41,8 @@ class Problem:
             SymPy expressions polynomial in their symbols (Symbols, or entries ``M[0, 1]`` of a MatrixSymbol), which
             are kept expanded, so that problems are equal where they are mathematically. Never floats. A matrix is a
             list of rows, an array, or a SymPy matrix.
-        law: ``Gaussian`` or ``Dataset``: the law of one example.
+        law: the law of one example: ``Gaussian``, ``Dataset``, ``Finite``, ``Independent``, ``ScaleMixture``, or one of your own
+            (``linvar.testing.OpenLaw``).
         learning_rate: one number for every step, or a sequence with one for each of the ``step`` updates.
         step: t >= 0, the number of updates made before the gradient is measured.
         sampling: "iid" (batches drawn with replacement), or "without_replacement" (a Dataset: each batch is a
@@ -82,7 +83,7 @@ class Problem:
     ) -> None:
         matrices = _layers(weights)
         if not isinstance(law, Law):
-            raise InputTypeError("law", law, "give linvar.Gaussian(...) or linvar.Dataset(...)")
+            raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
         _check_ends(matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
             raise InputTypeError("step", step, "give the number of updates, an int >= 0")
@@ -160,7 +161,7 @@ class Problem:
 
     @property
     def dataset_size(self) -> int | None:
-        """n for a Dataset, None for a Gaussian law."""
+        """n, where an example is one of n with equal probabilities (a Dataset); otherwise None."""
         return self.law.size
 
     @property

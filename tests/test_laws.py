@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_said_by_the_law() -> None:
 def test_what_is_no_law_is_refused(wrong: Any) -> None:
     """A class is none: only its objects are."""
     with pytest.raises(
-        TypeError, match=r"^law=.* is of type .*: give linvar.Gaussian\(...\) or linvar.Dataset\(...\)$"
+        TypeError, match=r"^law=.* is of type .*: give a law, like linvar.Gaussian\(...\) or linvar.Dataset\(...\)$"
     ):
         lv.Problem([[[1, 2]]], wrong)
 

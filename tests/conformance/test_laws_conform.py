@@ -87,7 +87,9 @@ def test_a_formula_times_three_halves_is_rejected(
     right = getattr(kind, name)
     if kind is ExactLaw:  # what follows from the moments is compared with the law's own: give it one that is wrong
         kind = type(exact_law(LAW[law]))
-        monkeypatch.setattr(kind, name, lambda self, *args, **kw: half_as_much_again(right(self, *args, **kw)), raising=False)
+        monkeypatch.setattr(
+            kind, name, lambda self, *args, **kw: half_as_much_again(right(self, *args, **kw)), raising=False
+        )
     else:
         monkeypatch.setattr(kind, name, lambda *args, **kw: half_as_much_again(right(*args, **kw)))
     with pytest.raises(AssertionError):
@@ -198,9 +200,7 @@ def test_maps_of_signs_equal_their_atoms(data: st.DataObject) -> None:
 
     law = lv.Independent([lv.Rademacher()] * count, lambda z: ([value(s, z) for s in shapes[:2]], value(shapes[2], z)))
     rows = [[1 - 2 * (i >> k & 1) for k in range(count)] for i in range(2**count)]
-    listed = lv.Dataset(
-        [[value(s, row) for s in shapes[:2]] for row in rows], [value(shapes[2], row) for row in rows]
-    )
+    listed = lv.Dataset([[value(s, row) for s in shapes[:2]] for row in rows], [value(shapes[2], row) for row in rows])
     for weights in ([[["1/2", -1]]], [[[1, "1/2"]], [["-2/3"]]]):
         found = [lv.derive(lv.Problem(weights, of, "1/3", 1)) for of in (law, listed)]
         assert found[0].variance == found[1].variance and found[0].loss == found[1].loss
@@ -211,7 +211,7 @@ def test_maps_of_signs_equal_their_atoms(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(("degrees", "step", "needed"), [(12, 1, 12), (36, 2, 36), (4, 0, 4)])
 def test_moments_that_do_not_exist_are_refused(degrees: int, step: int, needed: int) -> None:
-    """The second moment of the gradient takes those of degree 4 (2L - 1)^t, and a t law has those below its degrees of freedom."""
+    """The second moment of the gradient takes those of degree 4 (2L - 1)^t; a t law has those below its degrees of freedom."""
     law = lv.ScaleMixture(lv.Gaussian([[1]]), degrees_of_freedom=degrees)
     problem = lv.Problem([[[1]], [["1/2"]]], law, "1/10", step)
     with pytest.raises(InputError, match=f"^law=ScaleMixture.* degree {needed}.*fewer steps"):
@@ -255,6 +255,7 @@ def test_laws_without_rows_have_no_subsets() -> None:
 
 def test_unequal_variances_of_coordinates_reach_every_road() -> None:
     """A coordinate that the map does not use changes nothing, one that it uses does."""
+
     def law(first: Any, second: Any) -> lv.Independent:
         return lv.Independent([lv.Normal(0, first), lv.Normal(0, second)], lambda z: (z[:1], 2 * z[0]))
 

@@ -195,6 +195,11 @@ class ExactGaussian(ExactLaw):
         covariance = [entry for row in self.law.covariance for entry in row]
         return [*self.law.mean, self.law.noise_variance, *covariance], 2 if any(self.law.mean) else 1
 
+    @property
+    def by_fourth_moments(self) -> bool:
+        """A formula in matrices."""
+        return False
+
     def denominator_bits(self) -> float:
         """Of all its numbers."""
         return log2(common_denominator([*self.numbers(), *self.factors()[0]]))

@@ -84,6 +84,10 @@ class ExactIndependent(ExactLaw):
         of_signs: int = min(2**signs, comb(degree + signs, signs))
         return comb(degree + others, others) * of_signs
 
+    def summed(self, order: int) -> int:
+        """The points of a table."""
+        return self.points(1, order)
+
     def numbers(self) -> list[Exact]:
         """The coefficients of the map."""
         return [coefficient for polynomial in self._example for _, coefficient in polynomial.terms] or [Rational(1)]

@@ -190,6 +190,17 @@ class ExactLaw(ABC):
     def _second_moment_of_numbers(self) -> list[list[Fraction]]:
         return [] if self.symbols else self.second_moment(Numbers)
 
+    # work
+
+    def summed(self, order: int) -> int:
+        """Points whose values are summed in a moment of quadratic features up to this order; 0 where a formula has it."""
+        return 0
+
+    @property
+    def by_fourth_moments(self) -> bool:
+        """Whether ``weighted_second_moment`` goes through all fourth moments of z, or is a formula in matrices."""
+        return True
+
     # symmetries
 
     @property

@@ -28,7 +28,7 @@ def exact_law(law: object) -> ExactLaw:
     >>> exact_law(Gaussian(teacher=[["1/2", 3]])).numbers()
     [1/2, 3]
     """
-    raise InputTypeError("law", law, "give linvar.Gaussian(...), linvar.Dataset(...) or another law with an exact twin")
+    raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
 
 
 @exact_law.register

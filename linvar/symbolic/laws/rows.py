@@ -66,6 +66,10 @@ class ExactRows(ExactLaw):
         """Twice those of the rows, and those of the probabilities."""
         return 2 * log2(common_denominator(self.numbers())) + log2(self.atoms.total)
 
+    def summed(self, order: int) -> int:
+        """The number of rows."""
+        return len(self.law.inputs)
+
     def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """The values at the rows, and their probabilities."""
         return self.atoms.along(self.centred(features) if central else features)

@@ -54,12 +54,12 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
 
     Without replacement only the values at b = 1..n have a meaning, and the polynomial is the one of degree below n that
     has them: what is given, and what arithmetic makes, is reduced modulo (u - 1)(u - 1/2)...(u - 1/n). Results of
-    different samplings or data set sizes do not mix in arithmetic; exact numbers (and SymPy expressions) mix with all of
-    them.
+    different samplings (without replacement: or data set sizes) do not mix in arithmetic; exact numbers (and SymPy
+    expressions) mix with all of them.
 
-    Equality is that of the polynomial, the sampling and the data set size, whatever the degree bound; a constant
-    also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no BatchPolynomial
-    (SymPy compares by form, so no hash could agree): compare ``p - expression == 0``.
+    Equality is that of the polynomial, the sampling and (without replacement) the data set size, whatever the degree
+    bound; a constant also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no
+    BatchPolynomial (SymPy compares by form, so no hash could agree): compare ``p - expression == 0``.
 
     Derivations by hand: in a SymPy expression that meets a polynomial in arithmetic, a symbol named b is the batch size
     (``linvar.b``) and one named u is 1/b (``linvar.u``); the expression is a polynomial in 1/b, 18/b + (w^2 - 1)/b^2. If a

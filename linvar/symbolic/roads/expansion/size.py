@@ -65,9 +65,10 @@ def expansion_work(steps: Steps) -> Work:
     # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
     little = steps.varies_little and not problem.law.symbols
     squared = entries * (1 + (steps.moving.count() if little else 0))
-    examples, moments, powers, values, products, series = problem.dataset_size or 0, 0, 0, 0, 0, 0
+    moments = powers = values = products = series = 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
+        examples = steps.law.summed(order)
         moments += comb(order + width, width)
         powers += comb(order + width, width) * order
         values += comb((order + 1) // 2 + width, width) * examples
@@ -87,7 +88,7 @@ def expansion_work(steps: Steps) -> Work:
         "seconds_power": powers,
         "seconds_series": series,
         "seconds_moment_product": products,
-        "seconds_value": last * (examples or 1),
+        "seconds_value": last * (steps.law.summed(2) or 1),
     }
     if problem.symbols:
         answer = answer_terms(problem, variables)
@@ -115,12 +116,10 @@ def _far_over(problem: Problem, variables: list[int]) -> Size:
 
 
 def _last_step_products(steps: Steps) -> int:
-    """Fourth moments of a data set's examples; none where what varies is less (``last_step``)."""
-    problem = steps.problem
-    size = steps.law.width
-    if not problem.dataset_size or steps.varies_little:
+    """Fourth moments of an example, where the law has no formula; none where what varies is less (``last_step``)."""
+    if not steps.law.by_fourth_moments or steps.varies_little:
         return 0
-    return comb(size + 3, 4)
+    return comb(steps.law.width + 3, 4)
 
 
 def _order(problem: Problem, later: int) -> int:
@@ -137,7 +136,7 @@ def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> 
         return 1
     degree: int = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
     step, products = steps[places[first]], steps.law.width**2 * problem.widths[-1]
-    if isinstance(step, FixedStep) and max(products, products * (problem.dataset_size or 0) // 30) <= _MOST_PRODUCTS:
+    if isinstance(step, FixedStep) and max(products, products * steps.law.summed(2) // 30) <= _MOST_PRODUCTS:
         return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)
     weights, targets = entries_of(problem)
     bits = [bits_of(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]

@@ -119,7 +119,7 @@ def _checked_devices(devices: Iterable[jax.Device]) -> tuple[jax.Device, ...]:
 def _is_long_to_predict(steps: Steps) -> bool:
     """Whether the prediction takes more than a moment."""
     size = steps.law.width
-    return (steps.problem.dataset_size or 1) * comb(size + 3, 4) > _MOST_PREDICTED
+    return (steps.law.summed(2) or 1) * comb(size + 3, 4) > _MOST_PREDICTED
 
 
 def _varies(steps: Steps) -> bool:

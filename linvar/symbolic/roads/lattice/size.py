@@ -148,7 +148,7 @@ def _is_wide(steps: Steps) -> bool:
     problem = steps.problem
     size = steps.law.width
     fourth = 0 if steps.varies_little else comb(size + 3, 4)
-    return size**2 * sum(problem.widths[1:]) + (problem.dataset_size or 0) * (size**2 + fourth) > _MOST_COUNTED
+    return size**2 * sum(problem.widths[1:]) + steps.law.summed(2) * (size**2 + fourth) > _MOST_COUNTED
 
 
 def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float, float]:

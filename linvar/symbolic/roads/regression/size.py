@@ -35,15 +35,12 @@ def regression_work(problem: Problem) -> Work:
     if open_rates:
         own = len(free_symbols(rates))
         monomials *= comb(2 * open_rates + own, own)
-    outputs, size = problem.widths[-1], exact_law(problem.law).width
+    outputs, law = problem.widths[-1], exact_law(problem.law)
+    size, through = law.width, law.by_fourth_moments
     pairs = outputs * (outputs + 1) // 2
     monomials *= pairs * size**2 * (steps + 1)
-    examples = problem.dataset_size or 1
-    bits = (
-        4 * max(map(bits_of, exact_law(problem.law).numbers()))
-        + 2 * max(map(bits_of, rates), default=0)
-        + examples.bit_length()
-    )
+    examples = law.summed(2) or 1
+    bits = 4 * max(map(bits_of, law.numbers())) + 2 * max(map(bits_of, rates), default=0) + examples.bit_length()
     memory = {
         "bytes_coefficient": monomials,
         "bytes_bit": monomials * (steps + 1) * bits,
@@ -51,13 +48,13 @@ def regression_work(problem: Problem) -> Work:
         "bytes_value": comb(size + 1, 2) * examples,
     }
     # a step of a pair of outputs: a form times all fourth moments (data), or products of matrices (Gaussian)
-    kind = "data" if problem.dataset_size else "gaussian"
-    products = size**4 if problem.dataset_size else 2 * size**3
+    kind = "data" if through else "gaussian"
+    products = size**4 if through else 2 * size**3
     products *= steps * pairs * (1 if problem.momentum == 0 else 2)
     seconds = {
         "seconds_call": 1,
         "seconds_step": steps,
-        "seconds_last_product": comb(size + 1, 2) ** 2 if problem.dataset_size else 0,
+        "seconds_last_product": comb(size + 1, 2) ** 2 if through else 0,
         f"seconds_{kind}_product": products,
         f"seconds_{kind}_power": products * steps,
     }
