@@ -11,10 +11,12 @@ from linvar.arguments import check_flags
 from linvar.arrays import is_one_number, ordered
 from linvar.atomic import write_atomically
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
-from linvar.exact import Exact, Matrix, Vector, exact, exact_matrix, exact_vector, free_symbols, rounded, shape
+from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols, rounded
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import Law, show
+from linvar.models.linear import LinearNetwork
+from linvar.models.model import Model
 from linvar.plain_data import Plain, ProblemFileError, plain, to_json, to_toml
 from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
 from linvar.text_files import checked_path
@@ -68,6 +70,7 @@ class Problem:
     momentum: Exact
     nesterov: bool
     weight_decay: Exact
+    model: Model
 
     def __init__(
         self,
@@ -80,11 +83,15 @@ class Problem:
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        model: Model | None = None,
     ) -> None:
-        matrices = _layers(weights)
+        network = LinearNetwork() if model is None else model
+        if not isinstance(network, Model):
+            raise InputTypeError("model", model, "leave it out for a linear network, or give a model")
+        matrices = network.checked(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
-        _check_ends(matrices, law)
+        network.check_law(matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
             raise InputTypeError("step", step, "give the number of updates, an int >= 0")
         if step < 0:
@@ -101,7 +108,7 @@ class Problem:
         values = {
             "weights": matrices, "law": law, "learning_rate": _learning_rate(learning_rate, step), "step": step,
             "sampling": sampling, "momentum": velocity, "nesterov": bool(nesterov),
-            "weight_decay": exact(weight_decay, "weight_decay"),
+            "weight_decay": exact(weight_decay, "weight_decay"), "model": network,
         }  # fmt: skip
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -126,6 +133,11 @@ class Problem:
     def plain(self) -> bool:
         """Whether the update is plain SGD: no momentum, no weight decay."""
         return self.momentum == 0 and self.weight_decay == 0
+
+    @property
+    def degree(self) -> int:
+        """The degree of the loss of one example in the weights: 2 L for a linear network."""
+        return self.model.degree(self.weights)
 
     @property
     def depth(self) -> int:
@@ -171,8 +183,8 @@ class Problem:
 
     @property
     def degree_bound(self) -> int:
-        """sum_{j=0..t} (2 (2L-1)^j - 1), at most n - 1 without replacement: no quantity has a higher degree in 1/b."""
-        bound: int = sum(2 * (2 * self.depth - 1) ** j - 1 for j in range(self.step + 1))
+        """sum_{j=0..t} max(2 (p-1)^j - 1, 0), p the ``degree``: at most n - 1 without replacement: that of every quantity."""
+        bound: int = sum(max(2 * (self.degree - 1) ** j - 1, 0) for j in range(self.step + 1))
         return bound if self.largest_batch_size is None else min(bound, self.largest_batch_size - 1)
 
     def replace(self, **changes: Any) -> Problem:
@@ -318,28 +330,6 @@ class Problem:
         data = self.to_dict()
         toml = checked_path(path, "problem file", ProblemFileError).lower().endswith(".toml")
         write_atomically(path, to_toml(data) if toml else to_json(data) + "\n")
-
-
-def _layers(weights: Any) -> tuple[Matrix, ...]:
-    """The weight matrices, exact, with widths that chain."""
-    layers = enumerate(ordered(weights, "weights", _LAYERS))
-    matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in layers)
-    if not matrices:
-        raise InputError("weights", Words("is empty"), "give at least one matrix, W_1 first")
-    for l in range(1, len(matrices)):
-        if shape(matrices[l])[1] != shape(matrices[l - 1])[0]:
-            before = shape(matrices[l - 1])
-            fault = Words(f"has shape {shape(matrices[l])}, but weights[{l - 1}] has shape {before}")
-            cure = f"the columns of a layer must equal the rows of the layer before it ({before[0]})"
-            raise InputError(f"weights[{l}]", fault, cure)
-    return matrices
-
-
-def _check_ends(weights: tuple[Matrix, ...], law: Law) -> None:
-    """The first and last width must be those of the law."""
-    inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]
-    if (outputs, inputs) != (law.target_width, law.input_width):
-        raise law.misfit(inputs, outputs)
 
 
 def _learning_rate(value: Any, step: int) -> Exact | Vector:

@@ -127,10 +127,14 @@ def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say
     sampling = keys.get("sampling", "iid")
     if not isinstance(sampling, str):
         refuse("sampling", sampling, f"write {' or '.join(map(_quote, SCHEMES))}")
-    further = {key: read_number(keys[key], key) for key in ("momentum", "weight_decay") if key in keys}
+    momentum, decay = (read_number(keys.get(key, 0), key) for key in ("momentum", "weight_decay"))
     nesterov = bool(read_flag(keys, "nesterov", ""))
     return built(
-        lambda: Problem(weights, law, learning_rate, step, sampling, nesterov=nesterov, **further), "", law.keys
+        lambda: Problem(
+            weights, law, learning_rate, step, sampling, momentum=momentum, nesterov=nesterov, weight_decay=decay
+        ),
+        "",
+        law.keys,
     )
 
 

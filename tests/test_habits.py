@@ -24,7 +24,7 @@ PLANTED = {
     ("numeric/estimates.py", "from linvar.symbolic.algebra import ring"): {"layers", "halves"},
     ("laws/law.py", "import linvar.numeric.laws.sampling"): {"layers", "statements", "circles"},
     ("symbolic/roads/lattice/size.py", "from ..expansion import size as other"): {"roads"},
-    ("symbolic/sgd/features.py", "import linvar.symbolic.plan"): {"symbolic", "circles"},
+    ("symbolic/models/features.py", "import linvar.symbolic.plan"): {"symbolic", "circles"},
     ("errors.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import linvar.cli.app"): set(),
 }  # fmt: skip
 

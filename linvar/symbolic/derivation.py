@@ -132,7 +132,7 @@ class Derivation:
     def _answer(self, question: Question, report: Progress) -> list[Element]:
         """The road's answer, asked for once."""
         if question not in self._answers:
-            self._steps.check_moments(question.degree(2 * self.problem.depth))
+            self._steps.check_moments(question.degree(self.problem.degree))
             self._answers[question] = self._integrator.expectations(question, report)
         return self._answers[question]
 

@@ -37,7 +37,7 @@ class Asked:
 
     def bound(self, degree: int) -> int:
         """Degree in 1/b of the expectation of a form of this degree in the state."""
-        odd = 2 * self.problem.depth - 1
+        odd = self.problem.degree - 1
         return sum(degree * odd**j - 1 for j in range(self.problem.step))
 
     def polynomials(self, values: Sequence[Element], degree_bound: int) -> Polynomials:
@@ -95,7 +95,7 @@ class SquaredMean:
         question, zero = Means(self.of), asked.ring.zero
         entries = iter(asked.ask(question))
         squares = [sum((next(entries) ** 2 for row in matrix for _ in row), zero) for matrix in asked.problem.weights]
-        bound = 2 * asked.bound(question.degree(2 * asked.problem.depth))
+        bound = 2 * asked.bound(question.degree(asked.problem.degree))
         return asked.polynomials(squares if self.per_leaf else [sum(squares, zero)], bound)
 
 
@@ -128,7 +128,7 @@ class Loss:
     def of_problem(self, asked: Asked) -> Polynomials:
         question = DoubledLoss()
         (doubled,) = asked.ask(question)
-        return asked.polynomials([doubled * fmpq(1, 2)], asked.bound(question.degree(2 * asked.problem.depth)))
+        return asked.polynomials([doubled * fmpq(1, 2)], asked.bound(question.degree(asked.problem.degree)))
 
 
 @dataclass(frozen=True)

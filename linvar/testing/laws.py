@@ -20,9 +20,9 @@ from linvar.symbolic.algebra.ring import Exponents, Ring
 from linvar.symbolic.derivation import derive
 from linvar.symbolic.laws.law import ExactLaw, exponents
 from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.models.features import Functionals, eliminated, eliminated_by_moments, unit_forms
 from linvar.symbolic.roads.lattice.road import Lattice
 from linvar.symbolic.roads.regression.road import Regression
-from linvar.symbolic.sgd.features import Functionals, eliminated, eliminated_by_moments, unit_forms
 from linvar.symbolic.sgd.questions import Norms
 from linvar.symbolic.sgd.road import Road
 from linvar.symbolic.sgd.steps import Steps

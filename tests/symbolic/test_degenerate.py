@@ -22,11 +22,10 @@ from roads import WholeExpansion
 
 import linvar as lv
 from linvar.exact import Rational
-from linvar.symbolic.laws.registry import exact_law
-from linvar.symbolic.sgd import features
-from linvar.symbolic.sgd.features import Features
+from linvar.symbolic.models import features
+from linvar.symbolic.models.features import Features
+from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.sgd.road import Road
-from linvar.symbolic.sgd.step import MovingStep
 from linvar.symbolic.sgd.steps import Steps
 
 CASES = {
@@ -248,7 +247,7 @@ def test_little_varies(kind: str, rule: str, depth: int) -> None:
         for step in range(most + 1):
             problem = lv.Problem(WEIGHTS[depth], law, "1/4", step, sampling=sampling, **RULES[rule])
             assert all(one.count() <= variables for one in Steps(problem))
-            assert MovingStep(problem, exact_law(problem.law)).count() == variables
+            assert exact_model(problem).moving.count() == variables
             found = answers(problem, WholeExpansion())
             assert disagreements(problem, found) == []
             assert any(found["variances"])

@@ -27,7 +27,7 @@ from linvar.laws.law import Law
 from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.laws.gaussian import ExactGaussian
 from linvar.symbolic.laws.registry import exact_law
-from linvar.symbolic.sgd.features import (
+from linvar.symbolic.models.features import (
     Echelon,
     Features,
     Functionals,
@@ -37,7 +37,9 @@ from linvar.symbolic.sgd.features import (
     rank_at_least,
     unit_forms,
 )
-from linvar.symbolic.sgd.step import FixedStep, MovingStep, StillStep
+from linvar.symbolic.models.linear.steps import FixedStep, MovingStep
+from linvar.symbolic.models.model import StillStep
+from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.sgd.steps import Steps
 
 Vector = Sequence[Fraction]
@@ -340,7 +342,7 @@ def test_symbols_give_what_numbers_give(covariance: Any, mean: Any) -> None:
 
 def fixed_step(problem: lv.Problem) -> FixedStep:
     """The step from the initial weights."""
-    return FixedStep(problem, exact_law(problem.law), problem.weights)
+    return exact_model(problem).fixed(problem.weights)
 
 
 def gradient_of_example(step: Any, weights: Any, z: Vector, mean: list[Vector]) -> Any:
@@ -396,7 +398,7 @@ def dependent_problems(draw: st.DrawFn) -> lv.Problem:
 def test_steps_give_the_gradient_of_every_example(problem: lv.Problem, data: st.DataObject) -> None:
     """And have as many variables as the gradient (fixed weights), or z x^T (any weights), has ranks."""
     law, mean = problem.law, second_moment(problem.law)
-    fixed, moving = fixed_step(problem), MovingStep(problem, exact_law(problem.law))
+    fixed, moving = fixed_step(problem), exact_model(problem).moving
     other = [data.draw(strategies.matrices(len(matrix), len(matrix[0]))) for matrix in problem.weights]
     start = tuple(map(oracles.fractions, problem.weights))
     for z in points(law, random.Random(1)):
@@ -412,7 +414,7 @@ def test_steps_give_the_gradient_of_every_example(problem: lv.Problem, data: st.
     assert len(moving.features) == moving.count() == rank([[a - b for a, b in zip(r, products[0])] for r in products])
     for make, count in (
         (lambda: fixed_step(problem), fixed.count()),
-        (lambda: MovingStep(problem, exact_law(problem.law)), moving.count()),
+        (lambda: exact_model(problem).moving, moving.count()),
     ):
         for most in range(1, count + 2):
             assert min(most, count) <= make().count(most) <= count
@@ -616,6 +618,6 @@ def test_opposite_rows_are_equal() -> None:
 def test_a_bias_input_costs_nothing() -> None:
     """x_1, x_1^2 and, for data, x_1 y and y: not the constant."""
     gaussian = lv.Gaussian([[2, 3]], [[1, 0], [0, 0]], [0, 1])
-    assert MovingStep(lv.Problem([[[1, 1]], [[1]]], gaussian, 1, 1), exact_law(gaussian)).count() == 2
+    assert exact_model(lv.Problem([[[1, 1]], [[1]]], gaussian, 1, 1)).moving.count() == 2
     data = lv.Dataset([[i, 1] for i in (1, 2, 4, 7, 11, 15)], [[i] for i in (1, 1, 0, 2, 5, 3)])
-    assert MovingStep(lv.Problem([[[1, 1]], [[1]]], data, 1, 1), exact_law(data)).count() == 4
+    assert exact_model(lv.Problem([[[1, 1]], [[1]]], data, 1, 1)).moving.count() == 4

@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 import linvar as lv
-from linvar.symbolic.roads.counting.monomials import (
+from linvar.symbolic.models.linear.counting import (
     ENDLESS,
     Letters,
     count_monomials,

@@ -6,7 +6,7 @@ import pytest
 
 import linvar as lv
 from linvar.symbolic.algebra.ring import Ring, coefficients_of, sum_elements
-from linvar.symbolic.sgd.step import FixedStep
+from linvar.symbolic.models.linear.steps import FixedStep
 from linvar.symbolic.sgd.steps import Steps
 
 

@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from linvar.errors import InputError
-from linvar.exact import Matrix, Rational, free_symbols
+from linvar.exact import Matrix, Rational
 from linvar.matrices import Rows, is_zero
 from linvar.problem import Problem
-from linvar.symbolic.algebra.ring import Numbers, Ring
+from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.laws.law import ExactLaw
-from linvar.symbolic.laws.registry import exact_law
-from linvar.symbolic.models import linear
-from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep, MovingStep, Step, StillStep, only_decay
+from linvar.symbolic.models.registry import exact_model
+from linvar.symbolic.models.step import Step
 from linvar.symbolic.sgd.update import State, Update
 
 #: Weights that are numbers are followed no further than this many steps, or bits.
@@ -26,34 +25,33 @@ class Steps:
     """The steps 0..t-1 of a problem, made as they are asked for: those of many steps are the same."""
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.law = problem, exact_law(problem.law)
-        self.moving, self._still = MovingStep(problem, self.law), StillStep(problem, self.law)
+        self.problem, self.model = problem, exact_model(problem)
 
     def __iter__(self) -> Iterator[Step]:
         return (self[s] for s in range(self.problem.step))
 
     def __getitem__(self, place: int) -> Step:
         if self._rests(place):
-            return self._still
-        fixed, following = self._beginning
+            return self.model.still
+        fixed, _, following = self._beginning
         return fixed[place] if place < len(fixed) else following
 
     @property
-    def varies_little(self) -> bool:
-        """Whether an example varies in no more ways than it has coordinates, and these are counted."""
-        return self.moving.count() <= min(self.law.width, MOST_VARIABLES - 1)
+    def law(self) -> ExactLaw:
+        """The exact twin of the law of an example."""
+        return self.model.law
 
-    @cached_property
-    def spread(self) -> list[tuple[Rational, Matrix]] | None:
-        """What of z z^T varies, uncorrelated (``MovingStep.uncorrelated``); None where its fourth moments are the shorter way."""
-        return self.moving.uncorrelated if self.varies_little and not self.law.symbols else None
+    def numbers_at(self, place: int) -> tuple[Matrix, ...] | None:
+        """The weights before a step, if they are numbers that nothing random has entered; otherwise None."""
+        weights = self._beginning[1]
+        return weights[place] if place < len(weights) and not self._rests(place) else None
 
     def until(self, t: int) -> Steps:
         """The steps before W_t, t at most the problem's own; what is known of these is shared."""
         if t == self.problem.step:
             return self
         found = Steps(self.problem.at_step(t))
-        found.law, found.moving, found._still = self.law, self.moving, self._still
+        found.model = self.model
         return found
 
     def check_moments(self, degree: int) -> None:
@@ -66,7 +64,7 @@ class Steps:
         if highest is None:
             return
         first = next((s for s in range(min(t, _MOST_FIXED_STEPS)) if self[s].count(1)), t)
-        needed = 2 * degree * (2 * self.problem.depth - 1) ** (t - 1 - first) if first < t else 0
+        needed = 2 * degree * (self.problem.degree - 1) ** (t - 1 - first) if first < t else 0
         if needed > highest:
             fault = f"has moments up to degree {highest} only, and t = {t} takes those of degree {needed}"
             raise InputError("law", self.problem.law, "ask for fewer steps, or give a law with more moments", fault)
@@ -77,44 +75,29 @@ class Steps:
         return (rate[place] if isinstance(rate, tuple) else rate) == 0 and self.problem.momentum == 0
 
     @cached_property
-    def _beginning(self) -> tuple[list[Step], Step]:
-        """The steps from weights that are numbers, and the one that all later steps are."""
-        problem, fixed = self.problem, list[Step]()
-        entries = [e for matrix in (*problem.weights, self.law.target_map) for row in matrix for e in row]
-        if not _numbers(*entries):
-            return fixed, self._still if _stays(problem, self.law) else self.moving
-        if not self.moving.count(1):
-            return fixed, self.moving
+    def _beginning(self) -> tuple[list[Step], list[tuple[Matrix, ...]], Step]:
+        """The steps from weights that are numbers, these weights, and the one that all later steps are."""
+        problem, model, fixed, known = self.problem, self.model, list[Step](), list[tuple[Matrix, ...]]()
+        if not model.numeric:
+            return fixed, known, model.still if model.only_decays() else model.moving
+        if not model.moving.count(1):
+            return fixed, known, model.moving
         numeric = _numbers(problem.momentum, problem.weight_decay, *self.law.symbols)
         update = Update(problem, Numbers) if numeric else None
         state = update.start() if update else State(problem.weights)
         while len(fixed) < min(problem.step, _MOST_FIXED_STEPS) and _bits(state) < _MOST_FIXED_BITS:
             place = len(fixed)
-            fixed.append(step := FixedStep(problem, self.law, _exact(state.weights)))
+            known.append(_exact(state.weights))
+            fixed.append(step := model.fixed(known[-1]))
             rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
             if self._rests(place):
                 continue
             if not step.moves and all(map(is_zero, state.momenta)):
-                return fixed, step
+                return fixed, known, step
             if update is None or not _numbers(rate) or step.count(1):
                 break
             state = update.advance(state, step.gradients(state.weights, (), Numbers), rate)
-        return fixed, self.moving
-
-
-def _stays(problem: Problem, law: ExactLaw) -> bool:
-    """Whether weights with symbols only decay, whatever the batches: some layers are zero, or Q is, as a polynomial."""
-    pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights]
-    if only_decay(zip(*linear.surroundings(pattern))):
-        return True
-    of_weights = {*free_symbols(e for matrix in problem.weights for row in matrix for e in row)}
-    if problem.weight_decay != 0 or of_weights != {*free_symbols(e for row in law.target_map for e in row)}:
-        return False
-    ring = Ring(0, problem.symbols)
-    *weights, inputs, targets = (
-        [[ring.lift(e) for e in row] for row in matrix] for matrix in (*problem.weights, law.input_map, law.target_map)
-    )
-    return is_zero(linear.residual_map(weights, inputs, targets))
+        return fixed, known, model.moving
 
 
 def _numbers(*entries: Any) -> bool:

@@ -90,7 +90,7 @@ class Expanded:
 
     def _orders(self, polynomial: Element, degree: int, t: int) -> list[int]:
         """Bounds for the degree of a polynomial, a form of this degree in W_t, in the batch of each step before."""
-        odd, last = 2 * self.problem.depth - 1, t - 1
+        odd, last = self.problem.degree - 1, t - 1
         seen = [max(0, exponent) for exponent in polynomial.degrees()]  # zero has the degree -1 in every variable
         return [
             min(degree * odd ** (last - s), sum(seen[self.offsets[s] : self.offsets[s + 1]])) for s in range(last + 1)
@@ -140,7 +140,7 @@ class ExpandedAt:
 
     def expectations(self, question: Question, report: Progress = say_nothing) -> list[Element]:
         """E of each form, in the ring of the answers."""
-        degree = question.degree(2 * self.expanded.problem.depth)
+        degree = question.degree(self.expanded.problem.degree)
         return [self.expanded.expectation(form, degree, self.t) for form in question.forms(self.last)]
 
 

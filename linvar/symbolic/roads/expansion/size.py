@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from math import comb, gcd, lcm, log2
 
-from linvar.exact import Exact, Rational
+from linvar.exact import Exact, Matrix, Rational
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.cost import Size, Work, costs, total
 from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.models.step import MOST_VARIABLES
 from linvar.symbolic.roads.counting.digits import bits_of, entries_of
-from linvar.symbolic.roads.counting.monomials import answer_terms, count_monomials, gradient_products
-from linvar.symbolic.sgd.step import MOST_VARIABLES, FixedStep
 from linvar.symbolic.sgd.steps import Steps
 
 #: FLINT multiplies polynomials whose coefficients are no longer than this in machine words
@@ -55,16 +54,13 @@ def expansion_work(steps: Steps) -> Work:
     problem, counted = steps.problem, _counted(steps)
     places = [s for s in range(len(counted)) if steps[s].moves]
     variables, central = [counted[s] for s in places], [steps[s].central for s in places]
-    monomials, mean = (
-        count_monomials(problem, variables, central, gradient_products(problem, factors)) for factors in (2, 1)
-    )
+    monomials, mean = (steps.model.monomials(variables, central, factors) for factors in (2, 1))
     bits = _coefficient_bits(steps, places, variables)
-    entries = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights)
+    entries = steps.model.entries
     # integrated: two forms of the second moment, and the entries of the mean gradient
     terms = 2 * monomials + entries * mean
     # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
-    little = steps.varies_little and not problem.law.symbols
-    squared = entries * (1 + (steps.moving.count() if little else 0))
+    squared = steps.model.squares
     moments = powers = values = products = series = 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
@@ -76,7 +72,7 @@ def expansion_work(steps: Steps) -> Work:
             series += comb(order + 2 * width, 2 * width) * order
         if examples:
             products += comb(order + 2 * width, 2 * width)
-    last = _last_step_products(steps)
+    last = steps.model.fourth_moments
     memory: dict[str, float] = {
         "bytes_moment": moments,
         "bytes_power": powers,
@@ -91,7 +87,7 @@ def expansion_work(steps: Steps) -> Work:
         "seconds_value": last * (steps.law.summed(2) or 1),
     }
     if problem.symbols:
-        answer = answer_terms(problem, variables)
+        answer = steps.model.answer_terms(variables)
         memory |= {"bytes_symbol_monomial": monomials, "bytes_symbol_answer": answer}
         seconds |= {
             "seconds_symbol_term": terms,
@@ -115,31 +111,24 @@ def _far_over(problem: Problem, variables: list[int]) -> Size:
     return Size(comb(_order(problem, later) + MOST_VARIABLES, MOST_VARIABLES), 10**24, math.inf, complete=False)
 
 
-def _last_step_products(steps: Steps) -> int:
-    """Fourth moments of an example, where the law has no formula; none where what varies is less (``last_step``)."""
-    if not steps.law.by_fourth_moments or steps.varies_little:
-        return 0
-    return comb(steps.law.width + 3, 4)
-
-
 def _order(problem: Problem, later: int) -> int:
     """Degree of the second moment in the batch of a step with this many later updates."""
-    order: int = (4 * problem.depth - 2) * (2 * problem.depth - 1) ** later
+    order: int = (2 * problem.degree - 2) * (problem.degree - 1) ** later
     return order
 
 
 def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> int:
     """Bits of a typical coefficient: those of the weights after the first random step, times the degree in them."""
-    problem, depth = steps.problem, steps.problem.depth
+    problem = steps.problem
     first = next((s for s, count in enumerate(variables) if count), None)
     if first is None or problem.symbols:
         return 1
-    degree: int = (4 * depth - 2) * (2 * depth - 1) ** (len(variables) - first - 1)
-    step, products = steps[places[first]], steps.law.width**2 * problem.widths[-1]
-    if isinstance(step, FixedStep) and max(products, products * steps.law.summed(2) // 30) <= _MOST_PRODUCTS:
-        return int(degree * _bits_of_step(problem, places[first], step, variables[first])) + _bits_of_moments(problem)
-    weights, targets = entries_of(problem)
-    bits = [bits_of(entry) for entry in (*weights, *targets, *problem.distinct_learning_rates)]
+    degree: int = (2 * problem.degree - 2) * (problem.degree - 1) ** (len(variables) - first - 1)
+    weights, products = steps.numbers_at(places[first]), steps.model.gradient_products
+    if weights is not None and max(products, products * steps.law.summed(2) // 30) <= _MOST_PRODUCTS:
+        return int(degree * _bits_of_step(steps, places[first], weights, variables[first])) + _bits_of_moments(problem)
+    entries, targets = entries_of(problem)
+    bits = [bits_of(entry) for entry in (*entries, *targets, *problem.distinct_learning_rates)]
     return degree * sum(bits) // max(1, len(bits))
 
 
@@ -151,20 +140,20 @@ def _bits_of_moments(problem: Problem) -> int:
     return 2 * (2 * sum(map(bits_of, numbers)) // len(numbers) + problem.dataset_size.bit_length())
 
 
-def _bits_of_step(problem: Problem, place: int, step: FixedStep, count: int) -> float:
+def _bits_of_step(steps: Steps, place: int, weights: tuple[Matrix, ...], count: int) -> float:
     """Bits of a typical coefficient of the weights after a step from numbers, integers over one denominator (``expansion``).
 
     It is the logarithm of the mean of their sizes, which decides in products: of the weights, and of a variable's coefficients.
     """
-    rate = problem.learning_rate[place] if isinstance(problem.learning_rate, tuple) else problem.learning_rate
+    rate, step = steps.problem.learning_rates[place], steps[place]
 
     def moved(chosen: int) -> list[Exact]:
         """The change of every weight, one variable being 1."""
         variables = [Rational(int(j == chosen)) for j in range(count)]
-        gradients = step.gradients(step.weights, variables, Numbers)
+        gradients = step.gradients(weights, variables, Numbers)
         return [rate * entry for matrix in gradients for row in matrix for entry in row]
 
-    before = [entry for matrix in step.weights for row in matrix for entry in row]
+    before = [entry for matrix in weights for row in matrix for entry in row]
     constant = moved(-1) if step.central else [Rational(0)] * len(before)
     rows = [[a - b for a, b in zip(before, constant)], [a - b for a, b in zip(moved(0), constant)]]
     logarithms = 0.0

@@ -12,10 +12,10 @@ from linvar.flint import fmpz
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.algebra.scalars import Coefficient, S, Scalars
 from linvar.symbolic.algebra.taylor import Local, Monomial, Point, Taylor
+from linvar.symbolic.models.step import Step
 from linvar.symbolic.roads.large_batch import fluctuations
 from linvar.symbolic.roads.large_batch.fluctuations import BatchMoments, at_rest, batch_moments
 from linvar.symbolic.sgd.last_step import LastStep
-from linvar.symbolic.sgd.step import Step
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import State, Update
 

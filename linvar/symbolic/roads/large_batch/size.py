@@ -10,7 +10,7 @@ Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import comb, log2, log10, prod
+from math import comb, log2, log10
 
 from linvar.errors import Argument, InputError, InputTypeError, Said, cut
 from linvar.exact import Rational
@@ -19,9 +19,8 @@ from linvar.symbolic.cost import Amounts, costs, total
 from linvar.symbolic.laws.law import common_denominator
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.limits import MOST_STEPS, bounded
-from linvar.symbolic.roads.counting.monomials import ENDLESS as _ENDLESS
-from linvar.symbolic.roads.counting.monomials import Degrees, count_monomials, gradient_products, weight_products
-from linvar.symbolic.sgd.step import MOST_VARIABLES
+from linvar.symbolic.models.model import ENDLESS as _ENDLESS
+from linvar.symbolic.models.step import MOST_VARIABLES
 from linvar.symbolic.sgd.steps import Steps
 
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
@@ -63,14 +62,14 @@ class LargeBatchSize:
 def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSize:
     """The size of an expansion up to u^order, without starting it."""
     problem = kinds.problem
-    n = sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * (2 if problem.momentum != 0 else 1)
+    n = kinds.model.entries * (2 if problem.momentum != 0 else 1)
     steps = min(problem.step, MOST_STEPS)
     if digits is not None:
         bits = digits * log2(10) + 64 + 2 * steps
         found, before, after = int(bits / log2(10)), bits, bits
     else:
         after, before = _state_bits(problem, steps)
-        found = int(min(_ENDLESS, (4 * problem.depth - 2) * after * log10(2) + 1))
+        found = int(min(_ENDLESS, (2 * problem.degree - 2) * after * log10(2) + 1))
     objects, products, batch = 0, 0, 0
     for place, entries, times in ((0, 0, min(steps, 1)), (steps - 1, n, steps - 1)):
         if times > 0:
@@ -81,9 +80,9 @@ def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSi
             objects, products = max(objects, moved), products + multiplied * times
             batch = max(batch, comb(count + 2 * order, 2 * order))
     average = before if digits is not None else order * before
-    moves, work, terms, ballast = map(bounded, (objects, products, _terms(problem, n, order), batch))
-    latest = work / max(steps, 1) if digits is None and problem.depth > 1 else work
-    spread = bounded(_spread_terms(problem)) if order else 0.0
+    moves, work, terms, ballast = map(bounded, (objects, products, kinds.model.taylor_terms(order), batch))
+    latest = work / max(steps, 1) if digits is None and problem.degree > 2 else work
+    spread = bounded(kinds.model.spread_terms) if order else 0.0
     at_end = max(75 * n, 4 * spread)  # products of the longest numbers, those of the last step
     memory = {
         "bytes_call": 1,
@@ -105,31 +104,16 @@ def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSi
         seconds["seconds_exact_product"] = latest
     monomials = 1
     if problem.symbols:
-        monomials, kept = _in_symbols(problem, order)
+        monomials, kept = kinds.model.kept_in_symbols(order)
         memory["bytes_symbol_monomial"] = seconds["seconds_symbol_monomial"] = bounded(kept)
     section = costs().large_batch
     size = int(min(total(section, memory), 1e300))
     return LargeBatchSize(found, monomials, total(section, seconds), size, memory, seconds)
 
 
-def _in_symbols(problem: Problem, order: int) -> tuple[int, int]:
-    """Monomials in the symbols of a coefficient, and of all that is kept: moments of the weights up to order 2K, and answers."""
-    if problem.step > _MOST_SYMBOLIC_STEPS:
-        return _ENDLESS, _ENDLESS
-
-    def count(starts: list[Degrees]) -> int:
-        return count_monomials(problem, [0] * problem.step, [False] * problem.step, starts)
-
-    monomials = min(_ENDLESS, count(gradient_products(problem, 2)))
-    kept = 3 * monomials
-    for degree in range(1, 2 * order + 1):
-        kept += sum(many * count([start]) for start, many in weight_products(problem, degree)) if kept < _ENDLESS else 0
-    return monomials, kept
-
-
 def clamped(problem: Problem, order: int) -> int:
     """The order, or the degree bound of the problem where it is less: beyond it all coefficients are zero."""
-    odd, bound = 2 * problem.depth - 1, 0
+    odd, bound = problem.degree - 1, 0
     for j in range(min(problem.step, order) + 1):
         bound += 2 * odd**j - 1
         if bound >= order:
@@ -170,7 +154,7 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
 def _work(problem: Problem, order: int, n: int, entries: int, batch: int) -> tuple[int, int]:
     """Numbers held by the largest level, and products of all levels, of a step from a state with these entries."""
     degree, variables = 2 * order, entries + batch
-    inside = 2 * problem.depth - 1
+    inside = problem.degree - 1
     width = [
         sum(_exactly(entries, i) for i in range(min(d, inside) + 1))
         + batch * sum(_exactly(entries, i) for i in range(min(d - 1, inside) + 1))
@@ -195,25 +179,6 @@ def _lengthened(bits: float) -> float:
     return bits * min(1.0, 0.05 + bits / 60_000)
 
 
-def _terms(problem: Problem, n: int, order: int) -> int:
-    """Taylor coefficients of an update, counted by the paths through the network."""
-    inner = prod(problem.widths[1:-1])
-    taken = sum(comb(2 * problem.depth, i) for i in range(min(2 * order, 2 * problem.depth) + 1))
-    return n * problem.widths[0] * problem.widths[-1] * inner**2 // min(problem.widths) * taken
-
-
-def _spread_terms(problem: Problem) -> int:
-    """Terms of the squares of one example's gradient, counted by the paths through the network."""
-    widths = problem.widths
-    # where the second moment is diagonal the sum over its columns is of one term
-    residual = (1 if exact_law(problem.law).white else widths[0]) * prod(widths[1:-1]) + 1
-    total = 0
-    for l in range(1, problem.depth + 1):
-        entry = prod(widths[l + 1 :]) * prod(widths[: l - 1]) * residual
-        total += widths[l] * widths[l - 1] * (entry**2 // 2)
-    return total
-
-
 def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     """b_t and b_{t-1} of the module docstring; 2^60 where they are beyond use."""
     if problem.symbols:
@@ -225,7 +190,7 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     law_bits = exact_law(problem.law).denominator_bits()
     rule = [problem.momentum, problem.weight_decay]
     growth = log2(common_denominator(problem.distinct_learning_rates)) + law_bits + log2(common_denominator(rule))
-    odd = 2 * problem.depth - 1
+    odd = problem.degree - 1
 
     def bits(steps: int) -> float:
         if steps * log2(odd + 1e-9) > 60:

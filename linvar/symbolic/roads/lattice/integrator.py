@@ -100,7 +100,7 @@ class _Grid:
     def __init__(self, whole: LatticeSum, question: Question) -> None:
         self.whole, self.steps, self.question = whole, whole.steps, question
         self.problem = self.steps.problem
-        self.degree = question.degree(2 * self.problem.depth)
+        self.degree = question.degree(self.problem.degree)
         degrees = step_degrees(self.problem, self.degree)
         self.laws: list[BatchLaw] = []
         for step, order in zip(self.steps, degrees):
@@ -335,7 +335,7 @@ def _folded(steps: Steps, question: Question) -> Folded:
     constants: dict[Rational, int] = {}
     values: list[Rational | None] = []
     problem = steps.problem
-    degrees = step_degrees(problem, question.degree(2 * problem.depth))
+    degrees = step_degrees(problem, question.degree(problem.degree))
 
     def trace(prime: jax.Array) -> jax.Array:
         ring = Modulus(prime, constants=constants)

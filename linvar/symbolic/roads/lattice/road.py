@@ -68,7 +68,7 @@ class Lattice:
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The nodes and the primes, and what they take; a long prediction waits."""
         problem = steps.problem
-        if problem.depth == 1:
+        if problem.degree == 2:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         if problem.symbols:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
@@ -79,7 +79,7 @@ class Lattice:
                 return RoadPlan(self.name, obstacle=_NOTHING_VARIES)
         if problem.step > _MOST_STEPS:
             return RoadPlan(self.name, "far too many nodes", math.inf, 10**24)
-        size = predict(steps, Norms().degree(2 * problem.depth))
+        size = predict(steps, Norms().degree(problem.degree))
         seconds = size.seconds + size.compilation
         if not size.primes:
             return RoadPlan(self.name, "10^15 nodes and more", seconds, size.bytes)

@@ -18,10 +18,10 @@ from linvar.exact import Rational
 from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
+from linvar.symbolic.models.step import MOST_VARIABLES
 from linvar.symbolic.roads.lattice.reconstruction import CHECKS
 from linvar.symbolic.schemes.registry import exact_scheme
 from linvar.symbolic.sgd.last_step import LastStep
-from linvar.symbolic.sgd.step import MOST_VARIABLES
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import Update
 
@@ -64,7 +64,7 @@ def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
 
 def step_degrees(problem: Problem, degree: int) -> list[int]:
     """D_s: the degree of forms of this degree in the variables of each step s."""
-    odd = 2 * problem.depth - 1
+    odd = problem.degree - 1
     return [degree * odd ** (problem.step - 1 - s) for s in range(problem.step)]
 
 
@@ -77,7 +77,7 @@ def predict(steps: Steps, degree: int) -> LatticeSize:
     nodes = prod(counts)
     if nodes > MOST_NODES:
         return LatticeSize(nodes, nodes, 0, 10**24, inf, 0.0)
-    product_count, size, denominator = (_roughly if _is_wide(steps) else _counted)(steps, degree, degrees)
+    product_count, size, denominator = (_roughly if steps.model.too_wide_to_count else _counted)(steps, degree, degrees)
     primes = 2 + CHECKS + int((size + 2 * denominator) / _PRIME_BITS)
     operations = nodes * max(1, product_count)
     summands = 0
@@ -93,7 +93,7 @@ def predict(steps: Steps, degree: int) -> LatticeSize:
         summands += _moment_products(count, order, many) + directions * order * examples
         entries += 4 * many * max(1, order) + 3 * directions * (order + 1) ** 2
         values += count * examples
-    if any(points) and _is_wide(steps):
+    if any(points) and steps.model.too_wide_to_count:
         exact = sum(map(mul, points, variables)) * steps.law.width**2
     elif any(points):
         exact = sum(many * len(f.terms) for many, step in zip(points, steps) for f in step.features)
@@ -134,37 +134,24 @@ def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
         gradients = step.gradients(state.weights, moments, counter)
         state = Update(problem, counter).advance(state, gradients, problem.learning_rates[s])
     last = LastStep(state, steps, counter)
-    for matrix in (*last.means(), *([[last.spreads()]] if degree > 2 * problem.depth - 1 else [])):
+    for matrix in (*last.means(), *([[last.spreads()]] if degree > problem.degree - 1 else [])):
         matrices.squared_norm(matrix)
     sizes = [entry for matrix in last.means() for row in matrix for entry in row]
-    per_degree = degree / max(1, 2 * problem.depth - 1)
+    per_degree = degree / max(1, problem.degree - 1)
     denominator = max((entry.denominator for entry in sizes), default=0.0)
     size = max((entry.size + entry.denominator for entry in sizes), default=0.0) - denominator
     return counter.products, size * per_degree, denominator * per_degree
 
 
-def _is_wide(steps: Steps) -> bool:
-    """Whether to run the steps on numbers that count takes more than a moment."""
-    problem = steps.problem
-    size = steps.law.width
-    fourth = 0 if steps.varies_little else comb(size + 3, 4)
-    return size**2 * sum(problem.widths[1:]) + steps.law.summed(2) * (size**2 + fourth) > _MOST_COUNTED
-
-
 def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float, float]:
-    """The same of a wide problem, from the shapes of its matrices and the sizes of its numbers."""
+    """The same of a wide problem, from what its model says and the sizes of its numbers."""
     problem = steps.problem
-    size, widths = steps.law.width, problem.widths
-    through = sum(a * b for a, b in zip(widths, widths[1:]))
-    gradient = widths[-1] * size * (size + widths[0]) + 2 * widths[-1] * through + through
-    spread = steps.moving.count() if steps.varies_little else size
-    # about a third of the entries are not zero
-    products = (gradient * (2 + steps[problem.step - 1].count() + spread) + 2 * through) // 3
-    counter, odd = _Counter(), 2 * problem.depth - 1
+    products, terms = steps.model.rough_work(steps[problem.step - 1].count())
+    counter, odd = _Counter(), problem.degree - 1
     unit = coordinates(1)[0] ** 2
     entries = [counter.lift(entry) for matrix in problem.weights for row in matrix for entry in row if entry != 0]
     bits, below = (max((getattr(e, name) for e in entries), default=0.0) for name in ("size", "denominator"))
-    summed = log2(prod(widths) * size)
+    summed = log2(terms)
     for rate, order in zip(problem.learning_rates, degrees):
         batch, factor = counter.variable(steps, unit, order), counter.lift(rate)
         bits = max(bits, factor.size + batch.size + odd * bits + summed)

@@ -41,9 +41,8 @@ from linvar.exact import free_symbols
 from linvar.problem import Problem
 from linvar.symbolic.cost import costs
 from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.models.model import ENDLESS
 
-#: what is beyond use
-ENDLESS = 10**18
 #: sets of degrees that are gone through one by one; degrees and steps that are counted at all where symbols are
 _MOST_STATES, _MOST_DEGREE, _MOST_STEPS = 20_000, 200, 40
 #: degrees for which variables with a target and without are summed over one by one
@@ -148,7 +147,7 @@ def count_monomials(
 
 def answer_terms(problem: Problem, variables: Sequence[int]) -> int:
     """Terms of the second moment in 1/b and the symbols: 1/b comes from the last step and from those with variables."""
-    steps, odd = len(variables), 2 * problem.depth - 1
+    steps, odd = len(variables), problem.degree - 1
     each = count_monomials(problem, [0] * steps, [False] * steps, gradient_products(problem, 2))
     powers: int = sum(2 * odd ** (steps - s) - 1 for s, width in enumerate(variables) if width)
     return min(ENDLESS, each * (2 + powers))
@@ -195,7 +194,7 @@ def _with_target(problem: Problem, variables: int) -> int:
 
 def _gradients(problem: Problem, degree: int) -> int:
     """The most factors of gradients in a form of this degree in W_t."""
-    odd, steps = 2 * problem.depth - 1, problem.step
+    odd, steps = problem.degree - 1, problem.step
     if odd == 1:
         return degree * steps
     return ENDLESS if steps > _MOST_STEPS else degree * (odd**steps - 1) // (odd - 1)
@@ -287,7 +286,7 @@ def _together(
     problem: Problem, letters: Letters, variables: Sequence[int], central: Sequence[bool], degree: int
 ) -> int:
     """The same by the degree in all layers at once, the highest where the target takes some: an estimate from above."""
-    depth, growth = problem.depth, 2 * problem.depth - 2
+    depth, growth = problem.depth, problem.degree - 2
     if len(variables) > _MOST_STEPS or degree + growth * _gradients(problem, degree) > _MOST_DEGREE:
         return ENDLESS
     slots = sum(count for count, _ in letters.layers)
@@ -313,3 +312,18 @@ def _together(
         return sum(many * count(degree + growth * j, gradients + j, s - 1) for j, many in enumerate(ways))
 
     return min(ENDLESS, count(degree, 0, len(variables) - 1))
+
+
+def kept_in_symbols(problem: Problem, order: int) -> tuple[int, int]:
+    """Monomials in the symbols of a coefficient, and of all that is kept: moments of the weights up to order 2K, and answers."""
+    if problem.step > _MOST_STEPS:
+        return ENDLESS, ENDLESS
+
+    def count(starts: list[Degrees]) -> int:
+        return count_monomials(problem, [0] * problem.step, [False] * problem.step, starts)
+
+    monomials = min(ENDLESS, count(gradient_products(problem, 2)))
+    kept = 3 * monomials
+    for degree in range(1, 2 * order + 1):
+        kept += sum(many * count([start]) for start, many in weight_products(problem, degree)) if kept < ENDLESS else 0
+    return monomials, kept

@@ -1,4 +1,4 @@
-"""The variables of each step: what of its batch the step needs, centred and of minimal rank (``features``).
+"""The variables of each step: what of its batch the step needs, centred and of minimal rank (``models.features``).
 
 The end-to-end gradient R = Q S_z X^T, Q = P X - Y, depends on the entries of S_z X^T. In general these are the functionals:
 S_z = E S_z + sum_j v_j B_j, with E v_j = 0. While the weights are numbers (at step 0, and as long as nothing random has entered
@@ -13,19 +13,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
 from math import inf
-from typing import Protocol
 
 from linvar import matrices
 from linvar.exact import Exact, Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.polynomial import Polynomial
 from linvar.matrices import Rows, is_zero
-from linvar.problem import Problem
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Numbers, Ring, to_fmpq, to_rational
 from linvar.symbolic.laws.law import ExactLaw
-from linvar.symbolic.models import linear
-from linvar.symbolic.sgd.features import (
+from linvar.symbolic.models.features import (
     Elimination,
     Features,
     Functionals,
@@ -35,63 +32,30 @@ from linvar.symbolic.sgd.features import (
     rank_at_least,
     unit_forms,
 )
+from linvar.symbolic.models.linear import network
+from linvar.symbolic.models.linear.here import LinearHere
+from linvar.symbolic.models.model import ExactModel
+from linvar.symbolic.models.step import MOST_VARIABLES, Coordinates
 
-#: So many variables are out of reach of every road to the whole polynomial: they are not counted further.
-MOST_VARIABLES = 64
 #: Points of a first look at many functionals, and those beyond the number of features looked for.
 _POINTS, _SPARE = 128, 16
-
-Coordinates = tuple[tuple[int, Rational], ...]
-
-
-class Step(Protocol):
-    """The batch of one step."""
-
-    @property
-    def features(self) -> Sequence[Polynomial]:
-        """f_j, polynomials in the coordinates of an example: its variables are their means over the batch, or less E f_j."""
-        ...
-
-    @property
-    def central(self) -> bool:
-        """Whether the means are taken off: where constants are mixed with what varies."""
-        ...
-
-    def count(self, most: int = MOST_VARIABLES) -> int:
-        """The number of variables; ``most`` or more of them may be counted as ``most``."""
-        ...
-
-    @property
-    def bound(self) -> int:
-        """There are no more variables than this."""
-        ...
-
-    @property
-    def moves(self) -> bool:
-        """Whether it may change the weights by more than their decay."""
-        ...
-
-    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        """The batch gradients G_1, ..., G_L in these variables, over any ring."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
 class MovingStep:
     """A step from any weights."""
 
-    problem: Problem
-    law: ExactLaw
+    model: ExactModel
     moves: bool = True
 
     def count(self, most: int = MOST_VARIABLES) -> int:
-        if self.law.fills_space:
+        if self.model.law.fills_space:
             return len(self._functionals)
         if len(self._functionals) > 2 * most and "_elimination" not in vars(self):
             if any(number >= most for number in self._at_least):
                 return most
-            some = self._functionals.restricted(_varying(self.law, most))
-            if rank_at_least(self.law, some, islice(self.law.support(2), 2 * _POINTS)) >= most:
+            some = self._functionals.restricted(_varying(self.model.law, most))
+            if rank_at_least(self.model.law, some, islice(self.model.law.support(2), 2 * _POINTS)) >= most:
                 self._at_least.append(most)
                 return most
         return self._elimination.rank
@@ -103,7 +67,7 @@ class MovingStep:
 
     @property
     def bound(self) -> int:
-        return min(len(self._functionals), (self.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
+        return min(len(self._functionals), (self.model.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
 
     @cached_property
     def features(self) -> tuple[Polynomial, ...]:
@@ -115,10 +79,10 @@ class MovingStep:
         return tuple(map(self._functionals.form, self._features.chosen))
 
     def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        moment = _start(self.law.second_moment(ring), self.central, ring)
+        moment = _start(self.model.law.second_moment(ring), self.central, ring)
         for (a, c), coordinates in zip(self._functionals.pairs, self._features.coordinates):
             moment[a][c] = moment[c][a] = _moved(moment[a][c], coordinates, variables, ring)
-        return _gradients(self.law, weights, moment, ring)
+        return LinearHere(weights, self.model.law, None, ring).gradients_at(moment)
 
     @property
     def central(self) -> bool:
@@ -130,7 +94,7 @@ class MovingStep:
 
         By elimination of the covariance matrix K of the features: K = L diag(d) L^T, v = L w. Numbers only.
         """
-        law, pairs = self.law, self._functionals.pairs
+        law, pairs = self.model.law, self._functionals.pairs
         count, size = len(self._features), range(self._functionals.size)
         directions = [[[Rational(0) for _ in size] for _ in size] for _ in range(count)]
         for (a, c), coordinates in zip(pairs, self._features.coordinates):
@@ -153,7 +117,7 @@ class MovingStep:
     @cached_property
     def _functionals(self) -> Functionals:
         """Entries (row <= column) of S_z that occur in S_z X^T."""
-        inputs = self.law.input_map
+        inputs = self.model.law.input_map
         size = len(inputs[0])
         columns = {c for row in inputs for c, entry in enumerate(row) if entry != 0}
         pairs = tuple((a, c) for a in range(size) for c in range(a, size) if a in columns or c in columns)
@@ -161,9 +125,9 @@ class MovingStep:
 
     @cached_property
     def _elimination(self) -> Elimination:
-        if self.law.fills_space:
+        if self.model.law.fills_space:
             return Elimination(self._functionals)
-        return eliminated(self.law, self._functionals)
+        return eliminated(self.model.law, self._functionals)
 
     @property
     def _features(self) -> Features:
@@ -174,16 +138,15 @@ class MovingStep:
 class FixedStep:
     """A step from weights that are numbers."""
 
-    problem: Problem
-    law: ExactLaw
+    model: ExactModel
     weights: tuple[Matrix, ...]
 
     def count(self, most: int = MOST_VARIABLES) -> int:
         if len(self._functionals) > 2 * most and "_reduced" not in vars(self):
             if any(number >= most for number in self._at_least):
                 return most
-            points = self.law.scattered(min(_POINTS, most + _SPARE))
-            if rank_at_least(self.law, self._entries(2 * most), points) >= most:
+            points = self.model.law.scattered(min(_POINTS, most + _SPARE))
+            if rank_at_least(self.model.law, self._entries(2 * most), points) >= most:
                 self._at_least.append(most)
                 return most
         return 0 if self._reduced is None else self._reduced[2]
@@ -195,15 +158,15 @@ class FixedStep:
 
     @property
     def bound(self) -> int:
-        return min(len(self._functionals), (self.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
+        return min(len(self._functionals), (self.model.problem.dataset_size or inf) - 1)  # type: ignore[return-value]
 
     @cached_property
     def features(self) -> tuple[Polynomial, ...]:
         return tuple(map(Polynomial.quadratic, self._layers[0]))
 
     def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        moment = _start(self.law.second_moment(ring), self.central, ring)
-        starts = _gradients(self.law, weights, moment, ring)
+        moment = _start(self.model.law.second_moment(ring), self.central, ring)
+        starts = LinearHere(weights, self.model.law, None, ring).gradients_at(moment)
         return [
             [
                 [_moved(entry, found, variables, ring) for entry, found in zip(row, coordinates)]
@@ -224,9 +187,9 @@ class FixedStep:
         """
         if only_decay(self._surroundings):
             return False
-        if self.problem.weight_decay != 0 or self.count(1):
+        if self.model.problem.weight_decay != 0 or self.count(1):
             return True
-        ring = Ring(0, self.law.symbols)
+        ring = Ring(0, self.model.law.symbols)
         lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
         return not all(map(is_zero, self.gradients(lifted, (), ring)))
 
@@ -234,22 +197,22 @@ class FixedStep:
     def _elimination(self) -> Elimination:
         """Of the entries of R; of nothing where none of them reaches a layer."""
         reaches = len(self._entries(1)) > 0
-        return eliminated(self.law, self._functionals if reaches else replace(self._functionals, pairs=()))
+        return eliminated(self.model.law, self._functionals if reaches else replace(self._functionals, pairs=()))
 
     @cached_property
     def _surroundings(self) -> list[tuple[Rows[Exact] | None, Rows[Exact] | None]]:
         """(A_l, B_l) for l = 1..L."""
-        return list(zip(*linear.surroundings(self.weights)))
+        return list(zip(*network.surroundings(self.weights)))
 
     @cached_property
     def _residual(self) -> Rows[Exact]:
         """Q."""
-        return linear.residual_map(self.weights, self.law.input_map, self.law.target_map)
+        return network.residual_map(self.weights, self.model.law.input_map, self.model.law.target_map)
 
     @cached_property
     def _functionals(self) -> Functionals:
         """The entries of R = Q S_z X^T."""
-        inputs = self.law.input_map
+        inputs = self.model.law.input_map
         pairs = tuple(product(range(len(self._residual)), range(len(inputs))))
         return Functionals(len(inputs[0]), linear_forms(self._residual), linear_forms(inputs), pairs)
 
@@ -257,7 +220,7 @@ class FixedStep:
     def _sides(self) -> list[tuple[list[Linear], list[Linear]]]:
         """The rows of A_l^T Q and of B_l X that are not zero, layer by layer."""
         sides = []
-        inputs = self.law.input_map
+        inputs = self.model.law.input_map
         for above, below in self._surroundings:
             left = self._residual if above is None else matrices.product(matrices.transpose(above), self._residual)
             right = inputs if below is None else matrices.product(below, inputs)
@@ -272,7 +235,7 @@ class FixedStep:
             places = product(range(len(rows)), range(len(columns)))
             pairs += [(len(lefts) + i, len(rights) + j) for i, j in islice(places, most - len(pairs))]
             lefts, rights = lefts + rows, rights + columns
-        return Functionals(len(self.law.input_map[0]), tuple(lefts), tuple(rights), tuple(pairs))
+        return Functionals(len(self.model.law.input_map[0]), tuple(lefts), tuple(rights), tuple(pairs))
 
     @cached_property
     def _reduced(self) -> tuple[fmpq_mat, fmpq_mat, int] | None:
@@ -305,38 +268,10 @@ class FixedStep:
     def _image(self, found: Features, place: int) -> list[fmpq]:
         """The entries of A_l^T D B_l^T for all l, where R = E R + sum_j v_j D_j and D is one of the D_j."""
         entries = (dict(coordinates).get(place, Rational(0)) for coordinates in found.coordinates)
-        inputs = self.problem.widths[0]
-        part = [[next(entries) for _ in range(inputs)] for _ in range(self.problem.widths[-1])]
-        layers = linear.layer_gradients(self.weights, part)
+        inputs = self.model.problem.widths[0]
+        part = [[next(entries) for _ in range(inputs)] for _ in range(self.model.problem.widths[-1])]
+        layers = network.layer_gradients(self.weights, part)
         return [to_fmpq(Rational(entry)) for matrix in layers for row in matrix for entry in row]
-
-
-@dataclass(frozen=True, eq=False)
-class StillStep:
-    """A step whose batch changes nothing: its learning rate or its gradient is zero, and there is no momentum."""
-
-    problem: Problem
-    law: ExactLaw
-    features: tuple[Polynomial, ...] = ()
-    central: bool = True
-    bound: int = 0
-    moves: bool = False
-
-    def count(self, most: int = MOST_VARIABLES) -> int:
-        return 0
-
-    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        return _gradients(self.law, weights, self.law.second_moment(ring), ring)
-
-
-def _gradients(law: ExactLaw, weights: Sequence[Rows[T]], moment: Rows[T], ring: RingLike[T]) -> list[Rows[T]]:
-    """G_1, ..., G_L at a second moment S_z."""
-    inputs, targets = (
-        [[ring.lift(entry) for entry in row] for row in matrix] for matrix in (law.input_map, law.target_map)
-    )
-    residual = linear.residual_map(weights, inputs, targets)
-    end_to_end = matrices.product(matrices.product(residual, moment), matrices.transpose(inputs))
-    return linear.layer_gradients(weights, end_to_end)
 
 
 def _start(mean: Rows[T], central: bool, ring: RingLike[T]) -> list[list[T]]:

@@ -1,0 +1,1 @@
+"""What the network and its loss are: statements, shared by both halves."""

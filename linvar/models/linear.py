@@ -1,0 +1,45 @@
+"""The deep linear network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from linvar.arrays import ordered
+from linvar.errors import InputError, Words
+from linvar.exact import Matrix, exact_matrix, shape
+from linvar.laws.law import Law
+from linvar.models.model import Model
+
+_LAYERS = "give a list of matrices, W_1 first"
+
+
+@dataclass(frozen=True)
+class LinearNetwork(Model):
+    """P = W_L ... W_1, and the loss 1/2 ||P x - y||^2 of one example."""
+
+    kind = "linear"
+
+    def checked(self, weights: Any) -> tuple[Matrix, ...]:
+        """The weight matrices, exact, with widths that chain."""
+        layers = enumerate(ordered(weights, "weights", _LAYERS))
+        matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in layers)
+        if not matrices:
+            raise InputError("weights", Words("is empty"), "give at least one matrix, W_1 first")
+        for l in range(1, len(matrices)):
+            if shape(matrices[l])[1] != shape(matrices[l - 1])[0]:
+                before = shape(matrices[l - 1])
+                fault = Words(f"has shape {shape(matrices[l])}, but weights[{l - 1}] has shape {before}")
+                cure = f"the columns of a layer must equal the rows of the layer before it ({before[0]})"
+                raise InputError(f"weights[{l}]", fault, cure)
+        return matrices
+
+    def degree(self, weights: tuple[Matrix, ...]) -> int:
+        """2 L."""
+        return 2 * len(weights)
+
+    def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
+        """The first and last width must be those of the law."""
+        inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]
+        if (outputs, inputs) != (law.target_width, law.input_width):
+            raise law.misfit(inputs, outputs)

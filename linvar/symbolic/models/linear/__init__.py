@@ -1,0 +1,1 @@
+"""The linear network: its fast structure, in which one matrix carries all the randomness of a batch."""

@@ -1,0 +1,37 @@
+"""The exact twins of the models of ``linvar.models``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+
+from linvar.errors import InputTypeError
+from linvar.models.linear import LinearNetwork
+from linvar.problem import Problem
+from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.models.linear.model import LinearModel
+from linvar.symbolic.models.model import ExactModel
+
+#: makes the twin of a problem
+Made = Callable[[Problem, ExactLaw], ExactModel]
+
+
+@singledispatch
+def exact_twin(model: object) -> Made:
+    """What makes the exact twin of a model, of a problem and the twin of its law.
+
+    Raises:
+        InputTypeError: it has none.
+    """
+    raise InputTypeError("model", model, "leave it out, or give a model of linvar.testing.OpenModel")
+
+
+@exact_twin.register
+def _(model: LinearNetwork) -> Made:
+    return LinearModel
+
+
+def exact_model(problem: Problem) -> ExactModel:
+    """The exact twin of the model of a problem."""
+    return exact_twin(problem.model)(problem, exact_law(problem.law))
