@@ -16,6 +16,7 @@ from linvar.symbolic.models.linear.counting import (
     gradient_products,
     weight_products,
 )
+from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.sgd.steps import Steps
@@ -32,7 +33,8 @@ def teacher(rows: int, columns: int) -> lv.Gaussian:
 def expanded(problem: lv.Problem) -> int:
     """Monomials of the largest form really expanded."""
     road = ExpandedAt(Expanded(Steps(problem)), problem.step)
-    return len(sum(road.last.example_second_moments(), road.expanded.ring.zero))
+    here = exact_model(problem).at(road.expanded.state(problem.step).weights, road.expanded.ring)
+    return len(sum(here.second_moments(), road.expanded.ring.zero))
 
 
 def counted(problem: lv.Problem) -> int:

@@ -11,6 +11,7 @@ from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
 from linvar.symbolic.answers import gradient_variance
+from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.plan import choose
 from linvar.symbolic.roads.expansion import size
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
@@ -21,7 +22,8 @@ from linvar.symbolic.sgd.steps import Steps
 def expanded(problem: Problem) -> int:
     """Monomials of the largest form really expanded."""
     road = ExpandedAt(Expanded(Steps(problem)), problem.step)
-    return len(sum(road.last.example_second_moments(), road.expanded.ring.zero))
+    here = exact_model(problem).at(road.expanded.state(problem.step).weights, road.expanded.ring)
+    return len(sum(here.second_moments(), road.expanded.ring.zero))
 
 
 GENERIC = {

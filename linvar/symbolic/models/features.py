@@ -158,12 +158,10 @@ class Echelon:
             relations.append(relation)
         return relations
 
-    def features(self, functionals: Functionals, mixed: bool) -> Features:
-        """The pivots beside the constant, and every functional in terms of them."""
+    def features(self, scales: Sequence[int], mixed: bool) -> Features:
+        """The pivots beside the constant, and every functional in terms of them; columns are functionals times ``scales``."""
         matrix, denominator = self.matrix, int(self.denominator)
         chosen = [(i, pivot - 1) for i, pivot in enumerate(self.pivots) if pivot]
-        lefts, rights = (list(map(_scale, forms)) for forms in (functionals.lefts, functionals.rights))
-        scales = [lefts[i] * rights[j] for i, j in functionals.pairs]
         coordinates = tuple(
             tuple(
                 (place, Rational(int(matrix[i, f + 1]) * scales[pivot], denominator * scale))
@@ -200,7 +198,7 @@ class Elimination:
         """The basis, and every functional in terms of it."""
         if self.reduced is None:
             return Features.of_all(len(self.functionals))
-        return self.reduced.features(self.functionals, self.mixed)
+        return self.reduced.features(_scales(self.functionals), self.mixed)
 
 
 def features(law: ExactLaw, functionals: Functionals) -> Features:
@@ -236,20 +234,57 @@ def eliminated(law: ExactLaw, functionals: Functionals) -> Elimination:
 def eliminated_by_moments(law: ExactLaw, functionals: Functionals) -> Elimination:
     """The same by moments alone: a combination vanishes almost surely if and only if its second moment does."""
     count = len(functionals)
-    scales = [_scale(functionals.lefts[i]) * _scale(functionals.rights[j]) for i, j in functionals.pairs]
-    found = [functionals.feature(place) * scale for place, scale in enumerate(scales)]
-    ring = Ring(0, law.symbols)
-    moments, zero = law.moments(found, 2, ring), ring.zero
+    rows = _rows_of_moments(law, [functionals.feature(f) * scale for f, scale in enumerate(_scales(functionals))])
+    if _full_rank(rows, count + 1):
+        return Elimination(functionals)
+    reduced = Echelon.of(rows, count + 1)
+    return Elimination(functionals, reduced, reduced.mixed or bool(law.symbols))
+
+
+def independent(law: ExactLaw, polynomials: Sequence[Polynomial]) -> Features:
+    """A basis of the fluctuations of any features under a law, exact.
+
+    Relations hold as polynomials where z fills its space, else at points that determine polynomials of their degree, else by
+    second moments.
+    """
+    count = len(polynomials)
+    if law.fills_space:
+        rows = _rows_of_coefficients(polynomials)
+    elif not law.symbols and next(law.support(1), None) is not None:
+        points = law.support(max((f.degree for f in polynomials), default=0))
+        rows = [_whole([_ONE, *(Rational(f.at_numbers(z)) for f in polynomials)]) for z in points]  # type: ignore[arg-type]
+    else:
+        rows = _rows_of_moments(law, polynomials)
+    if _full_rank(rows, count + 1):
+        return Features.of_all(count)
+    reduced = Echelon.of(rows, count + 1)
+    return reduced.features([1] * count, reduced.mixed or bool(law.symbols and not law.fills_space))
+
+
+def _rows_of_coefficients(polynomials: Sequence[Polynomial]) -> list[list[int]]:
+    """The coefficients of each monomial in (1, the polynomials)."""
+    known = [dict(f.terms) for f in polynomials]
+    keys = sorted({(), *(key for terms in known for key in terms)})
+    return [_whole([Rational(int(not key)), *(terms.get(key, _ZERO) for terms in known)]) for key in keys]
+
+
+def _rows_of_moments(law: ExactLaw, polynomials: Sequence[Polynomial]) -> list[list[int]]:
+    """Rows whose kernel are the combinations of (1, the polynomials) that vanish almost surely; with symbols up to a constant."""
+    count, ring = len(polynomials), Ring(0, law.symbols)
+    moments, zero = law.moments(polynomials, 2, ring), ring.zero
     units = [tuple(int(k == j) for k in range(count)) for j in range(count)]
     means = [moments.get(unit, zero) for unit in units]
     rows = [[1, *[0] * count]] if law.symbols else list(_by_monomials([ring.one, *means]))
     for first, mean in zip(units, means):
         products = [moments.get(tuple(map(sum, zip(first, second))), zero) for second in units]
         rows += _by_monomials([zero, *(value - mean * other for value, other in zip(products, means))])
-    if _full_rank(rows, count + 1):
-        return Elimination(functionals)
-    reduced = Echelon.of(rows, count + 1)
-    return Elimination(functionals, reduced, reduced.mixed or bool(law.symbols))
+    return rows
+
+
+def _scales(functionals: Functionals) -> list[int]:
+    """What makes each functional a polynomial of integers."""
+    lefts, rights = (list(map(_scale, forms)) for forms in (functionals.lefts, functionals.rights))
+    return [lefts[i] * rights[j] for i, j in functionals.pairs]
 
 
 def _of_polynomials(law: ExactLaw, functionals: Functionals) -> Elimination:

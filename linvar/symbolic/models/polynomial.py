@@ -1,0 +1,423 @@
+"""The exact twin of any model whose loss is a polynomial in the weights and in the coordinates of an example.
+
+    l(w; z) = sum_k c_k(w) f_k(z),        f_k monomials in z,
+
+and of the features f_k only so many vary independently under the law: with f_k = kappa_k + sum_j r_kj psi_j
+
+    l(w; z) = a(w) + sum_j e_j(w) psi_j(z),        e_j = sum_k r_kj c_k,    a = sum_k kappa_k c_k,
+
+where e_j that are combinations of others (up to a constant, which no gradient sees) are taken together with them. So a batch
+enters through the means v_j of the psi_j alone, and its gradient is grad a(w) + sum_j v_j grad e_j(w). Where constants are mixed
+with what varies the psi_j are taken less their means, and a is the population loss. At weights that are numbers a basis of the
+span of the vectors grad e_j(w) is enough. Of the last step: grad lbar, the spread sum_jk Cov(psi_j, psi_k) <grad e_j, grad e_k>.
+Source: derived here; proofs/features-of-a-batch.md has the ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from math import comb
+from typing import Any, Generic
+
+from linvar import matrices
+from linvar.errors import InputError, InputTypeError, Words
+from linvar.exact import Matrix, Rational
+from linvar.flint import fmpq, fmpq_mat
+from linvar.laws.polynomial import Places, Polynomial
+from linvar.matrices import Rows, is_zero
+from linvar.rings import RingLike, T
+from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq, to_rational
+from linvar.symbolic.models.features import independent
+from linvar.symbolic.models.model import ExactModel
+from linvar.symbolic.models.step import MOST_VARIABLES, Coordinates, Step
+
+#: the loss of one example: weights as arrays, x of shape (d_0,) and y of shape (d_L,)
+Loss = Callable[[Sequence[Any], Any, Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialModel(ExactModel):
+    """A loss that is a polynomial; see ``ExactModel`` for the members.
+
+    Attributes:
+        loss: of one example, made of + - *, powers and division by integers.
+    """
+
+    loss: Loss = field(kw_only=True)
+
+    @cached_property
+    def ring(self) -> Ring:
+        """The weights as variables, and the symbols of the law."""
+        return Ring(self.entries, self.law.symbols)
+
+    @cached_property
+    def _terms(self) -> dict[Places, Element]:
+        """c_k by the coordinates of f_k."""
+        count, width = self.entries, self.law.width
+        ring = Ring(count + width, self.law.symbols)
+        z = ring.gens[count:]
+        x, y = (
+            _array([sum((z[a] * ring.lift(e) for a, e in enumerate(row) if e != 0), ring.zero) for row in matrix])
+            for matrix in (self.law.input_map, self.law.target_map)
+        )
+        entries = iter(ring.gens)
+        leaves = [_array([[next(entries) for _ in row] for row in matrix]) for matrix in self.problem.weights]
+        parts: dict[Places, dict[Exponents, fmpq]] = {}
+        for key, coefficient in self._traced(leaves, x, y, ring).terms():
+            places = tuple(chain.from_iterable((a,) * k for a, k in enumerate(key[count : count + width])))
+            parts.setdefault(places, {})[(*key[:count], *key[count + width :])] = coefficient
+        found = {places: self.ring.from_terms(terms) for places, terms in parts.items()}
+        degree = max((sum(key[:count]) for c in found.values() for key, _ in c.terms()), default=0)
+        if degree > self.problem.degree:
+            fault = Words(
+                f"says that its loss has the degree {self.problem.degree} in the weights, and it has {degree}"
+            )
+            raise InputError("model", fault, "let degree(weights) give the degree of the loss")
+        return found
+
+    def _traced(self, leaves: Sequence[Any], x: Any, y: Any, ring: Ring) -> Element:
+        """The loss as a polynomial in weights and coordinates."""
+        cure = "make it of + - *, powers, sums and division by integers; constants are integers"
+        try:
+            found = self.loss(leaves, x, y)
+            found = found.reshape(-1)[0] if getattr(found, "size", 0) == 1 and hasattr(found, "reshape") else found
+            total: Element = ring.zero + found
+            return total
+        except InputError:
+            raise
+        except Exception as error:
+            fault = Words(f"is no polynomial ({type(error).__name__}: {str(error)[:80]})")
+            raise InputTypeError("loss", fault, cure) from error
+
+    @cached_property
+    def split(self) -> Split:
+        """a, e_j and psi_j."""
+        constant = self._terms.get((), self.ring.zero)
+        places = [key for key, c in self._terms.items() if key and not _is_constant(c, self.entries)]
+        coefficients = [self._terms[key] for key in places]
+        features = [Polynomial(((key, Rational(1)),)) for key in places]
+        basis = independent(self.law, features)
+        population = sum((c * mean for c, mean in zip(self._terms.values(), self._means())), self.ring.zero)
+        directions = [self.ring.zero] * len(basis)
+        for c, coordinates in zip(coefficients, basis.coordinates):
+            for j, factor in coordinates:
+                directions[j] = directions[j] + c * to_fmpq(factor)
+        chosen = [features[k] for k in basis.chosen]
+        chosen, directions = _together(chosen, directions, self.entries)
+        start = population if basis.mixed else constant
+        return Split(start, population, tuple(directions), tuple(chosen), basis.mixed)
+
+    def _means(self) -> list[Element]:
+        """E f_k for every term of the loss, those that no weight multiplies too, in the ring of the weights."""
+        features = [Polynomial(((key, Rational(1)),)) for key in self._terms]
+        means = self.law.means(features, self.ring.scalars)
+        return [self.ring.from_terms({(0,) * self.entries + key: v for key, v in m.terms()}) for m in means]
+
+    @property
+    def symbolic_coefficients(self) -> bool:
+        """Whether symbols are in the coefficients of what varies or of the mean."""
+        parts = (*self.split.directions, self.split.population, self.split.start)
+        return any(any(key[self.entries :]) for part in parts for key, _ in part.terms())
+
+    @cached_property
+    def moving(self) -> Moving:
+        """Its variables are the means of the psi_j."""
+        return Moving(self)
+
+    def fixed(self, weights: tuple[Matrix, ...]) -> Step:
+        """Its variables are a basis of the span of the gradients."""
+        return Fixed(self, weights)
+
+    @property
+    def numeric(self) -> bool:
+        """Weights and coefficients are numbers."""
+        entries = [entry for matrix in self.problem.weights for row in matrix for entry in row]
+        return all(isinstance(entry, Rational) for entry in entries) and not self.symbolic_coefficients
+
+    def only_decays(self) -> bool:
+        """Where no gradient depends on the weights or the batch."""
+        return not self.split.directions and _is_constant(self.split.population, self.entries)
+
+    def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> At[T]:
+        """The model at these weights."""
+        return At(self, weights, ring)
+
+    def gradient(self, polynomial: Element) -> list[Element]:
+        """The partial derivatives by the weights."""
+        return [polynomial.derivative(i) for i in range(self.entries)]
+
+    def values(self, polynomials: Iterable[Element], weights: Sequence[Rows[T]], ring: RingLike[T]) -> list[T]:
+        """Polynomials in the weights at weights of any ring."""
+        point = [entry for matrix in weights for row in matrix for entry in row]
+        point += [ring.lift(symbol) for symbol in self.law.symbols]
+        powers: dict[tuple[int, int], T] = {}
+
+        def power(place: int, exponent: int) -> T:
+            if exponent == 1:
+                return point[place]
+            if (place, exponent) not in powers:
+                powers[place, exponent] = power(place, exponent - 1) * point[place]
+            return powers[place, exponent]
+
+        found = []
+        for polynomial in polynomials:
+            total = ring.lift(0)
+            for key, coefficient in polynomial.terms():
+                term = ring.lift(to_rational(coefficient))
+                for place, exponent in enumerate(key):
+                    if exponent:
+                        term = term * power(place, int(exponent))
+                total = total + term
+            found.append(total)
+        return found
+
+    def in_shape(self, entries: Sequence[T]) -> list[Rows[T]]:
+        """Entries in the shapes of the leaves."""
+        following = iter(entries)
+        return [[[next(following) for _ in row] for row in matrix] for matrix in self.problem.weights]
+
+    @cached_property
+    def gradients(self) -> tuple[list[Element], list[list[Element]]]:
+        """grad a, and grad e_j for each j."""
+        return self.gradient(self.split.start), [self.gradient(e) for e in self.split.directions]
+
+    @cached_property
+    def population_gradient(self) -> list[Element]:
+        """grad lbar."""
+        return self.gradient(self.split.population)
+
+    @cached_property
+    def uncorrelated(self) -> list[tuple[Rational, list[Element]]]:
+        """Variances d_i and vectors: the spread is sum_i d_i ||vector||^2, Cov(psi) = L diag(d) L^T by elimination. Numbers."""
+        covariance = self.covariance(Numbers)
+        rest, rows, found = covariance, self.gradients[1], []
+        for i in range(len(rest)):
+            pivot = rest[i][i]
+            if not pivot:
+                continue
+            column = [row[i] / pivot for row in rest]
+            vector = [
+                sum((row[p] * to_fmpq(Rational(c)) for row, c in zip(rows, column) if c), self.ring.zero)
+                for p in range(self.entries)
+            ]
+            found.append((Rational(pivot), vector))
+            rest = [[value - x * pivot * y for value, y in zip(row, column)] for row, x in zip(rest, column)]
+        return found
+
+    def covariance(self, ring: RingLike[T]) -> list[list[T]]:
+        """Cov(psi_j, psi_k)."""
+        features, zero = self.split.features, ring.lift(0)
+        moments = self.law.moments(features, 2, ring)
+        units = [tuple(int(k == j) for k in range(len(features))) for j in range(len(features))]
+        means = [moments.get(unit, zero) for unit in units]
+        return [
+            [moments.get(tuple(map(sum, zip(a, b))), zero) - m * n for b, n in zip(units, means)]
+            for a, m in zip(units, means)
+        ]
+
+    # sizes
+
+    @property
+    def gradient_products(self) -> int:
+        """Terms of grad a and of all grad e_j, times their degree."""
+        start, directions = self.gradients
+        return sum(len(part) for part in chain(start, *directions)) * max(1, self.problem.degree - 1)
+
+    @property
+    def spread_terms(self) -> int:
+        """Of the squares of the vectors grad e_j."""
+        return sum(len(part) ** 2 // 2 + 1 for row in self.gradients[1] for part in row)
+
+    def taylor_terms(self, order: int) -> int:
+        """Every term of the gradient has C(degree, i) derivatives of order i."""
+        degree = self.problem.degree
+        return self.gradient_products * sum(comb(degree, i) for i in range(min(2 * order, degree) + 1))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A loss split in what varies with the example and what does not (see the module docstring).
+
+    Attributes:
+        start: a.
+        population: lbar, the mean loss.
+        directions: e_j.
+        features: psi_j.
+        central: whether these are taken less their means.
+    """
+
+    start: Element
+    population: Element
+    directions: tuple[Element, ...]
+    features: tuple[Polynomial, ...]
+    central: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """A step from any weights."""
+
+    model: PolynomialModel
+
+    @property
+    def features(self) -> tuple[Polynomial, ...]:
+        return self.model.split.features
+
+    @property
+    def central(self) -> bool:
+        return self.model.split.central
+
+    @property
+    def bound(self) -> int:
+        return len(self.features)
+
+    moves = True
+
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        return len(self.features)
+
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
+        start, directions = self.model.gradients
+        entries = self.model.values(start, weights, ring)
+        for variable, direction in zip(variables, directions):
+            moved = self.model.values(direction, weights, ring)
+            entries = [entry + variable * value if value != 0 else entry for entry, value in zip(entries, moved)]
+        return self.model.in_shape(entries)
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """A step from weights that are numbers."""
+
+    model: PolynomialModel
+    weights: tuple[Matrix, ...]
+
+    @property
+    def central(self) -> bool:
+        return self.model.split.central
+
+    @property
+    def bound(self) -> int:
+        return min(len(self.model.split.features), self.model.entries)
+
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        return len(self.features)
+
+    @property
+    def features(self) -> tuple[Polynomial, ...]:
+        return self._basis[0]
+
+    @cached_property
+    def _basis(self) -> tuple[tuple[Polynomial, ...], list[Coordinates]]:
+        """The features, and every entry of the gradient in their means."""
+        model, psi = self.model, self.model.split.features
+        numbers = [[[Rational(e) for e in row] for row in matrix] for matrix in self.weights]  # type: ignore[arg-type]
+        rows = [model.values(direction, numbers, Numbers) for direction in model.gradients[1]]
+        if not any(any(row) for row in rows):
+            return (), [()] * model.entries
+        images = fmpq_mat([[to_fmpq(Rational(value)) for value in row] for row in rows])
+        reduced, rank = images.rref()
+        if rank == len(psi):
+            basis, reduced = psi, images
+        else:
+            pivots = [next(e for e in range(model.entries) if reduced[i, e]) for i in range(rank)]
+            basis = tuple(
+                sum((f * to_rational(images[j, e]) for j, f in enumerate(psi) if images[j, e]), Polynomial())
+                for e in pivots
+            )
+        return basis, [
+            tuple((i, to_rational(reduced[i, e])) for i in range(rank) if reduced[i, e]) for e in range(model.entries)
+        ]
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether the gradient can be anything but zero."""
+        if self.model.problem.weight_decay != 0 or self.count(1):
+            return True
+        ring = Ring(0, self.model.law.symbols)
+        lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
+        return not all(map(is_zero, self.model.at(lifted, ring).mean_gradients))
+
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
+        starts = self.model.values(self.model.gradients[0], weights, ring)
+        return self.model.in_shape(
+            [
+                sum((variables[j] * ring.lift(c) for j, c in coordinates), start)
+                for start, coordinates in zip(starts, self._basis[1])
+            ]
+        )
+
+
+class At(Generic[T]):
+    """A model at some weights."""
+
+    def __init__(self, model: PolynomialModel, weights: Sequence[Rows[T]], ring: RingLike[T]) -> None:
+        self.model, self.weights, self.ring = model, weights, ring
+
+    @cached_property
+    def mean_gradients(self) -> list[Rows[T]]:
+        """grad lbar."""
+        return self.model.in_shape(self.model.values(self.model.population_gradient, self.weights, self.ring))
+
+    @cached_property
+    def spreads(self) -> list[T]:
+        """sum_jk Cov(psi_j, psi_k) <grad e_j, grad e_k>, leaf by leaf."""
+        model, ring = self.model, self.ring
+        totals = [ring.lift(0)] * len(self.weights)
+        if not model.law.symbols:
+            for variance, vector in model.uncorrelated:
+                leaves = model.in_shape(model.values(vector, self.weights, ring))
+                scale = ring.lift(variance)
+                totals = [total + scale * matrices.squared_norm(leaf) for total, leaf in zip(totals, leaves)]
+            return totals
+        rows = [model.in_shape(model.values(row, self.weights, ring)) for row in model.gradients[1]]
+        for first, line in zip(rows, model.covariance(ring)):
+            for second, entry in zip(rows, line):
+                if entry != 0:
+                    products = [matrices.trace_product(a, matrices.transpose(b)) for a, b in zip(first, second)]
+                    totals = [total + entry * product for total, product in zip(totals, products)]
+        return totals
+
+    @cached_property
+    def doubled_loss(self) -> T:
+        """2 lbar."""
+        (value,) = self.model.values([self.model.split.population * 2], self.weights, self.ring)
+        return value
+
+
+def _array(entries: Sequence[Any]) -> Any:
+    """An object array: NumPy would take a polynomial of python-flint for a sequence."""
+    import numpy as np
+
+    shape = (len(entries), len(entries[0])) if isinstance(entries[0], list) else (len(entries),)
+    found = np.empty(shape, dtype=object)
+    for place in np.ndindex(*shape):
+        found[place] = entries[place[0]][place[1]] if len(place) == 2 else entries[place[0]]
+    return found
+
+
+def _is_constant(polynomial: Element, weights: int) -> bool:
+    """Whether no weight occurs."""
+    return not any(any(key[:weights]) for key, _ in polynomial.terms())
+
+
+def _together(
+    features: list[Polynomial], directions: list[Element], weights: int
+) -> tuple[list[Polynomial], list[Element]]:
+    """Fewest pairs with the same sum_j e_j psi_j, up to what depends on no weight: a rank factorisation."""
+    keys = sorted({key for e in directions for key, _ in e.terms() if any(key[:weights])})
+    if not keys:
+        return [], []
+    rows = [[dict(e.terms()).get(key, fmpq(0)) for key in keys] for e in directions]
+    reduced, rank = fmpq_mat([list(column) for column in zip(*rows)]).rref()  # columns e_j
+    if rank == len(directions):
+        return features, directions
+    pivots = [next(j for j in range(len(directions)) if reduced[i, j]) for i in range(rank)]
+    together = [
+        sum((f * to_rational(reduced[i, j]) for j, f in enumerate(features) if reduced[i, j]), Polynomial())
+        for i in range(rank)
+    ]
+    return together, [directions[j] for j in pivots]

@@ -1,0 +1,40 @@
+"""A model in one object: a loss of one example."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import partial
+from typing import Any
+
+from linvar.exact import Matrix
+from linvar.laws.law import Law
+from linvar.models.model import Model
+from linvar.symbolic.models.polynomial import PolynomialModel
+from linvar.symbolic.models.registry import Made, exact_twin
+
+
+class OpenModel(Model):
+    """A network and its loss in one short class: a base for models of your own, for ``model=`` without any registration.
+
+    What it must say:
+
+    - ``loss(weights, x, y)`` of ONE example: weights a list of arrays, leaf by leaf, x of shape (d_0,), y of shape (d_L,); made
+      of + - * @, powers, sums, slices and division by integers, so that it is a polynomial in the weights. The exact half runs
+      it on polynomials, the numeric half on arrays of JAX;
+    - ``degree(weights)``: the degree of the loss in the weights.
+
+    So it derives by every road but the one of linear regression, is simulated and verified; ``check_model`` says whether all of
+    it is right. It has a hash (a frozen dataclass).
+    """
+
+    @abstractmethod
+    def loss(self, weights: Any, x: Any, y: Any) -> Any:
+        """The loss of one example."""
+
+    def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
+        """What does not fit is refused when the loss is run."""
+
+
+@exact_twin.register
+def _(model: OpenModel) -> Made:
+    return partial(PolynomialModel, loss=model.loss)
