@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
+from linvar.laws.law import Law
 from linvar.numeric.simulation.rare_batches import rare_batches
 from linvar.verification.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels, judge
 
@@ -289,3 +291,99 @@ def test_bad_problems():
         lv.verify([[[1]]])
     with pytest.raises(ValueError, match="6 examples"):
         lv.verify(lv.Problem(WEIGHTS, DATA, sampling="without_replacement"), batch_sizes=[7])
+
+
+def of_one_weight(moments, weight, rate, step):
+    """E ||G_t||^2 and tr Cov(G_t) of one weight, t = 0 or 1, by hand: E x^2, xy, x^4, x^3 y, x^2 y^2 of one example.
+
+    G = w S - C with S, C the batch means of x^2 and xy; at t = 1 w is weight - rate G_0, independent of S and C.
+    """
+    square, cross, fourth, third, mixed = map(lv.Rational, moments)
+    of_s, of_c, both = fourth - square**2, mixed - cross**2, third - square * cross
+    moved = weight - rate * step * (weight * square - cross)
+    spread = (rate * step) ** 2 * (weight**2 * of_s - 2 * weight * both + of_c)
+    lead, noise = (moved * square - cross) ** 2, moved**2 * of_s - 2 * moved * both + of_c
+    first, second = noise + spread * square**2, spread * of_s
+    return {
+        "second_moment": lv.BatchPolynomial([lead, first, second]),
+        "variance": lv.BatchPolynomial([0, first, second]),
+    }
+
+
+#: E s^2 and E s^4 of 40 degrees of freedom
+SQUARE, FOURTH = Fraction(40, 38), Fraction(1600, 38 * 36)
+NOISY = lv.Gaussian([[1]], noise_variance="1/4")  # y = x + e
+#: one input, one target, and the five moments
+LAWS = {
+    "finite": (
+        lv.Finite([[1], [-2]], [0, 1], ["3/4", "1/4"]),
+        ("7/4", "-1/2", "19/4", -2, 1),
+    ),
+    "independent": (
+        lv.Independent([lv.Uniform(), lv.Normal(0, "1/4"), lv.Rademacher()], lambda z: (z[0], z[0] + z[1] * z[2])),
+        ("1/3", "1/3", "1/5", "1/5", Fraction(1, 5) + Fraction(1, 12)),
+    ),
+    "student": (
+        lv.ScaleMixture(NOISY, degrees_of_freedom=40),
+        (SQUARE, SQUARE, 3 * FOURTH, 3 * FOURTH, 3 * FOURTH + FOURTH / 4),
+    ),
+    "two scales": (
+        lv.ScaleMixture(NOISY, scales=[1, 2], probabilities=["3/4", "1/4"]),
+        ("7/4", "7/4", "57/4", "57/4", Fraction(57, 4) + Fraction(19, 16)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.parametrize("name", LAWS)
+def test_further_laws_agree_and_wrong_polynomials_are_rejected(name, step):
+    law, moments = LAWS[name]
+    problem = lv.Problem([[[2]]], law, "1/5", step)
+    truth = of_one_weight(moments, lv.Rational(2), lv.Rational(1, 5), step)
+    report = lv.verify(problem, polynomials=truth, runs=30_000, batch_sizes=[4], quantities=list(truth))
+    assert report.verdict == AGREE, str(report)
+    for row in report.rows:
+        for factor in (1.5, 1 / 1.5):
+            wrong = factor * float(row.exact)
+            assert judge(row.quantity, row.estimate - wrong, wrong, row.evidence) == REJECT
+
+
+def test_finite_is_verified_against_the_exact_half():
+    """Two layers, atoms of unequal probability; the polynomial of equal ones is rejected."""
+    law = lv.Finite([[1, 0], [0, 1], [2, -1]], [1, 0, "1/2"], ["1/2", "3/8", "1/8"])
+    problem = lv.Problem(WEIGHTS, law, "1/10", 1)
+    options = {"runs": 20_000, "batch_sizes": [4]}
+    assert lv.verify(problem, **options).verdict == AGREE
+    wrong = {"loss": lv.expected_loss(problem.replace(law=lv.Dataset(law.inputs, law.targets)))}
+    assert lv.verify(problem, polynomials=wrong, **options).verdict == REJECT
+
+
+@dataclass(frozen=True)
+class Drawn(Law):
+    """x = u uniform on (-1, 1), y = x + 1: a law with ``sample`` alone."""
+
+    input_width = 1
+    target_width = 1
+
+    def sample(self, key, rows, dtype):
+        x = jax.random.uniform(key, (rows, 1), dtype, -1, 1)
+        return x, x + 1
+
+
+def test_a_law_without_rare_batches_is_unresolved_and_may_be_rejected():
+    """The truth is never passed; what lies below the runs' mean is rejected, what lies above may hide in rare batches."""
+    problem = lv.Problem([[[2]]], Drawn(), "1/5", 1)
+    truth = of_one_weight(("1/3", "1/3", "1/5", "1/5", "8/15"), lv.Rational(2), lv.Rational(1, 5), 1)
+    options = {"runs": 20_000, "batch_sizes": [2, 8], "quantities": list(truth)}
+    report = lv.verify(problem, polynomials=truth, **options)
+    assert [row.verdict for row in report.rows] == [UNRESOLVED] * 4 and report.verdict == UNRESOLVED
+    assert all(abs(row.z) < 4 and row.resolution == float("inf") for row in report.rows)
+    assert "b = 8 is not resolved: the law has no sampler for rare batches" in str(report)
+    assert all(row["hidden_mass"] is None and len(row["reasons"]) == 1 for row in report.to_dict()["rows"])
+    for factor, verdict in ((Fraction(1, 2), REJECT), (2, UNRESOLVED)):
+        wrong = {quantity: polynomial * factor for quantity, polynomial in truth.items()}
+        rows = lv.verify(problem, polynomials=wrong, **options).rows
+        assert {row.verdict for row in rows} == {verdict}
+    mean = {"squared_mean": lv.BatchPolynomial([0])}  # its estimate may be too high by what is hidden
+    few = {**options, "quantities": ["squared_mean"]}
+    assert lv.verify(problem, polynomials=mean, **few).verdict == UNRESOLVED

@@ -14,6 +14,8 @@ import pytest
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
+from linvar.laws.coordinates import COORDINATES
+from linvar.laws.registry import LAWS as LAWS_BY_KIND
 from linvar.numeric.laws.gaussian import GaussianSampler
 from linvar.numeric.laws.law import Expectations, NumericLaw, RareSampler, Sampler
 from linvar.numeric.laws.twins import find_numeric_law, numeric_law
@@ -23,28 +25,58 @@ from linvar.schemes.scheme import SCHEMES
 NUMERIC = Path(lv.__file__).parent / "numeric"
 ROWS = lv.Dataset([[1, 2, 0], [0, 1, -1], [3, 4, 1], [1, 1, 1]], [[1, 0], [0, 2], [-1, 1], [2, 2]])
 NORMAL = lv.Gaussian([[1, 0, -1], [0, 2, 1]], [[2, 1, 0], [1, 1, 0], [0, 0, 3]], mean=[1, 0, -2], noise_variance="1/4")
-LAWS = [(ROWS, "iid"), (ROWS, "without_replacement"), (NORMAL, "iid")]
+ATOMS = lv.Finite(ROWS.inputs, ROWS.targets, ["1/2", "1/4", "1/8", "1/8"])
+CUBIC = lv.Independent(
+    [lv.Normal(), lv.Uniform(0, 2), lv.Rademacher()], lambda z: (z, [z[0] ** 3 - z[1] * z[2], 1 + z[0] / 2])
+)
+LINEAR = lv.Independent(
+    [lv.Normal(1, 2), lv.Uniform(0, 2), lv.Rademacher()], lambda z: (z, [z[0] - z[1], 2 * z[2] + 1])
+)
+STUDENT = lv.ScaleMixture(NORMAL, degrees_of_freedom=9)
+CONTAMINATED = lv.ScaleMixture(NORMAL, scales=[1, 4], probabilities=["3/4", "1/4"])
+#: each with the schemes it knows, and what it has beside samplers
+LAWS = [
+    (ROWS, "iid", "expectations, finite_rule"),
+    (ROWS, "without_replacement", "expectations, finite_rule"),
+    (NORMAL, "iid", "expectations, finite_rule"),
+    (ATOMS, "iid", "expectations, finite_rule"),
+    (LINEAR, "iid", "finite_rule"),
+    (CUBIC, "iid", ""),
+    (STUDENT, "iid", ""),
+    (CONTAMINATED, "iid", ""),
+]
 
 
-@pytest.mark.parametrize(("law", "sampling"), LAWS, ids=str)
-def test_every_twin_has_what_the_rooms_ask(law: Any, sampling: str) -> None:
+@pytest.mark.parametrize(("law", "sampling", "further"), LAWS, ids=str)
+def test_every_twin_has_what_the_rooms_ask(law: Any, sampling: str, further: str) -> None:
     """Shapes of three inputs and two targets; the rows of a batch are so many as the sampler says."""
     twin, scheme = numeric_law(law), numeric_scheme(sampling)
-    assert isinstance(twin, NumericLaw) and isinstance(scheme, NumericScheme)
+    assert isinstance(twin, NumericLaw) and isinstance(scheme, NumericScheme) and twin.statement is law
     with jax.enable_x64(True):
-        sampler, rare, means = twin.sampler(scheme, "float32"), twin.rare_sampler(scheme, 4, 0.5), twin.expectations()
-        assert isinstance(sampler, Sampler) and isinstance(rare, RareSampler) and isinstance(means, Expectations)
+        sampler, rare = twin.sampler(scheme, "float32"), twin.rare_sampler(scheme, 4, 0.5)
+        assert isinstance(sampler, Sampler) and isinstance(rare, RareSampler)
         x, y = sampler.draw(jax.random.key(0), 2)
         assert x.shape == (sampler.rows(2), 3) and y.shape == (sampler.rows(2), 2) and x.dtype == "float32"
         batch = rare.draw(jax.random.key(0), 2)
         assert batch.inputs.shape == (2, 3) and batch.targets.shape == (2, 2) and batch.log_ratio.shape == ()
-        at = means.at(jnp.ones((2, 3)))
-        assert at.gradient.shape == (2, 3) and at.loss.shape == ()
-    rule = twin.finite_rule(np.dtype("float32"))
-    assert rule.inputs.dtype == rule.targets.dtype == "float32" and len(rule.inputs) == len(rule.targets)
+        assert min(twin.squared_lengths()) > 0
+        if "expectations" in further:
+            means = twin.expectations()
+            at = means.at(jnp.ones((2, 3)))
+            assert isinstance(means, Expectations) and means.terms >= 1
+            assert at.gradient.shape == (2, 3) and at.loss.shape == ()
+        else:
+            with pytest.raises(InputError, match="^law=.* has no regression curve"):
+                twin.expectations()
+    if "finite_rule" in further:
+        rule = twin.finite_rule(np.dtype("float32"))
+        assert rule.inputs.dtype == rule.targets.dtype == "float32" and len(rule.inputs) == len(rule.targets)
+    else:
+        with pytest.raises(InputError, match="^data=.* has (no|a) finite rule"):
+            twin.finite_rule(np.dtype("float32"))
 
 
-@pytest.mark.parametrize("law", [ROWS, NORMAL], ids=str)
+@pytest.mark.parametrize("law", [ROWS, NORMAL, ATOMS], ids=str)
 def test_the_rule_and_the_expectations_agree(law: Any) -> None:
     """H, gradient, loss and E[(x^T C x + ||r||^2) x x^T] by the rule's weighted examples: 1e-12, some sums in float64."""
     weights = np.asarray([[1.0, -1, 0], [0.5, 2, 1]])
@@ -116,13 +148,16 @@ def test_factor_and_share_by_all_batches(sampling: str) -> None:
         assert variance == 0 or 1.5 * share * batches.var(axis=1).mean() != pytest.approx(variance, rel=1e-13)
 
 
+KINDS = {kind.__name__ for kind in LAWS_BY_KIND.values()} | {kind.__name__ for kind in COORDINATES.values()}
+
+
 def kinds_known(text: str) -> list[str]:
-    """Lines that ask which law or scheme there is: isinstance(.., Gaussian or Dataset), a comparison with a sampling's name."""
+    """Lines that ask which law or scheme there is: isinstance(.., Gaussian), a comparison with a sampling's name."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
             names = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
-            found += [ast.unparse(node)] if names & {"Gaussian", "Dataset"} else []
+            found += [ast.unparse(node)] if names & KINDS else []
         if isinstance(node, ast.Compare):
             words = {word.value for word in ast.walk(node) if isinstance(word, ast.Constant)}
             found += [ast.unparse(node)] if words & set(SCHEMES) else []
@@ -131,10 +166,13 @@ def kinds_known(text: str) -> list[str]:
 
 def test_no_other_room_knows_which_laws_and_schemes_there_are() -> None:
     rooms = [*(NUMERIC / "simulation").glob("*.py"), *(NUMERIC / "first_order").glob("*.py"), NUMERIC / "regression.py"]
-    assert len(rooms) > 8
+    rooms += [*(NUMERIC / "laws").glob("*.py"), *(NUMERIC.parent / "verification").glob("*.py")]
+    assert len(rooms) > 20
     assert {path.name: kinds_known(path.read_text()) for path in rooms if kinds_known(path.read_text())} == {}
 
 
-@pytest.mark.parametrize("line", ["isinstance(law, (Dataset, int))", "problem.sampling == 'iid'", "'iid' != name"])
+@pytest.mark.parametrize(
+    "line", ["isinstance(law, (Dataset, int))", "isinstance(z, Uniform)", "problem.sampling == 'iid'", "'iid' != name"]
+)
 def test_the_check_above_can_fail(line: str) -> None:
     assert kinds_known(line) == [line]

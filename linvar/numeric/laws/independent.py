@@ -171,7 +171,7 @@ class PolynomialSampler:
     def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
         """Independent examples."""
         uniforms = self.uniforms(key, batch_size)
-        columns = [standard.of(part) for standard, part in self.by_kind(uniforms)]
+        columns = [standard.of(uniforms[:, here]) for standard, here in self.columns]
         return self.examples(jnp.concatenate(columns, axis=1))
 
     def uniforms(self, key: Key[Array, ""], batch_size: int) -> Float[Array, "batch m"]:
@@ -180,10 +180,11 @@ class PolynomialSampler:
         above = jnp.nextafter(jnp.asarray(-1, dtype), jnp.asarray(0, dtype))
         return jax.random.uniform(key, (batch_size, len(self.location)), dtype, above, 1)
 
-    def by_kind(self, columns: Float[Array, "... m"]) -> list[tuple[Standard, Float[Array, "... _"]]]:
-        """The columns of each standard law."""
+    @property
+    def columns(self) -> list[tuple[Standard, slice]]:
+        """The coordinates of each standard law."""
         ends = itertools.accumulate(count for _, count in self.kinds)
-        return [(standard, columns[..., end - count : end]) for (standard, count), end in zip(self.kinds, ends)]
+        return [(standard, slice(end - count, end)) for (standard, count), end in zip(self.kinds, ends)]
 
     def examples(self, standard: Float[Array, "batch m"]) -> Batch:
         """(x, y) of standard numbers."""
@@ -232,8 +233,8 @@ class ExaggeratedCoordinates:
         moved = chosen[:, None] & ((coin < 0.5)[:, None] | one)
         strength = self.strengths[level]
         columns = [
-            jnp.where(where, standard.exaggerated(part, strength), standard.of(part))
-            for (standard, part), (_, where) in zip(self.law.by_kind(uniforms), self.law.by_kind(moved))
+            jnp.where(moved[:, here], standard.exaggerated(v, strength), standard.of(v))
+            for standard, here, v in ((standard, here, uniforms[:, here]) for standard, here in self.law.columns)
         ]
         return jnp.concatenate(columns, axis=1)
 
@@ -242,7 +243,7 @@ class ExaggeratedCoordinates:
         count, strengths = self.law.exaggerable, self.strengths[:, None, None]
         if count == 0:
             return jnp.zeros((len(self.strengths), len(numbers)), numbers.dtype)
-        parts = [standard.log_ratio(part, strengths) for standard, part in self.law.by_kind(numbers)]
+        parts = [standard.log_ratio(numbers[:, here], strengths) for standard, here in self.law.columns]
         ratios = jnp.concatenate(parts, axis=2)[:, :, :count]
         one = jax.nn.logsumexp(ratios, axis=2) - math.log(count)
         return jnp.logaddexp(jnp.sum(ratios, axis=2), one) - math.log(2)

@@ -54,15 +54,16 @@ class NumericSamples(NumericLaw):
         """Independent examples.
 
         Raises:
-            InputError: the scheme draws rows by their numbers.
+            InputError: the scheme draws rows by their numbers; or ``sample`` gives something else than it should.
         """
         if not scheme.independent:
             fault = Words(f"draws rows by their numbers, and law={shown(self.law)} has only sample, which knows none")
             raise InputError(
                 "sampling", fault, "write sampling='iid', or give its rows, linvar.Dataset(inputs, targets)"
             )
-        widths = self.law.input_width, self.law.target_width
-        return ExampleSampler(self.samples, widths, dtype)
+        sampler = ExampleSampler(self.samples, (self.law.input_width, self.law.target_width), dtype)
+        sampler.draw(jax.random.key(0), 2)  # what it gives is looked at before anything starts
+        return sampler
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["law", "widths", "dtype"])
