@@ -53,6 +53,8 @@ class Problem:
             W' = W - learning_rate * M'. 0 is plain SGD.
         nesterov: W' = W - learning_rate * (G + momentum M') in its place.
         weight_decay: adds weight_decay * W to each batch gradient, before the momentum.
+        model: the network and its loss of one example; the linear network if None, or one of your own
+            (``linvar.testing.OpenModel``), whose weights are a list of matrices.
 
     Raises:
         TypeError: a float or something that is no number; a law of the wrong type.
@@ -115,7 +117,6 @@ class Problem:
         self.symbols  # noqa: B018  two symbols of one name are refused here, not in a derivation
 
     def __repr__(self) -> str:
-        widths = "-".join(map(str, self.widths))
         rate = show(self.learning_rate).strip('"')
         further = "".join(
             f", {name}={show(value)}"
@@ -126,7 +127,9 @@ class Problem:
             )
             if value
         )
-        start = f"Problem(widths {widths}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
+        start = (
+            f"Problem({self.model.describe(self.weights)}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
+        )
         return f"{start}, sampling={self.sampling!r}{further})"
 
     @property
@@ -138,6 +141,11 @@ class Problem:
     def degree(self) -> int:
         """The degree of the loss of one example in the weights: 2 L for a linear network."""
         return self.model.degree(self.weights)
+
+    @property
+    def is_linear_regression(self) -> bool:
+        """Whether the network is one linear layer."""
+        return self.model.is_linear_regression(self.weights)
 
     @property
     def depth(self) -> int:
@@ -275,6 +283,9 @@ class Problem:
             names = cut(", ".join(str(symbol) for symbol in self.symbols))
             cure = "build it with numbers in their place, or keep it with pickle: a problem file holds numbers only"
             raise ProblemFileError("problem", Words(f"has the symbols {names}"), cure)
+        if not self.model.kind:
+            cure = "keep it with pickle (and the lattice without a checkpoint): a problem file holds linear networks"
+            raise ProblemFileError("model", self.model, cure, fault="is of no kind that problem files hold")
         further: dict[str, Plain] = {"momentum": plain(self.momentum)} if self.momentum else {}
         further |= {"nesterov": True} if self.nesterov else {}
         further |= {"weight_decay": plain(self.weight_decay)} if self.weight_decay else {}

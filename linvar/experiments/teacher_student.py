@@ -55,8 +55,8 @@ def _task(problem: Problem) -> Task:
     import jax.numpy as jnp
 
     from linvar.experiments.training import Task, make_optimizer
+    from linvar.numeric.floats import to_floats
     from linvar.numeric.laws.sampling import sampler_from_problem
-    from linvar.numeric.models.linear import to_floats
 
     sampler: Any = sampler_from_problem(problem)
     by_moments = sampler_from_problem(problem, second_moments=True)

@@ -38,6 +38,15 @@ class LinearNetwork(Model):
         """2 L."""
         return 2 * len(weights)
 
+    def is_linear_regression(self, weights: tuple[Matrix, ...]) -> bool:
+        """One layer."""
+        return len(weights) == 1
+
+    def describe(self, weights: tuple[Matrix, ...]) -> str:
+        """Its widths."""
+        widths = (len(weights[0][0]), *(len(matrix) for matrix in weights))
+        return f"widths {'-'.join(map(str, widths))}"
+
     def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
         """The first and last width must be those of the law."""
         inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
-from linvar.exact import Matrix, exact_matrix
+from linvar.exact import Matrix, exact_matrix, shape
 from linvar.laws.law import Law
 
 
@@ -39,6 +39,15 @@ class Model(ABC):
     @abstractmethod
     def degree(self, weights: tuple[Matrix, ...]) -> int:
         """The degree of the loss in the weights."""
+
+    def is_linear_regression(self, weights: tuple[Matrix, ...]) -> bool:
+        """Whether it is one linear layer with the squared loss."""
+        return False
+
+    def describe(self, weights: tuple[Matrix, ...]) -> str:
+        """In a few words, for a problem's ``repr``."""
+        shapes = ", ".join("x".join(map(str, shape(matrix))) for matrix in weights)
+        return f"{type(self).__name__} of {shapes}"
 
     @abstractmethod
     def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:

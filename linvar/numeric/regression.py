@@ -36,11 +36,11 @@ from linvar.numeric.arguments import (
     check_numeric_problem,
     check_steps,
 )
+from linvar.numeric.floats import to_floats
 from linvar.numeric.interpolation import Interpolation, interpolated
 from linvar.numeric.laws.law import AtWeights, Expectations
 from linvar.numeric.laws.rows import RowMeans
 from linvar.numeric.laws.twins import numeric_law
-from linvar.numeric.models.linear import to_floats
 from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.problem import Problem
 from linvar.schemes.scheme import scheme_of
@@ -310,9 +310,11 @@ def _run(
 def _from_problem(problem: Problem) -> _Regression:
     """Law, weights and rates as arrays, and the sampling."""
     check_numeric_problem(problem)
-    if problem.depth != 1:
-        cure = "linear regression has one; use linvar.numeric.simulate"
-        raise InputError("problem", Words(f"has {problem.depth} layers"), cure)
+    if not problem.is_linear_regression:
+        cure = "linear regression is one linear layer; use linvar.numeric.simulate"
+        raise InputError(
+            "problem", Words(f"has {problem.depth} layers" if problem.depth > 1 else "is no linear regression"), cure
+        )
     if not problem.plain:
         raise InputError(
             f"momentum={shown(problem.momentum)}, weight_decay",

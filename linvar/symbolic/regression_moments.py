@@ -51,9 +51,13 @@ class RegressionMoments:
 
     def __init__(self, problem: Problem, *, memory_limit: float | None = None) -> None:
         check_problem(problem)
-        if problem.depth != 1:
-            cure = "linear regression has one, use linvar.gradient_variance and its companions for deeper networks"
-            raise InputError("problem", Words(f"has {problem.depth} layers"), cure)
+        if not problem.is_linear_regression:
+            cure = "linear regression is one linear layer, use linvar.gradient_variance and its companions for deeper networks"
+            raise InputError(
+                "problem",
+                Words(f"has {problem.depth} layers" if problem.depth > 1 else "is no linear regression"),
+                cure,
+            )
         steps = Steps(problem)
         road, _ = asked_for(steps, Regression(), checked_limit(memory_limit))
         self.problem = problem

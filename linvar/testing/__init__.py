@@ -1,4 +1,4 @@
-"""Conformance suites for laws and roads of your own, the base class of a law in one object, and the words they are written in.
+"""Conformance suites for laws, models and roads of your own, laws and models in one object, and the words they are written in.
 
 >>> import linvar as lv
 >>> lv.testing.check_law(lv.Independent([lv.Rademacher()], lambda z: (z, 2 * z)))
@@ -13,7 +13,9 @@ from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.sgd.update import Update
 from linvar.testing.laws import check_law
+from linvar.testing.models import check_model
 from linvar.testing.open_law import OpenLaw
+from linvar.testing.open_model import OpenModel
 from linvar.testing.roads import check_road
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "LastStep",
     "Numbers",
     "OpenLaw",
+    "OpenModel",
     "Polynomial",
     "Road",
     "RoadPlan",
@@ -28,6 +31,7 @@ __all__ = [
     "Update",
     "answer_ring",
     "check_law",
+    "check_model",
     "check_road",
     "exponents",
 ]

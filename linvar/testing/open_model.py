@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
 
 from linvar.exact import Matrix
 from linvar.laws.law import Law
 from linvar.models.model import Model
+from linvar.numeric.models.model import NumericModel
+from linvar.numeric.models.registry import numeric_model
 from linvar.symbolic.models.polynomial import PolynomialModel
 from linvar.symbolic.models.registry import Made, exact_twin
 
@@ -35,6 +42,22 @@ class OpenModel(Model):
         """What does not fit is refused when the loss is run."""
 
 
+@dataclass(frozen=True)
+class _Differentiated(NumericModel):
+    """The same loss on arrays of JAX."""
+
+    model: OpenModel
+
+    def loss(self, params: Sequence[Array], example: tuple[Array, Array]) -> Array:
+        """One number, whatever its shape."""
+        return jnp.reshape(self.model.loss(list(params), *example), ())
+
+
 @exact_twin.register
-def _(model: OpenModel) -> Made:
+def _exact(model: OpenModel) -> Made:
     return partial(PolynomialModel, loss=model.loss)
+
+
+@numeric_model.register
+def _numeric(model: OpenModel) -> NumericModel:
+    return _Differentiated(model)

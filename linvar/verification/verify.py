@@ -19,8 +19,8 @@ from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact
 from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.estimates import Estimate
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.twins import numeric_law
-from linvar.numeric.models.linear import to_floats
 from linvar.numeric.simulation.rare_batches import find_rare_batches
 from linvar.numeric.simulation.trajectories import TrajectoryMoments, simulate
 from linvar.problem import Problem

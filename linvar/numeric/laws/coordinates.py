@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from linvar.laws.coordinates import Coordinate, Normal, Rademacher, Uniform
-from linvar.numeric.models.linear import to_floats
+from linvar.numeric.floats import to_floats
 
 Numbers = Float[Array, "..."]
 

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from linvar.laws.finite import Finite
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.law import NumericLaw
 from linvar.numeric.laws.rows import NumericRows
-from linvar.numeric.models.linear import to_floats
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, Key
 
 from linvar.errors import InputError, cut
 from linvar.laws.gaussian import Gaussian
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, RareBatch
 from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
 from linvar.numeric.laws.normal_rule import normal_rule
-from linvar.numeric.models.linear import to_floats
 from linvar.numeric.schemes.scheme import NumericScheme
 
 #: Lines on which a loss is checked to be quadratic.

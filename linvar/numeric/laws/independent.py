@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, Int, Key
 from linvar.errors import InputError
 from linvar.laws.independent import Independent
 from linvar.laws.polynomial import Polynomial
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.coordinates import NumericCoordinate, Standard, find_numeric_coordinate
 from linvar.numeric.laws.law import Batch, FiniteRule, NumericLaw, RareBatch
 from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
-from linvar.numeric.models.linear import to_floats
 from linvar.numeric.schemes.scheme import NumericScheme
 
 #: Coordinates of a tensor rule, at most: 3^8 points.

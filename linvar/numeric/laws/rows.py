@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from linvar.laws.rows import Rows
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, RareBatch
 from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
-from linvar.numeric.models.linear import to_floats
 from linvar.numeric.schemes.scheme import NumericScheme
 
 

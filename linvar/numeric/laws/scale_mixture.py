@@ -20,11 +20,11 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from linvar.laws.scale_mixture import ScaleMixture
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.gaussian import GaussianSampler, gaussian_sampler
 from linvar.numeric.laws.law import Batch, NumericLaw, RareBatch
 from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
 from linvar.numeric.laws.rows import row_numbers
-from linvar.numeric.models.linear import to_floats
 from linvar.numeric.schemes.scheme import NumericScheme
 
 

@@ -6,18 +6,16 @@ from differentiating that loss, so that no mistake of the exact half can be repe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from linvar.errors import InputError, Words
-from linvar.numeric.arguments import check_choice, check_numeric_problem
+from linvar.numeric.models.model import NumericModel
 from linvar.problem import Problem
 
 Input: TypeAlias = Float[Array, " input"]
@@ -39,14 +37,29 @@ class LinearNetwork(nnx.Module):
 
     def __call__(self, inputs: Input) -> Output:
         """P x for one input x, layer by layer."""
-        for weight in self.layers:
-            inputs = weight[...] @ inputs
-        return inputs
+        return applied(self.weights, inputs)
 
     @property
     def weights(self) -> tuple[Array, ...]:
         """(W_1, ..., W_L)."""
         return tuple(weight[...] for weight in self.layers)
+
+
+def applied(weights: Sequence[Array], inputs: Input) -> Output:
+    """P x, layer by layer."""
+    for weight in weights:
+        inputs = weight @ inputs
+    return inputs
+
+
+@dataclass(frozen=True)
+class NumericLinear(NumericModel):
+    """The numeric twin of ``LinearNetwork``."""
+
+    def loss(self, params: Sequence[Array], example: tuple[Array, Array]) -> Array:
+        """1/2 ||P x - y||^2."""
+        inputs, target = example
+        return 0.5 * jnp.sum((applied(params, inputs) - target) ** 2)
 
 
 def loss(model: LinearNetwork, example: tuple[Input, Output]) -> Float[Array, ""]:
@@ -60,8 +73,7 @@ def loss(model: LinearNetwork, example: tuple[Input, Output]) -> Float[Array, ""
     >>> float(loss(network, (jnp.asarray([1.0, 1.0]), jnp.asarray([1.0]))))
     2.0
     """
-    inputs, target = example
-    return 0.5 * jnp.sum((model(inputs) - target) ** 2)
+    return NumericLinear().loss(model.weights, example)
 
 
 def batch_loss(
@@ -86,19 +98,4 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
     >>> network_from_problem(problem, dtype="float32").weights
     (Array([[0.5, 1. ]], dtype=float32),)
     """
-    check_numeric_problem(problem)
-    check_choice(dtype, "dtype", ("float64", "float32"))
-    weights = [to_floats(matrix, f"weights[{index}]", dtype) for index, matrix in enumerate(problem.weights)]
-    with jax.enable_x64(dtype == "float64"):
-        return LinearNetwork([jnp.asarray(weight) for weight in weights])
-
-
-def to_floats(entries: Any, name: str, dtype: str) -> np.ndarray:
-    """Nested tuples of exact numbers as a float array, each entry rounded once (correctly, at any length)."""
-    try:
-        rounded = np.asarray(entries, dtype=object).astype("float64")  # Fraction divides its two integers, however long
-    except OverflowError:
-        rounded = np.asarray(math.inf)
-    if rounded.size and not np.max(np.abs(rounded)) <= np.finfo(dtype).max:
-        raise InputError(name, Words(f"has an entry too large for dtype={dtype!r}"), "rescale the problem")
-    return rounded.astype(dtype)
+    return LinearNetwork(NumericLinear().leaves(problem, dtype))

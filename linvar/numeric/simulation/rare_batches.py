@@ -21,15 +21,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
 from linvar.errors import InputError
 from linvar.numeric.arguments import check_at_least, check_batch_sizes, check_key, check_numeric_problem
+from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.law import RareBatch, RareSampler
 from linvar.numeric.laws.mixture import MOST_LEVELS
 from linvar.numeric.laws.twins import numeric_law
-from linvar.numeric.models.linear import LinearNetwork, batch_loss, network_from_problem, to_floats
+from linvar.numeric.models.model import NumericModel
+from linvar.numeric.models.registry import numeric_model
 from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation.update import update_from_problem
 from linvar.problem import Problem
@@ -89,14 +90,15 @@ def find_rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int,
         source = _source(problem)
         if source is None:
             return None
-        graph, params = nnx.split(network_from_problem(problem))
+        model = numeric_model(problem.model)
+        params = model.leaves(problem)
         rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
         update = update_from_problem(problem)
         chunk = _chunk(problem, batch_size, runs)
         parts = []
         for start in range(0, runs, chunk):
             indices = jnp.arange(start, start + chunk, dtype=jnp.uint32)
-            part: _Terms = _run_chunk(graph, update, batch_size, key, indices, params, source, rates)
+            part: _Terms = _run_chunk(model, update, batch_size, key, indices, params, source, rates)
             parts.append([np.asarray(column)[: runs - start] for column in part])
     log_weights, norms, losses = map(np.concatenate, zip(*parts))
     return RareBatches(np.exp(log_weights), norms, losses)
@@ -112,7 +114,7 @@ def _chunk(problem: Problem, batch_size: int, runs: int) -> int:
 
 def _source(problem: Problem) -> RareSampler | None:
     """The law with its exaggerations, if it has any, up to what the degree of ||G_t||^2 in the examples asks for."""
-    degree = 4 * (2 * problem.depth - 1) ** min(problem.step, 20)
+    degree = 4 * max(1, problem.degree - 1) ** min(problem.step, 20)
     plain = max(0.5, problem.step / (problem.step + 1))
     return numeric_law(problem.law).rare_sampler(numeric_scheme(problem.sampling), degree, plain)
 
@@ -137,7 +139,7 @@ class _Terms(NamedTuple):
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _run_chunk(
-    graph: nnx.GraphDef[LinearNetwork],
+    model: NumericModel,
     update: optax.GradientTransformation,
     batch_size: int,
     key: Key[Array, ""],
@@ -150,7 +152,7 @@ def _run_chunk(
 
     def batch_value(params: Any, batch: RareBatch) -> jax.Array:
         """Mean loss of the batch."""
-        return batch_loss(nnx.merge(graph, params), batch.inputs, batch.targets)
+        return model.batch_loss(params, batch.inputs, batch.targets)
 
     def one_run(index: jax.Array) -> _Terms:
         """One SGD run on exaggerated batches."""

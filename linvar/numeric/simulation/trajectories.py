@@ -25,7 +25,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, Float64, Key, UInt
 
 from linvar.arguments import check_integer
@@ -38,10 +37,12 @@ from linvar.numeric.arguments import (
     check_numeric_problem,
 )
 from linvar.numeric.estimates import Estimate
+from linvar.numeric.floats import to_floats
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.laws.law import Sampler
 from linvar.numeric.laws.sampling import sampler_from_problem
-from linvar.numeric.models.linear import LinearNetwork, loss, network_from_problem, to_floats
+from linvar.numeric.models.model import NumericModel
+from linvar.numeric.models.registry import numeric_model
 from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation.run_moments import RunTerms, average, dot, quadruple_products
 from linvar.numeric.simulation.update import update_from_problem
@@ -191,7 +192,8 @@ class _Runs:
     """A problem in floating point, ready to run."""
 
     def __init__(self, problem: Problem, dtype: str, byte_budget: int, second_moments: bool) -> None:
-        self.network = network_from_problem(problem, dtype)
+        self.model = numeric_model(problem.model)
+        self.params = self.model.leaves(problem, dtype)
         self.sampler = sampler_from_problem(problem, dtype, second_moments=second_moments)
         self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
         self.update = update_from_problem(problem)
@@ -204,12 +206,13 @@ class _Runs:
     ) -> Iterator[_Chunk]:
         """All runs, in order."""
         size = self._chunk_size(batch_size, runs)
-        graph, params = nnx.split(self.network)
         key = jax.random.fold_in(key, batch_size % 2**32)
         key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
         for start in range(0, runs, size):
             indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
-            ends: _Ends = _run_chunk(graph, self.update, batch_size, key, indices, params, self.sampler, self.rates)
+            ends: _Ends = _run_chunk(
+                self.model, self.update, batch_size, key, indices, self.params, self.sampler, self.rates
+            )
             count = min(size, runs - start)
             losses, traces = (np.asarray(values, "float64")[:count] for values in (ends.losses, ends.traces))
             layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in ends.gradients]
@@ -260,7 +263,7 @@ class _Ends(NamedTuple):
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _run_chunk(
-    graph: nnx.GraphDef[LinearNetwork],
+    model: NumericModel,
     update: optax.GradientTransformation,
     batch_size: int,
     key: Key[Array, ""],
@@ -271,10 +274,6 @@ def _run_chunk(
 ) -> _Ends:
     """The runs ``indices``."""
 
-    def example_loss(params: Any, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-        """Loss of one example."""
-        return loss(nnx.merge(graph, params), example)
-
     def one_run(index: jax.Array) -> _Ends:
         """One SGD run."""
         run_key = jax.random.fold_in(key, index)
@@ -283,7 +282,7 @@ def _run_chunk(
             """Measure the gradient on a fresh batch, then update all layers at once."""
             number, rate = now
             batch = sampler.draw(jax.random.fold_in(run_key, number), batch_size)
-            moments = gradient_moments(example_loss, state.params, batch, ddof=0, centred=zero.dtype == "float32")
+            moments = gradient_moments(model.loss, state.params, batch, ddof=0, centred=zero.dtype == "float32")
             directions, memory = update.update(moments.mean, state.memory, state.params)
             updated = jax.tree.map(lambda weight, direction: weight - rate * direction, state.params, directions)
             return _State(updated, memory, moments.mean, moments.loss, moments.trace), None
@@ -293,7 +292,7 @@ def _run_chunk(
         zero = jnp.zeros((), rates.dtype)
         start = _State(params, update.init(params), params, zero, zero)
         end, _ = jax.lax.scan(advance, start, (numbers, jnp.append(rates, 0)))
-        return _Ends(nnx.merge(graph, end.gradient).weights, end.value, end.trace)
+        return _Ends(end.gradient, end.value, end.trace)
 
     ends: _Ends = jax.vmap(one_run)(indices)
     return ends

@@ -6,7 +6,7 @@ from functools import cache
 
 import optax
 
-from linvar.numeric.models.linear import to_floats
+from linvar.numeric.floats import to_floats
 from linvar.problem import Problem
 
 

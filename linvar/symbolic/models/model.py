@@ -86,11 +86,6 @@ class ExactModel(ABC):
     def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> Here[T]:
         """The model at these weights."""
 
-    @property
-    def is_linear_regression(self) -> bool:
-        """Whether it is one linear layer with the squared loss, whose second moments close on themselves."""
-        return False
-
     # sizes
 
     @property

@@ -55,11 +55,6 @@ class LinearModel(ExactModel):
         return is_zero(network.residual_map(weights, inputs, targets))
 
     @property
-    def is_linear_regression(self) -> bool:
-        """One layer."""
-        return self.problem.depth == 1
-
-    @property
     def varies_little(self) -> bool:
         """Whether an example varies in no more ways than it has coordinates, and these are counted."""
         return self.moving.count() <= min(self.law.width, MOST_VARIABLES - 1)

@@ -27,7 +27,7 @@ class Expansion:
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The monomials, and what they take."""
-        if steps.model.is_linear_regression:
+        if steps.problem.is_linear_regression:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         size = predict(steps)
         return RoadPlan(self.name, f"{size.count} monomials", size.seconds, size.bytes)

@@ -68,7 +68,7 @@ class Lattice:
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The nodes and the primes, and what they take; a long prediction waits."""
         problem = steps.problem
-        if steps.model.is_linear_regression:
+        if steps.problem.is_linear_regression:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         if problem.symbols:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")

@@ -25,7 +25,7 @@ class Regression:
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The coefficients of all moments, and what they take."""
-        if not steps.model.is_linear_regression:
+        if not steps.problem.is_linear_regression:
             return RoadPlan(self.name, obstacle="it is for one layer")
         size = predict(steps.problem)
         return RoadPlan(self.name, f"{size.count} coefficients", size.seconds, size.bytes)
