@@ -312,9 +312,7 @@ def _from_problem(problem: Problem) -> _Regression:
     check_numeric_problem(problem)
     if not problem.is_linear_regression:
         cure = "linear regression is one linear layer; use linvar.numeric.simulate"
-        raise InputError(
-            "problem", Words(f"has {problem.depth} layers" if problem.depth > 1 else "is no linear regression"), cure
-        )
+        raise InputError("problem", Words(f"is of {problem.model.describe(problem.weights)}"), cure)
     if not problem.plain:
         raise InputError(
             f"momentum={shown(problem.momentum)}, weight_decay",

@@ -55,7 +55,7 @@ class RegressionMoments:
             cure = "linear regression is one linear layer, use linvar.gradient_variance and its companions for deeper networks"
             raise InputError(
                 "problem",
-                Words(f"has {problem.depth} layers" if problem.depth > 1 else "is no linear regression"),
+                Words(f"is of {problem.model.describe(problem.weights)}"),
                 cure,
             )
         steps = Steps(problem)

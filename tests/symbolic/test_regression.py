@@ -278,7 +278,11 @@ def test_the_answer_ring_is_the_one_of_the_other_road() -> None:
     ("call", "error", "message"),
     [
         (lambda m: lv.RegressionMoments(3), TypeError, "problem=3 is of type int"),
-        (lambda m: lv.RegressionMoments(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]]))), ValueError, "has 2 layers"),
+        (
+            lambda m: lv.RegressionMoments(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]]))),
+            ValueError,
+            "is of widths 1-1-1",
+        ),
         (lambda m: m.weight_variance([[1]]), ValueError, "matrix has 1 columns: it acts on the 4 entries"),
         (lambda m: m.weight_variance([[0.5] * 4]), TypeError, r"matrix\[0\]\[0\]=0.5 is of type float"),
         (lambda m: m.squared_distance([[1, 2]]), ValueError, r"target has shape \(1, 2\)"),

@@ -1,0 +1,335 @@
+"""Models go through the conformance suite; losses that are polynomial in the weights equal published values and enumeration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracles
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+import linvar as lv
+from linvar.errors import InputError, InputTypeError
+from linvar.symbolic.models.polynomial import PolynomialModel
+from linvar.testing import OpenModel, check_model
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "polynomial_losses.json").read_text("utf-8"))
+CASES = {case["name"]: case for case in REFERENCE["cases"]}
+
+
+@dataclass(frozen=True)
+class Family(OpenModel):
+    """A loss by its name, and its degree in the weights."""
+
+    name: str
+    of_degree: int
+
+    def degree(self, weights: Any) -> int:
+        return self.of_degree
+
+    def loss(self, weights: Any, x: Any, y: Any) -> Any:
+        return LOSSES[self.name](*weights, x, y)
+
+
+def squares(residual: Any) -> Any:
+    return (residual * residual).sum() / 2
+
+
+LOSSES = {
+    "diagonal": lambda u, v, x, y: squares((u * u - v * v) @ x - y),
+    "diagonal with decay": lambda u, v, x, y: squares((u * u - v * v) @ x - y) + ((u * u).sum() + (v * v).sum()) / 10,
+    "products": lambda u, v, x, y: squares((u * v) @ x - y),
+    "biases": lambda w1, c1, w2, c2, x, y: squares(w2 @ (w1 @ x + c1[0]) + c2[0] - y),
+    "quadratic": lambda w, a, x, y: squares(a @ (w @ x) ** 2 - y),
+    "low rank": lambda a, b, x, y: squares(x + b @ (a @ x) - y),
+    "quartic": lambda w, x, y: ((w @ x - y) ** 4).sum() / 4,
+    "convolutions": lambda k, m, x, y: squares(m @ (k[0, :1] * x[:2] + k[0, 1:] * x[1:]) - y),
+    "phase": lambda w, x, y: squares((w @ x) ** 2 - y),
+    "autoencoder": lambda w, x, y: squares(w.T @ (w @ x) - x),
+    "residual": lambda a, b, x, y: squares((x + a @ x) + b @ (x + a @ x) - y),
+    "linear": lambda w, x, y: squares(w @ x - y),
+}  # fmt: skip
+DEGREES = {
+    "diagonal": 4, "diagonal with decay": 4, "products": 4, "biases": 4, "quadratic": 6, "low rank": 4, "quartic": 4,
+    "convolutions": 4, "phase": 4, "autoencoder": 4, "residual": 4, "linear": 2,
+}  # fmt: skip
+#: the words of the reference, in their order
+NAMED = {
+    "diagonal network with L2": "diagonal with decay", "diagonal network": "diagonal", "biases": "biases", "quadratic": "quadratic",
+    "LoRA": "low rank", "quartic": "quartic", "two linear convolutions": "convolutions", "rise: phase": "phase",
+    "rise: two scalar": "products", "tied autoencoder": "autoencoder",
+}  # fmt: skip
+NORMALS = [lv.Normal(), lv.Normal()]
+LAWS = {
+    "x ~ N(0, I_2), y = x_1 - x_2/2 + N(0, 1/4)": lv.Gaussian([[1, "-1/2"]], noise_variance="1/4"),
+    "x ~ N(0, I_2)": lv.Gaussian([[0, 0]]),
+    "x ~ N(0, I_2), y = x_1^2 - x_2^2/2": lv.Independent(NORMALS, lambda z: (z, z[0] ** 2 - z[1] ** 2 / 2)),
+    "x uniform on {-1, 1}^2, y = x_1^2 - x_2^2/2": lv.Independent(
+        [lv.Rademacher()] * 2, lambda z: (z, z[0] ** 2 - z[1] ** 2 / 2)
+    ),
+    "x ~ N(0, I_2), y = x_1 - x_2/2": lv.Gaussian([[1, "-1/2"]]),
+}
+
+
+def model(name: str) -> Family:
+    """A family of losses."""
+    return Family(name, DEGREES[name])
+
+
+def problem_of(case: dict[str, Any]) -> lv.Problem:
+    """A problem of the reference."""
+    family = next(value for key, value in NAMED.items() if case["name"].startswith(key))
+    weights = [leaf if isinstance(leaf[0], list) else [leaf] for leaf in case["weights"].values()]
+    if "rows" in case["law"]:
+        rows = case["law"]["rows"]
+        law: Any = lv.Dataset([x for x, _ in rows], [y if isinstance(y, list) else [y] for _, y in rows])
+    else:
+        law = LAWS[case["law"]["kind"]]
+    return lv.Problem(weights, law, case["learning_rate"], case["step"], case["sampling"], model=model(family))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_published_values_of_polynomial_losses(name: str) -> None:
+    case = CASES[name]
+    found = lv.gradient_variance(problem_of(case))
+    if "coefficients_of_u" in case:
+        assert [*found.coefficients] == [*map(Fraction, case["coefficients_of_u"])]
+    for b, value in case.get("values", {}).items():
+        assert found(int(b)) == Fraction(value)
+    assert found != 0
+
+
+@pytest.mark.parametrize("name", ["diagonal network, d=2, t=1", "biases, t=1", "tied autoencoder 2-1-2, Gaussian, t=1"])
+def test_the_lattice_and_large_batches_say_the_same(name: str) -> None:
+    problem = problem_of(CASES[name])
+    found = lv.gradient_variance(problem)
+    assert lv.gradient_variance(problem, lv.Lattice()) == found
+    assert lv.large_batch(problem, 3).variance.agrees_with(found)
+
+
+# enumeration: the loss itself on fractions, differentiated by dual numbers
+
+
+@dataclass(frozen=True)
+class Dual:
+    """value + slope epsilon, epsilon^2 = 0."""
+
+    value: Fraction
+    slope: Fraction = Fraction(0)
+
+    def __add__(self, other: Any) -> Dual:
+        other = other if isinstance(other, Dual) else Dual(Fraction(other))
+        return Dual(self.value + other.value, self.slope + other.slope)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Dual:
+        other = other if isinstance(other, Dual) else Dual(Fraction(other))
+        return Dual(self.value * other.value, self.value * other.slope + self.slope * other.value)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dual:
+        return self * -1
+
+    def __sub__(self, other: Any) -> Dual:
+        return self + -1 * other
+
+    def __rsub__(self, other: Any) -> Dual:
+        return -self + other
+
+    def __truediv__(self, other: int) -> Dual:
+        return self * Fraction(1, other)
+
+    def __pow__(self, power: int) -> Dual:
+        found = Dual(Fraction(1))
+        for _ in range(power):
+            found = found * self
+        return found
+
+
+def objects(rows: Any) -> np.ndarray:
+    """An array of anything."""
+    found = np.empty(np.shape(np.array([[0 for _ in row] for row in rows])), dtype=object)
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            found[i, j] = entry
+    return found
+
+
+def gradient(problem: lv.Problem, weights: Any, row: int) -> list[Fraction]:
+    """Of one example, entry by entry."""
+    flat = [entry for matrix in weights for line in matrix for entry in line]
+    x, y = (objects([part[row]])[0] for part in (problem.law.inputs, problem.law.targets))
+    found = []
+    for place in range(len(flat)):
+        entries = iter(Dual(Fraction(e), Fraction(int(i == place))) for i, e in enumerate(flat))
+        leaves = [objects([[next(entries) for _ in line] for line in matrix]) for matrix in weights]
+        value = problem.model.loss(leaves, x, y)
+        found.append(np.asarray(value, dtype=object).reshape(-1)[0].slope)
+    return found
+
+
+def enumerated(problem: lv.Problem, b: int) -> Fraction:
+    """The variance over every sequence of t + 1 iid batches."""
+    n, rate = problem.law.size, Fraction(problem.learning_rate)
+    states = {tuple(Fraction(e) for matrix in problem.weights for row in matrix for e in row): Fraction(1)}
+    batches = oracles.all_batches(list(range(n)), b, "iid")
+    shapes = [(len(matrix), len(matrix[0])) for matrix in problem.weights]
+
+    def step(flat: Any) -> list[tuple[Fraction, list[Fraction]]]:
+        entries = iter(flat)
+        weights = [[[next(entries) for _ in range(columns)] for _ in range(rows)] for rows, columns in shapes]
+        known = [gradient(problem, weights, row) for row in range(n)]
+        return [(chance, [sum(known[i][p] for i in rows) / b for p in range(len(flat))]) for rows, chance in batches]
+
+    for _ in range(problem.step):
+        after: dict[Any, Fraction] = {}
+        for flat, probability in states.items():
+            for chance, g in step(flat):
+                moved = tuple(w - rate * e for w, e in zip(flat, g))
+                after[moved] = after.get(moved, Fraction(0)) + probability * chance
+        states = after
+    ends = [(probability * chance, g) for flat, probability in states.items() for chance, g in step(flat)]
+    mean = [sum(p * g[i] for p, g in ends) for i in range(len(ends[0][1]))]
+    return sum(p * sum(e * e for e in g) for p, g in ends) - sum(m * m for m in mean)
+
+
+START = {
+    "diagonal": [[["1/2", 1]], [[1, "-1/3"]]], "products": [[["1/2", 1]], [[1, "-1/3"]]],
+    "biases": [[["1/2", 1]], [[1]], [["-1/3"]], [["1/5"]]], "quadratic": [[["1/2", 1]], [["-1/2"]]],
+    "low rank": [[["1/2", 1]], [[0], ["1/3"]]], "quartic": [[["1/2", 1]]], "phase": [[["1/2", 1]]],
+    "autoencoder": [[["1/2", 1]]], "residual": [[["1/2", 0], [1, "-1/3"]], [[0, "1/4"], ["1/2", -1]]],
+    "diagonal with decay": [[["1/2", 1]], [[1, "-1/3"]]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", START)
+@pytest.mark.parametrize("step", [0, 1])
+def test_families_equal_the_enumeration_of_every_batch(name: str, step: int) -> None:
+    wide = name in ("low rank", "residual")
+    rows = lv.Dataset([[1, 2], [-1, 1]], [[1, 0], [2, 1]] if wide else [[1], [2]])
+    problem = lv.Problem(START[name], rows, "1/10", step, model=model(name))
+    found = lv.gradient_variance(problem)
+    for b in (1, 2):
+        assert found(b) == enumerated(problem, b)
+        assert found(b) * Fraction(3, 2) != enumerated(problem, b)
+
+
+# the linear network as a loss
+
+
+def layers(*leaves: Any) -> Any:
+    """W_L ... W_1 x, of leaves, x and y."""
+    *weights, x, y = leaves
+    for weight in weights:
+        x = weight @ x
+    return squares(x - y)
+
+
+@dataclass(frozen=True)
+class Layers(OpenModel):
+    """A linear network, of any depth, without its structure."""
+
+    def degree(self, weights: Any) -> int:
+        return 2 * len(weights)
+
+    def loss(self, weights: Any, x: Any, y: Any) -> Any:
+        return layers(*weights, x, y)
+
+
+@strategies.examples(100)
+@given(st.sampled_from(["dataset", "gaussian"]).flatmap(strategies.problems))
+def test_a_linear_network_written_as_a_loss_gives_the_same_fractions(problem: lv.Problem) -> None:
+    ours = lv.derive(problem.replace(model=Layers()), lv.Expansion() if not problem.is_linear_regression else None)
+    theirs = lv.derive(problem)
+    assert ours.variance == theirs.variance
+    assert (ours.loss, ours.weights, ours.per_leaf.second_moment) == (
+        theirs.loss, theirs.weights, theirs.per_leaf.second_moment,
+    )  # fmt: skip
+
+
+# the suite
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        lv.Problem(
+            START["diagonal"], lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0]), "1/10", 1, model=model("diagonal")
+        ),
+        lv.Problem(START["quadratic"], lv.Gaussian([[1, 0]]), "1/100", 1, model=model("quadratic")),
+        lv.Problem([[["1/2", 1]], [[2]]], lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0]), "1/10", 1),
+        lv.Problem([[["1/2", 1]]], lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0]), "1/10", 1),
+    ],
+    ids=["diagonal", "quadratic", "two layers", "one layer"],
+)
+def test_models_conform(problem: lv.Problem, key: Any) -> None:
+    check_model(problem, key=key)
+
+
+@pytest.mark.parametrize("part", ["directions", "population"])
+def test_a_coefficient_times_three_halves_is_rejected(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what varies, and of the mean loss, in the exact half alone."""
+    from dataclasses import replace
+
+    right = PolynomialModel.split.func  # type: ignore[attr-defined]  # a cached property
+
+    def wrong(self: Any) -> Any:
+        split = right(self)
+        if part == "population":
+            return replace(split, population=split.population * 3 / 2)
+        return replace(split, directions=(split.directions[0] * 3 / 2, *split.directions[1:]))
+
+    monkeypatch.setattr(PolynomialModel, "split", property(wrong))
+    with pytest.raises(AssertionError, match="by JAX, and exactly"):
+        check_model(
+            lv.Problem(START["diagonal"], lv.Dataset([[1, 2], [0, 1]], [1, 2]), "1/10", 1, model=model("diagonal"))
+        )
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda w, x, y: abs((w @ x - y).sum()), "loss is no polynomial"),
+        (lambda w, x, y: 0.1 * squares(w @ x - y), "loss is no polynomial"),
+        (lambda w, x, y: squares(w @ x - y) / w[0, 0], "loss is no polynomial"),
+        (lambda w, x, y: (w @ x - y)[3], "loss is no polynomial"),
+        (lambda w, x, y: squares(w @ x - y) ** 2, "has the degree 2 in the weights, and it has 4"),
+    ],
+)
+def test_losses_that_are_no_polynomials_are_refused(loss: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES, "linear", loss)
+    problem = lv.Problem([[["1/2", 1]]], lv.Dataset([[1, 2], [0, 1]], [1, 2]), "1/10", 1, model=model("linear"))
+    with pytest.raises(InputError, match=message):
+        lv.gradient_variance(problem)
+
+
+def test_what_knows_linear_networks_only_says_so() -> None:
+    problem = lv.Problem([[["1/2", 1]]], lv.Dataset([[1, 2], [0, 1]], [1, 2]), "1/10", 1, model=model("linear"))
+    assert repr(problem).startswith("Problem(Family of 1x2, ") and problem.degree == 2
+    for ask in (lv.RegressionMoments, lambda p: lv.regression_curve(p, [1, 2])):
+        with pytest.raises(InputError, match="problem is of Family of 1x2: linear regression is one linear layer"):
+            ask(problem)
+    with pytest.raises(InputError, match="model=Family.* is of no kind that problem files hold"):
+        problem.to_dict()
+    with pytest.raises(InputTypeError, match="model='linear' is of type str"):
+        problem.replace(model="linear")
+    assert lv.derive(problem).road == lv.Expansion()
+    assert lv.gradient_variance(problem) == lv.gradient_variance(problem.replace(model=None))
+
+
+def test_every_family_has_a_start_or_a_reference() -> None:
+    assert {*START} | {*NAMED.values()} | {"linear"} == {*LOSSES} == {*DEGREES}
+    assert len([*product(START, (0, 1))]) >= 20
