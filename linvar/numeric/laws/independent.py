@@ -47,31 +47,14 @@ class NumericIndependent(NumericLaw):
 
     def sampler(self, scheme: NumericScheme, dtype: str) -> PolynomialSampler:
         """Independent examples."""
-        order = self._order
-        position = {place: rank for rank, place in enumerate(order)}
-        monomials = list(dict.fromkeys(key for entry in self._entries for key, _ in entry.terms)) or [()]
-        degree = max(1, *map(len, monomials))
-        # a row of places for each monomial, filled up with the place of a one
-        places = [[*(position[k] for k in key), *[len(order)] * (degree - len(key))] for key in monomials]
-        found = [dict(entry.terms) for entry in self._entries]
-        table = [[terms.get(key, 0) for terms in found] for key in monomials]
-        location, scale = ([getattr(self._coordinates[k], name) for k in order] for name in ("location", "scale"))
-        kinds = itertools.groupby(self._coordinates[k].standard for k in order)
-        return PolynomialSampler(
-            location=jnp.asarray(np.asarray(location, dtype)),
-            scale=jnp.asarray(np.asarray(scale, dtype)),
-            places=jnp.asarray(np.asarray(places, "int32")),
-            coefficients=jnp.asarray(to_floats(table, "example", dtype)),
-            kinds=tuple((standard, len(list(group))) for standard, group in kinds),
-            inputs=self.law.input_width,
-        )
+        return self._sampler(dtype)
 
     def rare_sampler(self, scheme: NumericScheme, degree: int, plain_probability: float) -> ExaggeratedCoordinates:
         """s^degree times the normal density peaks at s^2 = degree: strengths up to it, the degree in one coordinate."""
         highest = degree * max(1, *(entry.degree for entry in self._entries))
         levels = min(MOST_LEVELS, max(3, math.ceil(math.log2(highest)) + 1))
         strengths = 2.0 ** jnp.arange(1, levels + 1, dtype="float64")
-        return ExaggeratedCoordinates(self.sampler(scheme, "float64"), strengths, plain_probability)
+        return ExaggeratedCoordinates(self._sampler("float64"), strengths, plain_probability)
 
     def finite_rule(self, dtype: np.dtype) -> FiniteRule:
         """Three Gauss nodes a coordinate, exact for a loss of degree 2 in an example that is linear in few coordinates.
@@ -84,24 +67,35 @@ class NumericIndependent(NumericLaw):
             cure = "give a large sample of it, arrays with the examples first"
             most = f"has a finite rule only where the example is linear in at most {_MOST_COORDINATES} coordinates"
             raise InputError("data", self.law, cure, fault=most)
-        nodes, shares = zip(*(coordinate.standard.nodes() for coordinate in self._coordinates))
+        nodes, shares = zip(*(self._coordinates[k].standard.nodes() for k in self._order))
         points = np.asarray(list(itertools.product(*nodes)))
         weights = np.asarray([math.prod(one) for one in itertools.product(*shares)])
         start, shift = np.random.default_rng(0).normal(size=(2, _LINES, 1, count))
         along = (start + np.arange(4)[:, None] * shift).reshape(4 * _LINES, count)
-        inputs, targets = self._linear(points)
-        return FiniteRule(inputs.astype(dtype), targets.astype(dtype), weights, self._linear(along))
+        with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+            examples = self._sampler("float64").examples
+            rule, lines = ([np.asarray(part) for part in examples(jnp.asarray(rows))] for rows in (points, along))
+        return FiniteRule(rule[0].astype(dtype), rule[1].astype(dtype), weights, (lines[0], lines[1]))
 
-    def _linear(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of rows of standard numbers, for a linear map."""
+    def _sampler(self, dtype: str) -> PolynomialSampler:
+        order = self._order
+        position = {place: rank for rank, place in enumerate(order)}
+        monomials = list(dict.fromkeys(key for entry in self._entries for key, _ in entry.terms)) or [()]
+        degree = max(1, *map(len, monomials))
+        # a row of places for each monomial, filled up with the place of a one
+        places = [[*(position[k] for k in key), *[len(order)] * (degree - len(key))] for key in monomials]
         found = [dict(entry.terms) for entry in self._entries]
-        keys = [(), *((k,) for k in range(len(self._coordinates)))]
-        table = to_floats([[terms.get(key, 0) for terms in found] for key in keys], "example", "float64")
-        location, scale = (
-            np.asarray([getattr(one, name) for one in self._coordinates]) for name in ("location", "scale")
+        table = [[terms.get(key, 0) for terms in found] for key in monomials]
+        coordinates = [self._coordinates[k] for k in order]
+        kinds = itertools.groupby(coordinate.standard for coordinate in coordinates)
+        return PolynomialSampler(
+            location=jnp.asarray(np.asarray([one.location for one in coordinates], dtype)),
+            scale=jnp.asarray(np.asarray([one.scale for one in coordinates], dtype)),
+            places=jnp.asarray(np.asarray(places, "int32")),
+            coefficients=jnp.asarray(to_floats(table, "example", dtype)),
+            kinds=tuple((standard, len(list(group))) for standard, group in kinds),
+            inputs=self.law.input_width,
         )
-        both = table[0] + (location + scale * numbers) @ table[1:]
-        return both[:, : self.law.input_width], both[:, self.law.input_width :]
 
     @property
     def _entries(self) -> tuple[Polynomial, ...]:
