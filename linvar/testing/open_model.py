@@ -16,7 +16,7 @@ from linvar.laws.law import Law
 from linvar.models.model import Model
 from linvar.numeric.models.model import NumericModel
 from linvar.numeric.models.registry import numeric_model
-from linvar.symbolic.models.polynomial import PolynomialModel
+from linvar.symbolic.models.polynomial.model import PolynomialModel
 from linvar.symbolic.models.registry import Made, exact_twin
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
-from linvar.symbolic.models.polynomial import PolynomialModel
+from linvar.symbolic.models.polynomial.model import PolynomialModel
 from linvar.testing import OpenModel, check_model
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "reference" / "polynomial_losses.json").read_text("utf-8"))
@@ -63,9 +63,9 @@ DEGREES = {
 }  # fmt: skip
 #: the words of the reference, in their order
 NAMED = {
-    "diagonal network with L2": "diagonal with decay", "diagonal network": "diagonal", "biases": "biases", "quadratic": "quadratic",
-    "LoRA": "low rank", "quartic": "quartic", "two linear convolutions": "convolutions", "rise: phase": "phase",
-    "rise: two scalar": "products", "tied autoencoder": "autoencoder",
+    "diagonal network with L2": "diagonal with decay", "diagonal network": "diagonal", "biases": "biases",
+    "quadratic": "quadratic", "LoRA": "low rank", "quartic": "quartic", "two linear convolutions": "convolutions",
+    "rise: phase": "phase", "rise: two scalar": "products", "tied autoencoder": "autoencoder",
 }  # fmt: skip
 NORMALS = [lv.Normal(), lv.Normal()]
 LAWS = {

@@ -222,7 +222,7 @@ def test_bad_arguments(changes: dict[str, Any], error: type[Exception], message:
 def test_bad_problems() -> None:
     with pytest.raises(ValueError, match="momentum=1/2, weight_decay=0: the curve is for plain SGD"):
         regression_curve(lv.Problem([[[1]]], lv.Gaussian([[1]]), momentum="1/2"), [1])
-    with pytest.raises(ValueError, match="has 2 layers"):
+    with pytest.raises(ValueError, match="is of widths 1-1-1"):
         regression_curve(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]])), [1])
     with pytest.raises(ValueError, match="needs max_batch_size="):
         regression_curve(lv.Problem([[[1]]], lv.Gaussian([[1]])))

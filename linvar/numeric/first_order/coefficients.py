@@ -55,7 +55,7 @@ class FirstOrder:
         gradient_norm: (steps + 1,): ||grad L(w_t)||.
         method: "full" or "probes".
         probes: how many random vectors; 0 for method "full".
-        examples: n, where all examples count the same; None for weighted examples and Gaussian laws.
+        examples: n, where all examples count the same; None for weighted examples and laws that are no data set.
     """
 
     variance: np.ndarray
@@ -139,9 +139,9 @@ def first_order_variance(
         loss: of ONE example, ``loss(params, example)``, a scalar.
         params: where the runs start: any pytree of arrays.
         data: the law of an example: a pytree of arrays with a common leading axis, the n examples (a large sample stands for
-            a law that can only be sampled: the result is then that of the sample); a ``linvar.Dataset``; or a
-            ``linvar.Gaussian`` if ``loss`` is a polynomial of degree 2 in the example, as that of a linear network is. Both
-            laws have examples (x, y).
+            a law that can only be sampled: the result is then that of the sample); a ``linvar.Dataset`` or ``linvar.Finite``; or,
+            if ``loss`` is a polynomial of degree 2 in the example, as that of a linear network is, a ``linvar.Gaussian`` or a
+            ``linvar.Independent`` that is linear in at most 8 coordinates. Laws have examples (x, y).
         learning_rate: one number, one for each of the ``steps`` updates, or a schedule, a function of the step.
         steps: how many updates, >= 0.
         weights: (n,), probabilities of the examples; equal if None.
@@ -162,7 +162,8 @@ def first_order_variance(
 
     Raises:
         InputTypeError: an argument of the wrong type, complex parameters.
-        InputError: an argument out of range, shapes that do not fit, or a Gaussian law for a loss of another degree.
+        InputError: an argument out of range, shapes that do not fit,
+            a law without a finite rule, or one whose rule does not hold for the loss.
         NotFiniteError: a loss, a gradient or a variance is not finite.
 
     >>> path = first_order_variance(lambda w, x: 0.5 * (w - x) ** 2, 3.0, np.asarray([-1.0, 1.0]), 0.5, 2)

@@ -137,8 +137,8 @@ def simulate(
 
     Raises:
         InputTypeError: ``key`` is not a typed key, or an argument has the wrong type.
-        InputError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, or a
-            single run that does not fit ``byte_budget``.
+        InputError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, a law that
+            cannot be drawn, or a single run that does not fit ``byte_budget``.
 
     >>> from linvar import Gaussian, Problem
     >>> problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))  # G = 3 S, S the mean of b squared normals

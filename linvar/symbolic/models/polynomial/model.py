@@ -20,19 +20,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from math import comb
-from typing import Any, Generic
+from typing import Any
 
-from linvar import matrices
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.polynomial import Places, Polynomial
-from linvar.matrices import Rows, is_zero
+from linvar.matrices import Rows
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq, to_rational
 from linvar.symbolic.models.features import independent
 from linvar.symbolic.models.model import ExactModel
-from linvar.symbolic.models.step import MOST_VARIABLES, Coordinates, Step
+from linvar.symbolic.models.polynomial.at import At
+from linvar.symbolic.models.polynomial.steps import Fixed, Moving
+from linvar.symbolic.models.step import Step
 
 #: the loss of one example: weights as arrays, x of shape (d_0,) and y of shape (d_L,)
 Loss = Callable[[Sequence[Any], Any, Any], Any]
@@ -254,138 +255,6 @@ class Split:
     directions: tuple[Element, ...]
     features: tuple[Polynomial, ...]
     central: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Moving:
-    """A step from any weights."""
-
-    model: PolynomialModel
-
-    @property
-    def features(self) -> tuple[Polynomial, ...]:
-        return self.model.split.features
-
-    @property
-    def central(self) -> bool:
-        return self.model.split.central
-
-    @property
-    def bound(self) -> int:
-        return len(self.features)
-
-    moves = True
-
-    def count(self, most: int = MOST_VARIABLES) -> int:
-        return len(self.features)
-
-    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        start, directions = self.model.gradients
-        entries = self.model.values(start, weights, ring)
-        for variable, direction in zip(variables, directions):
-            moved = self.model.values(direction, weights, ring)
-            entries = [entry + variable * value if value != 0 else entry for entry, value in zip(entries, moved)]
-        return self.model.in_shape(entries)
-
-
-@dataclass(frozen=True, eq=False)
-class Fixed:
-    """A step from weights that are numbers."""
-
-    model: PolynomialModel
-    weights: tuple[Matrix, ...]
-
-    @property
-    def central(self) -> bool:
-        return self.model.split.central
-
-    @property
-    def bound(self) -> int:
-        return min(len(self.model.split.features), self.model.entries)
-
-    def count(self, most: int = MOST_VARIABLES) -> int:
-        return len(self.features)
-
-    @property
-    def features(self) -> tuple[Polynomial, ...]:
-        return self._basis[0]
-
-    @cached_property
-    def _basis(self) -> tuple[tuple[Polynomial, ...], list[Coordinates]]:
-        """The features, and every entry of the gradient in their means."""
-        model, psi = self.model, self.model.split.features
-        numbers = [[[Rational(e) for e in row] for row in matrix] for matrix in self.weights]  # type: ignore[arg-type]
-        rows = [model.values(direction, numbers, Numbers) for direction in model.gradients[1]]
-        if not any(any(row) for row in rows):
-            return (), [()] * model.entries
-        images = fmpq_mat([[to_fmpq(Rational(value)) for value in row] for row in rows])
-        reduced, rank = images.rref()
-        if rank == len(psi):
-            basis, reduced = psi, images
-        else:
-            pivots = [next(e for e in range(model.entries) if reduced[i, e]) for i in range(rank)]
-            basis = tuple(
-                sum((f * to_rational(images[j, e]) for j, f in enumerate(psi) if images[j, e]), Polynomial())
-                for e in pivots
-            )
-        return basis, [
-            tuple((i, to_rational(reduced[i, e])) for i in range(rank) if reduced[i, e]) for e in range(model.entries)
-        ]
-
-    @cached_property
-    def moves(self) -> bool:
-        """Whether the gradient can be anything but zero."""
-        if self.model.problem.weight_decay != 0 or self.count(1):
-            return True
-        ring = Ring(0, self.model.law.symbols)
-        lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
-        return not all(map(is_zero, self.model.at(lifted, ring).mean_gradients))
-
-    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
-        starts = self.model.values(self.model.gradients[0], weights, ring)
-        return self.model.in_shape(
-            [
-                sum((variables[j] * ring.lift(c) for j, c in coordinates), start)
-                for start, coordinates in zip(starts, self._basis[1])
-            ]
-        )
-
-
-class At(Generic[T]):
-    """A model at some weights."""
-
-    def __init__(self, model: PolynomialModel, weights: Sequence[Rows[T]], ring: RingLike[T]) -> None:
-        self.model, self.weights, self.ring = model, weights, ring
-
-    @cached_property
-    def mean_gradients(self) -> list[Rows[T]]:
-        """grad lbar."""
-        return self.model.in_shape(self.model.values(self.model.population_gradient, self.weights, self.ring))
-
-    @cached_property
-    def spreads(self) -> list[T]:
-        """sum_jk Cov(psi_j, psi_k) <grad e_j, grad e_k>, leaf by leaf."""
-        model, ring = self.model, self.ring
-        totals = [ring.lift(0)] * len(self.weights)
-        if not model.law.symbols:
-            for variance, vector in model.uncorrelated:
-                leaves = model.in_shape(model.values(vector, self.weights, ring))
-                scale = ring.lift(variance)
-                totals = [total + scale * matrices.squared_norm(leaf) for total, leaf in zip(totals, leaves)]
-            return totals
-        rows = [model.in_shape(model.values(row, self.weights, ring)) for row in model.gradients[1]]
-        for first, line in zip(rows, model.covariance(ring)):
-            for second, entry in zip(rows, line):
-                if entry != 0:
-                    products = [matrices.trace_product(a, matrices.transpose(b)) for a, b in zip(first, second)]
-                    totals = [total + entry * product for total, product in zip(totals, products)]
-        return totals
-
-    @cached_property
-    def doubled_loss(self) -> T:
-        """2 lbar."""
-        (value,) = self.model.values([self.model.split.population * 2], self.weights, self.ring)
-        return value
 
 
 def _array(entries: Sequence[Any]) -> Any:

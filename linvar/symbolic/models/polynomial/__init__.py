@@ -1,0 +1,1 @@
+"""Any loss that is a polynomial in the weights and in the coordinates of an example."""

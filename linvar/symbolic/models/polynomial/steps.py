@@ -1,0 +1,114 @@
+"""Steps of SGD of a polynomial loss: from any weights, and from weights that are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from linvar.exact import Matrix, Rational
+from linvar.flint import fmpq_mat
+from linvar.laws.polynomial import Polynomial
+from linvar.matrices import Rows, is_zero
+from linvar.rings import RingLike, T
+from linvar.symbolic.algebra.ring import Numbers, Ring, to_fmpq, to_rational
+from linvar.symbolic.models.step import MOST_VARIABLES, Coordinates
+
+if TYPE_CHECKING:
+    from linvar.symbolic.models.polynomial.model import PolynomialModel
+
+
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """A step from any weights."""
+
+    model: PolynomialModel
+
+    @property
+    def features(self) -> tuple[Polynomial, ...]:
+        return self.model.split.features
+
+    @property
+    def central(self) -> bool:
+        return self.model.split.central
+
+    @property
+    def bound(self) -> int:
+        return len(self.features)
+
+    moves = True
+
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        return len(self.features)
+
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
+        start, directions = self.model.gradients
+        entries = self.model.values(start, weights, ring)
+        for variable, direction in zip(variables, directions):
+            moved = self.model.values(direction, weights, ring)
+            entries = [entry + variable * value if value != 0 else entry for entry, value in zip(entries, moved)]
+        return self.model.in_shape(entries)
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """A step from weights that are numbers."""
+
+    model: PolynomialModel
+    weights: tuple[Matrix, ...]
+
+    @property
+    def central(self) -> bool:
+        return self.model.split.central
+
+    @property
+    def bound(self) -> int:
+        return min(len(self.model.split.features), self.model.entries)
+
+    def count(self, most: int = MOST_VARIABLES) -> int:
+        return len(self.features)
+
+    @property
+    def features(self) -> tuple[Polynomial, ...]:
+        return self._basis[0]
+
+    @cached_property
+    def _basis(self) -> tuple[tuple[Polynomial, ...], list[Coordinates]]:
+        """The features, and every entry of the gradient in their means."""
+        model, psi = self.model, self.model.split.features
+        numbers = [[[Rational(e) for e in row] for row in matrix] for matrix in self.weights]  # type: ignore[arg-type]
+        rows = [model.values(direction, numbers, Numbers) for direction in model.gradients[1]]
+        if not any(any(row) for row in rows):
+            return (), [()] * model.entries
+        images = fmpq_mat([[to_fmpq(Rational(value)) for value in row] for row in rows])
+        reduced, rank = images.rref()
+        if rank == len(psi):
+            basis, reduced = psi, images
+        else:
+            pivots = [next(e for e in range(model.entries) if reduced[i, e]) for i in range(rank)]
+            basis = tuple(
+                sum((f * to_rational(images[j, e]) for j, f in enumerate(psi) if images[j, e]), Polynomial())
+                for e in pivots
+            )
+        return basis, [
+            tuple((i, to_rational(reduced[i, e])) for i in range(rank) if reduced[i, e]) for e in range(model.entries)
+        ]
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether the gradient can be anything but zero."""
+        if self.model.problem.weight_decay != 0 or self.count(1):
+            return True
+        ring = Ring(0, self.model.law.symbols)
+        lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
+        return not all(map(is_zero, self.model.at(lifted, ring).mean_gradients))
+
+    def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
+        starts = self.model.values(self.model.gradients[0], weights, ring)
+        return self.model.in_shape(
+            [
+                sum((variables[j] * ring.lift(c) for j, c in coordinates), start)
+                for start, coordinates in zip(starts, self._basis[1])
+            ]
+        )
