@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,10 @@ def test_a_kind_of_law_that_is_registered_is_saved_and_loaded(
 ) -> None:
     problem = lv.Problem([[[1, 2]]], LISTED, "1/10", 1)
     problem.save(tmp_path / f"problem{suffix}")
-    with pytest.raises(ProblemFileError, match='law.kind=listed is not accepted: write "gaussian" or "dataset"'):
+    with pytest.raises(
+        ProblemFileError,
+        match='law.kind=listed is not accepted: write "gaussian" or "dataset" or "finite" or "independent" or "scale_mixture"',
+    ):
         lv.load_problem(tmp_path / f"problem{suffix}")
     monkeypatch.setitem(LAWS, "listed", Listed)
     assert lv.load_problem(tmp_path / f"problem{suffix}") == problem
@@ -113,11 +117,98 @@ def test_a_kind_of_law_that_is_registered_is_saved_and_loaded(
         problem_from_dict({**data, "law": {"kind": "listed", "row": []}})
 
 
+FILED = [
+    lv.Finite([[1, 2], [0, "1/2"]], [[1], [3]], ["1/3", "2/3"]),
+    lv.Independent(
+        [lv.Uniform(0, "1/2"), lv.Normal(1, "1/4"), lv.Rademacher(), [0, 1, 0, "3/2", 0, 4, 0, 16]],
+        lambda z: ([z[0] * z[1] - "1/2", 2 * z[2]], z[3] ** 2 + 1),
+    ),
+    lv.ScaleMixture(lv.Gaussian([[1, 2]], mean=[0, "1/3"]), degrees_of_freedom=9),
+    lv.ScaleMixture(lv.Gaussian([[1, 2]]), scales=[1, "5/2"], probabilities=["9/10", "1/10"]),
+]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".toml"])
+@pytest.mark.parametrize("law", FILED, ids=lambda law: law.kind)
+def test_the_further_laws_are_saved_and_loaded(law: Law, suffix: str, tmp_path: Path) -> None:
+    problem = lv.Problem([[[1, "1/2"]]], law, "1/10", 1)
+    problem.save(tmp_path / f"problem{suffix}")
+    again = lv.load_problem(tmp_path / f"problem{suffix}")
+    assert again == problem and hash(again) == hash(problem) and repr(again) == repr(problem)
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    assert lv.gradient_variance(again.replace(step=0)) == lv.gradient_variance(problem.replace(step=0))
+
+
+def in_file(statement: Law, changes: dict[str, Any]) -> dict[str, Any]:
+    """A problem file with some keys of its law changed; left out where None."""
+    data = lv.Problem([[[1, "1/2"]]], statement, "1/10").to_dict()
+    kept = {key: value for key, value in {**data["law"], **changes}.items() if value is not None}  # type: ignore[dict-item]
+    return {**data, "law": kept}
+
+
+@pytest.mark.parametrize(
+    ("law", "changes", "message"),
+    [
+        (0, {"probabilities": ["1/3", "1/3"]}, "law.probabilities add up to 2/3, not to 1: divide them by 2/3"),
+        (0, {"probabilities": [0, 1]}, r"law.probabilities\[0\]=0 is not positive"),
+        (0, {"probabilities": [1]}, "law.probabilities has 1 entries and inputs has 2"),
+        (0, {"probabilities": None}, "law.probabilities is missing"),
+        (0, {"size": 3}, "law.size=3 is an unknown key"),
+        (1, {"coordinates": []}, "law.coordinates=\\[\\] is empty"),
+        (1, {"coordinates": [{"kind": "cauchy"}]}, r"law.coordinates\[0\].kind is cauchy: write"),
+        (1, {"coordinates": [{"kind": "normal", "sigma": 1}]}, r"law.coordinates\[0\].sigma=1 is an unknown key"),
+        (1, {"coordinates": [{"kind": "uniform", "low": 1, "high": 1}]}, "high=1 is not above low=1"),
+        (1, {"coordinates": [3]}, r"law.coordinates\[0\] is no object with a kind"),
+        (1, {"inputs": [[["1/2", [9]]]]}, r"law.inputs\[0\]\[0\]\[1\]\[0\] is 9: write a coordinate, 0 to 3"),
+        (1, {"inputs": [["1/2"]]}, r"law.inputs\[0\]\[0\]=1/2 is not accepted|law.inputs\[0\]\[0\]"),
+        (1, {"targets": [[[0.5, [0]]]]}, r"law.targets\[0\]\[0\]\[0\]=0.5"),
+        (2, {"degrees_of_freedom": None}, "got no scale: give degrees_of_freedom="),
+        (2, {"degrees_of_freedom": "1/2"}, "degrees_of_freedom=1/2"),
+        (2, {"degrees_of_freedom": 0}, "degrees_of_freedom=0 is not positive"),
+        (2, {"law": {"kind": "dataset"}}, "law.law is no Gaussian law"),
+        (3, {"degrees_of_freedom": 9}, "got degrees_of_freedom and scales and probabilities"),
+        (3, {"scales": [1, -1]}, r"scales\[1\]=-1 is not positive"),
+        (3, {"probabilities": None}, "got scales"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(law: int, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProblemFileError, match=message):
+        problem_from_dict(in_file(FILED[law], changes))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: lv.Independent([lv.Normal()], lambda z: (z, 0.1 * z[0])), "example=0.1 is of type float"),
+        (lambda: lv.Independent([lv.Normal()], lambda z: z), r"example does not give a pair \(x, y\)"),
+        (lambda: lv.Independent([lv.Normal()], lambda z: (z[:0], z)), "example gives an empty x"),
+        (lambda: lv.Independent([lv.Normal()], lambda z: (z, z[3])), r"cannot be traced \(IndexError"),
+        (lambda: lv.Independent([lv.Normal()], lambda z: (z, 1 / z[0])), "cannot be traced|is no number"),
+        (lambda: lv.Independent([lv.Normal()], lambda z: (z, z[0] ** -1)), "example=-1 is no such power"),
+        (lambda: lv.Independent([lv.Normal()], 3), "example=3 is of type int"),
+        (lambda: lv.Independent([], lambda z: (z, z)), "coordinates is empty"),
+        (lambda: lv.Independent([7], lambda z: (z, z)), r"coordinates\[0\]=7"),
+        (lambda: lv.Independent([[1]], lambda z: (z, z)), "moments has 1 entries"),
+        (lambda: lv.Independent([[2, 1]], lambda z: (z, z)), r"moments\[1\]=1 is below the square"),
+        (lambda: lv.Normal(0, -1), "variance=-1 is negative"),
+        (lambda: lv.Uniform(0.5, 1), "low=0.5"),
+        (lambda: lv.Finite([[1]], [1, 2], [1]), "inputs has 1 rows and targets has 2"),
+        (lambda: lv.ScaleMixture(DATA, degrees_of_freedom=3), "law=Dataset.* give linvar.Gaussian"),
+        (lambda: lv.ScaleMixture(lv.Gaussian([[1]]), degrees_of_freedom=2.5), "degrees_of_freedom=2.5"),
+    ],
+)
+def test_what_is_wrong_is_named(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+
+
 def test_every_law_of_a_file_says_its_kind_and_its_keys() -> None:
-    laws = [DATA, lv.Gaussian([[1, 2]], [[2, 1], [1, 3]], [0, 1], "1/2")]
-    assert [law.kind for law in laws] == ["dataset", "gaussian"] and {law.kind for law in laws} == set(LAWS)
+    laws = [DATA, lv.Gaussian([[1, 2]], [[2, 1], [1, 3]], [0, 1], "1/2"), *FILED]
+    assert {law.kind for law in laws} == set(LAWS)
     for law in laws:
-        assert [*law.to_dict()] == ["kind", *law.keys] and LAWS[law.kind] is type(law)
+        assert {*law.to_dict()} <= {"kind", *law.keys} and LAWS[law.kind] is type(law)
+        assert [*law.to_dict()][0] == "kind"
+    assert [*laws[1].to_dict()] == ["kind", *laws[1].keys]
 
 
 def test_a_law_without_examples_has_no_power_sums() -> None:

@@ -21,13 +21,14 @@ import linvar as lv
 ROOT = Path(__file__).parent.parent
 #: frozen: a name that is added or goes is added here, or goes, on purpose, and is in the changelog
 _PUBLIC = """
-    Problem Gaussian Dataset load_problem Rational rationalize symbolic_weights symbolic_matrix b u
+    Problem Gaussian Dataset Finite Independent ScaleMixture Normal Uniform Rademacher load_problem
+    Rational rationalize symbolic_weights symbolic_matrix b u
     gradient_variance second_moment squared_mean expected_loss expected_weights weight_covariance
     derive derive_steps Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
     plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult
     simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise first_order_variance Estimate
-    InputError plot_variance datasets numeric
+    InputError plot_variance datasets numeric testing
 """
 _NUMERIC = """
     FirstOrder GradientMoments NoiseScale first_order_variance gradient_moments noise_scale two_batch_noise_scale

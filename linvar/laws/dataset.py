@@ -82,3 +82,6 @@ class Dataset(Rows):
         rows = any(isinstance(row, (list, tuple)) for row in raw)
         targets = read_matrix(raw, "law.targets") if rows else read_vector(raw, "law.targets")
         return built(lambda: cls(inputs, targets), "law.", cls.keys)
+
+
+_: type[Law] = Dataset

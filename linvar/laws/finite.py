@@ -81,3 +81,6 @@ class Finite(Rows):
         targets = read_matrix(raw, "law.targets") if rows else read_vector(raw, "law.targets")
         chances = read_vector(data["probabilities"], "law.probabilities")
         return built(lambda: cls(inputs, targets, chances), "law.", cls.keys)
+
+
+_: type[Law] = Finite

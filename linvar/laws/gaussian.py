@@ -155,3 +155,6 @@ def _check_symmetric(sigma: Matrix) -> None:
                 pair = f"entry [{i}][{j}] is {cut(str(sigma[i][j]), 60)} and [{j}][{i}] is {cut(str(sigma[j][i]), 60)}"
                 fault = Words(f"is not symmetric: {pair}")
                 raise InputError("covariance", fault, "give the covariance matrix of the inputs")
+
+
+_: type[Law] = Gaussian

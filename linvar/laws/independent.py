@@ -172,3 +172,6 @@ def _read_polynomial(data: Plain, name: str, count: int) -> Polynomial:
             product = product * coordinates(count)[index]
         total = total + product
     return total
+
+
+_: type[Law] = Independent

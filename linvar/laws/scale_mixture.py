@@ -121,3 +121,6 @@ class ScaleMixture(Law):
             degrees = read_number(data["degrees_of_freedom"], "law.degrees_of_freedom")
             further["degrees_of_freedom"] = int(degrees) if degrees.denominator == 1 else degrees
         return built(lambda: cls(base, **further), "law.", cls.keys)  # type: ignore[arg-type]  # refused there
+
+
+_: type[Law] = ScaleMixture

@@ -52,3 +52,6 @@ class LinearNetwork(Model):
         inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]
         if (outputs, inputs) != (law.target_width, law.input_width):
             raise law.misfit(inputs, outputs)
+
+
+_: type[Model] = LinearNetwork

@@ -263,3 +263,15 @@ def test_unequal_variances_of_coordinates_reach_every_road() -> None:
     assert one[0] == one[1] == one[2]
     assert one[0] != lv.gradient_variance(lv.Problem([[[1]], [[3]]], law(2, 1), "1/7", 1))
     assert coordinates(2)[1] not in law(1, 1).inputs
+
+
+def test_a_student_teacher_and_student_after_a_step_against_simulation(key: Any) -> None:
+    """Heavy tails: nu = 40, t = 1, b = 4; within five standard errors of 100,000 runs, which tell 3/2 of it apart."""
+    law = lv.ScaleMixture(lv.Gaussian([[1, "1/2"]], noise_variance="1/4"), degrees_of_freedom=40)
+    problem = lv.Problem([[["1/2", 1]], [["1/3"]]], law, "1/20", 1)
+    exact = float(lv.gradient_variance(problem)(4))
+    found = lv.simulate(key, problem, batch_sizes=[4], runs=100_000)[4].variance
+    assert abs(found.value - exact) < 5 * found.standard_error
+    assert abs(found.value - 1.5 * exact) > 10 * found.standard_error
+    normal = float(lv.gradient_variance(problem.replace(law=law.law))(4))
+    assert abs(found.value - normal) > 10 * found.standard_error, "the tails do not show"

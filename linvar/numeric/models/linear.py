@@ -99,3 +99,6 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
     (Array([[0.5, 1. ]], dtype=float32),)
     """
     return LinearNetwork(NumericLinear().leaves(problem, dtype))
+
+
+_: type[NumericModel] = NumericLinear

@@ -135,3 +135,6 @@ class LinearModel(ExactModel):
     def kept_in_symbols(self, order: int) -> tuple[int, int]:
         """Of products of up to 2K entries of the weights."""
         return counting.kept_in_symbols(self.problem, order)
+
+
+_: type[ExactModel] = LinearModel

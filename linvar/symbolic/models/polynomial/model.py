@@ -290,3 +290,6 @@ def _together(
         for i in range(rank)
     ]
     return together, [directions[j] for j in pivots]
+
+
+_: type[ExactModel] = PolynomialModel
