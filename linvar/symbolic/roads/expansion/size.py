@@ -145,7 +145,8 @@ def _bits_of_step(steps: Steps, place: int, weights: tuple[Matrix, ...], count: 
 
     It is the logarithm of the mean of their sizes, which decides in products: of the weights, and of a variable's coefficients.
     """
-    rate, step = steps.problem.learning_rates[place], steps[place]
+    given, step = steps.problem.learning_rate, steps[place]
+    rate = given[place] if isinstance(given, tuple) else given
 
     def moved(chosen: int) -> list[Exact]:
         """The change of every weight, one variable being 1."""
