@@ -334,7 +334,7 @@ LAWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.parametrize("step", [pytest.param(0, marks=pytest.mark.slow), 1])
 @pytest.mark.parametrize("name", LAWS)
 def test_further_laws_agree_and_wrong_polynomials_are_rejected(name, step):
     law, moments = LAWS[name]

@@ -110,10 +110,10 @@ def test_roads_that_ship_conform(road: Any) -> None:
 
 
 def test_the_lattice_conforms() -> None:
-    """On two of the problems here; on all of them in the slow tier."""
+    """On one of the problems here; on all of them in the slow tier."""
     from linvar.testing.roads import PROBLEMS
 
-    assert check_road(lv.Lattice(), PROBLEMS[3:5]) > 20
+    assert check_road(lv.Lattice(), PROBLEMS[3:4]) > 10
 
 
 @pytest.mark.slow

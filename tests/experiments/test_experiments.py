@@ -339,6 +339,7 @@ print(json.dumps([jax.device_count(), run_many(task, 5, (0, 3), 45, jax.random.k
 """
 
 
+@pytest.mark.slow
 def test_several_devices_share_the_runs_and_give_the_same_numbers():
     found = []
     for flags in ("", "--xla_force_host_platform_device_count=4"):

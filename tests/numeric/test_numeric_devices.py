@@ -117,7 +117,8 @@ def run(script, *arguments, flags=""):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.parametrize("layouts", ["one", pytest.param("every", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("layouts", ["one", "every"])
 def test_eight_devices_give_the_numbers_of_one(layouts):
     """The plain case with the examples spread in every way, the others in one way each, or in every way."""
     process = run(EIGHT_DEVICES, layouts, flags="--xla_force_host_platform_device_count=8")
