@@ -94,6 +94,8 @@ class Problem:
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
         network.check_law(matrices, law)
+        _check_hash("model", network)
+        _check_hash("law", law)
         if isinstance(step, bool) or not isinstance(step, int):
             raise InputTypeError("step", step, "give the number of updates, an int >= 0")
         if step < 0:
@@ -141,6 +143,11 @@ class Problem:
     def degree(self) -> int:
         """The degree of the loss of one example in the weights: 2 L for a linear network."""
         return self.model.degree(self.weights)
+
+    @property
+    def growth(self) -> int:
+        """The degree of the weights after a step in those before it: p - 1, p the ``degree``, and at least 1."""
+        return max(1, self.degree - 1)
 
     @property
     def is_linear_regression(self) -> bool:
@@ -191,8 +198,12 @@ class Problem:
 
     @property
     def degree_bound(self) -> int:
-        """sum_{j=0..t} max(2 (p-1)^j - 1, 0), p the ``degree``: at most n - 1 without replacement: that of every quantity."""
-        bound: int = sum(max(2 * (self.degree - 1) ** j - 1, 0) for j in range(self.step + 1))
+        """sum_{j=0..t} max(2 (p-1)^j - 1, 0), p the ``degree``; 0 for p = 0; at most n - 1 without replacement.
+
+        No quantity has a higher degree in 1/b.
+        """
+        power = self.degree - 1
+        bound: int = sum(max(2 * power**j - 1, 0) for j in range(self.step + 1)) if power >= 0 else 0
         return bound if self.largest_batch_size is None else min(bound, self.largest_batch_size - 1)
 
     def replace(self, **changes: Any) -> Problem:
@@ -237,6 +248,7 @@ class Problem:
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        model: Model | None = None,
     ) -> Problem:
         """A Problem from floating-point arrays, every float rounded to ``decimals`` digits (``linvar.rationalize``).
 
@@ -266,7 +278,9 @@ class Problem:
             value if isinstance(value, str) else rounded(value, decimals, name) for name, value in scalars.items()
         )
         matrices = rounded(ordered(weights, "weights", _LAYERS), decimals, "weights")
-        return cls(matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay)
+        return cls(
+            matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay, model=model
+        )
 
     def to_dict(self) -> dict[str, Plain]:
         """The content of a problem file: plain dictionaries, lists, integers and strings "p/q".
@@ -341,6 +355,15 @@ class Problem:
         data = self.to_dict()
         toml = checked_path(path, "problem file", ProblemFileError).lower().endswith(".toml")
         write_atomically(path, to_toml(data) if toml else to_json(data) + "\n")
+
+
+def _check_hash(name: str, value: object) -> None:
+    """A problem can be told from others in a table, and so its parts."""
+    try:
+        hash(value)
+    except TypeError:
+        cure = "make it a frozen dataclass, with parts that have a hash (tuples in place of lists)"
+        raise InputTypeError(name, value, cure, fault="has no hash") from None
 
 
 def _learning_rate(value: Any, step: int) -> Exact | Vector:

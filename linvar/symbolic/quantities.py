@@ -37,8 +37,7 @@ class Asked:
 
     def bound(self, degree: int) -> int:
         """Degree in 1/b of the expectation of a form of this degree in the state."""
-        odd = self.problem.degree - 1
-        return sum(degree * odd**j - 1 for j in range(self.problem.step))
+        return sum(max(0, degree * self.problem.growth**j - 1) for j in range(self.problem.step))
 
     def polynomials(self, values: Sequence[Element], degree_bound: int) -> Polynomials:
         """Elements of the ring as BatchPolynomials."""

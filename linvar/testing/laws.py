@@ -70,7 +70,7 @@ def check_law(law: Law, *, key: jax.Array | None = None, rows: int = 100_000) ->
     if key is not None and not law.symbols:
         from linvar.testing.samples import check_samples
 
-        check_samples(law, features, key, rows, _MOST_ERRORS)
+        check_samples(law, key, rows, _MOST_ERRORS)
 
 
 def _features(width: int) -> Iterator[Polynomial]:

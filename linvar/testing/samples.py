@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
 import jax
@@ -20,12 +19,11 @@ from linvar.testing.checking import check
 from linvar.verification.verify import verify
 
 
-def check_samples(law: Law, features: Sequence[Polynomial], key: jax.Array, rows: int, most_errors: float) -> None:
+def check_samples(law: Law, key: jax.Array, rows: int, most_errors: float) -> None:
     """Means of products of two and of four numbers of an example, and a variance by simulation.
 
     Args:
         law: one that draws examples.
-        features: not used where the law does not read z from (x, y).
         key: a typed key.
         rows: examples drawn.
         most_errors: standard errors by which a mean may miss the exact one.

@@ -333,3 +333,73 @@ def test_what_knows_linear_networks_only_says_so() -> None:
 def test_every_family_has_a_start_or_a_reference() -> None:
     assert {*START} | {*NAMED.values()} | {"linear"} == {*LOSSES} == {*DEGREES}
     assert len([*product(START, (0, 1))]) >= 20
+
+
+# losses of every degree
+
+
+@strategies.examples(40)
+@given(st.data())
+def test_random_losses_equal_the_enumeration_of_every_batch(data: st.DataObject) -> None:
+    """Of degree 1 to 4 in one to three weights, constants and linear ones too, t = 0 and 1, and t = 2 of degree 1 and 2."""
+    weights, degree = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 4))
+    coefficients = st.tuples(st.integers(-2, 2), st.integers(0, 2), st.integers(0, 1))
+    shapes = st.lists(st.integers(0, weights - 1), max_size=degree)
+    terms = data.draw(st.lists(st.tuples(coefficients, shapes), min_size=1, max_size=4))
+
+    def loss(w: Any, x: Any, y: Any) -> Any:
+        total = 0 * w[0, 0]
+        for (factor, power, with_target), places in terms:
+            part = factor * x[0] ** power + with_target * y[0]
+            for place in places:
+                part = part * w[0, place]
+            total = total + part
+        return total
+
+    step = data.draw(st.integers(0, 2 if degree <= 2 else 1))
+    start = data.draw(strategies.matrices(1, weights))
+    rows = lv.Dataset([[1], ["-1/2"]], [["1/3"], [2]])
+    LOSSES["random"], DEGREES["random"] = loss, degree
+    problem = lv.Problem([start], rows, "1/3", step, model=model("random"))
+    exact = lv.derive(problem)
+    for b in (1, 2):
+        assert exact.variance(b) == enumerated(problem, b)
+    assert exact.variance.degree <= problem.degree_bound
+    assert all(weight(1) is not None for row in exact.weights[0] for weight in row) and exact.weight_covariance
+    del LOSSES["random"], DEGREES["random"]
+
+
+def test_a_loss_of_degree_one_is_a_random_walk() -> None:
+    """l = w x: W_t = W_0 - a sum of the means of x, so Cov W_t = t a^2 Var(x) / b, and the variance Var(x) / b."""
+    LOSSES["walk"], DEGREES["walk"] = lambda w, x, y: (w @ x).sum(), 1
+    law = lv.Independent([lv.Uniform(-1, 1)], lambda z: (z, 0 * z[0]))
+    for step in (0, 1, 3):
+        exact = lv.derive(lv.Problem([[["1/2"]]], law, "1/5", step, model=model("walk")))
+        assert exact.variance.coefficients == (0, Fraction(1, 3)) and exact.problem.degree_bound == 1
+        assert exact.weight_covariance[0][0](2) == step * Fraction(1, 25) * Fraction(1, 3) / 2
+        assert exact.loss == 0 and exact.weights[0][0][0] == Fraction(1, 2)
+    one = lv.Problem([[["1/2"]]], law, "1/5", 1, model=model("walk"))
+    assert lv.derive(one, lv.Lattice()).weight_covariance == lv.derive(one).weight_covariance
+    assert lv.large_batch(one, 1).variance.agrees_with(lv.gradient_variance(one))
+    del LOSSES["walk"], DEGREES["walk"]
+
+
+def test_a_loss_without_weights_does_not_vary() -> None:
+    LOSSES["none"], DEGREES["none"] = lambda w, x, y: (x * x).sum() - 2 * y[0], 0
+    problem = lv.Problem([[[1, 2]]], lv.Dataset([[1, 2], [0, 3]], [1, 2]), "1/5", 2, model=model("none"))
+    exact = lv.derive(problem)
+    assert exact.variance == 0 and problem.degree_bound == 0 and exact.loss == Fraction(5 + 9, 2) - 3
+    del LOSSES["none"], DEGREES["none"]
+
+
+def test_what_has_no_hash_is_refused() -> None:
+    @dataclass
+    class Loose(OpenModel):
+        def degree(self, weights: Any) -> int:
+            return 2
+
+        def loss(self, weights: Any, x: Any, y: Any) -> Any:
+            return squares(weights[0] @ x - y)
+
+    with pytest.raises(InputTypeError, match="model=.* has no hash: make it a frozen dataclass"):
+        lv.Problem([[[1, 2]]], lv.Dataset([[1, 2]], [1]), model=Loose())

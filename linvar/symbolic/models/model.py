@@ -132,12 +132,12 @@ class ExactModel(ABC):
         A form of degree D in W_t is of degree at most D in the last batch and (p-1) D in the weights before it, p the degree
         of the loss: N_s(D) = C(D + m_s, m_s) N_{s-1}((p-1) D). In symbols: of that degree in all of them.
         """
-        degree, found = factors * (self.problem.degree - 1), 1
+        degree, found = factors * max(0, self.problem.degree - 1), 1
         for count in reversed(variables):
             if max(degree, count) > 10**4:
                 return ENDLESS
             found *= comb(degree + count, count)
-            degree *= self.problem.degree - 1
+            degree *= self.problem.growth
         symbols = len(self.problem.symbols)
         return min(ENDLESS, found * comb(degree + symbols, symbols) if degree < 10**4 else ENDLESS)
 

@@ -49,7 +49,7 @@ class Norms:
     name: str = "norms"
 
     def degree(self, loss: int) -> int:
-        return 2 * (loss - 1)
+        return 2 * max(0, loss - 1)
 
     def forms(self, last: LastStep[T]) -> list[T]:
         means, spreads = last.norms(self.of), last.spreads(self.of)
@@ -67,7 +67,7 @@ class Means:
     name: str = "means"
 
     def degree(self, loss: int) -> int:
-        return loss - 1
+        return max(0, loss - 1)
 
     def forms(self, last: LastStep[T]) -> list[T]:
         return [entry for matrix in last.means(self.of) for row in matrix for entry in row]

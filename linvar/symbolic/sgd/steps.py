@@ -64,7 +64,7 @@ class Steps:
         if highest is None:
             return
         first = next((s for s in range(min(t, _MOST_FIXED_STEPS)) if self[s].count(1)), t)
-        needed = 2 * degree * (self.problem.degree - 1) ** (t - 1 - first) if first < t else 0
+        needed = 2 * degree * self.problem.growth ** (t - 1 - first) if first < t else 0
         if needed > highest:
             fault = f"has moments up to degree {highest} only, and t = {t} takes those of degree {needed}"
             raise InputError("law", self.problem.law, "ask for fewer steps, or give a law with more moments", fault)

@@ -90,7 +90,7 @@ class Expanded:
 
     def _orders(self, polynomial: Element, degree: int, t: int) -> list[int]:
         """Bounds for the degree of a polynomial, a form of this degree in W_t, in the batch of each step before."""
-        odd, last = self.problem.degree - 1, t - 1
+        odd, last = self.problem.growth, t - 1
         seen = [max(0, exponent) for exponent in polynomial.degrees()]  # zero has the degree -1 in every variable
         return [
             min(degree * odd ** (last - s), sum(seen[self.offsets[s] : self.offsets[s + 1]])) for s in range(last + 1)

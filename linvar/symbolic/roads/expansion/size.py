@@ -113,7 +113,7 @@ def _far_over(problem: Problem, variables: list[int]) -> Size:
 
 def _order(problem: Problem, later: int) -> int:
     """Degree of the second moment in the batch of a step with this many later updates."""
-    order: int = (2 * problem.degree - 2) * (problem.degree - 1) ** later
+    order: int = 2 * max(0, problem.degree - 1) * problem.growth**later
     return order
 
 
@@ -123,7 +123,7 @@ def _coefficient_bits(steps: Steps, places: list[int], variables: list[int]) -> 
     first = next((s for s, count in enumerate(variables) if count), None)
     if first is None or problem.symbols:
         return 1
-    degree: int = (2 * problem.degree - 2) * (problem.degree - 1) ** (len(variables) - first - 1)
+    degree: int = 2 * max(0, problem.degree - 1) * problem.growth ** (len(variables) - first - 1)
     weights, products = steps.numbers_at(places[first]), steps.model.gradient_products
     if weights is not None and max(products, products * steps.law.summed(2) // 30) <= _MOST_PRODUCTS:
         return int(degree * _bits_of_step(steps, places[first], weights, variables[first])) + _bits_of_moments(problem)

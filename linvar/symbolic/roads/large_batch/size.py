@@ -113,9 +113,9 @@ def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSi
 
 def clamped(problem: Problem, order: int) -> int:
     """The order, or the degree bound of the problem where it is less: beyond it all coefficients are zero."""
-    odd, bound = problem.degree - 1, 0
+    power, bound = max(0, problem.degree - 1), 0
     for j in range(min(problem.step, order) + 1):
-        bound += 2 * odd**j - 1
+        bound += max(0, 2 * power**j - 1)
         if bound >= order:
             return order
     return bound
@@ -154,7 +154,7 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
 def _work(problem: Problem, order: int, n: int, entries: int, batch: int) -> tuple[int, int]:
     """Numbers held by the largest level, and products of all levels, of a step from a state with these entries."""
     degree, variables = 2 * order, entries + batch
-    inside = problem.degree - 1
+    inside = problem.growth
     width = [
         sum(_exactly(entries, i) for i in range(min(d, inside) + 1))
         + batch * sum(_exactly(entries, i) for i in range(min(d - 1, inside) + 1))
@@ -190,7 +190,7 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     law_bits = exact_law(problem.law).denominator_bits()
     rule = [problem.momentum, problem.weight_decay]
     growth = log2(common_denominator(problem.distinct_learning_rates)) + law_bits + log2(common_denominator(rule))
-    odd = problem.degree - 1
+    odd = problem.growth
 
     def bits(steps: int) -> float:
         if steps * log2(odd + 1e-9) > 60:

@@ -64,7 +64,7 @@ def stair_counts(dimension: int, degree: int) -> tuple[int, tuple[int, ...]]:
 
 def step_degrees(problem: Problem, degree: int) -> list[int]:
     """D_s: the degree of forms of this degree in the variables of each step s."""
-    odd = problem.degree - 1
+    odd = problem.growth
     return [degree * odd ** (problem.step - 1 - s) for s in range(problem.step)]
 
 
@@ -137,7 +137,7 @@ def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
     for matrix in (*last.means(), *([[last.spreads()]] if degree > problem.degree - 1 else [])):
         matrices.squared_norm(matrix)
     sizes = [entry for matrix in last.means() for row in matrix for entry in row]
-    per_degree = degree / max(1, problem.degree - 1)
+    per_degree = degree / problem.growth
     denominator = max((entry.denominator for entry in sizes), default=0.0)
     size = max((entry.size + entry.denominator for entry in sizes), default=0.0) - denominator
     return counter.products, size * per_degree, denominator * per_degree
@@ -147,7 +147,7 @@ def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
     """The same of a wide problem, from what its model says and the sizes of its numbers."""
     problem = steps.problem
     products, terms = steps.model.rough_work(steps[problem.step - 1].count())
-    counter, odd = _Counter(), problem.degree - 1
+    counter, odd = _Counter(), problem.growth
     unit = coordinates(1)[0] ** 2
     entries = [counter.lift(entry) for matrix in problem.weights for row in matrix for entry in row if entry != 0]
     bits, below = (max((getattr(e, name) for e in entries), default=0.0) for name in ("size", "denominator"))
@@ -196,7 +196,7 @@ class _Counter:
         denominator = max(log2(number.denominator) for number in entries)
         denominator += factors * max(log2(Rational(number).denominator) for number in numbers) + extra
         largest = max((_log2(abs(Rational(number))) for number in numbers if number), default=0.0)
-        size = max(_log2(abs(entry)) for entry in entries) + factors * largest + max(0.0, log2(2 * order / 2.7))
+        size = max(_log2(abs(entry)) for entry in entries) + factors * largest + log2(max(1.0, 2 * order / 2.7))
         return _Number(self, size, denominator, None)
 
 
