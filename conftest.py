@@ -40,7 +40,6 @@ QUICK = {
     "test_names", "test_small_doors", "test_oblong", "test_polynomial", "test_jax_function", "test_batch_size", "test_monotone",
     "test_every_quantity_equals_the_expansion[gradient_variance-problem0]", "test_digits", "test_checkpoint",
     "test_published_values_of_polynomial_losses", "test_families_equal_the_enumeration_of_every_batch",
-    "test_what_is_wrong_is_named",
     "test_cost", "test_size", "test_amounts", "test_cures", "test_isserlis", "test_one_weight_by_hand",
     # the floating-point half
     "test_numeric_jaxprs", "test_numeric_errors", "test_numeric_progress", "test_numeric_moments", "test_numeric_network",
