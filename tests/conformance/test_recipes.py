@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import operator
 import re
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 import linvar as lv
 from linvar.errors import InputError
+from linvar.symbolic.models.registry import exact_model
 from linvar.testing import check_law, check_road
 
 CONTRIBUTING = Path(__file__).parent.parent.parent / "CONTRIBUTING.md"
@@ -42,7 +45,8 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
 def test_they_import_the_public_protocol_only(recipes: dict[str, Any]) -> None:
     text = "\n".join(re.findall(r"^```python\n(.*?)^```$", CONTRIBUTING.read_text("utf-8"), re.M | re.S))
     assert {*re.findall(r"^(?:from|import) (linvar\S*)", text, re.M)} == {"linvar", "linvar.testing"}
-    assert {"Spike", "Subsets"} <= {*recipes}
+    assert {"Spike", "Diagonal", "Subsets"} <= {*recipes}
+    assert recipes["Diagonal"].__mro__[1] is lv.testing.OpenModel
     assert recipes["Spike"].__mro__[1] is lv.testing.OpenLaw and recipes["Subsets"].__mro__[1] is object
 
 
@@ -83,6 +87,28 @@ def test_examples_times_three_halves_are_rejected(recipes: dict[str, Any], key: 
     check_law(Wrong())
     with pytest.raises(AssertionError, match="the mean of the product"):
         check_law(Wrong(), key=key)
+
+
+def test_the_model_derives_and_is_rejected_with_one_coefficient_times_three_halves(
+    recipes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At t = 0 by hand: u*u - v*v = (5/36, 3/4) is the weight of a regression, whose gradient takes the factors 2u and -2v."""
+    problem = recipes["problem"]
+    start = problem.replace(step=0)
+    weight, exact = [Fraction(1, 4) - Fraction(1, 9), 1 - Fraction(1, 4)], lv.derive(start)
+    scales = [[2 * Fraction(1, 2), 2 * Fraction(1)], [-2 * Fraction(1, 3), 2 * Fraction(1, 2)]]
+    for leaf, row in enumerate(scales):
+        rows = list(zip(problem.law.inputs, problem.law.targets))
+        found = [[s * x * (sum(map(operator.mul, weight, xs)) - ys[0]) for s, x in zip(row, xs)] for xs, ys in rows]
+        means = [sum(column) / len(rows) for column in zip(*found)]
+        spread = sum(sum(g * g for g in line) for line in found) / len(rows) - sum(m * m for m in means)
+        assert exact.per_leaf.variance[leaf].coefficients == (0, spread)
+    twin = type(exact_model(problem))
+    wrong = property(lambda self: [(lv.Rational(variance * Fraction(3, 2)), v) for variance, v in uncorrelated(self)])
+    uncorrelated = twin.uncorrelated.func  # a cached property
+    monkeypatch.setattr(twin, "uncorrelated", wrong)
+    with pytest.raises(AssertionError, match="the spread of the gradient of leaf 0"):
+        lv.testing.check_model(problem)
 
 
 @pytest.mark.parametrize("place", [0, 1])
