@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 from typing import TYPE_CHECKING, Any
 
-from linvar.arguments import check_flags
+from linvar.arguments import check_flags, check_integer
 from linvar.arrays import is_one_number, ordered
 from linvar.atomic import write_atomically
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
@@ -31,12 +32,13 @@ _LAYERS = "give a list of matrices, W_1 first"
 
 @dataclass(frozen=True, init=False)
 class Problem:
-    """A linear network, a law of its examples and a number of SGD steps, all exact.
+    """A network, a law of its examples and a number of SGD steps, all exact.
 
-    The network is P = W_L ... W_1, the loss of one example 1/2 ||P x - y||^2, the batch loss the MEAN over b
-    examples; SGD updates all layers at once, W_l <- W_l - learning_rate * (batch gradient), a fresh batch each
-    step, batches of different steps independent (reshuffling through an epoch is not covered). The gradient is
-    measured after ``step`` updates, on one more fresh batch, conditioned on these initial ``weights`` only.
+    The network is linear, P = W_L ... W_1, unless ``model`` says otherwise, and the loss of one example
+    1/2 ||P x - y||^2; the batch loss is the MEAN over b examples; SGD updates all layers at once,
+    W_l <- W_l - learning_rate * (batch gradient), a fresh batch each step, batches of different steps independent
+    (reshuffling through an epoch is not covered). The gradient is measured after ``step`` updates, on one more fresh
+    batch, conditioned on these initial ``weights`` only.
 
     Args:
         weights: W_1 first; W_l has shape (d_l, d_{l-1}). Entries: int, Fraction, "p/q", SymPy numbers, or
@@ -93,6 +95,7 @@ class Problem:
         matrices = network.checked(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
+        _check_degree(network, matrices)
         network.check_law(matrices, law)
         _check_hash("model", network)
         _check_hash("law", law)
@@ -142,7 +145,7 @@ class Problem:
     @property
     def degree(self) -> int:
         """The degree of the loss of one example in the weights: 2 L for a linear network."""
-        return self.model.degree(self.weights)
+        return index(self.model.degree(self.weights))
 
     @property
     def growth(self) -> int:
@@ -355,6 +358,18 @@ class Problem:
         data = self.to_dict()
         toml = checked_path(path, "problem file", ProblemFileError).lower().endswith(".toml")
         write_atomically(path, to_toml(data) if toml else to_json(data) + "\n")
+
+
+def _check_degree(model: Model, weights: tuple[Matrix, ...]) -> None:
+    """The degree of the loss is an integer >= 0."""
+    cure = "let degree(weights) give the degree of the loss in the weights, an integer >= 0"
+    try:
+        found = model.degree(weights)
+    except Exception as error:
+        fault = Words(f"has a degree(weights) that fails ({type(error).__name__}: {str(error)[:80]})")
+        raise InputTypeError("model", fault, f"{cure}; weights are matrices, tuples of rows") from error
+    if check_integer(found, "degree(weights)") < 0:
+        raise InputError("degree(weights)", found, cure, fault="is negative")
 
 
 def _check_hash(name: str, value: object) -> None:

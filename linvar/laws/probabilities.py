@@ -34,6 +34,8 @@ def checked_probabilities(values: Any, count: int, of: str) -> tuple[Rational, .
     """
     cure = f"give a list, one number for each entry of {of}"
     found = positive_numbers(values, "probabilities", cure)
+    if not found:
+        raise InputError("probabilities", Words("is empty"), "give at least one")
     if len(found) != count:
         fault = Words(f"has {len(found)} entries and {of} has {count}")
         raise InputError("probabilities", fault, "give one for each")

@@ -4,7 +4,7 @@
 >>> lv.testing.check_law(lv.Independent([lv.Rademacher()], lambda z: (z, 2 * z)))
 """
 
-from linvar.laws.polynomial import Polynomial
+from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.laws.law import exponents
 from linvar.symbolic.sgd.batch_moments import answer_ring
@@ -33,5 +33,6 @@ __all__ = [
     "check_law",
     "check_model",
     "check_road",
+    "coordinates",
     "exponents",
 ]

@@ -11,8 +11,8 @@ class OpenLaw(Law, ExactLaw):
 
     What it must say:
 
-    - ``input_map`` and ``target_map``, matrices X and Y of numbers with x = X z and y = Y z, for coordinates z of your choice,
-      shapes (d_0, m) and (d_L, m);
+    - ``input_map`` and ``target_map``, X and Y with x = X z and y = Y z, for coordinates z of your choice, tuples of rows
+      of ``linvar.Rational``, shapes (d_0, m) and (d_L, m);
     - ``moments(features, order, ring)``: E prod_j f_j(z)^{a_j} of polynomials f_j in z (``Polynomial``: ``f.at_numbers(point)``,
       ``f.terms``) for the ``exponents(len(features), order)`` a, as ``ring.lift(number)``.
 

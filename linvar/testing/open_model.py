@@ -26,9 +26,10 @@ class OpenModel(Model):
     What it must say:
 
     - ``loss(weights, x, y)`` of ONE example: weights a list of arrays, leaf by leaf, x of shape (d_0,), y of shape (d_L,); made
-      of + - * @, powers, sums, slices and division by integers, so that it is a polynomial in the weights. The exact half runs
-      it on polynomials, the numeric half on arrays of JAX;
-    - ``degree(weights)``: the degree of the loss in the weights.
+      of + - * @, powers, sums, slices and division by numbers, so that it is a polynomial in the weights; constants are integers
+      or fractions. The exact half runs it on arrays of polynomials (which NumPy takes for numbers), the numeric half on arrays
+      of JAX;
+    - ``degree(weights)``: the degree of the loss in the weights, which are tuples of rows here.
 
     So it derives by every road but the one of linear regression, is simulated and verified; ``check_model`` says whether all of
     it is right. It has a hash (a frozen dataclass).

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations_with_replacement
+import random
+from itertools import combinations_with_replacement, islice
 
 import jax
 import numpy as np
@@ -18,9 +19,12 @@ from linvar.symbolic.laws.registry import exact_law
 from linvar.testing.checking import check
 from linvar.verification.verify import verify
 
+#: products of two numbers, and of four, that are looked at
+_PAIRS, _FOURS = 300, 40
+
 
 def check_samples(law: Law, key: jax.Array, rows: int, most_errors: float) -> None:
-    """Means of products of two and of four numbers of an example, and a variance by simulation.
+    """Means of products of numbers of an example, of order up to 4 and of one number up to 8, and a variance by simulation.
 
     Args:
         law: one that draws examples.
@@ -44,9 +48,13 @@ def check_samples(law: Law, key: jax.Array, rows: int, most_errors: float) -> No
         for row in (*exact.input_map, *exact.target_map)
     ]
     highest = math.inf if exact.highest_moment is None else exact.highest_moment
-    some = range(min(len(example), 4))
+    numbers, draws = range(len(example)), random.Random(len(example))
+    places: list[tuple[int, ...]] = [(i,) for i in numbers]
+    places += islice(combinations_with_replacement(numbers, 2), _PAIRS)
+    places += [tuple(sorted(draws.choices(numbers, k=4))) for _ in range(_FOURS)]
+    places += [(i,) * order for i in numbers for order in (4, 6, 8)]
     # the spread of a mean of order k takes moments of order 2 k
-    places = [p for order in (1, 2, 4) if 2 * order <= highest for p in combinations_with_replacement(some, order)]
+    places = sorted({p for p in places if 2 * len(p) <= highest}, key=lambda p: (len(p), p))
     products = [math.prod((example[i] for i in p), start=Polynomial.constant(1)) for p in places]
     for place, mean in zip(places, exact.means(products, Numbers)):
         values = np.prod(drawn[:, list(place)], axis=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import jax
 import oracles
 import pytest
 import strategies
@@ -20,10 +23,11 @@ from linvar.symbolic.laws import points
 from linvar.symbolic.laws.gaussian import ExactGaussian
 from linvar.symbolic.laws.independent import ExactIndependent
 from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.laws.monomials import moments_by_monomials
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.laws.rows import ExactRows
 from linvar.symbolic.laws.scale_mixture import ExactScaleMixture
-from linvar.testing import check_law
+from linvar.testing import OpenLaw, check_law
 
 NORMAL = lv.Gaussian([[1, "1/2"]], [[2, 1], [1, 1]], [1, "1/2"], "1/3")
 ROWS = [[1, "1/2"], [0, -1], [2, 1]], [1, 0, 2]
@@ -278,3 +282,50 @@ def test_a_student_teacher_and_student_after_a_step_against_simulation(key: Any)
     assert abs(found.value - 1.5 * exact) > 10 * found.standard_error
     normal = float(lv.gradient_variance(problem.replace(law=law.law))(4))
     assert abs(found.value - normal) > 10 * found.standard_error, "the tails do not show"
+
+
+@dataclass(frozen=True)
+class Standard(OpenLaw):
+    """x ~ N(0, 1), y = x, by the moments of its monomials, one of them times a factor."""
+
+    order: int = 0
+    factor: Fraction = Fraction(1)
+    input_map = target_map = ((lv.Rational(1),),)
+
+    def moments(self, features: Any, order: Any, ring: Any) -> Any:
+        def moment(places: Any) -> Any:
+            k = len(places)
+            value = 0 if k % 2 else math.prod(range(1, k, 2))
+            return ring.lift(lv.Rational(value * (self.factor if k == self.order else 1)))
+
+        return moments_by_monomials(features, order, ring, moment)
+
+    def sample(self, key: Any, rows: Any, dtype: Any) -> Any:
+        x = jax.random.normal(key, (rows, 1), dtype)
+        return x, x
+
+
+@pytest.mark.parametrize("order", [2, 4, 6, 8])
+def test_a_law_with_one_moment_times_three_halves_is_rejected_by_its_examples(order: int, key: Any) -> None:
+    """Its moments fit each other: the examples tell."""
+    check_law(Standard())
+    with pytest.raises(AssertionError, match="the mean of the product|not what follows"):
+        check_law(Standard(order, Fraction(3, 2)), key=key)
+
+
+def test_a_law_that_says_it_fills_space_has_scattered_points() -> None:
+    wrong = type("Wrong", (Standard,), {"fills_space": True})()
+    with pytest.raises(AssertionError, match="has no scattered points"):
+        check_law(wrong)
+
+
+def test_points_with_another_relation_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many points, and of the same rank: the first coordinate is another function of the others."""
+    right = ExactRows.support
+
+    def wrong(self: Any, degree: int) -> Any:
+        return ((lv.Rational(3 * row[0] + 1), *row[1:]) for row in right(self, degree))
+
+    monkeypatch.setattr(ExactRows, "support", wrong)
+    with pytest.raises(AssertionError, match="other relations"):
+        check_law(LAW["atoms"])

@@ -302,9 +302,9 @@ def test_a_coefficient_times_three_halves_is_rejected(part: str, monkeypatch: py
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (lambda w, x, y: abs((w @ x - y).sum()), "loss is no polynomial"),
-        (lambda w, x, y: 0.1 * squares(w @ x - y), "loss is no polynomial"),
-        (lambda w, x, y: squares(w @ x - y) / w[0, 0], "loss is no polynomial"),
+        (lambda w, x, y: abs((w @ x - y).sum()), "loss compares, branches"),
+        (lambda w, x, y: 0.1 * squares(w @ x - y), "loss contains 0.1, of type float: write a fraction"),
+        (lambda w, x, y: squares(w @ x - y) / w[0, 0], "loss divides by"),
         (lambda w, x, y: (w @ x - y)[3], "loss is no polynomial"),
         (lambda w, x, y: squares(w @ x - y) ** 2, "has the degree 2 in the weights, and it has 4"),
     ],
@@ -403,3 +403,107 @@ def test_what_has_no_hash_is_refused() -> None:
 
     with pytest.raises(InputTypeError, match="model=.* has no hash: make it a frozen dataclass"):
         lv.Problem([[[1, 2]]], lv.Dataset([[1, 2]], [1]), model=Loose())
+
+
+# what a loss may be made of
+
+
+ROWS_OF_TWO = lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w, x, y: ((w[0] @ x - y) ** 2).sum() / 2,
+        lambda w, x, y: np.sum((w @ x - y) ** 2) / 2,
+        lambda w, x, y: np.sum(np.square(w[0] @ x - y[0])) * lv.Rational(1, 2),
+        lambda w, x, y: sum([(w[0, 0] * x[0] + w[0, 1] * x[1] - y[0]) ** 2]) * Fraction(1, 2),
+        lambda w, x, y: np.prod(np.array([w[0] @ x - y[0], w[0] @ x - y[0]], dtype=object)) / 2,
+        lambda w, x, y: np.mean([(w[0] @ x - y[0]) ** 2, 0 * x[0]]),
+        lambda w, x, y: np.int64(2) * squares(np.concatenate([w[0], w[0]])[:2] @ x - y) / 2,
+        lambda w, x, y: (np.array([2, 3]) * (w @ x - y)).sum() * (w @ x - y).sum() / 10,
+        lambda w, x, y: np.dot(w @ x - y, w @ x - y) / 2,
+        lambda w, x, y: np.einsum("i,i", w @ x - y, w @ x - y) / 2,
+        lambda w, x, y: np.array(squares(w @ x - y)),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_numpy_takes_a_polynomial_for_one_number(loss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever of NumPy the residual meets, the answer is that of linear regression."""
+    monkeypatch.setitem(LOSSES, "linear", loss)
+    ours = lv.derive(lv.Problem([[[1, "1/2"]]], ROWS_OF_TWO, "1/10", 1, model=model("linear")))
+    theirs = lv.derive(lv.Problem([[[1, "1/2"]]], ROWS_OF_TWO, "1/10", 1))
+    assert ours.variance == theirs.variance and ours.loss == theirs.loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda w, x, y: squares(w @ x - y) if x[1] != 0 else 0 * x[0], "loss compares, branches"),
+        (lambda w, x, y: squares(w @ x - y) if w[0, 0] else 0, "loss compares, branches"),
+        (lambda w, x, y: squares(w @ x - y) * (y[0] == 1), "loss compares, branches"),
+        (lambda w, x, y: squares(w @ x - y) % 2, "loss compares, branches"),
+        (lambda w, x, y: squares(w @ x - y) // 2, "loss compares, branches"),
+        (lambda w, x, y: max(w[0, 0], w[0, 1]), "loss compares, branches"),
+        (lambda w, x, y: squares(w @ x - y) / x[0], "loss divides by"),
+        (lambda w, x, y: squares(w @ x - y) / 0, "loss divides by"),
+        (lambda w, x, y: (w @ x).sum() ** -1, "loss takes the power -1: give integers from 0"),
+        (lambda w, x, y: (w @ x).sum() ** 0.5, "loss contains 0.5, of type float"),
+        (lambda w, x, y: np.float64(0.5) * (w @ x).sum(), "loss contains 0.5, of type float"),
+        (lambda w, x, y: np.exp(w @ x).sum(), "loss is no polynomial"),
+        (lambda w, x, y: w @ x - np.array([1, 2]), r"loss gives an array of shape \(2,\): let it give one number"),
+        (lambda w, x, y: None, "loss gives a NoneType"),
+        (lambda w, x, y: (squares(w @ x - y), 1), "loss gives a tuple"),
+        (lambda w, x, y: True, "loss contains True, of type bool"),
+    ],
+    ids=range(16),
+)  # fmt: skip
+def test_what_is_no_polynomial_is_named(loss: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES, "linear", loss)
+    with pytest.raises(InputTypeError, match=message):
+        lv.gradient_variance(lv.Problem([[[1, "1/2"]]], ROWS_OF_TWO, "1/10", 1, model=model("linear")))
+
+
+@pytest.mark.parametrize(
+    ("degree", "message"),
+    [(2.0, r"degree\(weights\)=2.0"), (None, r"degree\(weights\)=None"), (-1, r"degree\(weights\)=-1 is negative"),
+     (True, r"degree\(weights\)=True is a truth value")],
+)  # fmt: skip
+def test_a_degree_that_is_none_is_refused(degree: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        lv.Problem([[[1, "1/2"]]], ROWS_OF_TWO, model=Family("linear", degree))
+
+
+def test_a_degree_that_fails_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Failing(Layers):
+        def degree(self, weights: Any) -> int:
+            return int(weights[0].shape[0])
+
+    with pytest.raises(
+        InputTypeError, match=r"model has a degree\(weights\) that fails \(AttributeError.*tuples of rows"
+    ):
+        lv.Problem([[[1, "1/2"]]], ROWS_OF_TWO, model=Failing())
+    assert lv.Problem([[[1]]], ROWS_OF_TWO, model=Family("linear", np.int64(2))).degree_bound == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", [{"momentum": "1/2"}, {"weight_decay": "1/2"}, {"momentum": "1/3", "nesterov": True}])
+@pytest.mark.parametrize("step", [1, 2])
+def test_updates_of_a_loss_of_degree_one(rule: dict[str, Any], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Momenta and decayed weights stand in the update, also where the gradient does not depend on the weights."""
+    monkeypatch.setitem(LOSSES, "linear", lambda w, x, y: w[0, 0] * x[0])
+    monkeypatch.setitem(DEGREES, "linear", 1)
+    problem = lv.Problem([[[1]]], lv.Dataset([[1], [-1]], [0, 0]), 1, step, model=model("linear"), **rule)
+    exact = lv.derive(problem)
+    assert lv.large_batch(problem, 3).update_variance.agrees_with(exact.update_variance)
+    same = Family("linear", 2)
+    assert exact.update_variance == lv.derive(problem.replace(model=same)).update_variance
+    if (rule, step) == ({"momentum": "1/2"}, 1):
+        assert exact.update_variance.coefficients == (0, Fraction(5, 4))
+
+
+def test_high_powers_are_multiplied_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LOSSES, "linear", lambda w, x, y: w[0, 0] ** 900 * x[0])
+    monkeypatch.setitem(DEGREES, "linear", 900)
+    problem = lv.Problem([[[1]]], lv.Dataset([[1], [3]], [0, 0]), model=model("linear"))
+    assert lv.gradient_variance(problem).coefficients == (0, 900**2)

@@ -7,15 +7,19 @@ import operator
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from roads import WholeExpansion
 
 import linvar as lv
 from linvar.errors import InputError
+from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.models.registry import exact_model
 from linvar.testing import check_law, check_road
 
@@ -152,3 +156,103 @@ def test_a_road_that_is_nowhere_open_is_rejected(recipes: dict[str, Any]) -> Non
 
     with pytest.raises(AssertionError, match="open to none"):
         check_road(recipes["Subsets"](), PROBLEMS[:2])
+
+
+# laws whose members are of another form
+
+
+ONE, TWO = lv.Rational(1), lv.Rational(2)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "message"),
+    [
+        ("input_map", ((1.5,),), "input_map=.* is no matrix of exact numbers: give a tuple of rows"),
+        ("input_map", [[ONE]], "input_map=.* is no matrix"), ("input_map", ((),), "input_map=.* is no matrix"),
+        ("input_map", (ONE,), "input_map=.* is no matrix"), ("input_map", (), "law has 0 inputs and 1 targets"),
+        ("target_map", ((TWO, ONE),), "input_map and target_map have rows of 1, 2 columns"),
+        ("moments", lambda self, features, order, ring: None, "moments.*=None is no such dictionary"),
+        ("moments", lambda self, features, order, ring: {1: ring.lift(ONE)}, "moments.* is no such dictionary"),
+        ("moments", lambda self, features, order, ring: {(0.5,): 0.5}, "moments.* is no such dictionary"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_a_law_of_another_form_is_refused(recipes: dict[str, Any], member: str, value: Any, message: str) -> None:
+    wrong = type("Wrong", (recipes["Spike"],), {member: value})()
+    with pytest.raises(InputError, match=message):
+        lv.gradient_variance(lv.Problem([[[3]], [["1/2"]]], wrong, "1/5", 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda question, problem: question.key().endswith("of the update"),
+        lambda question, problem: problem.law.target_width > 1,
+        lambda question, problem: problem.depth == 3,
+        lambda question, problem: isinstance(problem.learning_rate, tuple) and problem.depth == 1,
+        lambda question, problem: problem.nesterov and problem.depth == 1,
+        lambda question, problem: problem.sampling != "iid" and problem.momentum != 0,
+        lambda question, problem: problem.depth == 2 and problem.step == 2 and problem.momentum != 0,
+        lambda question, problem: problem.weight_decay != 0 and problem.momentum == 0,
+    ],
+    ids=range(8),
+)
+def test_a_road_that_is_wrong_in_one_place_is_rejected(change: Any) -> None:
+    """The expansion at any depth, times 3/2 under one condition."""
+
+    @dataclass(frozen=True)
+    class Wrong(WholeExpansion):
+        def integrators(self, steps: Any, at: Any) -> Any:
+            return tuple(WrongAt(inner, steps.problem) for inner in super().integrators(steps, at))
+
+    class WrongAt:
+        def __init__(self, inner: Any, problem: Any) -> None:
+            self.inner, self.answers, self.problem = inner, inner.answers, problem
+
+        def expectations(self, question: Any, report: Any) -> Any:
+            found = self.inner.expectations(question, report)
+            return [value * 3 / 2 for value in found] if change(question, self.problem) else found
+
+    check_road(WholeExpansion())
+    with pytest.raises(AssertionError, match="gives .* and the expansion"):
+        check_road(Wrong())
+
+
+@pytest.mark.parametrize("wrong", ["variance", "sign", "correlation", "target"])
+def test_examples_that_are_wrong_in_a_late_number_are_rejected(wrong: str, key: Any) -> None:
+    """Five normal inputs, y their sum: the fifth, or y, is off."""
+    import jax
+
+    from linvar.testing.samples import check_samples
+
+    @dataclass(frozen=True)
+    class Five(lv.testing.OpenLaw):
+        of: str
+        input_map = tuple(tuple(lv.Rational(int(i == j)) for j in range(5)) for i in range(5))
+        target_map = ((ONE,) * 5,)
+
+        def moments(self, features: Any, order: Any, ring: Any) -> Any:
+            same = lv.Independent([lv.Normal()] * 5, lambda z: (z, z.sum()))
+            z = lv.testing.coordinates(6)
+            inner = exact_law(same)
+            found = [
+                sum((c * prod((z[p] for p in places), start=1) for places, c in f.terms), 0 * z[0]) for f in features
+            ]
+            return inner.moments(found, order, ring)
+
+        def sample(self, key: Any, rows: Any, dtype: Any) -> Any:
+            x = jax.random.normal(key, (rows, 5), dtype)
+            y = x.sum(axis=1, keepdims=True)
+            if self.of == "variance":
+                x = x.at[:, 4].multiply(1.1)
+            elif self.of == "sign":
+                x = x.at[:, 4].set(jax.numpy.sign(x[:, 4]))
+            elif self.of == "correlation":
+                x = x.at[:, 4].add(0.3 * x[:, 3])
+            elif self.of == "target":
+                y = y - 0.06 * x[:, 4:]
+            return x, y
+
+    check_samples(Five("nothing"), key, 100_000, 7.0)
+    with pytest.raises(AssertionError, match="the mean of the product"):
+        check_samples(Five(wrong), key, 100_000, 7.0)

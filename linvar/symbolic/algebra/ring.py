@@ -34,11 +34,11 @@ class Ring:
         self.zero = self.context.constant(0)
         self.one = self.context.constant(1)
 
-    def lift(self, value: Exact | fmpq | int) -> Element:
+    def lift(self, value: Exact | Fraction | fmpq | int) -> Element:
         """An exact number or a SymPy expression, polynomial in the ring's symbols, as an element."""
         if isinstance(value, (int, fmpq, fmpz)):
             return self.context.constant(value)
-        if isinstance(value, Rational):
+        if isinstance(value, Fraction):
             return self.context.constant(to_fmpq(value))
         from linvar.expressions import to_element
 
@@ -72,8 +72,8 @@ if TYPE_CHECKING:
     _numbers: RingLike[Fraction] = Numbers
 
 
-def to_fmpq(value: Rational) -> fmpq:
-    """A Rational as python-flint's rational."""
+def to_fmpq(value: Fraction) -> fmpq:
+    """A fraction as python-flint's rational."""
     return fmpq(value.numerator, value.denominator)
 
 

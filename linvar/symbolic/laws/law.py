@@ -22,7 +22,7 @@ from itertools import chain, combinations_with_replacement
 from math import comb, factorial, lcm, log2, prod
 from typing import TYPE_CHECKING
 
-from linvar.errors import InputError
+from linvar.errors import InputError, InputTypeError
 from linvar.exact import Exact, Matrix, Rational, Vector
 from linvar.laws.polynomial import Polynomial, coordinates, power_of
 from linvar.matrices import Rows
@@ -75,6 +75,22 @@ class ExactLaw(ABC):
 
     # what follows
 
+    def checked_moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
+        """The same, in the form that is asked for.
+
+        Raises:
+            InputTypeError: they are no dictionary from exponents to elements of the ring.
+        """
+        found, one, count = self.moments(features, order, ring), ring.lift(1), len(features)
+        kind = type(one * one)  # of numbers Fraction, where the ring lifts to a kind of it
+        well = isinstance(found, dict) and all(
+            isinstance(key, tuple) and len(key) == count and isinstance(value, kind) for key, value in found.items()
+        )
+        if not well:
+            cure = "give a dictionary from linvar.testing.exponents(len(features), order) to ring.lift(number)"
+            raise InputTypeError("moments(features, order, ring)", found, cure, fault="is no such dictionary")
+        return found
+
     @property
     def width(self) -> int:
         """m, the number of coordinates."""
@@ -82,12 +98,12 @@ class ExactLaw(ABC):
 
     def means(self, features: Sequence[Polynomial], ring: RingLike[T]) -> list[T]:
         """E f_j."""
-        found, zero = self.moments(features, 1, ring), ring.lift(0)
+        found, zero = self.checked_moments(features, 1, ring), ring.lift(0)
         return [found.get(_unit(j, len(features)), zero) for j in range(len(features))]
 
     def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T, shape (m, m)."""
-        found, zero, size = self.moments(coordinates(self.width), 2, ring), ring.lift(0), range(self.width)
+        found, zero, size = self.checked_moments(coordinates(self.width), 2, ring), ring.lift(0), range(self.width)
         return [[found.get(_exponents((i, j), self.width), zero) for j in size] for i in size]
 
     def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
@@ -111,13 +127,13 @@ class ExactLaw(ABC):
         """E z_a z_b z_c z_d for a <= b <= c <= d; of a law of numbers these times their common denominator."""
         if not self.symbols:
             return {**self._integer_fourth_moments[1]}
-        found = self.moments(coordinates(self.width), 4, ring)
+        found = self.checked_moments(coordinates(self.width), 4, ring)
         return {_places(key): value for key, value in found.items() if sum(key) == 4}
 
     @cached_property
     def _integer_fourth_moments(self) -> tuple[int, dict[tuple[int, ...], int]]:
         """A common denominator of the fourth moments of z, and these times it, those that are not zero."""
-        found = self.moments(coordinates(self.width), 4, Numbers)
+        found = self.checked_moments(coordinates(self.width), 4, Numbers)
         fourth = {_places(key): value for key, value in found.items() if sum(key) == 4 and value}
         scale = common_denominator(fourth.values())
         return scale, {key: value.numerator * (scale // value.denominator) for key, value in fourth.items()}
@@ -148,11 +164,11 @@ class ExactLaw(ABC):
         """E (sum_j theta_j f_j)^k / k! = sum over |a| = k of E f^a theta^a / a!, k = 1..order."""
         if not self.symbols:
             terms: list[dict[Exponents, Rational]] = [{} for _ in range(order)]
-            for key, number in self.moments(features, order, Numbers).items():
+            for key, number in self.checked_moments(features, order, Numbers).items():
                 terms[sum(key) - 1][key] = Rational(number / prod(map(factorial, key)))
             return [ring.from_terms(part) for part in terms]
         parts = [ring.lift(0)] * order
-        for key, moment in self.moments(features, order, ring).items():
+        for key, moment in self.checked_moments(features, order, ring).items():
             monomial = ring.from_terms({key: Rational(1, prod(map(factorial, key)))})
             parts[sum(key) - 1] = parts[sum(key) - 1] + monomial * moment
         return parts
@@ -221,7 +237,7 @@ class ExactLaw(ABC):
         Here integer points, whose signed weights have the moments of the features.
         """
         chosen = self.centred(features) if central else features
-        points, weights = integer_nodes(self.moments(chosen, order, Numbers), len(chosen), order)
+        points, weights = integer_nodes(self.checked_moments(chosen, order, Numbers), len(chosen), order)
         return at_points([list(map(Fraction, column)) for column in zip(*points)], weights)
 
     def points(self, features: int, order: int) -> int:

@@ -271,7 +271,7 @@ def _rows_of_coefficients(polynomials: Sequence[Polynomial]) -> list[list[int]]:
 def _rows_of_moments(law: ExactLaw, polynomials: Sequence[Polynomial]) -> list[list[int]]:
     """Rows whose kernel are the combinations of (1, the polynomials) that vanish almost surely; with symbols up to a constant."""
     count, ring = len(polynomials), Ring(0, law.symbols)
-    moments, zero = law.moments(polynomials, 2, ring), ring.zero
+    moments, zero = law.checked_moments(polynomials, 2, ring), ring.zero
     units = [tuple(int(k == j) for k in range(count)) for j in range(count)]
     means = [moments.get(unit, zero) for unit in units]
     rows = [[1, *[0] * count]] if law.symbols else list(_by_monomials([ring.one, *means]))

@@ -49,7 +49,7 @@ class Norms:
     name: str = "norms"
 
     def degree(self, loss: int) -> int:
-        return 2 * max(0, loss - 1)
+        return 2 * _of_means(self.of, loss)
 
     def forms(self, last: LastStep[T]) -> list[T]:
         means, spreads = last.norms(self.of), last.spreads(self.of)
@@ -67,7 +67,7 @@ class Means:
     name: str = "means"
 
     def degree(self, loss: int) -> int:
-        return max(0, loss - 1)
+        return _of_means(self.of, loss)
 
     def forms(self, last: LastStep[T]) -> list[T]:
         return [entry for matrix in last.means(self.of) for row in matrix for entry in row]
@@ -122,3 +122,8 @@ class Products:
 
     def key(self) -> str:
         return self.name
+
+
+def _of_means(of: str, loss: int) -> int:
+    """The degree of the mean gradient; of an update, in which momenta and decayed weights stand, at least 1."""
+    return max(1 if of == "update" else 0, loss - 1)

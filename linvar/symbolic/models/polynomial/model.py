@@ -22,7 +22,7 @@ from itertools import chain
 from math import comb
 from typing import Any
 
-from linvar.errors import InputError, InputTypeError, Words
+from linvar.errors import InputError, Words
 from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.polynomial import Places, Polynomial
@@ -33,6 +33,7 @@ from linvar.symbolic.models.features import independent
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.polynomial.at import At
 from linvar.symbolic.models.polynomial.steps import Fixed, Moving
+from linvar.symbolic.models.polynomial.tracing import array_of, traced
 from linvar.symbolic.models.step import Step
 
 #: the loss of one example: weights as arrays, x of shape (d_0,) and y of shape (d_L,)
@@ -61,13 +62,13 @@ class PolynomialModel(ExactModel):
         ring = Ring(count + width, self.law.symbols)
         z = ring.gens[count:]
         x, y = (
-            _array([sum((z[a] * ring.lift(e) for a, e in enumerate(row) if e != 0), ring.zero) for row in matrix])
+            array_of([sum((z[a] * ring.lift(e) for a, e in enumerate(row) if e != 0), ring.zero) for row in matrix])
             for matrix in (self.law.input_map, self.law.target_map)
         )
         entries = iter(ring.gens)
-        leaves = [_array([[next(entries) for _ in row] for row in matrix]) for matrix in self.problem.weights]
+        leaves = [array_of([[next(entries) for _ in row] for row in matrix]) for matrix in self.problem.weights]
         parts: dict[Places, dict[Exponents, fmpq]] = {}
-        for key, coefficient in self._traced(leaves, x, y, ring).terms():
+        for key, coefficient in traced(self.loss, leaves, x, y, ring).terms():
             places = tuple(chain.from_iterable((a,) * k for a, k in enumerate(key[count : count + width])))
             parts.setdefault(places, {})[(*key[:count], *key[count + width :])] = coefficient
         found = {places: self.ring.from_terms(terms) for places, terms in parts.items()}
@@ -78,20 +79,6 @@ class PolynomialModel(ExactModel):
             )
             raise InputError("model", fault, "let degree(weights) give the degree of the loss")
         return found
-
-    def _traced(self, leaves: Sequence[Any], x: Any, y: Any, ring: Ring) -> Element:
-        """The loss as a polynomial in weights and coordinates."""
-        cure = "make it of + - *, powers, sums and division by integers; constants are integers"
-        try:
-            found = self.loss(leaves, x, y)
-            found = found.reshape(-1)[0] if getattr(found, "size", 0) == 1 and hasattr(found, "reshape") else found
-            total: Element = ring.zero + found
-            return total
-        except InputError:
-            raise
-        except Exception as error:
-            fault = Words(f"is no polynomial ({type(error).__name__}: {str(error)[:80]})")
-            raise InputTypeError("loss", fault, cure) from error
 
     @cached_property
     def split(self) -> Split:
@@ -159,8 +146,9 @@ class PolynomialModel(ExactModel):
         def power(place: int, exponent: int) -> T:
             if exponent == 1:
                 return point[place]
-            if (place, exponent) not in powers:
-                powers[place, exponent] = power(place, exponent - 1) * point[place]
+            if (place, exponent) not in powers:  # halves: an exponent may be in the thousands
+                half = exponent // 2
+                powers[place, exponent] = power(place, half) * power(place, exponent - half)
             return powers[place, exponent]
 
         found = []
@@ -211,7 +199,7 @@ class PolynomialModel(ExactModel):
     def covariance(self, ring: RingLike[T]) -> list[list[T]]:
         """Cov(psi_j, psi_k)."""
         features, zero = self.split.features, ring.lift(0)
-        moments = self.law.moments(features, 2, ring)
+        moments = self.law.checked_moments(features, 2, ring)
         units = [tuple(int(k == j) for k in range(len(features))) for j in range(len(features))]
         means = [moments.get(unit, zero) for unit in units]
         return [
@@ -255,17 +243,6 @@ class Split:
     directions: tuple[Element, ...]
     features: tuple[Polynomial, ...]
     central: bool
-
-
-def _array(entries: Sequence[Any]) -> Any:
-    """An object array: NumPy would take a polynomial of python-flint for a sequence."""
-    import numpy as np
-
-    shape = (len(entries), len(entries[0])) if isinstance(entries[0], list) else (len(entries),)
-    found = np.empty(shape, dtype=object)
-    for place in np.ndindex(*shape):
-        found[place] = entries[place[0]][place[1]] if len(place) == 2 else entries[place[0]]
-    return found
 
 
 def _is_constant(polynomial: Element, weights: int) -> bool:
