@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
-from math import comb
+from math import comb, prod
 
 from linvar.errors import InputError
 from linvar.exact import Exact, Matrix, Rational
@@ -25,6 +25,9 @@ from linvar.symbolic.laws.coordinates import is_sign, known_order, moments_of
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.nodes import product_nodes
 from linvar.symbolic.laws.points import Points
+
+#: seconds of a point of a table, and of a term of the map at it (2 cores, CPython 3.11)
+_SECONDS_POINT, _SECONDS_TERM = 1e-4, 2e-6
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,28 @@ class ExactIndependent(ExactLaw):
 
     def points(self, features: int, order: int) -> int:
         """Points for features of degree 2."""
-        signs = sum(map(is_sign, self.law.coordinates))
-        others, degree = len(self.law.coordinates) - signs, 2 * order * self._degree
-        of_signs: int = min(2**signs, comb(degree + signs, signs))
-        return comb(degree + others, others) * of_signs
+        return self._count(2 * order)
+
+    def _signs(self, in_example: int) -> list[int]:
+        """Coordinates that are signs, where all their values are fewer points than those of their moments."""
+        signs, degree = [p for p, one in enumerate(self.law.coordinates) if is_sign(one)], in_example * self._degree
+        return signs if 2 ** len(signs) <= comb(degree + len(signs), degree) else []
+
+    def _count(self, in_example: int) -> int:
+        """Points of a table for polynomials of this degree in the example."""
+        signs, degree = self._signs(in_example), in_example * self._degree
+        others = [p for p in range(len(self.law.coordinates)) if p not in signs]
+        found: int = min(comb(degree + len(others), len(others)), self._grid(others, in_example)) << len(signs)
+        return found
+
+    def _grid(self, places: Sequence[int], in_example: int) -> int:
+        """Points of a grid with the degree of each coordinate by itself."""
+        return prod(in_example * self._degree_in(place) + 1 for place in places)
+
+    def preparation(self, order: int) -> float:
+        """Every point is taken through the map; those of the simplex have weights of their own to be found."""
+        terms = sum(len(polynomial.terms) * (1 + polynomial.degree) for polynomial in self._example)
+        return self._count(2 * order) * (_SECONDS_POINT + _SECONDS_TERM * terms)
 
     def summed(self, order: int) -> int:
         """The points of a table."""
@@ -103,26 +124,31 @@ class ExactIndependent(ExactLaw):
                 "give more moments of its coordinates, or ask for fewer steps",
                 fault=f"has moments up to degree {highest} in (x, y), and those of degree {in_example} are needed",
             )
-        degree = in_example * self._degree
-        if degree not in self._tables:
-            self._tables[degree] = self._points(degree)
-        return self._tables[degree]
+        if in_example not in self._tables:
+            self._tables[in_example] = self._points(in_example)
+        return self._tables[in_example]
 
-    def _points(self, degree: int) -> Points:
-        """Points in the coordinates up to this degree, taken to z."""
-        coordinates = self.law.coordinates
-        signs = [place for place, coordinate in enumerate(coordinates) if is_sign(coordinate)]
-        if 2 ** len(signs) > comb(degree + len(signs), len(signs)):
-            signs = []
+    def _points(self, in_example: int) -> Points:
+        """Points in the coordinates for polynomials of this degree in the example, taken to z."""
+        coordinates, degree = self.law.coordinates, in_example * self._degree
+        signs = self._signs(in_example)
         others = [place for place in range(len(coordinates)) if place not in signs]
-        nodes = product_nodes([moments_of(coordinates[place], degree) for place in others], degree)
+        if self._grid(others, in_example) <= comb(degree + len(others), len(others)):
+            degrees = [in_example * self._degree_in(place) for place in others]
+            axes = [product_nodes([moments_of(coordinates[p], d)], d) for p, d in zip(others, degrees)]
+            nodes = [
+                (tuple(node[0] for node, _ in chosen), Fraction(prod(weight for _, weight in chosen)))
+                for chosen in product(*axes)
+            ]
+        else:
+            nodes = product_nodes([moments_of(coordinates[place], degree) for place in others], degree)
         points, weights = [], []
         for node, weight in nodes:
             for sign in product((-1, 1), repeat=len(signs)):
                 at = {**dict(zip(others, node)), **dict(zip(signs, sign))}
                 e = [Fraction(at[place]) for place in range(len(coordinates))]
                 points.append([polynomial.at_numbers(e) for polynomial in self._example])
-                weights.append(weight / 2 ** len(signs))
+                weights.append(Fraction(weight) / 2 ** len(signs))
         return Points.of(points, weights)
 
 

@@ -212,6 +212,10 @@ class ExactLaw(ABC):
         """Points whose values are summed in a moment of quadratic features up to this order; 0 where a formula has it."""
         return 0
 
+    def preparation(self, order: int) -> float:
+        """Seconds that moments of quadratic features up to this order take before the first of them, where it is much."""
+        return 0.0
+
     @property
     def by_fourth_moments(self) -> bool:
         """Whether ``weighted_second_moment`` goes through all fourth moments of z, or is a formula in matrices."""

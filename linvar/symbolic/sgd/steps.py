@@ -19,6 +19,8 @@ from linvar.symbolic.sgd.update import State, Update
 
 #: Weights that are numbers are followed no further than this many steps, or bits.
 _MOST_FIXED_STEPS, _MOST_FIXED_BITS = 256, 2_048
+#: Moments of a higher order, or after more steps, are out of reach in any case.
+_MOST_ORDER, _MOST_GROWN = 10_000, 64
 
 
 class Steps:
@@ -63,11 +65,25 @@ class Steps:
         highest, t = self.law.highest_moment, self.problem.step
         if highest is None:
             return
-        first = next((s for s in range(min(t, _MOST_FIXED_STEPS)) if self[s].count(1)), t)
-        needed = 2 * degree * self.problem.growth ** (t - 1 - first) if first < t else 0
+        needed = 2 * self._order(degree)
         if needed > highest:
             fault = f"has moments up to degree {highest} only, and t = {t} takes those of degree {needed}"
             raise InputError("law", self.problem.law, "ask for fewer steps, or give a law with more moments", fault)
+
+    def _order(self, degree: int) -> int:
+        """The degree of forms of this degree in W_t in the first batch in which anything varies; 0 where none does.
+
+        Beyond use after so many steps, it is that after fewer.
+        """
+        t = self.problem.step
+        first = next((s for s in range(min(t, _MOST_FIXED_STEPS)) if self[s].count(1)), t)
+        return degree * self.problem.growth ** min(t - 1 - first, _MOST_GROWN) if first < t else 0
+
+    @property
+    def preparation(self) -> float:
+        """Seconds that the law takes before the first moment, for the second moment of the gradient."""
+        order = self._order(2 * max(0, self.problem.degree - 1))
+        return self.law.preparation(min(order, _MOST_ORDER))
 
     def _rests(self, place: int) -> bool:
         """Whether the update is zero whatever the batch."""

@@ -28,7 +28,7 @@ class Regression:
         if not steps.problem.is_linear_regression:
             return RoadPlan(self.name, obstacle="it is for one layer")
         size = predict(steps.problem)
-        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds, size.bytes)
+        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds + steps.law.preparation(2), size.bytes)
 
     def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[RegressionAt, ...]:
         """One recursion, up to the last of the steps."""
