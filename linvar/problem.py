@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import sympy
 
 _LAYERS = "give a list of matrices, W_1 first"
+_ARGUMENTS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "model")
 
 
 @dataclass(frozen=True, init=False)
@@ -66,7 +66,7 @@ class Problem:
     Problem(widths 2-1-1, Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1, sampling='iid')
     """
 
-    weights: tuple[Matrix, ...]
+    leaves: tuple[Matrix, ...]
     law: Law
     learning_rate: Exact | Vector
     step: int
@@ -113,7 +113,7 @@ class Problem:
             fault = "needs momentum=, a number other than 0"
             raise InputError("nesterov", nesterov, "give one, or leave nesterov out", fault)
         values = {
-            "weights": matrices, "law": law, "learning_rate": _learning_rate(learning_rate, step), "step": step,
+            "leaves": matrices, "law": law, "learning_rate": _learning_rate(learning_rate, step), "step": step,
             "sampling": sampling, "momentum": velocity, "nesterov": bool(nesterov),
             "weight_decay": exact(weight_decay, "weight_decay"), "model": network,
         }  # fmt: skip
@@ -133,9 +133,14 @@ class Problem:
             if value
         )
         start = (
-            f"Problem({self.model.describe(self.weights)}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
+            f"Problem({self.model.describe(self.leaves)}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
         )
         return f"{start}, sampling={self.sampling!r}{further})"
+
+    @property
+    def weights(self) -> tuple[Matrix, ...]:
+        """The initial weights."""
+        return self.leaves
 
     @property
     def plain(self) -> bool:
@@ -145,7 +150,7 @@ class Problem:
     @property
     def degree(self) -> int:
         """The degree of the loss of one example in the weights: 2 L for a linear network."""
-        return index(self.model.degree(self.weights))
+        return index(self.model.degree(self.leaves))
 
     @property
     def growth(self) -> int:
@@ -155,17 +160,17 @@ class Problem:
     @property
     def is_linear_regression(self) -> bool:
         """Whether the network is one linear layer."""
-        return self.model.is_linear_regression(self.weights)
+        return self.model.is_linear_regression(self.leaves)
 
     @property
     def depth(self) -> int:
         """L, the number of layers."""
-        return len(self.weights)
+        return len(self.leaves)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """(d_0, ..., d_L)."""
-        return (len(self.weights[0][0]), *(len(matrix) for matrix in self.weights))
+        return (len(self.leaves[0][0]), *(len(matrix) for matrix in self.leaves))
 
     @property
     def learning_rates(self) -> Vector:
@@ -180,7 +185,7 @@ class Problem:
     @cached_property
     def symbols(self) -> tuple[sympy.Expr, ...]:
         """The SymPy symbols that occur anywhere, sorted by name; empty for a numeric problem."""
-        entries = [entry for matrix in self.weights for row in matrix for entry in row]
+        entries = [entry for matrix in self.leaves for row in matrix for entry in row]
         further = (*self.distinct_learning_rates, self.momentum, self.weight_decay)
         return free_symbols([*entries, *further, *self.law.symbols])
 
@@ -214,12 +219,13 @@ class Problem:
 
         A schedule of learning rates does not shrink or grow by itself: give a new one together with ``step``.
         """
-        unknown = sorted(set(changes) - {field.name for field in dataclasses.fields(self)})
+        kept = {name: getattr(self, name) for name in _ARGUMENTS}
+        unknown = sorted(set(changes) - set(kept))
         if unknown:
-            names = ", ".join(field.name for field in dataclasses.fields(self))
+            names = ", ".join(kept)
             fault = Words(f"got {cut(unknown[0])}={shown(changes[unknown[0]])}")
             raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
-        return dataclasses.replace(self, **changes)
+        return Problem(**{**kept, **changes})
 
     def at_step(self, step: int) -> Problem:
         """The problem measured after ``step`` updates; a schedule of learning rates is cut to its first entries.

@@ -64,7 +64,7 @@ def _task(problem: Problem) -> Task:
     # rows with the second moments of the law: the mean loss over them is the population loss
     rows = jnp.sqrt(float(width)) * sampler.factor.T
     population = (rows, rows @ sampler.teacher.T)
-    weights = [jnp.asarray(to_floats(matrix, "weights", "float64")) for matrix in problem.weights]
+    weights = [jnp.asarray(to_floats(matrix, "weights", "float64")) for matrix in problem.leaves]
     rate = float(to_floats(problem.learning_rate, "learning_rate", "float64"))
 
     def loss(params: list[jax.Array], example: tuple[jax.Array, jax.Array]) -> jax.Array:

@@ -312,14 +312,14 @@ def _from_problem(problem: Problem) -> _Regression:
     check_numeric_problem(problem)
     if not problem.is_linear_regression:
         cure = "linear regression is one linear layer; use linvar.numeric.simulate"
-        raise InputError("problem", Words(f"is of {problem.model.describe(problem.weights)}"), cure)
+        raise InputError("problem", Words(f"is of {problem.model.describe(problem.leaves)}"), cure)
     if not problem.plain:
         raise InputError(
             f"momentum={shown(problem.momentum)}, weight_decay",
             problem.weight_decay,
             "the curve is for plain SGD; use linvar.RegressionMoments (exact) or linvar.numeric.simulate",
         )
-    weights = jnp.asarray(to_floats(problem.weights[0], "weights[0]", "float64"))
+    weights = jnp.asarray(to_floats(problem.leaves[0], "weights[0]", "float64"))
     rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
     return _Regression(numeric_law(problem.law).expectations(), weights, rates, problem.sampling)
 

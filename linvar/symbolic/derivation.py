@@ -107,7 +107,7 @@ class Derivation:
     @property
     def weight_covariance(self) -> tuple[Polynomials, ...]:
         """Cov(w_t), (P, P): w the entries of W_1, ..., W_L, each matrix row by row."""
-        count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.weights)
+        count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.leaves)
         return symmetric(self.all(WeightCovariance()), count)
 
     @property

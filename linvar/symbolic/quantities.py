@@ -93,7 +93,7 @@ class SquaredMean:
         check_measured(self.of, asked.problem)
         question, zero = Means(self.of), asked.ring.zero
         entries = iter(asked.ask(question))
-        squares = [sum((next(entries) ** 2 for row in matrix for _ in row), zero) for matrix in asked.problem.weights]
+        squares = [sum((next(entries) ** 2 for row in matrix for _ in row), zero) for matrix in asked.problem.leaves]
         bound = 2 * asked.bound(question.degree(asked.problem.degree))
         return asked.polynomials(squares if self.per_leaf else [sum(squares, zero)], bound)
 
@@ -171,7 +171,7 @@ def check_measured(of: str, problem: Problem) -> None:
 def in_shape(entries: Sequence[T], problem: Problem) -> tuple[tuple[tuple[T, ...], ...], ...]:
     """One for each entry of the weights, as matrices, W_1 first."""
     following = iter(entries)
-    return tuple(tuple(tuple(next(following) for _ in row) for row in matrix) for matrix in problem.weights)
+    return tuple(tuple(tuple(next(following) for _ in row) for row in matrix) for matrix in problem.leaves)
 
 
 def symmetric(pairs: Sequence[T], size: int) -> tuple[tuple[T, ...], ...]:

@@ -55,7 +55,7 @@ class RegressionMoments:
             cure = "linear regression is one linear layer, use linvar.gradient_variance and its companions for deeper networks"
             raise InputError(
                 "problem",
-                Words(f"is of {problem.model.describe(problem.weights)}"),
+                Words(f"is of {problem.model.describe(problem.leaves)}"),
                 cure,
             )
         steps = Steps(problem)
@@ -108,7 +108,7 @@ class RegressionMoments:
         if target is None:
             target = self.minimiser()
         entries = exact_matrix(target, "target")
-        expected = shape(self.problem.weights[0])
+        expected = shape(self.problem.leaves[0])
         if shape(entries) != expected:
             raise InputError("target", Words(f"has shape {shape(entries)}"), f"give the weights W*, shape {expected}")
         lifted = self._lifted(entries, "target")

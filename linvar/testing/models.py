@@ -48,7 +48,7 @@ def check_model(problem: Problem, *, key: jax.Array | None = None, runs: int = 4
     """
     check(hash(problem.model) == hash(problem.model), "a model has no hash")
     twin = exact_model(problem)
-    check(twin.entries == sum(len(row) for matrix in problem.weights for row in matrix), "entries are not the weights")
+    check(twin.entries == sum(len(row) for matrix in problem.leaves for row in matrix), "entries are not the weights")
     if problem.law.size is not None:
         _check_examples(problem)
     _check_roads(problem)

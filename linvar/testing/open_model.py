@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ from linvar.models.model import Model
 from linvar.numeric.models.model import NumericModel
 from linvar.numeric.models.registry import numeric_model
 from linvar.symbolic.models.polynomial.model import PolynomialModel
+from linvar.symbolic.models.polynomial.tracing import loss_of
 from linvar.symbolic.models.registry import Made, exact_twin
 
 
@@ -56,7 +56,7 @@ class _Differentiated(NumericModel):
 
 @exact_twin.register
 def _exact(model: OpenModel) -> Made:
-    return partial(PolynomialModel, loss=model.loss)
+    return lambda problem, law: PolynomialModel(problem, law, loss=loss_of(model.loss, problem, law))
 
 
 @numeric_model.register

@@ -163,7 +163,7 @@ def _derive(
 def _rounding_floor(problem: Problem) -> float:
     """Rounding error of a quantity that cancels to zero: (1e-12)^2 times the size of what cancels."""
     largest = 1.0
-    for layer, matrix in enumerate(problem.weights):
+    for layer, matrix in enumerate(problem.leaves):
         largest *= max(1.0, float(np.linalg.norm(to_floats(matrix, f"weights[{layer}]", "float64"))))
     length, size = numeric_law(problem.law).squared_lengths()
     return 1e-24 * largest**2 * (1 + length) * (largest**2 * length + size)

@@ -36,6 +36,6 @@ class NumericModel(ABC):
         """
         check_numeric_problem(problem)
         check_choice(dtype, "dtype", ("float64", "float32"))
-        weights = [to_floats(matrix, f"weights[{index}]", dtype) for index, matrix in enumerate(problem.weights)]
+        weights = [to_floats(matrix, f"weights[{index}]", dtype) for index, matrix in enumerate(problem.leaves)]
         with jax.enable_x64(dtype == "float64"):
             return tuple(jnp.asarray(weight) for weight in weights)

@@ -155,7 +155,7 @@ def simulate(
     runs = check_at_least(runs, "runs", 2, "a variance over runs needs at least 2")
     byte_budget = check_integer(byte_budget, "byte_budget")
 
-    keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.weights) * 8 <= byte_budget
+    keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.leaves) * 8 <= byte_budget
     total, done = runs * len(sizes) * (1 if keep else 2), 0
     results = {}
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):

@@ -91,7 +91,7 @@ class ExactModel(ABC):
     @property
     def entries(self) -> int:
         """P, the number of weights."""
-        return sum(len(matrix) * len(matrix[0]) for matrix in self.problem.weights)
+        return sum(len(matrix) * len(matrix[0]) for matrix in self.problem.leaves)
 
     @property
     def squares(self) -> int:

@@ -100,7 +100,7 @@ class Steps:
             return fixed, known, model.moving
         numeric = _numbers(problem.momentum, problem.weight_decay, *self.law.symbols)
         update = Update(problem, Numbers) if numeric else None
-        state = update.start() if update else State(problem.weights)
+        state = update.start() if update else State(problem.leaves)
         while len(fixed) < min(problem.step, _MOST_FIXED_STEPS) and _bits(state) < _MOST_FIXED_BITS:
             place = len(fixed)
             known.append(_exact(state.weights))

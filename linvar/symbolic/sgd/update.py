@@ -40,7 +40,7 @@ class Update(Generic[T]):
 
     def start(self) -> State[T]:
         """The initial weights, at rest."""
-        weights = [[[self.ring.lift(entry) for entry in row] for row in matrix] for matrix in self.problem.weights]
+        weights = [[[self.ring.lift(entry) for entry in row] for row in matrix] for matrix in self.problem.leaves]
         if self.problem.momentum == 0:
             return State(weights)
         zero = self.ring.lift(0)

@@ -84,7 +84,7 @@ class Letters:
         """Those of a problem."""
         known: set[Any] = set()
         layers = []
-        for matrix in problem.weights:
+        for matrix in problem.leaves:
             entries = [entry for row in matrix for entry in row if entry != 0]
             own = set(free_symbols(entries)) - known
             layers.append((len(own), set(entries) <= own and len(set(entries)) == len(entries)))
@@ -106,7 +106,7 @@ def gradient_products(problem: Problem, factors: int) -> list[Degrees]:
 
 def weight_products(problem: Problem, degree: int) -> list[tuple[Degrees, int]]:
     """The degrees of products of so many entries of the weights, and how many products have them."""
-    counts = [len(matrix) * len(matrix[0]) for matrix in problem.weights]
+    counts = [len(matrix) * len(matrix[0]) for matrix in problem.leaves]
     found = []
     for chosen in combinations_with_replacement(range(problem.depth), degree):
         degrees = tuple(chosen.count(l) for l in range(problem.depth))
@@ -213,7 +213,7 @@ def _further_flips(problem: Problem) -> int:
         first, second = parts[i], parts[j]
         parts[:] = [first if part == second else part for part in parts]
 
-    matrices = [(matrix, starts[l + 1], starts[l]) for l, matrix in enumerate(problem.weights)]
+    matrices = [(matrix, starts[l + 1], starts[l]) for l, matrix in enumerate(problem.leaves)]
     mapped = exact_law(problem.law).flippable_map
     if mapped is not None:
         matrices.append((mapped, starts[-1], 0))

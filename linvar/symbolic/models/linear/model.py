@@ -35,22 +35,22 @@ class LinearModel(ExactModel):
     @property
     def numeric(self) -> bool:
         """Weights and the map to the target are numbers; the covariance may have symbols."""
-        entries = [e for matrix in (*self.problem.weights, self.law.target_map) for row in matrix for e in row]
+        entries = [e for matrix in (*self.problem.leaves, self.law.target_map) for row in matrix for e in row]
         return all(isinstance(entry, Rational) for entry in entries)
 
     def only_decays(self) -> bool:
         """Some layers are zero, or Q is, as a polynomial."""
         problem, law = self.problem, self.law
-        pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.weights]
+        pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.leaves]
         if only_decay(zip(*network.surroundings(pattern))):
             return True
-        of_weights = {*free_symbols(e for matrix in problem.weights for row in matrix for e in row)}
+        of_weights = {*free_symbols(e for matrix in problem.leaves for row in matrix for e in row)}
         if problem.weight_decay != 0 or of_weights != {*free_symbols(e for row in law.target_map for e in row)}:
             return False
         ring = Ring(0, problem.symbols)
         *weights, inputs, targets = (
             [[ring.lift(e) for e in row] for row in matrix]
-            for matrix in (*problem.weights, law.input_map, law.target_map)
+            for matrix in (*problem.leaves, law.input_map, law.target_map)
         )
         return is_zero(network.residual_map(weights, inputs, targets))
 

@@ -15,14 +15,12 @@ Source: derived here; proofs/features-of-a-batch.md has the ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from math import comb
-from typing import Any
 
-from linvar.errors import InputError, Words
 from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.polynomial import Places, Polynomial
@@ -33,11 +31,7 @@ from linvar.symbolic.models.features import independent
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.polynomial.at import At
 from linvar.symbolic.models.polynomial.steps import Fixed, Moving
-from linvar.symbolic.models.polynomial.tracing import array_of, traced
 from linvar.symbolic.models.step import Step
-
-#: the loss of one example: weights as arrays, x of shape (d_0,) and y of shape (d_L,)
-Loss = Callable[[Sequence[Any], Any, Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +39,11 @@ class PolynomialModel(ExactModel):
     """A loss that is a polynomial; see ``ExactModel`` for the members.
 
     Attributes:
-        loss: of one example, made of + - *, powers and division by integers.
+        loss: of one example, an element of ``Ring(entries + law.width, law.symbols)``: the weights, leaf by leaf, then the
+            coordinates of the law.
     """
 
-    loss: Loss = field(kw_only=True)
+    loss: Element = field(kw_only=True)
 
     @cached_property
     def ring(self) -> Ring:
@@ -59,26 +54,11 @@ class PolynomialModel(ExactModel):
     def _terms(self) -> dict[Places, Element]:
         """c_k by the coordinates of f_k."""
         count, width = self.entries, self.law.width
-        ring = Ring(count + width, self.law.symbols)
-        z = ring.gens[count:]
-        x, y = (
-            array_of([sum((z[a] * ring.lift(e) for a, e in enumerate(row) if e != 0), ring.zero) for row in matrix])
-            for matrix in (self.law.input_map, self.law.target_map)
-        )
-        entries = iter(ring.gens)
-        leaves = [array_of([[next(entries) for _ in row] for row in matrix]) for matrix in self.problem.weights]
         parts: dict[Places, dict[Exponents, fmpq]] = {}
-        for key, coefficient in traced(self.loss, leaves, x, y, ring).terms():
+        for key, coefficient in self.loss.terms():
             places = tuple(chain.from_iterable((a,) * k for a, k in enumerate(key[count : count + width])))
             parts.setdefault(places, {})[(*key[:count], *key[count + width :])] = coefficient
-        found = {places: self.ring.from_terms(terms) for places, terms in parts.items()}
-        degree = max((sum(key[:count]) for c in found.values() for key, _ in c.terms()), default=0)
-        if degree > self.problem.degree:
-            fault = Words(
-                f"says that its loss has the degree {self.problem.degree} in the weights, and it has {degree}"
-            )
-            raise InputError("model", fault, "let degree(weights) give the degree of the loss")
-        return found
+        return {places: self.ring.from_terms(terms) for places, terms in parts.items()}
 
     @cached_property
     def split(self) -> Split:
@@ -122,7 +102,7 @@ class PolynomialModel(ExactModel):
     @property
     def numeric(self) -> bool:
         """Weights and coefficients are numbers."""
-        entries = [entry for matrix in self.problem.weights for row in matrix for entry in row]
+        entries = [entry for matrix in self.problem.leaves for row in matrix for entry in row]
         return all(isinstance(entry, Rational) for entry in entries) and not self.symbolic_coefficients
 
     def only_decays(self) -> bool:
@@ -166,7 +146,7 @@ class PolynomialModel(ExactModel):
     def in_shape(self, entries: Sequence[T]) -> list[Rows[T]]:
         """Entries in the shapes of the leaves."""
         following = iter(entries)
-        return [[[next(following) for _ in row] for row in matrix] for matrix in self.problem.weights]
+        return [[[next(following) for _ in row] for row in matrix] for matrix in self.problem.leaves]
 
     @cached_property
     def gradients(self) -> tuple[list[Element], list[list[Element]]]:

@@ -11,7 +11,9 @@ import numpy as np
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
 from linvar.flint import fmpq
+from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, Ring, to_fmpq
+from linvar.symbolic.laws.law import ExactLaw
 
 _CURE = "make it of + - * @, powers, sums, slices and division by numbers; constants are integers or fractions"
 #: beyond it a power is refused, not multiplied out
@@ -141,3 +143,22 @@ def traced(loss: Any, leaves: Sequence[Any], x: Any, y: Any, ring: Ring) -> Elem
         fault = Words(f"is no polynomial ({type(error).__name__}: {str(error)[:80]})")
         raise InputTypeError("loss", fault, _CURE) from error
     return result_of(found, ring)
+
+
+def loss_of(loss: Any, problem: Problem, law: ExactLaw) -> Element:
+    """The loss of one example as an element of ``Ring(entries + law.width, law.symbols)``."""
+    count = sum(len(matrix) * len(matrix[0]) for matrix in problem.leaves)
+    ring = Ring(count + law.width, law.symbols)
+    z = ring.gens[count:]
+    x, y = (
+        array_of([sum((z[a] * ring.lift(e) for a, e in enumerate(row) if e != 0), ring.zero) for row in matrix])
+        for matrix in (law.input_map, law.target_map)
+    )
+    entries = iter(ring.gens)
+    leaves = [array_of([[next(entries) for _ in row] for row in matrix]) for matrix in problem.leaves]
+    found = traced(loss, leaves, x, y, ring)
+    degree = max((sum(key[:count]) for key, _ in found.terms()), default=0)
+    if degree > problem.degree:
+        fault = Words(f"says that its loss has the degree {problem.degree} in the weights, and it has {degree}")
+        raise InputError("model", fault, "let degree(weights) give the degree of the loss")
+    return found

@@ -10,7 +10,7 @@ from linvar.symbolic.laws.registry import exact_law
 def entries_of(problem: Problem) -> tuple[list[Exact], list[Exact]]:
     """Entries of the weights, and of the map to the target."""
     return (
-        [entry for matrix in problem.weights for row in matrix for entry in row],
+        [entry for matrix in problem.leaves for row in matrix for entry in row],
         [entry for row in exact_law(problem.law).target_map for entry in row],
     )
 

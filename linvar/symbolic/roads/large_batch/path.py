@@ -29,7 +29,7 @@ class Polynomials:
     def __init__(self, steps: Steps) -> None:
         self.problem = problem = steps.problem
         self.steps = steps
-        self.shapes = [(len(matrix), len(matrix[0])) for matrix in problem.weights]
+        self.shapes = [(len(matrix), len(matrix[0])) for matrix in problem.leaves]
         #: entries of the weights, and of the whole state
         self.entries = sum(rows * columns for rows, columns in self.shapes)
         self.size = self.entries * (2 if problem.momentum != 0 else 1)

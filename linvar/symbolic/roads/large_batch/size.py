@@ -183,7 +183,7 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     """b_t and b_{t-1} of the module docstring; 2^60 where they are beyond use."""
     if problem.symbols:
         return 0.0, 0.0
-    weights = [entry for matrix in problem.weights for row in matrix for entry in row]
+    weights = [entry for matrix in problem.leaves for row in matrix for entry in row]
     start = log2(common_denominator(weights))
     largest = max((abs(entry) for entry in weights if isinstance(entry, Rational)), default=0)
     start = max(start, start + log2(largest)) if largest else start

@@ -149,7 +149,7 @@ def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
     products, terms = steps.model.rough_work(steps[problem.step - 1].count())
     counter, odd = _Counter(), problem.growth
     unit = coordinates(1)[0] ** 2
-    entries = [counter.lift(entry) for matrix in problem.weights for row in matrix for entry in row if entry != 0]
+    entries = [counter.lift(entry) for matrix in problem.leaves for row in matrix for entry in row if entry != 0]
     bits, below = (max((getattr(e, name) for e in entries), default=0.0) for name in ("size", "denominator"))
     summed = log2(terms)
     for rate, order in zip(problem.learning_rates, degrees):

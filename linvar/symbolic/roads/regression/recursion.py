@@ -56,7 +56,7 @@ class Recursion:
         self._selection = matrices.product(matrices.transpose(self.input_map), self.input_map)  # Pi
         self._drift = matrices.product(self.second_moment, self._selection)  # S Pi
         self._start = network.residual_map(
-            [[[lift(entry) for entry in row] for row in problem.weights[0]]], self.input_map, self.target_map
+            [[[lift(entry) for entry in row] for row in problem.leaves[0]]], self.input_map, self.target_map
         )
         self._decay, self._momentum = lift(problem.weight_decay), lift(problem.momentum)
         self.names = ("q", "v") if problem.momentum != 0 else ("q",)
