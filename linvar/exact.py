@@ -29,7 +29,8 @@ _MAX_DECIMALS = 10_000
 #: Most different numbers remembered while a matrix is read.
 _MOST_KNOWN = 2**16
 
-_RATIONAL = re.compile(r"([+-]?)([0-9]+)(?:/([0-9]+))?")
+#: a fraction as text
+FRACTION = re.compile(r"([+-]?)([0-9]+)(?:/([0-9]+))?")
 
 
 class TooLargeError(InputError, OverflowError):
@@ -100,7 +101,7 @@ def leading_digits(value: Fraction, count: int = 6) -> tuple[str, int]:
 
 def parse_rational(text: str, name: str, max_digits: int = MAX_DIGITS) -> Rational:
     """The rational number written as ``p`` or ``p/q`` in ``text``: sign, digits, at most one slash."""
-    match = _RATIONAL.fullmatch(text.strip()) if len(text) <= 2 * max_digits + 8 else None
+    match = FRACTION.fullmatch(text.strip()) if len(text) <= 2 * max_digits + 8 else None
     if match is None:
         raise InputError(
             name, text, f'write an integer or a string "p/q" (sign, digits, one slash; no decimals, no exponents; at most '

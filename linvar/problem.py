@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
@@ -15,7 +16,9 @@ from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbol
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import Law, show
+from linvar.models.function import Function
 from linvar.models.linear import LinearNetwork
+from linvar.models.loss import LossModel
 from linvar.models.model import Model
 from linvar.plain_data import Plain, ProblemFileError, plain, to_json, to_toml
 from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import os
 
     import sympy
+    from jaxtyping import PyTree
 
 _LAYERS = "give a list of matrices, W_1 first"
 _ARGUMENTS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "model")
@@ -55,8 +59,13 @@ class Problem:
             W' = W - learning_rate * M'. 0 is plain SGD.
         nesterov: W' = W - learning_rate * (G + momentum M') in its place.
         weight_decay: adds weight_decay * W to each batch gradient, before the momentum.
-        model: the network and its loss of one example; the linear network if None, or one of your own
-            (``linvar.testing.OpenModel``), whose weights are a list of matrices.
+        loss: in place of the linear network, any loss of ONE example that is a polynomial in the weights,
+            ``loss(params, example)`` -> a scalar, written with jax.numpy, Flax or Equinox: + - * @, integer powers, sums, reshapes,
+            gathers, convolutions, scans of fixed length. ``weights`` are then any pytree of exact numbers: dictionaries, tuples and
+            nodes that JAX knows are structure, a list is an array. The example is (x, y), of shapes (d_0,) and (d_L,), or a row of
+            ``Dataset(rows)``. L2 terms inside the loss count in the measured gradient; ``weight_decay`` moves the weights only.
+            Arguments of the loss are bound with ``functools.partial(loss, power=3)``; ``linvar.families`` has known losses.
+        model: in place of both, a model of your own (``linvar.testing``).
 
     Raises:
         TypeError: a float or something that is no number; a law of the wrong type.
@@ -87,18 +96,16 @@ class Problem:
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        loss: Callable[..., Any] | None = None,
         model: Model | None = None,
     ) -> None:
-        network = LinearNetwork() if model is None else model
-        if not isinstance(network, Model):
-            raise InputTypeError("model", model, "leave it out for a linear network, or give a model")
-        matrices = network.checked(weights)
+        network, matrices = _model(loss, model).fitted(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
-        _check_degree(network, matrices)
-        network.check_law(matrices, law)
         _check_hash("model", network)
         _check_hash("law", law)
+        network.check_law(matrices, law)
+        _check_degree(network, matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
             raise InputTypeError("step", step, "give the number of updates, an int >= 0")
         if step < 0:
@@ -137,10 +144,10 @@ class Problem:
         )
         return f"{start}, sampling={self.sampling!r}{further})"
 
-    @property
-    def weights(self) -> tuple[Matrix, ...]:
-        """The initial weights."""
-        return self.leaves
+    @cached_property
+    def weights(self) -> PyTree:
+        """The initial weights, exact, in the structure they were given in; arrays of a loss are lists of lists."""
+        return self.model.tree([entry for matrix in self.leaves for row in matrix for entry in row], self.leaves)
 
     @property
     def plain(self) -> bool:
@@ -150,7 +157,12 @@ class Problem:
     @property
     def degree(self) -> int:
         """The degree of the loss of one example in the weights: 2 L for a linear network."""
-        return index(self.model.degree(self.leaves))
+        return index(self.model.degree(self.leaves, self.law))
+
+    @property
+    def degree_in_example(self) -> int:
+        """The degree of that loss in the coordinates of an example: 2 for a linear network."""
+        return self.model.degree_in_example(self.leaves, self.law)
 
     @property
     def growth(self) -> int:
@@ -220,11 +232,13 @@ class Problem:
         A schedule of learning rates does not shrink or grow by itself: give a new one together with ``step``.
         """
         kept = {name: getattr(self, name) for name in _ARGUMENTS}
-        unknown = sorted(set(changes) - set(kept))
+        unknown = sorted(set(changes) - {*kept, "loss"})
         if unknown:
-            names = ", ".join(kept)
+            names = ", ".join([*kept, "loss"])
             fault = Words(f"got {cut(unknown[0])}={shown(changes[unknown[0]])}")
             raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
+        if "loss" in changes:
+            del kept["model"]
         return Problem(**{**kept, **changes})
 
     def at_step(self, step: int) -> Problem:
@@ -306,14 +320,13 @@ class Problem:
             names = cut(", ".join(str(symbol) for symbol in self.symbols))
             cure = "build it with numbers in their place, or keep it with pickle: a problem file holds numbers only"
             raise ProblemFileError("problem", Words(f"has the symbols {names}"), cure)
-        if not self.model.kind:
-            cure = "keep it with pickle (and the lattice without a checkpoint): a problem file holds linear networks"
-            raise ProblemFileError("model", self.model, cure, fault="is of no kind that problem files hold")
+        model = self.model.to_dict()
         further: dict[str, Plain] = {"momentum": plain(self.momentum)} if self.momentum else {}
         further |= {"nesterov": True} if self.nesterov else {}
         further |= {"weight_decay": plain(self.weight_decay)} if self.weight_decay else {}
         return {
-            "weights": plain(self.weights),
+            **model,
+            "weights": self.model.weights_to_plain(self.leaves),
             "law": self.law.to_dict(),
             "learning_rate": plain(self.learning_rate),
             "step": self.step,
@@ -366,16 +379,31 @@ class Problem:
         write_atomically(path, to_toml(data) if toml else to_json(data) + "\n")
 
 
-def _check_degree(model: Model, weights: tuple[Matrix, ...]) -> None:
+def _model(loss: Callable[..., Any] | None, model: Model | None) -> Model:
+    """The linear network, or what is given in its place."""
+    if loss is not None:
+        if model is not None:
+            raise InputError("loss", loss, "give one of loss= and model=", fault="stands beside model=")
+        return LossModel(Function.of(loss))
+    if model is None:
+        return LinearNetwork()
+    if not isinstance(model, Model):
+        raise InputTypeError("model", model, "leave it out for a linear network, or give a model")
+    return model
+
+
+def _check_degree(model: Model, weights: tuple[Matrix, ...], law: Law) -> None:
     """The degree of the loss is an integer >= 0."""
-    cure = "let degree(weights) give the degree of the loss in the weights, an integer >= 0"
+    cure = "let degree(weights, law) give the degree of the loss in the weights, an integer >= 0"
     try:
-        found = model.degree(weights)
+        found = model.degree(weights, law)
+    except InputError:
+        raise
     except Exception as error:
-        fault = Words(f"has a degree(weights) that fails ({type(error).__name__}: {str(error)[:80]})")
+        fault = Words(f"has a degree(weights, law) that fails ({type(error).__name__}: {str(error)[:80]})")
         raise InputTypeError("model", fault, f"{cure}; weights are matrices, tuples of rows") from error
-    if check_integer(found, "degree(weights)") < 0:
-        raise InputError("degree(weights)", found, cure, fault="is negative")
+    if check_integer(found, "degree(weights, law)") < 0:
+        raise InputError("degree(weights, law)", found, cure, fault="is negative")
 
 
 def _check_hash(name: str, value: object) -> None:

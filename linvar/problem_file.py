@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from linvar.errors import InputError, Words, cut, shown
+from linvar.exact import FRACTION
 from linvar.laws.law import Law
 from linvar.laws.registry import LAWS
+from linvar.models.function import Function
 from linvar.plain_data import (
     Literal,
     Plain,
@@ -30,6 +33,7 @@ from linvar.plain_data import (
 from linvar.problem import Problem
 from linvar.schemes.scheme import SCHEMES
 from linvar.text_files import checked_path, read_text
+from linvar.trees import from_plain
 
 #: Longest problem file read, in bytes; longer ones are refused unread.
 MAX_BYTES = 32 * 2**20
@@ -37,7 +41,9 @@ MAX_BYTES = 32 * 2**20
 #: Largest ``step`` accepted from a file: far beyond any that can be derived.
 MAX_STEP = 10_000
 
-_PROBLEM_KEYS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay")
+_PROBLEM_KEYS = (
+    "loss", "loss_arguments", "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay",
+)  # fmt: skip
 _TABLE_KEYS = ("file", "target", "decimals", "standardise", "header", "delimiter")
 
 #: What is said of a table that was read: a function of one line.
@@ -116,8 +122,7 @@ def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say
     """
     keys = check_keys(data, "", _PROBLEM_KEYS, ("weights", "law"))
     law = _law(keys["law"], os.fspath(folder), say)
-    layers = enumerate(read_list(keys["weights"], "weights"))
-    weights = [read_matrix(matrix, f"weights[{layer}]") for layer, matrix in layers]
+    loss, weights = _loss(keys)
     rate = keys.get("learning_rate", 0)
     if isinstance(rate, (list, tuple)):  # an empty one is a schedule of no steps
         learning_rate: object = read_vector(rate, "learning_rate") if rate else ()
@@ -131,11 +136,47 @@ def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say
     nesterov = bool(read_flag(keys, "nesterov", ""))
     return built(
         lambda: Problem(
-            weights, law, learning_rate, step, sampling, momentum=momentum, nesterov=nesterov, weight_decay=decay
+            weights,
+            law,
+            learning_rate,
+            step,
+            sampling,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=decay,
+            loss=loss,
         ),
         "",
         law.keys,
     )
+
+
+def _loss(keys: Mapping[str, Plain]) -> tuple[Function | None, Any]:
+    """The loss, if one is named, and the weights: matrices of a linear network, or any structure."""
+    if "loss" not in keys:
+        if "loss_arguments" in keys:
+            raise ProblemFileError("loss_arguments", Words("has no loss"), "name the loss, or leave it out")
+        layers = enumerate(read_list(keys["weights"], "weights"))
+        return None, [read_matrix(matrix, f"weights[{layer}]") for layer, matrix in layers]
+    name, arguments = keys["loss"], keys.get("loss_arguments", {})
+    if not isinstance(name, str) or isinstance(name, Literal):
+        refuse("loss", name, 'write the name of a family, or "module:function"')
+    if not isinstance(arguments, Mapping):
+        refuse("loss_arguments", arguments, "write an object: name and value of each argument")
+    bound = {key: _argument(value, f"loss_arguments.{key}") for key, value in arguments.items()}
+    return Function.named(name, bound), from_plain(keys["weights"], "weights")
+
+
+def _argument(value: Plain, name: str) -> Any:
+    """An argument of a loss: true, false, text; a number, or lists of them as tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_argument(part, f"{name}[{place}]") for place, part in enumerate(value))
+    if isinstance(value, bool) or (
+        isinstance(value, str) and not isinstance(value, Literal) and not FRACTION.fullmatch(value)
+    ):
+        return value
+    number = read_number(value, name)
+    return int(number) if number.denominator == 1 else number
 
 
 def _law(data: Plain, folder: str, say: Say | None) -> Law:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from linvar.errors import cut
 from linvar.exact import Matrix, Rational
 from linvar.laws.law import Law, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities
-from linvar.laws.rows import Rows, checked_rows
-from linvar.plain_data import Plain, built, check_keys, plain, read_list, read_matrix, read_vector
+from linvar.laws.rows import Rows, checked, read_rows
+from linvar.plain_data import Plain, built, plain, read_vector
+from linvar.trees import Structure
 
 
 @dataclass(frozen=True, eq=True, init=False)
@@ -22,7 +24,7 @@ class Finite(Rows):
     Coordinates of the exact half: z = (x, y).
 
     Args:
-        inputs: rows of d_0 exact numbers, one an example.
+        inputs: rows of d_0 exact numbers, one an example; without targets, rows of any structure, as of a ``Dataset``.
         targets: as many rows of d_L exact numbers; or numbers, read as one column.
         probabilities: one positive number for each example, of sum 1.
 
@@ -37,15 +39,16 @@ class Finite(Rows):
 
     inputs: Matrix
     targets: Matrix
+    row: Structure | None
     probabilities: tuple[Rational, ...]
 
     kind = "finite"
     keys = ("inputs", "targets", "probabilities")
 
-    def __init__(self, inputs: Any, targets: Any, probabilities: Any) -> None:
-        x, y = checked_rows(inputs, targets)
+    def __init__(self, inputs: Any, targets: Any = None, probabilities: Any = None) -> None:
+        x, y, row = checked(inputs, targets)
         chances = checked_probabilities(probabilities, len(x), "inputs")
-        for name, value in (("inputs", x), ("targets", y), ("probabilities", chances)):
+        for name, value in (("inputs", x), ("targets", y), ("row", row), ("probabilities", chances)):
             object.__setattr__(self, name, value)
 
     def __hash__(self) -> int:
@@ -54,14 +57,25 @@ class Finite(Rows):
     @cached_property
     def _hash(self) -> int:
         """Of all rows: worked out once."""
-        return hash((self.inputs, self.targets, self.probabilities))
+        return hash((self.inputs, self.targets, self.row, self.probabilities))
 
     def __repr__(self) -> str:
         many = "" if self.target_width == 1 else "s"
+        if self.row is not None:
+            return f"Finite({len(self.inputs)} rows of {cut(repr(self.row), 80)})"
         shape = f"{len(self.inputs)} examples, {self.input_width} inputs, {self.target_width} target{many}"
         if len(self.inputs) > 6:
             return f"Finite({shape})"
         return f"Finite({shape}, probabilities={show(self.probabilities)})"
+
+    @property
+    def shares(self) -> tuple[Rational, ...]:
+        """The probabilities."""
+        return self.probabilities
+
+    def relabelled(self, rows: Matrix) -> Finite:
+        """Other atoms of the same probabilities."""
+        return Finite(rows, ((0,),) * len(rows), self.probabilities)
 
     def to_dict(self) -> dict[str, Plain]:
         """Rows and probabilities.
@@ -69,18 +83,14 @@ class Finite(Rows):
         >>> Finite([[1], [2]], [0, 1], ["1/4", "3/4"]).to_dict()["probabilities"]
         ['1/4', '3/4']
         """
-        return {"kind": self.kind, **{key: plain(getattr(self, key)) for key in self.keys}}
+        return {"kind": self.kind, **self.rows_to_dict(), "probabilities": plain(self.probabilities)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Plain], table: ReadTable) -> Law:
-        """Rows and probabilities; targets may be one column, a list of numbers."""
-        check_keys(data, "law.", ("kind", *cls.keys), cls.keys)
-        inputs = read_matrix(data["inputs"], "law.inputs")
-        raw = read_list(data["targets"], "law.targets")
-        rows = any(isinstance(row, (list, tuple)) for row in raw)
-        targets = read_matrix(raw, "law.targets") if rows else read_vector(raw, "law.targets")
+        """Rows and probabilities."""
+        inputs, targets = read_rows(data, ("inputs", "targets"), further=("probabilities",))
         chances = read_vector(data["probabilities"], "law.probabilities")
-        return built(lambda: cls(inputs, targets, chances), "law.", cls.keys)
+        return built(lambda: cls(inputs, targets, chances), "law.", (*cls.keys, "rows"))
 
 
 _: type[Law] = Finite

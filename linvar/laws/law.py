@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from linvar.errors import InputError, Words
-from linvar.exact import Matrix, Rational
+from linvar.exact import Matrix, Rational, Vector
 from linvar.plain_data import Plain, ProblemFileError
+from linvar.trees import Structure
 
 if TYPE_CHECKING:
     import sympy
@@ -42,6 +43,29 @@ class Law(ABC):
     @abstractmethod
     def target_width(self) -> int:
         """d_L."""
+
+    @property
+    def structure(self) -> Structure:
+        """The example as a loss takes it, a pytree: (x, y), of shapes (d_0,) and (d_L,); its entries are those of x, then y."""
+        return Structure.pair(self.input_width, self.target_width)
+
+    @property
+    def examples(self) -> tuple[Vector, ...] | None:
+        """All examples, entry by entry, where they are rows of numbers; otherwise None."""
+        return None
+
+    @property
+    def shares(self) -> tuple[Rational, ...]:
+        """The probability of each of ``examples``."""
+        return ()
+
+    def relabelled(self, rows: Matrix) -> Law:
+        """The law of as many other examples with the same probabilities, where ``examples`` has them.
+
+        Raises:
+            InputError: it has not.
+        """
+        raise InputError("law", self, "give linvar.Dataset or linvar.Finite", fault="has no examples one by one")
 
     @property
     def size(self) -> int | None:

@@ -10,6 +10,7 @@ from linvar.errors import InputError, Words
 from linvar.exact import Matrix, exact_matrix, shape
 from linvar.laws.law import Law
 from linvar.models.model import Model
+from linvar.plain_data import Plain
 
 _LAYERS = "give a list of matrices, W_1 first"
 
@@ -17,8 +18,6 @@ _LAYERS = "give a list of matrices, W_1 first"
 @dataclass(frozen=True)
 class LinearNetwork(Model):
     """P = W_L ... W_1, and the loss 1/2 ||P x - y||^2 of one example."""
-
-    kind = "linear"
 
     def checked(self, weights: Any) -> tuple[Matrix, ...]:
         """The weight matrices, exact, with widths that chain."""
@@ -34,7 +33,11 @@ class LinearNetwork(Model):
                 raise InputError(f"weights[{l}]", fault, cure)
         return matrices
 
-    def degree(self, weights: tuple[Matrix, ...]) -> int:
+    def to_dict(self) -> dict[str, Plain]:
+        """Nothing: it is what a problem file without a loss states."""
+        return {}
+
+    def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:
         """2 L."""
         return 2 * len(weights)
 

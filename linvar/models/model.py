@@ -7,22 +7,23 @@ Its exact twin (``linvar.symbolic.models``) knows the features a batch enters th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
 from linvar.exact import Matrix, exact_matrix, shape
 from linvar.laws.law import Law
+from linvar.plain_data import Plain, ProblemFileError, plain
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
+
+T = TypeVar("T")
 
 
 class Model(ABC):
-    """A network and its loss of one example.
-
-    Attributes:
-        kind: its name in problem files; empty where it is not written to any.
-    """
-
-    kind: ClassVar[str] = ""
+    """A network and its loss of one example."""
 
     def checked(self, weights: Any) -> tuple[Matrix, ...]:
         """The weights as leaves, each a matrix of exact entries.
@@ -36,9 +37,43 @@ class Model(ABC):
             raise InputError("weights", Words("is empty"), "give at least one matrix")
         return matrices
 
+    def fitted(self, weights: Any) -> tuple[Model, tuple[Matrix, ...]]:
+        """The model of these weights, and they as leaves.
+
+        Raises:
+            InputTypeError, InputError: as ``checked``.
+        """
+        return self, self.checked(weights)
+
+    def tree(self, entries: Sequence[T], leaves: tuple[Matrix, ...]) -> PyTree:
+        """One value for each entry of the leaves in the structure of the weights: a tuple of matrices, tuples of rows."""
+        following = iter(entries)
+        return tuple(tuple(tuple(next(following) for _ in row) for row in matrix) for matrix in leaves)
+
+    def tree_of_leaves(self, leaves: Sequence[T]) -> PyTree:
+        """One value for each leaf, in the structure of the weights: a tuple."""
+        return tuple(leaves)
+
     @abstractmethod
-    def degree(self, weights: tuple[Matrix, ...]) -> int:
-        """The degree of the loss in the weights."""
+    def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:
+        """The degree of the loss in the weights, under examples of a law."""
+
+    def degree_in_example(self, weights: tuple[Matrix, ...], law: Law) -> int:
+        """The degree of the loss in the coordinates of an example, about: how heavy the tails of its gradients are."""
+        return 2
+
+    def to_dict(self) -> dict[str, Plain]:
+        """Further keys of a problem file.
+
+        Raises:
+            ProblemFileError: no problem file holds models of this kind.
+        """
+        cure = "keep it with pickle (and the lattice without a checkpoint): a problem file holds linear networks and losses"
+        raise ProblemFileError("model", self, cure, fault="is of no kind that problem files hold")
+
+    def weights_to_plain(self, leaves: tuple[Matrix, ...]) -> Plain:
+        """The weights in a problem file."""
+        return plain(leaves)
 
     def is_linear_regression(self, weights: tuple[Matrix, ...]) -> bool:
         """Whether it is one linear layer with the squared loss."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from linvar.arguments import refuses_old_words
 from linvar.problem import Problem
 from linvar.progress import Progress
@@ -10,6 +12,9 @@ from linvar.symbolic.plan import check_problem
 from linvar.symbolic.quantities import Polynomials, SecondMoment, SquaredMean, Variance, check_measured
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.road import Road
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
 
 #: keyword arguments that went with ``road=``, and the types of their own that came
 _OLD_WORDS = ("order", "digits", "method", "checkpoint")
@@ -141,13 +146,14 @@ def expected_weights(
     *,
     progress: bool | Progress | None = None,
     memory_limit: float | None = None,
-) -> tuple[tuple[Polynomials, ...], ...]:
+) -> PyTree:
     """Exact mean E W_t of the weights after t steps, entry by entry: polynomials in 1/b.
 
     Given the initial weights. Free of b for linear regression (L = 1). Arguments and errors as in ``gradient_variance``.
 
     Returns:
-        A matrix of ``BatchPolynomial`` for each layer, W_1 first, in the shape of the weights: ``[l][row][column]``.
+        A ``BatchPolynomial`` for each entry, in the structure of the weights: of a linear network ``[l][row][column]``, W_1 first; of a
+        loss the pytree that it was given.
 
     >>> from linvar import Gaussian, Problem
     >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]

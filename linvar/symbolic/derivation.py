@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from linvar.arguments import check_integer
 from linvar.errors import shown
@@ -27,13 +28,15 @@ from linvar.symbolic.quantities import (
     Variance,
     WeightCovariance,
     Weights,
-    in_shape,
     symmetric,
 )
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.questions import Question
 from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
 
 #: predictions are made for these
 _PREDICTED = (Variance(), SecondMoment())
@@ -100,9 +103,9 @@ class Derivation:
         return self.one(Loss())
 
     @property
-    def weights(self) -> tuple[tuple[Polynomials, ...], ...]:
-        """E W_t, in the shape of the weights: [l][row][column]."""
-        return in_shape(self.all(Weights()), self.problem)
+    def weights(self) -> PyTree:
+        """E W_t, in the structure of the weights: [l][row][column] of a linear network."""
+        return self.problem.model.tree(self.all(Weights()), self.problem.leaves)
 
     @property
     def weight_covariance(self) -> tuple[Polynomials, ...]:
@@ -112,7 +115,7 @@ class Derivation:
 
     @property
     def per_leaf(self) -> PerLeaf:
-        """Variance, second moment and squared mean of each layer."""
+        """Variance, second moment and squared mean of each leaf of the weights."""
         return PerLeaf(self)
 
     def one(self, quantity: Quantity) -> BatchPolynomial:
@@ -139,29 +142,35 @@ class Derivation:
 
 @dataclass(frozen=True)
 class PerLeaf:
-    """Each layer by itself, W_1 first; they add up to those of the derivation."""
+    """Each leaf of the weights by itself, in their structure: a tuple, W_1 first, of a linear network.
+
+    They add up to those of the derivation.
+    """
 
     derivation: Derivation
 
-    @property
-    def variance(self) -> Polynomials:
-        """E ||G_l||^2 - ||E G_l||^2 for l = 1..L."""
-        return self.derivation.all(Variance(per_leaf=True))
+    def _tree(self, quantity: Quantity) -> PyTree:
+        return self.derivation.problem.model.tree_of_leaves(self.derivation.all(quantity))
 
     @property
-    def update_variance(self) -> Polynomials:
+    def variance(self) -> PyTree:
+        """E ||G_l||^2 - ||E G_l||^2 of each leaf l."""
+        return self._tree(Variance(per_leaf=True))
+
+    @property
+    def update_variance(self) -> PyTree:
         """The same of W_{t+1} - W_t."""
-        return self.derivation.all(Variance("update", per_leaf=True))
+        return self._tree(Variance("update", per_leaf=True))
 
     @property
-    def second_moment(self) -> Polynomials:
-        """E ||G_l||^2 for l = 1..L."""
-        return self.derivation.all(SecondMoment(per_leaf=True))
+    def second_moment(self) -> PyTree:
+        """E ||G_l||^2 of each leaf l."""
+        return self._tree(SecondMoment(per_leaf=True))
 
     @property
-    def squared_mean(self) -> Polynomials:
-        """||E G_l||^2 for l = 1..L."""
-        return self.derivation.all(SquaredMean(per_leaf=True))
+    def squared_mean(self) -> PyTree:
+        """||E G_l||^2 of each leaf l."""
+        return self._tree(SquaredMean(per_leaf=True))
 
 
 def derive(

@@ -168,12 +168,6 @@ def check_measured(of: str, problem: Problem) -> None:
         raise InputError("of", of, "give one learning_rate", fault=fault)
 
 
-def in_shape(entries: Sequence[T], problem: Problem) -> tuple[tuple[tuple[T, ...], ...], ...]:
-    """One for each entry of the weights, as matrices, W_1 first."""
-    following = iter(entries)
-    return tuple(tuple(tuple(next(following) for _ in row) for row in matrix) for matrix in problem.leaves)
-
-
 def symmetric(pairs: Sequence[T], size: int) -> tuple[tuple[T, ...], ...]:
     """The symmetric matrix whose entries i <= j are given row by row."""
     found = dict(zip(combinations_with_replacement(range(size), 2), pairs))

@@ -15,7 +15,6 @@ from linvar.symbolic.sgd.update import Update
 from linvar.testing.laws import check_law
 from linvar.testing.models import check_model
 from linvar.testing.open_law import OpenLaw
-from linvar.testing.open_model import OpenModel
 from linvar.testing.roads import check_road
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "LastStep",
     "Numbers",
     "OpenLaw",
-    "OpenModel",
     "Polynomial",
     "Road",
     "RoadPlan",

@@ -54,7 +54,18 @@ def applied(weights: Sequence[Array], inputs: Input) -> Output:
 
 @dataclass(frozen=True)
 class NumericLinear(NumericModel):
-    """The numeric twin of ``LinearNetwork``."""
+    """The numeric twin of ``LinearNetwork``.
+
+    Attributes:
+        widths: (d_0, ..., d_L).
+    """
+
+    widths: tuple[int, ...]
+
+    @property
+    def activations(self) -> int:
+        """Every layer's output, forward, and the same back twice."""
+        return 3 * sum(self.widths)
 
     def loss(self, params: Sequence[Array], example: tuple[Array, Array]) -> Array:
         """1/2 ||P x - y||^2."""
@@ -73,7 +84,8 @@ def loss(model: LinearNetwork, example: tuple[Input, Output]) -> Float[Array, ""
     >>> float(loss(network, (jnp.asarray([1.0, 1.0]), jnp.asarray([1.0]))))
     2.0
     """
-    return NumericLinear().loss(model.weights, example)
+    inputs, target = example
+    return 0.5 * jnp.sum((model(inputs) - target) ** 2)
 
 
 def batch_loss(
@@ -98,7 +110,7 @@ def network_from_problem(problem: Problem, dtype: str = "float64") -> LinearNetw
     >>> network_from_problem(problem, dtype="float32").weights
     (Array([[0.5, 1. ]], dtype=float32),)
     """
-    return LinearNetwork(NumericLinear().leaves(problem, dtype))
+    return LinearNetwork(NumericLinear(problem.widths).leaves(problem, dtype))
 
 
 _: type[NumericModel] = NumericLinear

@@ -24,6 +24,11 @@ class NumericModel(ABC):
     def loss(self, params: Sequence[Array], example: tuple[Array, Array]) -> Array:
         """The loss of ONE example (x, y), of shapes (d_0,) and (d_L,), a scalar; params are the leaves."""
 
+    @property
+    @abstractmethod
+    def activations(self) -> int:
+        """Numbers that the loss of one example keeps on the way to its gradient, about."""
+
     def batch_loss(self, params: Sequence[Array], inputs: Array, targets: Array) -> Array:
         """The loss of a batch: the MEAN over its examples."""
         return jnp.mean(jax.vmap(self.loss, in_axes=(None, 0))(params, (inputs, targets)))

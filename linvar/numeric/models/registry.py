@@ -6,23 +6,34 @@ from functools import singledispatch
 
 from linvar.errors import InputTypeError
 from linvar.models.linear import LinearNetwork
+from linvar.models.loss import LossModel
 from linvar.numeric.models.linear import NumericLinear
+from linvar.numeric.models.loss import NumericLoss
 from linvar.numeric.models.model import NumericModel
+from linvar.problem import Problem
 
 
 @singledispatch
-def numeric_model(model: object) -> NumericModel:
-    """The numeric twin of a model.
+def numeric_twin(model: object, problem: Problem) -> NumericModel:
+    """The numeric twin of a model, in a problem.
 
     Raises:
         InputTypeError: it has none.
 
-    >>> numeric_model(LinearNetwork())
-    NumericLinear()
     """
-    raise InputTypeError("model", model, "give a model that can be simulated, of linvar.testing.OpenModel")
+    raise InputTypeError("model", model, "give the loss in its place: loss=, a function of one example")
 
 
-@numeric_model.register
-def _(model: LinearNetwork) -> NumericModel:
-    return NumericLinear()
+@numeric_twin.register
+def _(model: LinearNetwork, problem: Problem) -> NumericModel:
+    return NumericLinear(problem.widths)
+
+
+@numeric_twin.register
+def _(model: LossModel, problem: Problem) -> NumericModel:
+    return NumericLoss(model.function, model.shape, problem.law.structure)
+
+
+def numeric_model(problem: Problem) -> NumericModel:
+    """The numeric twin of the model of a problem."""
+    return numeric_twin(problem.model, problem)

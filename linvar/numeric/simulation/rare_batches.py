@@ -90,11 +90,13 @@ def find_rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int,
         source = _source(problem)
         if source is None:
             return None
-        model = numeric_model(problem.model)
+        model = numeric_model(problem)
         params = model.leaves(problem)
         rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
         update = update_from_problem(problem)
-        chunk = _chunk(problem, batch_size, runs)
+        one_run = 200 + 8 * 7 * sum(leaf.size for leaf in params) + 24 * (problem.dataset_size or 0)
+        one_run += 8 * batch_size * (2 * model.activations + 2 * MOST_LEVELS)
+        chunk = _chunk(one_run, runs)
         parts = []
         for start in range(0, runs, chunk):
             indices = jnp.arange(start, start + chunk, dtype=jnp.uint32)
@@ -104,17 +106,15 @@ def find_rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int,
     return RareBatches(np.exp(log_weights), norms, losses)
 
 
-def _chunk(problem: Problem, batch_size: int, runs: int) -> int:
-    """How many runs at a time."""
-    size = 200 + 8 * (7 * sum(a * b for a, b in zip(problem.widths, problem.widths[1:])))
-    size += 8 * batch_size * (4 * sum(problem.widths) + 2 * MOST_LEVELS) + 24 * (problem.dataset_size or 0)
-    chunks = -(-runs // max(1, _CHUNK_BYTES // size))
+def _chunk(one_run: int, runs: int) -> int:
+    """How many runs at a time, of so many bytes each."""
+    chunks = -(-runs // max(1, _CHUNK_BYTES // one_run))
     return -(-runs // chunks)
 
 
 def _source(problem: Problem) -> RareSampler | None:
     """The law with its exaggerations, if it has any, up to what the degree of ||G_t||^2 in the examples asks for."""
-    degree = 4 * problem.growth ** min(problem.step, 20)
+    degree = 2 * problem.degree_in_example * problem.growth ** min(problem.step, 20)
     plain = max(0.5, problem.step / (problem.step + 1))
     return numeric_law(problem.law).rare_sampler(numeric_scheme(problem.sampling), degree, plain)
 

@@ -192,7 +192,7 @@ class _Runs:
     """A problem in floating point, ready to run."""
 
     def __init__(self, problem: Problem, dtype: str, byte_budget: int, second_moments: bool) -> None:
-        self.model = numeric_model(problem.model)
+        self.model = numeric_model(problem)
         self.params = self.model.leaves(problem, dtype)
         self.sampler = sampler_from_problem(problem, dtype, second_moments=second_moments)
         self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
@@ -227,9 +227,8 @@ class _Runs:
 
     def _chunk_size(self, batch_size: int, runs: int) -> int:
         """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
-        widths = self.problem.widths
-        entries = sum(a * b for a, b in zip(widths, widths[1:]))
-        one_run = self.itemsize * (7 * entries + 3 * self.sampler.rows(batch_size) * sum(widths))
+        entries = sum(leaf.size for leaf in self.params)
+        one_run = self.itemsize * (7 * entries + self.sampler.rows(batch_size) * self.model.activations)
         one_run += self.sampler.bytes_per_batch(batch_size)
         if one_run > self.byte_budget:
             lower = " or lower batch_sizes" if batch_size > 1 else ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import partial, singledispatch
 
 from linvar.errors import InputTypeError
 from linvar.models.linear import LinearNetwork
+from linvar.models.loss import LossModel
 from linvar.problem import Problem
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.models.linear.model import LinearModel
+from linvar.symbolic.models.loss import exact_loss
 from linvar.symbolic.models.model import ExactModel
 
 #: makes the twin of a problem
@@ -30,6 +32,11 @@ def exact_twin(model: object) -> Made:
 @exact_twin.register
 def _(model: LinearNetwork) -> Made:
     return LinearModel
+
+
+@exact_twin.register
+def _(model: LossModel) -> Made:
+    return partial(exact_loss, model=model)
 
 
 def exact_model(problem: Problem) -> ExactModel:

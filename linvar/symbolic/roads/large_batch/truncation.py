@@ -15,18 +15,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from linvar.flint import arb, fmpz
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic
-from linvar.symbolic.quantities import check_measured, in_shape, symmetric
+from linvar.symbolic.quantities import check_measured, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
 from linvar.symbolic.roads.large_batch.road import LargeBatch
 from linvar.symbolic.roads.large_batch.size import check_arguments, clamped
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
 
 Expansions = tuple[LargeBatchExpansion, ...]
 
@@ -91,9 +94,9 @@ class LargeBatchDerivation:
         return found
 
     @property
-    def weights(self) -> tuple[tuple[Expansions, ...], ...]:
-        """E of every entry of W_t, in the shape of the weights."""
-        return in_shape(self._answer(("weights", "", False), Path.weights), self.problem)
+    def weights(self) -> PyTree:
+        """E of every entry of W_t, in the structure of the weights."""
+        return self.problem.model.tree(self._answer(("weights", "", False), Path.weights), self.problem.leaves)
 
     @property
     def weight_covariance(self) -> tuple[Expansions, ...]:
@@ -162,29 +165,32 @@ _MEASURED: dict[str, Callable[[Path[Any], str, bool], list[Series]]] = {
 
 @dataclass(frozen=True)
 class LargeBatchPerLeaf:
-    """Each layer by itself, W_1 first."""
+    """Each leaf of the weights by itself, in their structure: a tuple, W_1 first, of a linear network."""
 
     derivation: LargeBatchDerivation
 
-    @property
-    def variance(self) -> Expansions:
-        """E ||G_l||^2 - ||E G_l||^2 for l = 1..L."""
-        return self.derivation.leaves("variance", "gradient")
+    def _tree(self, name: str, of: str) -> PyTree:
+        return self.derivation.problem.model.tree_of_leaves(self.derivation.leaves(name, of))
 
     @property
-    def update_variance(self) -> Expansions:
+    def variance(self) -> PyTree:
+        """E ||G_l||^2 - ||E G_l||^2 of each leaf l."""
+        return self._tree("variance", "gradient")
+
+    @property
+    def update_variance(self) -> PyTree:
         """The same of W_{t+1} - W_t."""
-        return self.derivation.leaves("variance", "update")
+        return self._tree("variance", "update")
 
     @property
-    def second_moment(self) -> Expansions:
-        """E ||G_l||^2 for l = 1..L."""
-        return self.derivation.leaves("second_moment", "gradient")
+    def second_moment(self) -> PyTree:
+        """E ||G_l||^2 of each leaf l."""
+        return self._tree("second_moment", "gradient")
 
     @property
-    def squared_mean(self) -> Expansions:
-        """||E G_l||^2 for l = 1..L."""
-        return self.derivation.leaves("squared_mean", "gradient")
+    def squared_mean(self) -> PyTree:
+        """||E G_l||^2 of each leaf l."""
+        return self._tree("squared_mean", "gradient")
 
 
 def _bits_of(digits: int) -> int:

@@ -1,0 +1,145 @@
+"""Any loss of one example that is a polynomial in the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from linvar.errors import InputError, Words, cut
+from linvar.exact import Matrix, Rational, Vector
+from linvar.flint import fmpq
+from linvar.laws.law import Law
+from linvar.models.function import Function
+from linvar.models.model import Model
+from linvar.plain_data import Plain
+from linvar.tracing.program import Program, recorded
+from linvar.tracing.values import NotPolynomialError
+from linvar.trees import Shape, Structure, entries_of, to_plain
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
+
+
+@dataclass(frozen=True)
+class LossModel(Model):
+    """The loss of ONE example, loss(params, example), written in JAX.
+
+    Attributes:
+        function: the loss.
+        structure: of the weights.
+    """
+
+    function: Function
+    structure: Structure | None = None
+
+    def fitted(self, weights: Any) -> tuple[LossModel, tuple[Matrix, ...]]:
+        """The loss of weights of this structure; each leaf as a matrix whose rows are its last axis."""
+        structure, entries = Structure.of(weights, "weights")
+        leaves = tuple(
+            tuple(part[i : i + width] for i in range(0, len(part), width))
+            for part, width in zip(entries, map(_row, structure.shapes))
+        )
+        return replace(self, structure=structure), leaves
+
+    @property
+    def shape(self) -> Structure:
+        """The structure of the weights it was fitted to."""
+        if self.structure is None:
+            raise InputError("model", Words("has no weights yet"), "give it to a Problem")
+        return self.structure
+
+    def tree(self, entries: Sequence[Any], leaves: tuple[Matrix, ...]) -> PyTree:
+        """Entries in the structure of the weights."""
+        return self.shape.nested(entries)
+
+    def tree_of_leaves(self, leaves: Sequence[Any]) -> PyTree:
+        """One value for each leaf in the structure of the weights."""
+        return self.shape.unflatten(leaves)
+
+    def to_dict(self) -> dict[str, Plain]:
+        """Its name, and arguments that it takes.
+
+        Raises:
+            ProblemFileError: it has no name in a module, or an argument is no number, text or list of them.
+        """
+        arguments: dict[str, Plain] = {key: self._written(key, value) for key, value in self.function.arguments}
+        return {"loss": self.function.name, **({"loss_arguments": arguments} if arguments else {})}
+
+    def _written(self, key: str, value: Any) -> Plain:
+        """An argument: true, false, text as it is; numbers, and tuples of them, exact."""
+        return value if isinstance(value, (bool, str)) else to_plain(*_single(value, f"loss_arguments.{key}"))
+
+    def weights_to_plain(self, leaves: tuple[Matrix, ...]) -> Plain:
+        """Dictionaries and lists."""
+        return to_plain(self.shape, list(entries_of(leaves)), "weights")
+
+    def describe(self, weights: tuple[Matrix, ...]) -> str:
+        """The name of the loss, and its leaves."""
+        return cut(f"loss {self.function!r} of {self.shape!r}", 120)
+
+    def program(self, law: Law) -> Program:
+        """The loss as JAX records it, on examples of a law."""
+        return recorded(self.function, self.shape, law.structure)
+
+    def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
+        """The loss is recorded and run on degrees: what is no polynomial is refused here."""
+        reading(self, law)
+
+    def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:
+        """In the weights; more than the true one only if leading terms cancel."""
+        return reading(self, law).degree
+
+    def degree_in_example(self, weights: tuple[Matrix, ...], law: Law) -> int:
+        """As it is read; 2 where examples are read one by one."""
+        found = reading(self, law).in_example
+        return 2 if found is None else found
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a loss reads an example.
+
+    Attributes:
+        degree: of the loss in the weights.
+        in_example: its degree in the coordinates of an example; None where examples must be given, one by one, as numbers.
+    """
+
+    degree: int
+    in_example: int | None
+
+
+@lru_cache(maxsize=16)
+def reading(model: LossModel, law: Law) -> Reading:
+    """What the loss is on examples of a law.
+
+    Raises:
+        InputTypeError: it fails, or is no polynomial in the weights; of a law that has no rows, nor in the example.
+    """
+    program = model.program(law)
+    try:
+        found = program.degrees()
+    except NotPolynomialError:
+        rows = law.examples
+        if rows is None:
+            raise
+        return Reading(max(program.degrees(numbers(row)).weights for row in rows), None)
+    return Reading(found.weights, found.example)
+
+
+def numbers(example: Vector) -> list[fmpq]:
+    """An example as known entries."""
+    return [fmpq(entry.numerator, entry.denominator) for entry in example if isinstance(entry, Rational)]
+
+
+def _single(value: Any, name: str) -> tuple[Structure, list[Any], str]:
+    """A value as a pytree, for ``to_plain``."""
+    structure, entries = Structure.of(value, name)
+    return structure, list(chain.from_iterable(entries)), name
+
+
+def _row(shape: Shape) -> int:
+    """The length of the last axis."""
+    return shape[-1] if shape else 1

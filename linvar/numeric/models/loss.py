@@ -1,0 +1,48 @@
+"""Any loss in JAX: the function itself, which JAX differentiates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from linvar.models.function import Function
+from linvar.numeric.models.model import NumericModel
+from linvar.tracing.program import recorded
+from linvar.trees import Structure
+
+
+@dataclass(frozen=True)
+class NumericLoss(NumericModel):
+    """The numeric twin of a loss.
+
+    Attributes:
+        function: loss(params, example).
+        weights, example: their structures; params are leaves kept as matrices, an example (x, y) in which all its entries stand.
+    """
+
+    function: Function
+    weights: Structure
+    example: Structure
+
+    def loss(self, params: Sequence[Array], example: tuple[Array, Array]) -> Array:
+        """The loss of one example."""
+        tree = self.weights.unflatten([jnp.reshape(leaf, shape) for leaf, shape in zip(params, self.weights.shapes)])
+        parts = self.example.cut(jnp.concatenate(example))
+        arrays = [
+            jnp.reshape(jnp.round(part).astype(int) if whole else part, shape)
+            for part, shape, whole in zip(parts, self.example.shapes, self.example.whole)
+        ]
+        return jnp.reshape(self.function(tree, self.example.unflatten(arrays)), ())
+
+    @property
+    def activations(self) -> int:
+        """The sizes of all that is computed on the way."""
+        equations = recorded(self.function, self.weights, self.example).closed.jaxpr.eqns
+        return sum(prod(variable.aval.shape) for equation in equations for variable in equation.outvars)
+
+
+_: type[NumericModel] = NumericLoss

@@ -1,0 +1,142 @@
+"""A jaxpr, equation by equation, over entries of any ring (``values.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from linvar.errors import Words
+from linvar.tracing import arithmetic, movement
+from linvar.tracing.degrees import subject
+from linvar.tracing.values import CURE, Entries, NotPolynomialError, constant, in_range, known
+
+if TYPE_CHECKING:
+    from jax.extend.core import ClosedJaxpr, Jaxpr
+
+_RULES = {**arithmetic.RULES, **movement.RULES}
+
+#: primitives that run a jaxpr once, and the parameter it stands in
+_CALLS = {
+    "jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat": "jaxpr",
+    "remat2": "jaxpr", "checkpoint": "jaxpr",
+}  # fmt: skip
+#: the same, for functions whose derivative their author wrote
+_OWN_DERIVATIVES = {
+    "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
+}  # fmt: skip
+
+_WORDS = {
+    "while": ("runs a loop whose length is not fixed (while_loop)", "use lax.scan or lax.fori_loop with fixed bounds"),
+    "stop_gradient": ("stops a gradient (stop_gradient)", "linvar differentiates the whole loss: leave it out"),
+}
+
+
+@dataclass
+class Interpreter:
+    """Runs jaxprs; keeps the names of the functions it is in, for messages."""
+
+    within: list[str] = field(default_factory=list)
+
+    def run(self, closed: ClosedJaxpr, arguments: Sequence[Entries]) -> list[Entries]:
+        """The outputs of a jaxpr with its constants."""
+        return self.evaluate(closed.jaxpr, [constant(value) for value in closed.consts], arguments)
+
+    def evaluate(self, jaxpr: Jaxpr, constants: Sequence[Entries], arguments: Sequence[Entries]) -> list[Entries]:
+        """The outputs of a jaxpr."""
+        from jax.extend.core import Literal
+
+        known_as: dict[Any, Entries] = dict(zip(jaxpr.constvars, constants))
+        known_as |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+        def read(atom: Any) -> Entries:
+            return constant(atom.val) if isinstance(atom, Literal) else known_as[atom]
+
+        for equation in jaxpr.eqns:
+            outputs = self._equation(equation, [read(atom) for atom in equation.invars])
+            known_as |= dict(zip(equation.outvars, outputs, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def _equation(self, equation: Any, inputs: list[Entries]) -> list[Entries]:
+        """The outputs of one equation."""
+        name, params = equation.primitive.name, equation.params
+        if name in _CALLS:
+            return self._inside(params.get("name", ""), params[_CALLS[name]], inputs)
+        if name in _OWN_DERIVATIVES:
+            found = self._inside(params.get("name", ""), params[_OWN_DERIVATIVES[name]], inputs)
+            if not all(map(known, inputs)):
+                self._refuse("calls a function with a derivative of its own (custom_jvp or custom_vjp)")
+            return found
+        if name == "scan":
+            return self._scan(params, inputs)
+        if name == "cond":
+            return self._branch(params["branches"], inputs)
+        rule = _RULES.get(name)
+        if rule is None:
+            return self._by_jax(equation, inputs)
+        try:
+            found = rule(equation, inputs)
+        except NotPolynomialError as error:
+            raise error.inside(self._here) from None
+        return [self._checked(array, variable.aval.dtype) for array, variable in zip(found, equation.outvars)]
+
+    def _checked(self, array: Entries, dtype: Any) -> Entries:
+        """Integers fit their type."""
+        return in_range(array, dtype) if getattr(dtype, "kind", "") in "iu" else array
+
+    def _by_jax(self, equation: Any, inputs: list[Entries]) -> list[Entries]:
+        """What is done with known integers and truth values alone is done by JAX; nothing else is."""
+        name = equation.primitive.name
+        atoms = [*equation.invars, *equation.outvars]
+        if name in _WORDS:
+            self._refuse(*_WORDS[name])
+        if not all(map(known, inputs)):
+            self._refuse(f"applies {name} to {subject(inputs)}")
+        if any(atom.aval.dtype.kind not in "iub" for atom in atoms):
+            cure = "compute it beforehand, round it openly (linvar.rationalize), and give it as a column of the data"
+            self._refuse(f"applies {name} to a number of the example or a constant", cure)
+        return movement.by_jax(equation, inputs)
+
+    def _inside(self, name: str, jaxpr: Any, inputs: list[Entries]) -> list[Entries]:
+        """A call."""
+        self.within.append(name)
+        closed = jaxpr if hasattr(jaxpr, "consts") else None
+        found = self.run(closed, inputs) if closed is not None else self.evaluate(jaxpr, (), inputs)
+        self.within.pop()
+        return found
+
+    def _scan(self, params: Any, inputs: list[Entries]) -> list[Entries]:
+        """A loop of a fixed length."""
+        first, carried = params["num_consts"], params["num_carry"]
+        constants, carry = inputs[:first], inputs[first : first + carried]
+        sequences, length = inputs[first + carried :], params["length"]
+        steps = range(length - 1, -1, -1) if params["reverse"] else range(length)
+        collected: dict[int, list[Entries]] = {}
+        for step in steps:
+            found = self._inside(
+                "scan",
+                params["jaxpr"],
+                [*constants, *carry, *(x[step : step + 1].reshape(x.shape[1:]) for x in sequences)],
+            )
+            carry, collected[step] = found[:carried], found[carried:]
+        outputs = [variable.aval.shape for variable in params["jaxpr"].jaxpr.outvars[carried:]]
+        return [
+            *carry,
+            *(movement.stacked([collected[s][k] for s in range(length)], shape) for k, shape in enumerate(outputs)),
+        ]
+
+    def _branch(self, branches: Sequence[ClosedJaxpr], inputs: list[Entries]) -> list[Entries]:
+        """The branch that a known index names."""
+        index, *operands = inputs
+        if not known(index):
+            self._refuse(f"branches on {subject([index])}")
+        return self._inside("", branches[min(max(int(index[()]), 0), len(branches) - 1)], operands)
+
+    @property
+    def _here(self) -> str:
+        """The innermost function with a name that its author gave it."""
+        return next((name for name in reversed(self.within) if name and not name.startswith("_")), "")
+
+    def _refuse(self, fault: str, cure: str = CURE) -> NoReturn:
+        """With the function that it is in."""
+        raise NotPolynomialError("loss", Words(fault), cure).inside(self._here)
