@@ -60,11 +60,12 @@ class Problem:
         nesterov: W' = W - learning_rate * (G + momentum M') in its place.
         weight_decay: adds weight_decay * W to each batch gradient, before the momentum.
         loss: in place of the linear network, any loss of ONE example that is a polynomial in the weights,
-            ``loss(params, example)`` -> a scalar, written with jax.numpy, Flax or Equinox: + - * @, integer powers, sums, reshapes,
-            gathers, convolutions, scans of fixed length. ``weights`` are then any pytree of exact numbers: dictionaries, tuples and
-            nodes that JAX knows are structure, a list is an array. The example is (x, y), of shapes (d_0,) and (d_L,), or a row of
-            ``Dataset(rows)``. L2 terms inside the loss count in the measured gradient; ``weight_decay`` moves the weights only.
-            Arguments of the loss are bound with ``functools.partial(loss, power=3)``; ``linvar.families`` has known losses.
+            ``loss(params, example)`` -> a scalar, written with jax.numpy, Flax or Equinox: + - * @, integer powers, sums,
+            reshapes, gathers, convolutions, scans of fixed length. ``weights`` are then any pytree of exact numbers:
+            dictionaries, tuples and nodes that JAX knows are structure, a list is an array. The example is (x, y), of shapes
+            (d_0,) and (d_L,), or a row of ``Dataset(rows)``. L2 terms inside the loss count in the measured gradient;
+            ``weight_decay`` moves the weights only. Arguments of the loss are bound with
+            ``functools.partial(loss, power=3)``; ``linvar.families`` has known losses.
         model: in place of both, a model of your own (``linvar.testing``).
 
     Raises:
@@ -321,12 +322,15 @@ class Problem:
             cure = "build it with numbers in their place, or keep it with pickle: a problem file holds numbers only"
             raise ProblemFileError("problem", Words(f"has the symbols {names}"), cure)
         model = self.model.to_dict()
+        return {**model, **self.numbers_to_dict() | {"weights": self.model.weights_to_plain(self.leaves)}}
+
+    def numbers_to_dict(self) -> dict[str, Plain]:
+        """All but the model; weights as leaves, each a matrix. As ``to_dict``, for a key that no name of a loss enters."""
         further: dict[str, Plain] = {"momentum": plain(self.momentum)} if self.momentum else {}
         further |= {"nesterov": True} if self.nesterov else {}
         further |= {"weight_decay": plain(self.weight_decay)} if self.weight_decay else {}
         return {
-            **model,
-            "weights": self.model.weights_to_plain(self.leaves),
+            "weights": plain(self.leaves),
             "law": self.law.to_dict(),
             "learning_rate": plain(self.learning_rate),
             "step": self.step,

@@ -19,9 +19,9 @@ from linvar.trees import Structure
 class Dataset(Rows):
     """A finite data set: an example is one of n rows, each with probability 1/n.
 
-    Coordinates of the exact half: z = (x, y). ``Dataset(rows)``, without targets, is for losses (``Problem(loss=...)``): an example
-    is a row, any pytree of exact numbers, all of one structure. A leaf that is an integer in every row is one, and may index:
-    rows (user, item, rating) and ``params["U"][user]``; a list is an array.
+    Coordinates of the exact half: z = (x, y). ``Dataset(rows)``, without targets, is for losses (``Problem(loss=...)``): an
+    example is a row, any pytree of exact numbers, all of one structure. A leaf that is an integer in every row is one, and may
+    index: rows (user, item, rating) and ``params["U"][user]``; a list is an array.
 
     Args:
         inputs: n rows of d_0 exact numbers: lists, an array or a table (a pandas DataFrame) of them; or n rows of any structure.

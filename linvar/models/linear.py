@@ -45,6 +45,12 @@ class LinearNetwork(Model):
         """One layer."""
         return len(weights) == 1
 
+    def smaller(self, weights: tuple[Matrix, ...]) -> list[str]:
+        """Widths and layers."""
+        wide = max(max(shape(matrix)) for matrix in weights) > 1
+        narrower = "smaller widths" if len(weights) > 1 else "fewer inputs or outputs"
+        return [narrower] * wide + ["fewer layers"] * (len(weights) > 2)
+
     def describe(self, weights: tuple[Matrix, ...]) -> str:
         """Its widths."""
         widths = (len(weights[0][0]), *(len(matrix) for matrix in weights))

@@ -79,6 +79,10 @@ class Model(ABC):
         """Whether it is one linear layer with the squared loss."""
         return False
 
+    def smaller(self, weights: tuple[Matrix, ...]) -> list[str]:
+        """What would make a derivation smaller, in words."""
+        return ["fewer weights, or a loss of a lower degree"]
+
     def describe(self, weights: tuple[Matrix, ...]) -> str:
         """In a few words, for a problem's ``repr``."""
         shapes = ", ".join("x".join(map(str, shape(matrix))) for matrix in weights)

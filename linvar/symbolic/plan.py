@@ -199,16 +199,14 @@ def _too_large(found: Plan, limit: int, further: Sequence[tuple[str, str]]) -> D
 def _cures(found: Plan, limit: int, further: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """What to do about a derivation that does not fit, each with the argument it is about: what applies, and nothing else."""
     problem, moves = found.problem, found.problem.step > 0
-    deep, wide = problem.depth > 1, max(problem.widths) > 1
     needed = min((road.bytes for road in found.roads if road.obstacle == _too_much(limit)), default=math.inf)
     first = Said("{} for the first coefficients", Argument("order", "2", "linvar.large_batch(problem, order=2)"))
     cures: list[tuple[bool, str, str]] = [
-        (not further and problem.largest_batch_size is None and deep and moves, "order", first),
+        (not further and problem.largest_batch_size is None and problem.degree > 2 and moves, "order", first),
         *((True, argument, words) for argument, words in further),
         (problem.step > 1, "", Said("fewer steps ({})", Argument("step", shown(problem.step)))),
         (bool(problem.symbols), "", "numbers in place of some of the symbols"),
-        (wide, "", "smaller widths" if deep else "fewer inputs or outputs"),
-        (problem.depth > 2, "", "fewer layers"),
+        *((True, "", words) for words in problem.model.smaller(problem.leaves)),
         *((_is_too_long(road), "road", Said("{}, if that may take so long", road.call)) for road in found.roads),
         (
             needed <= 2 * default_memory_limit(),

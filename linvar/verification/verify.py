@@ -161,12 +161,15 @@ def _derive(
 
 
 def _rounding_floor(problem: Problem) -> float:
-    """Rounding error of a quantity that cancels to zero: (1e-12)^2 times the size of what cancels."""
-    largest = 1.0
-    for layer, matrix in enumerate(problem.leaves):
-        largest *= max(1.0, float(np.linalg.norm(to_floats(matrix, f"weights[{layer}]", "float64"))))
+    """Rounding error of a quantity that cancels to zero: (1e-12)^2 times the size of what cancels.
+
+    A loss of degree p in the weights and q in the example is of the size |w|^p (|x|^2 + |y|^2)^{q/2}.
+    """
+    norms = [float(np.linalg.norm(to_floats(leaf, "weights", "float64"))) for leaf in problem.leaves]
+    largest = max(1.0, *norms) ** (problem.degree / 2)
     length, size = numeric_law(problem.law).squared_lengths()
-    return 1e-24 * largest**2 * (1 + length) * (largest**2 * length + size)
+    further = (1 + length + size) ** max(0, problem.degree_in_example - 2)
+    return float(1e-24 * largest**2 * (1 + length) * (largest**2 * length + size) * further)
 
 
 def _check_rate(rate: Any) -> float:

@@ -8,7 +8,7 @@ for the cost models. Weights are leaves, each kept as a matrix.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from linvar.exact import Matrix
 from linvar.laws.polynomial import Polynomial
 from linvar.matrices import Rows
+from linvar.plain_data import Plain
 from linvar.problem import Problem
 from linvar.rings import RingElement, RingLike, T
 from linvar.symbolic.laws.law import ExactLaw
@@ -85,6 +86,10 @@ class ExactModel(ABC):
     @abstractmethod
     def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> Here[T]:
         """The model at these weights."""
+
+    def statement(self, problem: Problem) -> Mapping[str, Plain]:
+        """What is derived of this problem, at any of its steps, in plain data: the same in every process and version."""
+        return problem.to_dict()
 
     # sizes
 

@@ -15,7 +15,7 @@ Source: derived here; proofs/features-of-a-batch.md has the ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -25,6 +25,8 @@ from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows
+from linvar.plain_data import Plain
+from linvar.problem import Problem
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq, to_rational
 from linvar.symbolic.models.features import independent
@@ -186,6 +188,13 @@ class PolynomialModel(ExactModel):
             [moments.get(tuple(map(sum, zip(a, b))), zero) - m * n for b, n in zip(units, means)]
             for a, m in zip(units, means)
         ]
+
+    def statement(self, problem: Problem) -> Mapping[str, Plain]:
+        """The polynomial by its coefficients, whatever the loss is called, and the numbers."""
+        terms: list[Plain] = [
+            [*map(int, key), str(c)] for key, c in sorted(self.loss.terms(), key=lambda term: term[0])
+        ]
+        return {"polynomial": terms, **problem.numbers_to_dict()}
 
     # sizes
 

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 from linvar.atomic import check_writable, write_atomically
 from linvar.errors import InputError
-from linvar.problem import Problem
 from linvar.symbolic.roads.lattice.modular import PRIME_LIMIT
 from linvar.symbolic.roads.lattice.reconstruction import is_prime_in_use
+from linvar.symbolic.sgd.steps import Steps
 from linvar.text_files import checked_path, read_text
 
 #: Changes whenever residues of an older version of the code could mean something else.
@@ -32,9 +32,9 @@ _PRIME = re.compile("[1-9][0-9]{0,8}")
 Residues = dict[int, list[int]]
 
 
-def problem_key(problem: Problem) -> str:
-    """sha256 of the statement of a problem, as a file holds it: the same in every process and version."""
-    return digest(problem.to_dict())
+def problem_key(steps: Steps) -> str:
+    """sha256 of what is derived: of the statement of a problem, as a file holds it, or of the polynomial of a loss."""
+    return digest(steps.model.statement(steps.problem))
 
 
 def digest(data: Any) -> str:

@@ -74,7 +74,7 @@ class LatticeSum:
         self.steps, problem = steps, steps.problem
         self.answers = answer_ring(())
         self.block_bytes = block_bytes
-        self.checkpoint = Checkpoint(checkpoint, "" if checkpoint is None else problem_key(problem))
+        self.checkpoint = Checkpoint(checkpoint, "" if checkpoint is None else problem_key(steps))
         self.devices = _exact_devices() if devices is None else devices
 
     def expectations(self, question: Question, report: Progress = say_nothing) -> list[Element]:
