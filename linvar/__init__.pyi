@@ -1,4 +1,5 @@
 from . import datasets as datasets
+from . import families as families
 from . import numeric as numeric
 from . import testing as testing
 from .errors import DerivationTooLargeError as DerivationTooLargeError
