@@ -53,6 +53,14 @@ def test_python_blocks(monkeypatch, tmp_path):
     assert results.failed == 0 and results.attempted > 20
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_pages_of_docs(page):
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    assert {kind for kind, _ in found} == {"python"}
+    results = run_doctests("\n".join(body for _, body in found))
+    assert results.failed == 0 and results.attempted > 5
+
+
 def test_a_wrong_python_block_would_be_found(capsys):
     text = "\n".join(blocks("python")).replace("0.6083613284402489", "0.6083613284402490")
     cut = text[: text.index(">>> variance.decreasing_from()")]
