@@ -163,10 +163,10 @@ def gradient(problem: lv.Problem, weights: Any, row: int) -> list[Fraction]:
 
 
 def enumerated(problem: lv.Problem, b: int) -> Fraction:
-    """The variance over every sequence of t + 1 iid batches."""
+    """The variance over every sequence of t + 1 batches."""
     n, rate = problem.law.size, Fraction(problem.learning_rate)
     states = {tuple(Fraction(e) for matrix in problem.leaves for row in matrix for e in row): Fraction(1)}
-    batches = oracles.all_batches(list(range(n)), b, "iid")
+    batches = oracles.all_batches(list(range(n)), b, problem.sampling)
     shapes = [(len(matrix), len(matrix[0])) for matrix in problem.leaves]
 
     def step(flat: Any) -> list[tuple[Fraction, list[Fraction]]]:
@@ -306,28 +306,29 @@ def test_every_family_has_a_start_or_a_reference() -> None:
 # losses of every degree
 
 
-@strategies.examples(40)
+@strategies.examples(75)
+@pytest.mark.parametrize("sampling", ["iid", "without_replacement"])
 @given(st.data())
-def test_random_losses_equal_the_enumeration_of_every_batch(data: st.DataObject) -> None:
-    """Of degree 1 to 4 in one to three weights, constants and linear ones too, t = 0 and 1, and t = 2 of degree 1 and 2."""
-    weights, degree = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 4))
+def test_random_losses_equal_the_enumeration_of_every_batch(sampling: str, data: st.DataObject) -> None:
+    """Of degree 1 to 6 in one to four weights, constants and linear ones too, t = 0 and 1, and t = 2 of degree 1 and 2."""
+    weights, degree = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
     coefficients = st.tuples(st.integers(-2, 2), st.integers(0, 2), st.integers(0, 1))
     shapes = st.lists(st.integers(0, weights - 1), max_size=degree)
     terms = data.draw(st.lists(st.tuples(coefficients, shapes), min_size=1, max_size=4))
 
-    def loss(w: Any, x: Any, y: Any) -> Any:
-        total = 0 * w[0, 0]
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        total = 0 * params[0, 0]
         for (factor, power, with_target), places in terms:
             part = factor * x[0] ** power + with_target * y[0]
             for place in places:
-                part = part * w[0, place]
+                part = part * params[0, place]
             total = total + part
         return total
 
     step = data.draw(st.integers(0, 2 if degree <= 2 else 1))
     start = data.draw(strategies.matrices(1, weights))
     rows = lv.Dataset([[1], ["-1/2"]], [["1/3"], [2]])
-    problem = lv.Problem((start,), rows, "1/3", step, loss=loss_of(loss))
+    problem = lv.Problem((start,), rows, "1/3", step, sampling, loss=loss_of(loss))
     exact = lv.derive(problem)
     for b in (1, 2):
         assert exact.variance(b) == enumerated(problem, b)
