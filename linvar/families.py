@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import Array
 
-__all__ = ["diagonal"]
+__all__ = ["autoencoder", "diagonal"]
 
 
 def diagonal(params: Any, example: tuple[Array, Array]) -> Array:
@@ -20,4 +20,11 @@ def diagonal(params: Any, example: tuple[Array, Array]) -> Array:
     """
     x, y = example
     residual = (params["u"] ** 2 - params["v"] ** 2) @ x - y
+    return (residual**2).sum() / 2
+
+
+def autoencoder(params: Any, example: tuple[Array, Array]) -> Array:
+    """The tied linear autoencoder x -> W^T W x: 1/2 ||W^T W x - x||^2. Degree 4. Weights: W of shape (k, d); y is not used."""
+    x, _ = example
+    residual = params["W"].T @ (params["W"] @ x) - x
     return (residual**2).sum() / 2
