@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from linvar.exact import Matrix
-from linvar.laws.law import Law, ReadTable
+from linvar.exact import Matrix, Rational
+from linvar.laws.law import Law, ReadTable, filled
 from linvar.laws.rows import Rows, checked_rows
 from linvar.plain_data import Plain, built, check_keys, plain, read_list, read_matrix, read_vector
 
@@ -62,6 +62,11 @@ class Dataset(Rows):
     def size(self) -> int:
         """n, the number of examples."""
         return len(self.inputs)
+
+    def with_numbers(self, values: Sequence[Rational]) -> Dataset:
+        """Other rows."""
+        rest = iter(values)
+        return Dataset(filled(self.inputs, rest), filled(self.targets, rest))
 
     def to_dict(self) -> dict[str, Plain]:
         """Its rows.

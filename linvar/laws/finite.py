@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from linvar.exact import Matrix, Rational
-from linvar.laws.law import Law, ReadTable, show
+from linvar.laws.law import Law, Number, ReadTable, filled, show
 from linvar.laws.probabilities import checked_probabilities
 from linvar.laws.rows import Rows, checked_rows
 from linvar.plain_data import Plain, built, check_keys, plain, read_list, read_matrix, read_vector
@@ -62,6 +62,19 @@ class Finite(Rows):
         if len(self.inputs) > 6:
             return f"Finite({shape})"
         return f"Finite({shape}, probabilities={show(self.probabilities)})"
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The rows, then the probabilities."""
+        return (
+            *super().numbers_to_vary(),
+            *(Number("probabilities", chance, positive=True) for chance in self.probabilities),
+        )
+
+    def with_numbers(self, values: Sequence[Rational]) -> Finite:
+        """Other rows, and probabilities in the proportions of the last numbers."""
+        rest = iter(values)
+        x, y, shares = filled(self.inputs, rest), filled(self.targets, rest), list(rest)
+        return Finite(x, y, [share / sum(shares) for share in shares])
 
     def to_dict(self) -> dict[str, Plain]:
         """Rows and probabilities.

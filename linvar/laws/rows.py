@@ -9,7 +9,7 @@ from typing import Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Matrix, exact_column, exact_matrix, free_symbols
-from linvar.laws.law import Law
+from linvar.laws.law import Law, Number
 
 
 class Rows(Law):
@@ -38,6 +38,11 @@ class Rows(Law):
         widths = f"{self.input_width} inputs and {self.target_width} targets"
         fault = Words(f"has {widths}, but the network maps {inputs} inputs to {outputs} outputs")
         return InputError("the data set", fault, "change inputs, targets or weights")
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The rows: inputs first, then targets."""
+        parts = (("inputs", self.inputs), ("targets", self.targets))
+        return tuple(Number(part, entry) for part, matrix in parts for row in matrix for entry in row)
 
     @cached_property
     def integers(self) -> tuple[int, list[list[int]]]:
