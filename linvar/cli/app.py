@@ -276,9 +276,21 @@ def plot(
 
 @app.command()
 def search(
-    depth: Annotated[int, typer.Option("--depth", help="Layers L of the networks, all of width 1.")] = 8,
-    step: Annotated[int, typer.Option("--step", help="Updates t before the gradient is measured.")] = 1,
+    depth: Annotated[
+        int | None, typer.Option("--depth", help="Layers L of the networks, all of width 1: 8.", show_default=False)
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option("--step", help="Updates t before the gradient is measured: 1.", show_default=False)
+    ] = None,
     label_noise: Annotated[bool, typer.Option("--label-noise", help="Vary the noise of the labels too.")] = False,
+    problem: Annotated[
+        str | None,
+        typer.Option("--problem", metavar="FILE", help="Vary the numbers of this problem (or of an example) instead."),
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option("--vary", metavar="NAMES", help="With --problem: weights,learning_rate,law or parts of it; all."),
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="When to stop.")] = 60.0,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Save the problem found (JSON).")
@@ -286,8 +298,11 @@ def search(
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
-    """Search for a network whose variance rises with the batch size; what is found is certified exactly."""
+    """Search for a problem whose variance rises with the batch size; what is found is certified exactly."""
     check_seed(seed)
+    if problem is not None and depth is not None:
+        raise InputError("--depth", depth, "leave one of the two out", fault="is given with --problem")
+    start: int | Problem = load(problem) if problem is not None else 8 if depth is None else depth
     if output is not None:
         from linvar.atomic import check_writable
 
@@ -295,7 +310,14 @@ def search(
     from linvar.numeric.laws.sampling import key_of
     from linvar.search.nonmonotone import search_nonmonotone
 
-    result = search_nonmonotone(depth, step=step, label_noise=label_noise, key=key_of(seed), seconds=seconds)
+    result = search_nonmonotone(
+        start,
+        step=step,
+        label_noise=label_noise or None,
+        vary=None if vary is None else [name.strip() for name in vary.split(",")],
+        key=key_of(seed),
+        seconds=seconds,
+    )
     if output is not None and result.problem is not None:
         result.problem.save(output)
     if as_json:
@@ -303,7 +325,8 @@ def search(
     else:
         print_text(repr(result))
         if result.problem is not None:
-            print_text(f"weights {[str(matrix[0][0]) for matrix in result.problem.weights]}; {result.problem!r}")
+            print_text(repr(result.problem))
+            print_json(result.problem.to_dict())
             print_text(f"turning points: {', '.join(map(repr, result.turning_points))}")
         if output is not None:
             print_text(f"Saved: {output}" if result.found else "Nothing to save")

@@ -81,6 +81,14 @@ class SearchResult:
         return self.problem is not None
 
     @property
+    def values(self) -> tuple[Rational, Rational] | None:
+        """The exact variance at both ends of the rise; None if nothing was found."""
+        if self.rise is None or self.variance is None:
+            return None
+        low, high = (Rational(self.variance(b)) for b in self.rise)
+        return low, high
+
+    @property
     def turning_points(self) -> tuple[TurningPoint, ...]:
         """Where the exact variance turns; none if nothing was found."""
         return () if self.variance is None else self.variance.turning_points()
@@ -89,10 +97,10 @@ class SearchResult:
         if self.theorem is not None:
             return f"SearchResult(no rise: {self.theorem})"
         work = f"{self.starts:,} starts, {self.seconds:.0f} s"
-        if self.rise is None or self.variance is None or self.problem is None:
+        if self.rise is None or self.values is None or self.problem is None:
             return f"SearchResult(no rise certified; largest slope {self.largest_slope:.4f}; {work})"
         low, high = self.rise
-        by = f"from 0 to {float(Rational(self.variance(high))):.4g}"
+        by = f"from 0 to {float(self.values[1]):.4g}"
         if self.relative_rise is not None:
             by = f"by {float(self.relative_rise):.2%}"
         return (
