@@ -382,6 +382,7 @@ def test_slopes_of_exact_values() -> None:
         (SCALARS.replace(step=0, learning_rate=[]), {"vary": ["learning_rate"]}, InputError, r"vary\[0\]='learning_rate'"),
         (lv.Problem(WEIGHTS, Sign(), 1, 1), {"vary": ["law"]}, InputError, "of type Sign, which has no numbers to vary"),
         (lv.Problem(lv.symbolic_weights([1, 1, 1]), TWO, 1, 1), {}, InputError, "problem contains the symbols w1, w2: put"),
+        (with_loss(PHASE.leaves, PHASE.law, 1, phase, 2), {}, InputError, "model says that its loss has the degree 2 .* has 4"),
         (WITHOUT, {"batch_sizes": (1, 6)}, InputError, r"batch_sizes=\(1, 6\) is out of range: .* <= 5"),
         (lv.Problem(WEIGHTS, lv.Dataset([[1]], [1]), 1, 1, "without_replacement"), {}, InputError, "problem has one batch"),
         (SCALARS, {"batch_sizes": (3, 3)}, InputError, r"batch_sizes=\(3, 3\) is out of range"),

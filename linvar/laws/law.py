@@ -68,14 +68,17 @@ class Law(ABC):
         return ()
 
     def numbers_to_vary(self) -> tuple[Number, ...]:
-        """Those of its numbers that a search may vary; none, unless the law says so."""
+        """Those of its numbers that a search may vary, to any others (positive ones where they say so); none, unless it says so.
+
+        ``with_numbers`` of their values is the law itself.
+        """
         return ()
 
     def with_numbers(self, values: Sequence[Rational]) -> Law:
         """The law with these in the place of its ``numbers_to_vary``, in their order.
 
         Raises:
-            InputError: it is none with them, or has none.
+            InputError: it has no numbers to vary.
         """
         if not values:
             return self

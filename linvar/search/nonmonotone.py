@@ -163,8 +163,8 @@ def search_nonmonotone(
     key = jax.random.key(0) if key is None else check_key(key)
     cost = f"search: {sought.words}, up to {limit:g} seconds"
     with reporting(progress, "search", cost, limit) as report:
-        if sought.theorem is not None:
-            return SearchResult(None, None, None, None, -math.inf, 0, 0.0, sought.theorem)
+        if (theorem := sought.theorem) is not None:
+            return SearchResult(None, None, None, None, -math.inf, 0, 0.0, theorem)
         sought.check_certificate(key, seconds, limit)
         clock = Clock(limit, report)
         if (found := certify(sought.first, clock.allows)) is not None:

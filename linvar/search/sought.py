@@ -18,6 +18,7 @@ from linvar.search.rows import every_batch
 from linvar.search.template import Template
 from linvar.search.trials import Trials
 from linvar.symbolic.limits import format_seconds
+from linvar.symbolic.models.registry import exact_model
 
 #: What is known of one layer.
 ONE_LAYER = "with one layer the variance falls with b, or is 0, at every step (proofs/linear-regression.md)"
@@ -90,13 +91,20 @@ class Varied(Sought):
 
     @property
     def theorem(self) -> str | None:
-        """For no step, and for gradients that are affine in the weights."""
+        """For no step, and for gradients that are affine in the weights.
+
+        Raises:
+            InputError: the loss of a model is of no such degree as it says.
+        """
         problem = self.template.problem
         if problem.step == 0:
             return AT_START
         if problem.is_linear_regression:
             return ONE_LAYER
-        return AFFINE if problem.degree <= 2 else None
+        if problem.degree > 2:
+            return None
+        exact_model(problem)  # which runs the loss
+        return AFFINE
 
     @property
     def first(self) -> tuple[Problem, ...]:

@@ -19,8 +19,9 @@ from linvar.symbolic.answers import gradient_variance
 _SCREENED, _REFINED = 48, 4
 #: Significant digits of what is tried.
 _DIGITS = 3
-#: Steps of a number: of its size in the template, or of its logarithm; halved where none leads up, down to the last.
-_FIRST, _LAST = 0.5, 0.02
+#: Steps of a number: of its size in the template, or of its logarithm; halved where one of each raises the slope by less than
+#: _ENOUGH, down to the last.
+_FIRST, _LAST, _ENOUGH = 0.5, 0.02, 0.01
 
 
 class Trials(Search):
@@ -73,7 +74,7 @@ class Trials(Search):
                     if (found := self.slope(other)) > slope:
                         point, slope = other, found
                         break
-            if slope == before:
+            if not slope > before + _ENOUGH:
                 size /= 2
         return Points(point[None], np.array([slope]))
 
