@@ -300,34 +300,19 @@ def search(
 ) -> None:
     """Search for a problem whose variance rises with the batch size; what is found is certified exactly."""
     check_seed(seed)
-    if problem is not None and depth is not None:
-        raise InputError("--depth", depth, "leave one of the two out", fault="is given with --problem")
-    start: int | Problem = load(problem) if problem is not None else 8 if depth is None else depth
     if output is not None:
         from linvar.atomic import check_writable
 
         check_writable(output)
-    from linvar.numeric.laws.sampling import key_of
-    from linvar.search.nonmonotone import search_nonmonotone
+    from linvar.cli.searches import found, print_found
 
-    result = search_nonmonotone(
-        start,
-        step=step,
-        label_noise=label_noise or None,
-        vary=None if vary is None else [name.strip() for name in vary.split(",")],
-        key=key_of(seed),
-        seconds=seconds,
-    )
+    result = found(problem, depth, step, label_noise, vary, seconds, seed)
     if output is not None and result.problem is not None:
         result.problem.save(output)
     if as_json:
         print_json({**search_object(result), "seed": seed})
     else:
-        print_text(repr(result))
-        if result.problem is not None:
-            print_text(repr(result.problem))
-            print_json(result.problem.to_dict())
-            print_text(f"turning points: {', '.join(map(repr, result.turning_points))}")
+        print_found(result)
         if output is not None:
             print_text(f"Saved: {output}" if result.found else "Nothing to save")
     raise typer.Exit(OK if result.found else UNRESOLVED)

@@ -65,7 +65,7 @@ class Sought(ABC):
             DerivationTooLargeError: it would not fit.
             InputError: it takes longer.
         """
-        predicted = seconds_of(self.usual(key))
+        predicted = max(map(seconds_of, (*self.first, self.usual(key))))
         if predicted > limit + GRACE:
             about = f"is less than the certificate of one such problem takes, about {format_seconds(predicted)}"
             raise InputError("seconds", seconds, f"give more than {math.ceil(predicted)}", fault=about)
