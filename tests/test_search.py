@@ -22,6 +22,7 @@ import linvar as lv
 from linvar import progress
 from linvar.cli.app import main
 from linvar.errors import InputError, InputTypeError
+from linvar.search import ascent as search_ascent
 from linvar.search import certificate as search_certificate
 from linvar.search import nonmonotone as search
 from linvar.search import objective as search_objective
@@ -146,7 +147,8 @@ def test_one_layer_is_answered_by_its_theorem(options: dict[str, Any], monkeypat
 def certify(at: np.ndarray, depth: int, step: int, seconds: float = 1_000.0) -> Certificate | None:
     """The certificate of a point, with so much time."""
     clock = search_rounds.Clock(seconds, lambda done, total: None)
-    return search_certificate.certify(at, depth, step, clock.allows)
+    problems = (search_objective.rounded(at, depth, step, digits) for digits in range(2, 7))
+    return search_certificate.certify(problems, clock.allows)
 
 
 def test_a_soft_maximum_that_looks_positive_certifies_nothing(found: SearchResult) -> None:
@@ -181,9 +183,9 @@ def test_a_call_is_a_small_part_of_a_round(depth: int, step: int) -> None:
         objective = build_objective(depth, step, False, 4, 400)
     points, steps = objective.ascent
     assert objective.cost == depth * objective.probabilities.size
-    assert objective.points_a_call * objective.cost <= search_objective._CALL or objective.points_a_call == 1
-    assert points * steps * search_objective._STEP_COST * objective.cost <= max(
-        search_objective._CALL, search_objective._STEP_COST * objective.cost
+    assert objective.points_a_call * objective.cost <= search_ascent.CALL or objective.points_a_call == 1
+    assert points * steps * search_ascent.STEP_COST * objective.cost <= max(
+        search_ascent.CALL, search_ascent.STEP_COST * objective.cost
     )
     assert objective.points_a_call % objective.block == 0
 
@@ -232,9 +234,7 @@ def test_twenty_seconds_are_thirty_five_at_most() -> None:
 
 
 def test_rounding_keeps_the_digits_it_says() -> None:
-    rounded = search_certificate.rounded(
-        point([Fraction(1, 4), Fraction(4, 3)], Fraction(1, 7), Fraction(1, 2)), 2, 1, 3
-    )
+    rounded = search_objective.rounded(point([Fraction(1, 4), Fraction(4, 3)], Fraction(1, 7), Fraction(1, 2)), 2, 1, 3)
     for value in (rounded.weights[0][0][0], rounded.weights[1][0][0], rounded.learning_rate):
         assert len(str(float(value)).replace(".", "").strip("0")) <= 3
     assert rounded.law.noise_variance > 0

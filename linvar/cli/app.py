@@ -276,9 +276,21 @@ def plot(
 
 @app.command()
 def search(
-    depth: Annotated[int, typer.Option("--depth", help="Layers L of the networks, all of width 1.")] = 8,
-    step: Annotated[int, typer.Option("--step", help="Updates t before the gradient is measured.")] = 1,
+    depth: Annotated[
+        int | None, typer.Option("--depth", help="Layers L of the networks, all of width 1: 8.", show_default=False)
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option("--step", help="Updates t before the gradient is measured: 1.", show_default=False)
+    ] = None,
     label_noise: Annotated[bool, typer.Option("--label-noise", help="Vary the noise of the labels too.")] = False,
+    problem: Annotated[
+        str | None,
+        typer.Option("--problem", metavar="FILE", help="Vary the numbers of this problem (or of an example) instead."),
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option("--vary", metavar="NAMES", help="With --problem: weights,learning_rate,law or parts of it; all."),
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="When to stop.")] = 60.0,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Save the problem found (JSON).")
@@ -286,25 +298,21 @@ def search(
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
-    """Search for a network whose variance rises with the batch size; what is found is certified exactly."""
+    """Search for a problem whose variance rises with the batch size; what is found is certified exactly."""
     check_seed(seed)
     if output is not None:
         from linvar.atomic import check_writable
 
         check_writable(output)
-    from linvar.numeric.laws.sampling import key_of
-    from linvar.search.nonmonotone import search_nonmonotone
+    from linvar.cli.searches import found, print_found
 
-    result = search_nonmonotone(depth, step=step, label_noise=label_noise, key=key_of(seed), seconds=seconds)
+    result = found(problem, depth, step, label_noise, vary, seconds, seed)
     if output is not None and result.problem is not None:
         result.problem.save(output)
     if as_json:
         print_json({**search_object(result), "seed": seed})
     else:
-        print_text(repr(result))
-        if result.problem is not None:
-            print_text(f"weights {[str(matrix[0][0]) for matrix in result.problem.weights]}; {result.problem!r}")
-            print_text(f"turning points: {', '.join(map(repr, result.turning_points))}")
+        print_found(result)
         if output is not None:
             print_text(f"Saved: {output}" if result.found else "Nothing to save")
     raise typer.Exit(OK if result.found else UNRESOLVED)

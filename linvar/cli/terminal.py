@@ -80,6 +80,7 @@ def search_object(result: SearchResult) -> dict[str, Plain]:
         "found": result.found,
         "rise": result.rise,
         "relative_rise": None if result.relative_rise is None else str(result.relative_rise),
+        "values": None if result.values is None else [str(value) for value in result.values],
         "largest_slope": result.largest_slope if math.isfinite(result.largest_slope) else None,
         "starts": result.starts,
         "seconds": result.seconds,

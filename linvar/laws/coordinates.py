@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational, Vector, exact, exact_vector
-from linvar.laws.law import show
+from linvar.laws.law import Number, show
 from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain, quoted, read_number, read_vector
 
 
@@ -27,6 +27,14 @@ class Coordinate(ABC):
 
     @abstractmethod
     def __repr__(self) -> str: ...
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """Those that a search may vary; none, unless the coordinate says so."""
+        return ()
+
+    def with_numbers(self, values: Sequence[Rational]) -> Coordinate:
+        """The coordinate with these in the place of its ``numbers_to_vary``, in their order."""
+        return self
 
     @staticmethod
     def read(value: Plain, name: str) -> Rational | tuple[Rational, ...]:
@@ -62,6 +70,15 @@ class Normal(Coordinate):
         given = [] if self.mean == 0 and self.variance == 1 else [self.mean, self.variance]
         return f"Normal({', '.join(map(show, given))})"
 
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The mean, and the variance unless it is 0."""
+        variance = (Number("coordinates", self.variance, positive=True),) if self.variance else ()
+        return (Number("coordinates", self.mean), *variance)
+
+    def with_numbers(self, values: Sequence[Rational]) -> Normal:
+        """Another mean and variance."""
+        return Normal(*values, *(() if self.variance else (0,)))
+
 
 @dataclass(frozen=True, init=False)
 class Uniform(Coordinate):
@@ -85,6 +102,15 @@ class Uniform(Coordinate):
 
     def __repr__(self) -> str:
         return f"Uniform({show(self.low)}, {show(self.high)})"
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The lower end, and the width."""
+        return Number("coordinates", self.low), Number("coordinates", Rational(self.high - self.low), positive=True)
+
+    def with_numbers(self, values: Sequence[Rational]) -> Uniform:
+        """Another lower end and width."""
+        low, width = values
+        return Uniform(low, low + width)
 
 
 @dataclass(frozen=True)

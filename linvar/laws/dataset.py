@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,6 +80,10 @@ class Dataset(Rows):
     def relabelled(self, rows: Matrix) -> Dataset:
         """Other rows."""
         return Dataset(rows, ((0,),) * len(rows))
+
+    def with_numbers(self, values: Sequence[Rational]) -> Dataset:
+        """Other rows."""
+        return Dataset(*self.refilled(iter(values)))
 
     def to_dict(self) -> dict[str, Plain]:
         """Its rows.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from linvar.errors import cut
 from linvar.exact import Matrix, Rational
-from linvar.laws.law import Law, ReadTable, show
+from linvar.laws.law import Law, Number, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities
 from linvar.laws.rows import Rows, checked, read_rows
 from linvar.plain_data import Plain, built, plain, read_vector
@@ -76,6 +76,19 @@ class Finite(Rows):
     def relabelled(self, rows: Matrix) -> Finite:
         """Other atoms of the same probabilities."""
         return Finite(rows, ((0,),) * len(rows), self.probabilities)
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The rows, then the probabilities."""
+        return (
+            *super().numbers_to_vary(),
+            *(Number("probabilities", chance, positive=True) for chance in self.probabilities),
+        )
+
+    def with_numbers(self, values: Sequence[Rational]) -> Finite:
+        """Other rows, and probabilities in the proportions of the last numbers."""
+        rest = iter(values)
+        rows, shares = self.refilled(rest), list(rest)
+        return Finite(*rows, [share / sum(shares) for share in shares])
 
     def to_dict(self) -> dict[str, Plain]:
         """Rows and probabilities.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
-from linvar.laws.law import Law, ReadTable, identity, show
+from linvar.laws.law import Law, Number, ReadTable, filled, identity, show
 from linvar.laws.semidefinite import independent_columns, negative_row
 from linvar.plain_data import Plain, built, check_keys, plain, read_matrix, read_number, read_vector
 
@@ -101,6 +101,20 @@ class Gaussian(Law):
         """The shape of the teacher."""
         fault = Words(f"has shape {shape(self.teacher)}, but the network maps {inputs} inputs to {outputs} outputs")
         return InputError("teacher", fault, f"give a teacher of shape ({outputs}, {inputs})")
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The teacher, and the noise variance unless it is 0; none where symbols are in the law."""
+        if self.symbols:
+            return ()
+        teacher = [Number("teacher", Rational(entry)) for row in self.teacher for entry in row]
+        noise = [Number("noise_variance", Rational(self.noise_variance), positive=True)]
+        return (*teacher, *(noise if self.noise_variance != 0 else ()))
+
+    def with_numbers(self, values: Sequence[Rational]) -> Gaussian:
+        """Another teacher and noise variance."""
+        rest = iter(values)
+        teacher = filled(self.teacher, rest)
+        return Gaussian(teacher, self.covariance, self.mean, next(rest, self.noise_variance))
 
     def to_dict(self) -> dict[str, Plain]:
         """The teacher, and what differs from its default.

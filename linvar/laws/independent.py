@@ -8,8 +8,9 @@ from typing import Any
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words
+from linvar.exact import Rational
 from linvar.laws.coordinates import Coordinate, checked_coordinate, read_coordinate
-from linvar.laws.law import Law, ReadTable
+from linvar.laws.law import Law, Number, ReadTable
 from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain, read_list, read_number, refuse
 
@@ -71,6 +72,16 @@ class Independent(Law):
     def target_width(self) -> int:
         """d_L."""
         return len(self.targets)
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """Those of the coordinates; the polynomials stay."""
+        return tuple(number for coordinate in self.coordinates for number in coordinate.numbers_to_vary())
+
+    def with_numbers(self, values: Sequence[Rational]) -> Independent:
+        """Other coordinates."""
+        rest = iter(values)
+        laws = [one.with_numbers([next(rest) for _ in one.numbers_to_vary()]) for one in self.coordinates]
+        return Independent.of(laws, self.inputs, self.targets)
 
     def to_dict(self) -> dict[str, Plain]:
         """The coordinates, and the polynomials as lists of terms [coefficient, [coordinates]].

@@ -7,9 +7,9 @@ the shipped kinds has three files; one of your own may be one object, ``linvar.t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from linvar.errors import InputError, Words
 from linvar.exact import Matrix, Rational, Vector
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 
 #: reads the table that a file names in place of rows, by the keys of the file
 ReadTable = Callable[[Mapping[str, Plain]], "Law"]
+
+
+class Number(NamedTuple):
+    """A number of a problem that may be another.
+
+    Attributes:
+        part: the argument by which it is given: "inputs", "teacher".
+        value: what it is.
+        positive: whether it stays positive.
+        fixed: whether it stays what it is: an integer of an example that may index.
+    """
+
+    part: str
+    value: Rational
+    positive: bool = False
+    fixed: bool = False
 
 
 class Law(ABC):
@@ -77,6 +93,23 @@ class Law(ABC):
         """SymPy symbols that occur in the law."""
         return ()
 
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """Those of its numbers that a search may vary, to any others (positive ones where they say so); none, unless it says so.
+
+        ``with_numbers`` of their values is the law itself.
+        """
+        return ()
+
+    def with_numbers(self, values: Sequence[Rational]) -> Law:
+        """The law with these in the place of its ``numbers_to_vary``, in their order.
+
+        Raises:
+            InputError: it has no numbers to vary.
+        """
+        if not values:
+            return self
+        raise InputError("law", self, "write its with_numbers, beside numbers_to_vary", fault="has no numbers to vary")
+
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """What is said where a network of these ends does not fit the law."""
         widths = f"{self.input_width} inputs and {self.target_width} targets"
@@ -112,6 +145,11 @@ class Law(ABC):
 def identity(width: int) -> Matrix:
     """The identity matrix, exact."""
     return tuple(tuple(Rational(int(i == j)) for j in range(width)) for i in range(width))
+
+
+def filled(matrix: Matrix, values: Iterator[Rational]) -> Matrix:
+    """A matrix of the same shape, its entries the next of ``values``, row by row."""
+    return tuple(tuple(next(values) for _ in row) for row in matrix)
 
 
 def show(value: Any) -> str:

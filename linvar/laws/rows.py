@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -12,7 +12,7 @@ from typing import Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact_column, exact_matrix, free_symbols, ordered
-from linvar.laws.law import Law
+from linvar.laws.law import Law, Number, filled
 from linvar.plain_data import Plain, check_keys, plain, read_list, read_matrix, read_vector
 from linvar.trees import Structure, check_same, from_plain, to_plain
 
@@ -63,6 +63,18 @@ class Rows(Law):
         if self.row is not None:
             return {"rows": [to_plain(self.row, row, "law.rows") for row in self.inputs]}
         return {"inputs": plain(self.inputs), "targets": plain(self.targets)}
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """The rows: inputs first, then targets; integers that may index are fixed."""
+        inside = zip(self.structure.whole, self.structure.sizes)
+        whole = [known for known, size in inside for _ in range(size)]
+        inputs = [Number("inputs", e, fixed=known) for row in self.inputs for e, known in zip(row, whole)]
+        return (*inputs, *(Number("targets", e) for row in self.targets for e in row))
+
+    def refilled(self, rest: Iterator[Rational]) -> tuple[Any, Any]:
+        """Inputs and targets, as they are given, with the next numbers in their places."""
+        inputs, targets = filled(self.inputs, rest), filled(self.targets, rest)
+        return (inputs, targets) if self.row is None else (list(map(self.row.nested, inputs)), None)
 
     @cached_property
     def integers(self) -> tuple[int, list[list[int]]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Rational
 from linvar.laws.gaussian import Gaussian
-from linvar.laws.law import Law, ReadTable, show
+from linvar.laws.law import Law, Number, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities, positive_numbers
 from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain, read_number, read_vector
 
@@ -98,6 +98,20 @@ class ScaleMixture(Law):
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """The shape of the teacher."""
         return self.law.misfit(inputs, outputs)
+
+    def numbers_to_vary(self) -> tuple[Number, ...]:
+        """Those of the Gaussian law, the scales and their probabilities."""
+        scales = (Number("scales", scale, positive=True) for scale in self.scales)
+        chances = (Number("probabilities", chance, positive=True) for chance in self.probabilities)
+        return (*self.law.numbers_to_vary(), *scales, *chances)
+
+    def with_numbers(self, values: Sequence[Rational]) -> ScaleMixture:
+        """Another Gaussian law and other scales, of probabilities in the proportions of the last numbers."""
+        own, many = len(self.law.numbers_to_vary()), len(self.scales)
+        law, scales, shares = self.law.with_numbers(values[:own]), values[own : own + many], values[own + many :]
+        if not scales:
+            return ScaleMixture(law, degrees_of_freedom=self.degrees_of_freedom)
+        return ScaleMixture(law, scales=scales, probabilities=[share / sum(shares) for share in shares])
 
     def to_dict(self) -> dict[str, Plain]:
         """The Gaussian law, and the scale."""

@@ -1,23 +1,17 @@
-"""The certificate of a rise: the problem of a point, rounded, its exact polynomial, and where that rises."""
+"""The certificate of a rise: a problem in small rationals, its exact polynomial, and where that rises."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from linvar.exact import Rational
-from linvar.laws.gaussian import Gaussian
 from linvar.problem import Problem
 from linvar.symbolic.answers import gradient_variance
 from linvar.symbolic.plan import choose
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.steps import Steps
 
-#: Significant digits to which a point is rounded, in this order.
-_DIGITS = (2, 3, 4, 5, 6)
 #: Seconds that a certificate may take beyond the end of the time.
 GRACE = 5.0
 
@@ -27,28 +21,26 @@ class Certificate:
     """A rise that is proved.
 
     Attributes:
-        problem: widths 1, with small rational entries.
+        problem: what rises, in small rationals.
         variance: its exact polynomial.
         rise: integers (low, high): the exact variance rises at every step from b = low to b = high = b_0.
-        relative_rise: variance(high) / variance(low) - 1, exact.
+        relative_rise: variance(high) / variance(low) - 1, exact; None where it rises from 0.
     """
 
     problem: Problem
     variance: BatchPolynomial
     rise: tuple[int, int]
-    relative_rise: Rational
+    relative_rise: Rational | None
 
 
-def certify(point: np.ndarray, depth: int, step: int, allows: Callable[[Problem], bool]) -> Certificate | None:
-    """Round to as few digits as keep a rise; derive and decide exactly. None if no rounding does, or one is not allowed.
+def certify(problems: Iterable[Problem], allows: Callable[[Problem], bool]) -> Certificate | None:
+    """The first of some problems that rises, derived and decided exactly. None if none does, or one is not allowed.
 
     Args:
-        point: as in ``objective.py``.
-        depth, step: L and t.
+        problems: a point, rounded to ever more digits.
         allows: whether a problem's derivation may begin.
     """
-    for digits in _DIGITS:
-        problem = rounded(point, depth, step, digits)
+    for problem in problems:
         if not allows(problem):
             return None
         if (certificate := _decided(problem, gradient_variance(problem))) is not None:
@@ -66,7 +58,8 @@ def _decided(problem: Problem, variance: BatchPolynomial) -> Certificate | None:
         return None
     while low > 1 and variance(low - 1) < variance(low):
         low -= 1
-    return Certificate(problem, variance, (low, high), Rational(variance(high) / variance(low) - 1))
+    start = variance(low)
+    return Certificate(problem, variance, (low, high), Rational(variance(high) / start - 1) if start else None)
 
 
 def seconds_of(problem: Problem) -> float:
@@ -78,20 +71,6 @@ def seconds_of(problem: Problem) -> float:
     return choose(Steps(problem))[1].seconds
 
 
-def rounded(point: np.ndarray, depth: int, step: int, digits: int) -> Problem:
-    """The problem of a point: weights of geometric mean 1, every number rounded to this many significant digits."""
-    x, gap = np.exp(point[:depth]), float(np.exp(point[depth]))  # x_k and 1 - tau
-    scale = float(np.exp(np.mean(np.log(x))))
-    weights = [_significant(math.sqrt(scale / value), digits) for value in x]  # w_k^2 in proportion to 1 / x_k
-    product = float(math.prod(weights))
-    teacher = _significant((1 - gap) * product, digits)  # T = tau P
-    rate = _significant(scale / (product * (product - float(teacher))), digits)  # x_k w_k^2 = alpha P (P - T)
-    noise = Rational(0)
-    if len(point) > depth + 1:
-        noise = _significant((math.exp(float(point[depth + 1])) * product) ** 2, digits)
-    return Problem([[[weight]] for weight in weights], Gaussian([[teacher]], noise_variance=noise), rate, step)
-
-
-def _significant(value: float, digits: int) -> Rational:
+def significant(value: float, digits: int) -> Rational:
     """A float rounded to so many significant decimal digits, exact from then on."""
     return Rational(f"{value:.{digits - 1}e}") if value else Rational(0)

@@ -1,4 +1,4 @@
-"""The gradient variance of networks of widths 1 in floating point, without cancellation, and its ascent in JAX.
+"""The gradient variance of networks of widths 1 on normal inputs in floating point, without cancellation.
 
 Networks of L layers of width 1, x ~ N(0, 1), y = T x + noise. Measure weights by their start, v_k = w_k(t) / w_k(0), and
 the residual by P = w_1 ... w_L, rho = v_1 ... v_L - tau with tau = T / P. Then SGD and the gradient are, up to one factor,
@@ -11,35 +11,32 @@ the noise are all that matters. For widths 1, S ~ chi^2_b / b and N | S ~ N(0, s
     var = sum_k x_k ( Var h_k + u E[ 2 h_k^2 + sigma^2 o_k^2 ] ),   o_k = prod_{j != k} v_j,  h_k = rho o_k
 
 is a sum of positive terms over Gauss nodes, enough of them to be exact: no cancellation, at any b.
-
-Work is done in calls of about a second, so that a search can look at the clock between two of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import roots_hermitenorm
 
-#: Steps of an ascent.
-ASCENT_STEPS = 150
+from linvar.exact import Rational
+from linvar.laws.gaussian import Gaussian
+from linvar.problem import Problem
+from linvar.search.ascent import Landscape
+from linvar.search.certificate import significant
+
 #: Ranges of the starts: x_k and sigma log-uniform, tau uniform.
 _X, _TAU, _SIGMA = (0.1, 6.0), (-0.2, 0.3), (0.01, 3.0)
-#: Sharpness of the soft maximum of slopes in the ascent.
-_SHARPNESS = 60.0
-#: Numbers (points, layers, nodes) worked on at a time: they stay in a processor's cache.
-_BLOCK = 2**15
-#: Numbers (points, layers, batch sizes, nodes) of a call; a step of an ascent counts as several evaluations.
-_CALL, _STEP_COST = 2**25, 6
+#: Significant digits to which a point is rounded, in this order.
+_DIGITS = (2, 3, 4, 5, 6)
 
 
 @partial(
@@ -48,7 +45,7 @@ _CALL, _STEP_COST = 2**25, 6
     meta_fields=["depth", "step", "label_noise"],
 )
 @dataclass(frozen=True)
-class Objective:
+class Objective(Landscape):
     """log var over a grid of batch sizes, from Gauss nodes of S (and N) of each of the t steps.
 
     Attributes:
@@ -93,43 +90,19 @@ class Objective:
         inner = jnp.sum(chances * (2 * h**2 + sigma**2 * others**2), axis=-1)
         return jnp.log(jnp.sum(x * (spread + inner / b)))
 
-    def slopes(self, point: Float[Array, " p"]) -> Float[Array, " k_1"]:
-        """d log var / d log b between neighbours of the grid: positive exactly where the variance rises."""
-        return jnp.diff(self.log_variance(point)) / jnp.diff(jnp.log(self.batch_sizes))
-
-    def largest_slope(self, point: Float[Array, " p"]) -> Float[Array, ""]:
-        """The largest, minus infinity where it is no number."""
-        return _largest(self.slopes(point))
-
-    def loss(self, point: Float[Array, " p"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Minus a soft maximum of the slopes, and the largest."""
-        slopes = self.slopes(point)
-        return -jax.nn.logsumexp(_SHARPNESS * slopes) / _SHARPNESS, _largest(slopes)
-
     @property
     def cost(self) -> int:
-        """Numbers of an evaluation."""
+        """Numbers of an evaluation: layers, batch sizes, nodes."""
         return int(self.depth * self.probabilities.size)
 
-    @property
-    def block(self) -> int:
-        """Points worked on at a time."""
-        return max(1, _BLOCK * len(self.batch_sizes) // self.cost)
+    def draw(self, key: Key[Array, ""], count: int) -> Float[Array, "s p"]:
+        """Random points."""
+        starts: jax.Array = draw_starts(key, count, self.depth, self.label_noise)
+        return starts
 
-    @property
-    def points_a_call(self) -> int:
-        """Points that are screened in a call: whole blocks, since a remainder would be compiled as well."""
-        return max(1, _CALL // (self.cost * self.block)) * self.block
-
-    @property
-    def ascent(self) -> tuple[int, int]:
-        """Points that ascend together, and steps of a call."""
-        points = max(1, min(24, _CALL // (10 * _STEP_COST * self.cost)))
-        return points, max(1, min(ASCENT_STEPS, _CALL // (points * _STEP_COST * self.cost)))
-
-
-def _largest(slopes: Float[Array, " k_1"]) -> Float[Array, ""]:
-    return jnp.nan_to_num(jnp.max(slopes), nan=-jnp.inf)
+    def roundings(self, point: np.ndarray) -> Iterator[Problem]:
+        """The problems of a point, its numbers rounded to ever more digits."""
+        return (rounded(point, self.depth, self.step, digits) for digits in _DIGITS)
 
 
 def _products(v: Float[Array, "l m"]) -> tuple[Float[Array, "l m"], Float[Array, " m"]]:
@@ -138,6 +111,20 @@ def _products(v: Float[Array, "l m"]) -> tuple[Float[Array, "l m"], Float[Array,
     before = jnp.concatenate([one, jnp.cumprod(v[:-1], axis=0)])
     after = jnp.concatenate([jnp.cumprod(v[::-1][:-1], axis=0)[::-1], one])
     return before * after, before[-1] * v[-1]
+
+
+def rounded(point: np.ndarray, depth: int, step: int, digits: int) -> Problem:
+    """The problem of a point: weights of geometric mean 1, every number rounded to this many significant digits."""
+    x, gap = np.exp(point[:depth]), float(np.exp(point[depth]))  # x_k and 1 - tau
+    scale = float(np.exp(np.mean(np.log(x))))
+    weights = [significant(math.sqrt(scale / value), digits) for value in x]  # w_k^2 in proportion to 1 / x_k
+    product = float(math.prod(weights))
+    teacher = significant((1 - gap) * product, digits)  # T = tau P
+    rate = significant(scale / (product * (product - float(teacher))), digits)  # x_k w_k^2 = alpha P (P - T)
+    noise = Rational(0)
+    if len(point) > depth + 1:
+        noise = significant((math.exp(float(point[depth + 1])) * product) ** 2, digits)
+    return Problem([[[weight]] for weight in weights], Gaussian([[teacher]], noise_variance=noise), rate, step)
 
 
 def build_objective(depth: int, step: int, label_noise: bool, low: int, high: int) -> Objective:
@@ -195,50 +182,3 @@ def draw_starts(key: Key[Array, ""], count: int, depth: int, label_noise: bool) 
     if label_noise:
         parts.append(jax.random.uniform(keys[2], (count, 1), minval=math.log(_SIGMA[0]), maxval=math.log(_SIGMA[1])))
     return jnp.concatenate(parts, axis=1)
-
-
-@jax.jit
-def screen(objective: Objective, points: Float[Array, "s p"]) -> Float[Array, " s"]:
-    """The largest slope of each point."""
-    slopes: jax.Array = jax.lax.map(objective.largest_slope, points, batch_size=objective.block)
-    return slopes
-
-
-class Climb(NamedTuple):
-    """Points on their way up.
-
-    Attributes:
-        points: where they are, shape (r, p).
-        memory: of the optimizer.
-        best, slopes: of each the best place on its way, and its largest slope there; shapes (r, p) and (r,).
-    """
-
-    points: jax.Array
-    memory: optax.OptState
-    best: jax.Array
-    slopes: jax.Array
-
-
-def start_climb(points: Float[Array, "r p"]) -> Climb:
-    """At the start."""
-    return Climb(points, _optimizer().init(points), points, jnp.full(len(points), -jnp.inf))
-
-
-@partial(jax.jit, static_argnums=2)
-def climb(objective: Objective, state: Climb, steps: int) -> Climb:
-    """Some steps of Adam with a cosine decay, each point for itself."""
-    optimizer = _optimizer()
-    ascend = jax.vmap(jax.value_and_grad(objective.loss, has_aux=True))
-
-    def advance(state: Climb, _: None) -> tuple[Climb, None]:
-        (_, slopes), gradients = ascend(state.points)
-        best = jnp.where((slopes > state.slopes)[:, None], state.points, state.best)
-        updates, memory = optimizer.update(jnp.nan_to_num(gradients), state.memory, state.points)
-        points = optax.apply_updates(state.points, updates)
-        return Climb(points, memory, best, jnp.maximum(slopes, state.slopes)), None
-
-    return jax.lax.scan(advance, state, None, length=steps)[0]
-
-
-def _optimizer() -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(0.05, ASCENT_STEPS))

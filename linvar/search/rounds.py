@@ -1,10 +1,11 @@
-"""Rounds of a search: many starts are screened, the best refined by gradient ascent, certificates asked for; against a clock."""
+"""Rounds of a search: many starts are screened, the best refined, certificates asked for; against a clock."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -14,8 +15,8 @@ import numpy as np
 from linvar.errors import DerivationTooLargeError
 from linvar.problem import Problem
 from linvar.progress import Progress
+from linvar.search.ascent import ASCENT_STEPS, Landscape, climb, screen, start_climb
 from linvar.search.certificate import GRACE, Certificate, certify, seconds_of
-from linvar.search.objective import ASCENT_STEPS, Objective, climb, draw_starts, screen, start_climb
 
 #: Starts of a round, and how many of them are refined; fewer where one costs more than _USUAL_COST.
 SCREENED, REFINED = 10_000, 192
@@ -52,7 +53,7 @@ class Clock:
 
 
 class Points(NamedTuple):
-    """Points (k, p) of the objective and their largest slopes (k,)."""
+    """Points (k, p) and their largest slopes (k,)."""
 
     at: np.ndarray
     slopes: np.ndarray
@@ -63,19 +64,33 @@ class Points(NamedTuple):
         return Points(self.at[order], self.slopes[order])
 
 
-class Search:
-    """Rounds of starts, ascents and certificates, until something is found or the time is over."""
+class Search(ABC):
+    """Rounds of points and certificates, until something is found or the time is over.
 
-    def __init__(self, objective: Objective, clock: Clock) -> None:
-        self.objective, self.clock = objective, clock
+    Attributes:
+        clock: its time.
+        starts: how many random starts were screened.
+        largest: the largest slope that was seen.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.starts, self.largest = 0, -math.inf
 
+    @abstractmethod
+    def points(self, key: jax.Array) -> Iterator[Points]:
+        """A round: groups of points, the best of each first; at least one, whatever the time."""
+
+    @abstractmethod
+    def roundings(self, point: np.ndarray) -> Iterable[Problem]:
+        """The problems of a point, its numbers rounded to ever more digits."""
+
     def run(self, key: jax.Array) -> Certificate | None:
-        """The whole search: at least one call of starts is screened, whatever the time."""
+        """The whole search."""
         rounds = 0
         while not rounds or self.clock.left > 0:
             rounds += 1
-            for points in self._round(jax.random.fold_in(key, rounds)):
+            for points in self.points(jax.random.fold_in(key, rounds)):
                 self.largest = max(self.largest, float(points.slopes[0]))
                 if (found := self._certified(points)) is not None:
                     return found
@@ -84,15 +99,26 @@ class Search:
     def _certified(self, points: Points) -> Certificate | None:
         """The certificate of the best of these points that has one."""
         for at in points.at[points.slopes > 0]:
-            found = certify(at, self.objective.depth, self.objective.step, self.clock.allows)
-            if found is not None:
+            if (found := certify(self.roundings(at), self.clock.allows)) is not None:
                 return found
         return None
 
-    def _round(self, key: jax.Array) -> Iterator[Points]:
-        """Groups of points: the best after screening, and after each ascent."""
+
+class Ascents(Search):
+    """Random starts, of which the best ascend in JAX."""
+
+    def __init__(self, landscape: Landscape, clock: Clock) -> None:
+        super().__init__(clock)
+        self.landscape = landscape
+
+    def roundings(self, point: np.ndarray) -> Iterable[Problem]:
+        """As the landscape says."""
+        return self.landscape.roundings(point)
+
+    def points(self, key: jax.Array) -> Iterator[Points]:
+        """The best after screening, and after each ascent."""
         starts = self._screen(key).best_first()
-        size, _ = self.objective.ascent
+        size, _ = self.landscape.ascent
         yield Points(starts.at[:size], starts.slopes[:size])
         for first in range(0, self._scaled(REFINED, 24), size):
             group = starts.at[first : first + size]
@@ -102,23 +128,23 @@ class Search:
 
     def _ascend(self, group: np.ndarray) -> Points:
         """Where the points of a group were best on their way up; a clock that has run out ends it between two calls."""
-        _, steps = self.objective.ascent
+        _, steps = self.landscape.ascent
         state = start_climb(jnp.asarray(group))
         for _ in range(-(-ASCENT_STEPS // steps)):
-            state = jax.block_until_ready(climb(self.objective, state, steps))
+            state = jax.block_until_ready(climb(self.landscape, state, steps))
             if not self.clock.tick():
                 break
         return Points(np.asarray(state.best), np.asarray(state.slopes)).best_first()
 
     def _screen(self, key: jax.Array) -> Points:
         """Random starts and their largest slopes; those that took more than a third of the time left are left out."""
-        objective, count = self.objective, self._scaled(SCREENED, 1_000)
-        starts = draw_starts(key, count, objective.depth, objective.label_noise)
-        call = min(count, objective.points_a_call)
+        landscape, count = self.landscape, self._scaled(SCREENED, 1_000)
+        starts = landscape.draw(key, count)
+        call = min(count, landscape.points_a_call)
         slopes, done, enough = np.empty(count), 0, self.clock.left * 2 / 3
         while done < count and (not done or self.clock.left > enough):
             first = min(done, count - call)  # the last call takes some of the one before again, to be of the same shape
-            slopes[first : first + call] = screen(objective, starts[first : first + call])
+            slopes[first : first + call] = screen(landscape, starts[first : first + call])
             done = first + call
             self.clock.tick()
         self.starts += done
@@ -126,4 +152,4 @@ class Search:
 
     def _scaled(self, count: int, least: int) -> int:
         """``count``, or fewer if a point costs more than usual."""
-        return max(least, min(count, count * _USUAL_COST // self.objective.cost))
+        return max(least, min(count, count * _USUAL_COST // self.landscape.cost))

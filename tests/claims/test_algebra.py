@@ -363,6 +363,20 @@ def test_hidden_units_of_weight_zero_never_move() -> None:
     assert lv.gradient_variance(narrow) != lv.gradient_variance(other)
 
 
+def test_scalar_layers_without_targets_move_by_factors() -> None:
+    """(3) for symbolic weights; (4): 8/5 is no square; (5): the mean square is 1 at b = m, and below it one later."""
+    w1, w2, h, m = symbols("w1 w2 h m")
+    loss = h * (w1 * w2) ** 2 / 2
+    moved = (w1 - sympy.diff(loss, w1)) * (w2 - sympy.diff(loss, w2))
+    assert expand(moved - w1 * w2 * (1 - h * w1**2) * (1 - h * w2**2)) == 0
+    assert expand(moved - w1 * w2 * (1 - h * w1**2) ** 2) != 0
+    assert expand(moved.subs({w1: 1, w2: 2}) - 2 * (1 - h) * (1 - 4 * h)) == 0
+    assert expand(sympy.diff(loss, w1) - h * (w1 * w2) * w2) == 0
+    assert sympy.sqrt(Rational(8, 5)).is_rational is False
+    h_with = ((b - 1) / 4 + (1 + 3 * m) / 4) / b
+    assert simplify(h_with.subs(b, m) - 1) == 0 == simplify(h_with.subs(b, m + 1) - (4 * m + 1) / (4 * m + 4))
+
+
 # features-of-a-batch.md
 
 

@@ -71,6 +71,28 @@ def test_two_examples_rise_from_zero_with_two_layers_after_one_step() -> None:
         assert w1 * w2 == weight == 2 * (1 - 4 * h) * (1 - h)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_two_examples_rise_from_zero_at_later_steps(step: int) -> None:
+    start = lv.Problem([[[1]], [[2]]], lv.Dataset([[1], ["1/2"]], [0, 0]), 1, step)
+    variance = lv.gradient_variance(start)
+    assert variance(1) == 0 < variance(2) and variance.decreasing_from() > 1
+    other = lv.gradient_variance(start.replace(learning_rate="1/2"))
+    assert other(1) > other(2) > 0
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 3), (5, 7), (5, 8), (8, 10), (16, 18)])
+def test_an_outlier_makes_any_batch_size_rise(m: int, n: int) -> None:
+    """x = sqrt(1 + 3m)/2 beside n - 1 examples x = 1/2, without replacement; not so at another length of the one."""
+    root = next(k for k in range(1, 3 * m + 2) if k * k == 1 + 3 * m)
+    rows = [[Fraction(root, 2)], *[["1/2"]] * (n - 1)]
+    start = lv.Problem([[[1]], [[2]]], lv.Dataset(rows, [0] * n), 1, 1, "without_replacement")
+    variance = lv.gradient_variance(start)
+    assert variance(m) == 0 < variance(m + 1) and variance.decreasing_from() >= m + 1
+    assert (m, n) != (5, 8) or variance.decreasing_from() == 6
+    rows[0] = [Fraction(root + 1, 2)]
+    assert lv.gradient_variance(start.replace(law=lv.Dataset(rows, [0] * n)))(m) > 0
+
+
 def generic(widths: tuple[int, ...], step: int) -> lv.Problem:
     """Random small integers without zeros, fixed seed."""
     draw = random.Random(sum(7**i * width for i, width in enumerate(widths)))

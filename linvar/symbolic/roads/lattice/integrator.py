@@ -71,7 +71,7 @@ class LatticeSum:
         devices: tuple[jax.Device, ...] | None = None,
         block_bytes: int = 2**25,
     ) -> None:
-        self.steps, problem = steps, steps.problem
+        self.steps = steps
         self.answers = answer_ring(())
         self.block_bytes = block_bytes
         self.checkpoint = Checkpoint(checkpoint, "" if checkpoint is None else problem_key(steps))
