@@ -6,14 +6,19 @@ from __future__ import annotations
 import os
 import zlib
 from collections import Counter
+from importlib.metadata import version
 
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-# tests compile more than they run: LLVM's optimisations would be a quarter of their time. With XLA_FLAGS= in the environment they
-# are there as for a user; .ci/run's quick tiers and .ci/nightly have them
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Tests compile more than they run: LLVM's optimisations, XLA's splitting of a program into parts and its newer emitters would be
+# half of their time. With XLA_FLAGS= in the environment they are there as for a user; .ci/run's quick tiers and .ci/nightly have
+# them. XLA ends a process over a flag that it does not know, and later versions than jaxlib 0.10 have the newer emitters only.
+FLAGS = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split_count=1"]
+if version("jaxlib").startswith("0.10."):
+    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
 
 # must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary
 install_import_hook("linvar.numeric", "beartype.beartype")

@@ -16,7 +16,7 @@ from typing import Any
 import oracles
 import pytest
 import strategies
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from roads import WholeExpansion
 
@@ -344,7 +344,6 @@ def _singular_law(draw: st.DrawFn, inputs: int, teacher: list[list[Fraction]]) -
     return lv.Gaussian(teacher, covariance, mean, noise)
 
 
-@settings(max_examples=200)
 @given(dependent_problems())
 def test_random_dependent_problems(problem: lv.Problem) -> None:
     """Every road that applies, and all batches of one or two sizes; no more variables than distinct rows but one."""

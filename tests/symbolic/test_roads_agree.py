@@ -75,7 +75,8 @@ CASES = {
 }
 #: Problems of a case whose numbers are no integers; whose numbers are zeros, ones and the like.
 GENERIC, SPECIAL = 6, 4
-#: Generic problems of a case that the lattice, which compiles and runs some programs for each, is taken on.
+#: Generic problems of a case that the lattice, which compiles and runs some programs for each, is taken on: a second one runs the
+#: programs of the first on other numbers. One where running them takes seconds: layers times steps beyond 3.
 ON_THE_LATTICE = 2
 #: Sequences of batches that enumeration or quadrature lists.
 MOST_SEQUENCES = 700
@@ -250,8 +251,9 @@ def problems(case: Case) -> Iterator[tuple[lv.Problem, bool]]:
     """The problems of a case, each with whether the lattice is taken."""
     draws = random.Random(repr(case))
     compiles_fast = max(case.widths) == 1 and case.step < 2
+    generics = ON_THE_LATTICE if (len(case.widths) - 1) * case.step <= 3 else 1
     for place, kind in enumerate([generic] * GENERIC + [special] * SPECIAL):
-        yield problem_of(case, draws, kind), place < ON_THE_LATTICE or (kind is special and compiles_fast)
+        yield problem_of(case, draws, kind), place < generics or (kind is special and compiles_fast)
 
 
 def plans(problem: lv.Problem) -> list[lv.Plan]:
