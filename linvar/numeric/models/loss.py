@@ -11,7 +11,6 @@ from jaxtyping import Array
 
 from linvar.models.function import Function
 from linvar.numeric.models.model import NumericModel
-from linvar.tracing.program import recorded
 from linvar.trees import Structure
 
 
@@ -41,7 +40,7 @@ class NumericLoss(NumericModel):
     @property
     def activations(self) -> int:
         """The sizes of all that is computed on the way."""
-        equations = recorded(self.function, self.weights, self.example).closed.jaxpr.eqns
+        equations = self.function.program(self.weights, self.example).closed.jaxpr.eqns
         return sum(prod(variable.aval.shape) for equation in equations for variable in equation.outvars)
 
 

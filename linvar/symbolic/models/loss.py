@@ -1,13 +1,13 @@
 """The exact twin of any loss: its jaxpr over a ring, and then the polynomial alone.
 
-Where an example is polynomial in coordinates of its law the loss is run once, on the weights and these coordinates as variables.
-Of rows, where they are fewer than the monomials in an example, or where the loss compares or indexes by what is in them, it is run
-row by row on numbers: with the polynomials l_i(w) of n rows,
+Where an example is polynomial in coordinates of its law the loss is run once, on the weights and these coordinates as
+variables. Of rows, where they are fewer than the monomials in an example, or where the loss compares or indexes by what is in
+them, it is run row by row on numbers: with the polynomials l_i(w) of n rows,
 
     l_i(w) = lbar(w) + sum_j psi_ij e_j(w),      lbar = sum_i p_i l_i,
 
-by a rank factorisation of the matrix of their coefficients less lbar (those of no weight left out): the rows (psi_i1, ..., psi_ir)
-stand for the examples. Source: derived here; proofs/features-of-a-batch.md has the ranks.
+by a rank factorisation of the matrix of their coefficients less lbar (those of no weight left out): the rows (psi_i1, ...,
+psi_ir) stand for the examples. Source: derived here; proofs/features-of-a-batch.md has the ranks.
 """
 
 from __future__ import annotations
