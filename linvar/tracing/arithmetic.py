@@ -248,6 +248,25 @@ def _not(x: Any) -> Any:
     return not x if isinstance(x, bool) else ~x
 
 
+def _whole(function: Callable[[fmpq], int], words: str) -> Rule:
+    """Of known numbers, exactly."""
+    return _of_numbers(lambda x: fmpq(function(x)), words)
+
+
+def _round(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    """To the nearest integer, halves away from 0 or to even."""
+    ask_numbers(equation, inputs, "rounds")
+    to_even = int(equation.params["rounding_method"]) == 1
+
+    def nearest(x: fmpq) -> fmpq:
+        whole = (abs(x) + fmpq(1, 2)).floor()
+        if to_even and whole - abs(x) == fmpq(1, 2) and int(whole) % 2:
+            whole -= 1
+        return fmpq(whole if x > 0 else -whole)
+
+    return [mapped(nearest, *inputs)]
+
+
 def _iota(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     """0, 1, 2, ... along one axis."""
     params = equation.params
@@ -263,6 +282,7 @@ RULES: dict[str, Rule] = {
     "mul": _elementwise(operator.mul),
     "neg": _elementwise(operator.neg),
     "square": _elementwise(_square),
+    "one_minus_square": _elementwise(lambda x: 1 - _square(x)),
     "div": _elementwise(_quotient),
     "rem": _remainder,
     "integer_pow": _integer_pow,
@@ -281,6 +301,9 @@ RULES: dict[str, Rule] = {
     "argmax": _argument(operator.gt),
     "argmin": _argument(operator.lt),
     "sort": _sort,
+    "floor": _whole(lambda x: x.floor(), "cuts to integers"),
+    "ceil": _whole(lambda x: x.ceil(), "cuts to integers"),
+    "round": _round,
     "cumsum": _cumulative(operator.add),
     "cumprod": _cumulative(operator.mul),
     "cummax": _cumulative(max, "takes the largest of"),

@@ -60,6 +60,20 @@ def _split(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     return list(np.split(inputs[0], ends, axis=equation.params["axis"]))
 
 
+def _stack(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    return [np.stack(inputs, axis=equation.params["axis"])]
+
+
+def _unstack(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    return list(np.moveaxis(inputs[0], equation.params["axis"], 0))
+
+
+def _platform(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    """Which of several ways to compute the same thing: that of CPUs, or of any platform."""
+    ways = equation.params["platforms"]
+    return [filled([next(k for k, names in enumerate(ways) if names is None or "cpu" in names)], ())]
+
+
 def _tile(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     return [np.tile(inputs[0], equation.params["reps"])]
 
@@ -124,6 +138,9 @@ RULES: dict[str, Rule] = {
     "concatenate": _concatenate,
     "split": _split,
     "tile": _tile,
+    "stack": _stack,
+    "unstack": _unstack,
+    "platform_index": _platform,
     "pad": _pad,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update,
