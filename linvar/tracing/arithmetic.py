@@ -67,7 +67,7 @@ def _quotient(x: Any, y: Any) -> Any:
         inputs = [filled([y], ())]
         refuse(f"divides by {subject(inputs)}", cure_for(inputs))
     if y == 0:
-        refuse("divides by 0")
+        refuse("divides by 0", "let every number divided by be another; jax.numpy.where computes both of its cases")
     return _cut(x, y) if isinstance(y, int) else x * (1 / y)
 
 
@@ -79,7 +79,7 @@ def _cut(x: int, y: int) -> int:
 def _rest(x: int, y: int) -> int:
     """What is left of it, with the sign of x."""
     if y == 0:
-        refuse("divides by 0")
+        refuse("divides by 0", "let every number divided by be another; jax.numpy.where computes both of its cases")
     return x - y * _cut(x, y)
 
 
@@ -122,8 +122,8 @@ def _sign(x: Any) -> Any:
 
 
 def _polynomial(x: Any, *coefficients: Any) -> Any:
-    """Horner, the leading coefficient first."""
-    return reduce(lambda value, coefficient: value * x + coefficient, coefficients)
+    """Horner, the leading coefficient last."""
+    return reduce(lambda value, coefficient: value * x + coefficient, reversed(coefficients))
 
 
 def _reduced(function: Callable[[Any, Any], Any], empty: int | None = None) -> Rule:
@@ -220,7 +220,11 @@ def _sort(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     for row in np.ndindex(found[0].shape[:-1]):
         lines = [array[row] for array in found]
         order = sorted(range(len(lines[0])), key=lambda k: tuple(line[k] for line in lines[: len(keys)]))
-        if not params["is_stable"] and len({tuple(line[k] for line in lines[: len(keys)]) for k in order}) < len(order):
+        if (
+            not params["is_stable"]
+            and inputs[len(keys) :]
+            and len({tuple(line[k] for line in lines[: len(keys)]) for k in order}) < len(order)
+        ):
             refuse("sorts equal numbers in any order (sort)", "use a stable sort")
         for array, line in zip(found, lines):
             array[row] = line[order]

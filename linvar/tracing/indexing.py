@@ -68,14 +68,16 @@ def _gather(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
         numbers.start_indices_batching_dims, params["slice_sizes"], numbers.offset_dims, numbers.collapsed_slice_dims,
         params["mode"],
     )  # fmt: skip
-    filler = NoNumber("an entry outside an array, which is nan") if params["fill_value"] is None else _filler(equation)
+    filler = _filler(params["fill_value"], equation.outvars[0].aval.dtype)
     places = map(windows.place, np.ndindex(*shape))
     return [filled((filler if place is None else array[place] for place in places), shape)]
 
 
-def _filler(equation: Any) -> Any:
+def _filler(value: Any, dtype: Any) -> Any:
     """What stands for entries outside."""
-    return constant(np.asarray(equation.params["fill_value"]), equation.outvars[0].aval.dtype)[()]
+    if value is None or value != value:
+        return NoNumber("an entry outside an array (gather), which is nan")
+    return constant(np.asarray(value), dtype)[()]
 
 
 def _scatter(combine: Callable[[Any, Any], Any] | None) -> Rule:

@@ -38,6 +38,14 @@ _WORDS = {
 }  # fmt: skip
 
 
+def _scan_counts(params: Any) -> tuple[int, int]:
+    """How many inputs of a loop are the same in every step, and how many are carried on."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()  # since JAX 0.12
+    return len(constants), len(carry)
+
+
 @dataclass
 class Interpreter:
     """Runs jaxprs; keeps the names of the functions it is in, for messages."""
@@ -121,7 +129,7 @@ class Interpreter:
 
     def _scan(self, params: Any, inputs: list[Entries]) -> list[Entries]:
         """A loop of a fixed length."""
-        first, carried = params["num_consts"], params["num_carry"]
+        first, carried = _scan_counts(params)
         constants, carry = inputs[:first], inputs[first : first + carried]
         sequences, length = inputs[first + carried :], params["length"]
         steps = range(length - 1, -1, -1) if params["reverse"] else range(length)
@@ -133,7 +141,7 @@ class Interpreter:
                 [*constants, *carry, *(x[step : step + 1].reshape(x.shape[1:]) for x in sequences)],
             )
             carry, collected[step] = found[:carried], found[carried:]
-        outputs = [variable.aval.shape for variable in params["jaxpr"].jaxpr.outvars[carried:]]
+        outputs = [aval.shape for aval in params["jaxpr"].out_avals[carried:]]
         return [
             *carry,
             *(movement.stacked([collected[s][k] for s in range(length)], shape) for k, shape in enumerate(outputs)),

@@ -65,7 +65,8 @@ def _stack(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
 
 
 def _unstack(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
-    return list(np.moveaxis(inputs[0], equation.params["axis"], 0))
+    parts = np.moveaxis(inputs[0], equation.params["axis"], 0)
+    return [parts[k : k + 1].reshape(parts.shape[1:]) for k in range(len(parts))]
 
 
 def _platform(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:

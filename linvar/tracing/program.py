@@ -63,9 +63,12 @@ class Program:
     @cached_property
     def digest(self) -> str:
         """Of all that the loss computes: its primitives, their parameters and its constants."""
+        import jax
+
         found = sha256(re.sub(r"0x[0-9a-f]+", "", str(self.closed)).encode())
         for value in _constants(self.closed):
-            array = np.asarray(value)
+            keys = jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
+            array = np.asarray(jax.random.key_data(value) if keys else value)
             found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
         return found.hexdigest()
 
@@ -151,9 +154,13 @@ def _failed(error: Exception, weights: Structure, example: Structure) -> InputTy
     import jax
 
     first = cut(str(error).partition("\n")[0], 90)
-    if isinstance(error, (jax.errors.TracerBoolConversionError, jax.errors.TracerIntegerConversionError)):
+    if isinstance(error, (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError)):
         fault = "branches, loops or indexes by a number that is traced"
         return InputTypeError("loss", Words(fault), "use jax.numpy.where, jax.lax.cond or params[...][index]")
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return InputTypeError(
+            "loss", Words("gives traced arrays to NumPy"), "write it with jax.numpy in place of numpy"
+        )
     if isinstance(error, NameError) and "axis" in str(error):
         fault = f"couples examples ({first})"
         return InputTypeError("loss", Words(fault), "give the loss of ONE example, without names of axes")

@@ -47,7 +47,7 @@ class NoNumber:
 
     def refused(self, *others: Any) -> NoReturn:
         """Whatever is done with it."""
-        refuse(f"computes with {self.text}")
+        refuse(f"computes with {self.text}", "leave nan and infinities out, and index inside arrays")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __neg__ = refused
 
@@ -91,17 +91,17 @@ def constant(value: Any, dtype: Any = None) -> Entries:
     Raises:
         NotPolynomialError: a float that may have been rounded before it came here, an integer beyond 32 bits, no number.
     """
+    own = kind(getattr(value, "dtype", None) or np.result_type(value))
+    if own not in "fiub":
+        refuse(f"holds a constant of type {value.dtype}")
     array = np.asarray(value)
-    own = kind(array.dtype)
     if own == "f":
         precision = _precision(array.dtype)
         entries = filled((_exact_float(float(entry), precision, array.dtype) for entry in array.flat), array.shape)
     elif own in "iu":
         entries = in_range(filled(map(int, array.flat), array.shape), array.dtype)
-    elif own == "b":
-        entries = filled(map(bool, array.flat), array.shape)
     else:
-        refuse(f"holds a constant of type {array.dtype}")
+        entries = filled(map(bool, array.flat), array.shape)
     return entries if dtype is None or array.dtype == dtype else cast(entries, dtype)
 
 
@@ -170,7 +170,7 @@ def _as_integer(entry: Any) -> int:
     """A number without a fraction as an int."""
     fraction = fmpq(int(entry)) if isinstance(entry, int) else entry
     if fraction.q != 1:
-        refuse(f"cuts the number {fraction} to an integer")
+        refuse(f"cuts the number {fraction} to an integer", "cut openly: jax.numpy.floor(x).astype(int)")
     return int(fraction.p)
 
 
