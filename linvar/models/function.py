@@ -52,7 +52,8 @@ class Function:
             return loss
         if isinstance(loss, (str, type)) or not callable(loss):
             raise InputTypeError("loss", loss, _CURE)
-        function, arguments = loss, dict[str, Any]()
+        function: Any = loss
+        arguments: dict[str, Any] = {}
         while isinstance(function, functools.partial):
             if function.args:
                 raise InputTypeError("loss", loss, "bind arguments by name: functools.partial(loss, power=3)")
@@ -123,7 +124,9 @@ class Function:
         module = module if colon else FAMILIES
         function = _found(module, path)
         if function is None and colon and module not in sys.modules:
-            cure = f"import {cut(module, 60)} before: a problem file imports nothing; or write a family: {_families()}"
+            cure = (
+                f'import "{cut(module, 60)}" before: a problem file imports nothing; or write a family: {_families()}'
+            )
             raise ProblemFileError("loss", name, cure, fault="is of a module that is not imported")
         if function is None:
             cure = f'write "module:function", or a family: {_families()}'
@@ -175,7 +178,9 @@ def _settled(value: Any, name: str) -> Any:
     if isinstance(value, str) and FRACTION.fullmatch(value):
         value = parse_rational(value, name)
     if isinstance(value, AnyRational) and not isinstance(value, int):
-        return int(value) if value.denominator == 1 else Rational(int(value.numerator), int(value.denominator))
+        return (
+            int(value.numerator) if value.denominator == 1 else Rational(int(value.numerator), int(value.denominator))
+        )
     return value
 
 

@@ -121,7 +121,7 @@ def reading(model: LossModel, law: Law) -> Reading:
         rows = law.examples
         if rows is None:
             raise
-        return Reading(max(program.degrees(numbers(row)).weights for row in rows), None)
+        return Reading(max(program.degrees(numbers(row)).weights for row in dict.fromkeys(rows)), None)
     return Reading(found.weights, found.example)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from linvar.flint import fmpq
+from linvar.errors import cut
+from linvar.flint import fmpq, fmpz
 from linvar.tracing.degrees import cure_for, subject
 from linvar.tracing.values import Entries, NoNumber, filled, is_known, known, mapped, refuse, zero
 from linvar.tracing.values import cast as to_type
@@ -52,7 +53,7 @@ def _power(x: Any, exponent: Any) -> Any:
     """x to a known power: an integer, of what is not known one that is not negative."""
     number = fmpq(int(exponent)) if isinstance(exponent, int) else exponent
     if number.q != 1 or abs(int(number.p)) > _MOST_POWER:
-        refuse(f"takes the power {number}", f"use integers from 0 to {_MOST_POWER}")
+        refuse(f"takes the power {cut(str(number), 60)}", f"use integers from 0 to {_MOST_POWER}")
     whole = int(number.p)
     if whole < 0:
         if isinstance(x, int):
@@ -252,7 +253,7 @@ def _not(x: Any) -> Any:
     return not x if isinstance(x, bool) else ~x
 
 
-def _whole(function: Callable[[fmpq], int], words: str) -> Rule:
+def _whole(function: Callable[[fmpq], fmpz], words: str) -> Rule:
     """Of known numbers, exactly."""
     return _of_numbers(lambda x: fmpq(function(x)), words)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,15 +73,35 @@ class Program:
             found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
         return found.hexdigest()
 
+    @property
+    def activations(self) -> int:
+        """The sizes of all that is computed on the way, in every step of a loop."""
+        return _sizes(self.closed)
 
-def _constants(closed: ClosedJaxpr) -> Iterator[Any]:
+
+def _sizes(closed: Any) -> int:
+    """Of a jaxpr, and of those inside it; of a branch all."""
+    total = 0
+    for equation in getattr(closed, "jaxpr", closed).eqns:
+        inside = sum(map(_sizes, _jaxprs(equation)))
+        total += inside * equation.params.get("length", 1) or sum(prod(v.aval.shape) for v in equation.outvars)
+    return total
+
+
+def _jaxprs(equation: Any) -> Iterator[Any]:
+    """The jaxprs inside an equation."""
+    for value in equation.params.values():
+        for part in value if isinstance(value, (tuple, list)) else (value,):
+            if getattr(getattr(part, "jaxpr", part), "eqns", None) is not None:
+                yield part
+
+
+def _constants(closed: Any) -> Iterator[Any]:
     """Of a jaxpr, and of those inside it."""
     yield from getattr(closed, "consts", ())
     for equation in getattr(closed, "jaxpr", closed).eqns:
-        for value in equation.params.values():
-            for part in value if isinstance(value, (tuple, list)) else (value,):
-                if getattr(getattr(part, "jaxpr", part), "eqns", None) is not None:
-                    yield from _constants(part)
+        for inside in _jaxprs(equation):
+            yield from _constants(inside)
 
 
 def recorded(loss: Loss, weights: Structure, example: Structure) -> Program:
@@ -164,5 +185,5 @@ def _failed(error: Exception, weights: Structure, example: Structure) -> InputTy
     if isinstance(error, NameError) and "axis" in str(error):
         fault = f"couples examples ({first})"
         return InputTypeError("loss", Words(fault), "give the loss of ONE example, without names of axes")
-    called = f"it is called as loss(params, example), params with {weights!r}; example with {example!r}"
+    called = f"it is called as loss(params, example), params of {cut(repr(weights), 80)}; example of {cut(repr(example), 80)}"
     return InputTypeError("loss", Words(f"fails on one example ({type(error).__name__}: {first})"), f"{called}; {CURE}")

@@ -2,7 +2,7 @@
 
 A known entry of a floating-point array is an ``fmpq``, of one of integers an ``int``, of truth values a ``bool``: what is made of
 the example of a data set, of constants, of positions. Everything else is an element: only + - * and powers of it are known.
-Floating-point types are all the same here: nothing is rounded, so that a cast from one to another moves no number.
+Floating-point types are all the same here: nothing is rounded, and a cast from one to another moves no number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from linvar.errors import InputTypeError, Words
+from linvar.errors import InputTypeError, Words, cut
 from linvar.flint import fmpq
 
 #: an array of objects
@@ -109,7 +109,8 @@ def _precision(dtype: Any) -> int:
     """Bits of a significand."""
     import jax.numpy as jnp
 
-    return int(jnp.finfo(dtype).nmant) + 1
+    finfo: Callable[[Any], Any] = jnp.finfo
+    return int(finfo(dtype).nmant) + 1
 
 
 def _exact_float(value: float, precision: int, dtype: Any) -> fmpq | NoNumber:
@@ -117,6 +118,7 @@ def _exact_float(value: float, precision: int, dtype: Any) -> fmpq | NoNumber:
 
     It is where no other decimal with as many digits after the point would have become the same float: 0.5 and 0.375 are what
     they are, 0.1 has 55 digits, and 16777216.0 in float32 may have been 16777217. A float64 that float32 holds may come from it.
+    So no decimal of at most 7 digits (15 in float64) is taken for another.
     """
     if not isfinite(value):
         return NoNumber(str(value))
@@ -157,20 +159,21 @@ def cast(array: Entries, dtype: Any) -> Entries:
 
 
 def _as_float(entry: Any, precision: int, dtype: Any) -> Any:
-    """A number as an fmpq."""
-    if not is_known(entry):
+    """An integer or a truth value as an fmpq; anything else as it is."""
+    if not isinstance(entry, int):
         return entry
-    number = entry if isinstance(entry, fmpq) else fmpq(int(entry))
-    if number.q == 1 and abs(int(number.p)) > 2**precision:
-        refuse(f"turns {number} into the type {dtype}, which cannot hold it", "compute in a wider type")
-    return number
+    if abs(entry // (entry & -entry or 1)).bit_length() > precision:
+        refuse(
+            f"turns {cut(str(int(entry)), 60)} into the type {dtype}, which cannot hold it", "compute in a wider type"
+        )
+    return fmpq(int(entry))
 
 
 def _as_integer(entry: Any) -> int:
     """A number without a fraction as an int."""
     fraction = fmpq(int(entry)) if isinstance(entry, int) else entry
     if fraction.q != 1:
-        refuse(f"cuts the number {fraction} to an integer", "cut openly: jax.numpy.floor(x).astype(int)")
+        refuse(f"cuts the number {cut(str(fraction), 60)} to an integer", "cut openly: jax.numpy.floor(x).astype(int)")
     return int(fraction.p)
 
 
@@ -178,12 +181,13 @@ def in_range(array: Entries, dtype: Any) -> Entries:
     """Integers that fit the type, and 32 bits, in which JAX computes unless it is told otherwise."""
     import jax.numpy as jnp
 
-    limits = jnp.iinfo(dtype)
+    iinfo: Callable[[Any], Any] = jnp.iinfo
+    limits = iinfo(dtype)
     low, high = max(int(limits.min), -(2**31)), min(int(limits.max), 2**32 - 1 if limits.min == 0 else 2**31 - 1)
     for entry in array.flat:
         if not low <= entry <= high:
             what = f"beyond {min(limits.bits, 32)} bits" if limits.min else f"which is none of type {dtype}"
-            refuse(f"computes the integer {entry}, {what}", "compute with floats: 2.0 * x")
+            refuse(f"computes the integer {cut(str(entry), 60)}, {what}", "compute with floats: 2.0 * x")
     return array
 
 

@@ -60,10 +60,11 @@ def _convolution(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
         first = o * groups // outputs * channels
         example = n + o * batches // outputs * shape[0]
         met = [
-            (array[(example, slice(first, first + channels), *p)], kernel[(o, slice(None), *k)])
+            (array[(example, c + first, *p)], kernel[(o, c, *k)])
             for k, p in _met(axes, tuple(at))
+            for c in range(channels)
         ]
-        return inner([x for part, _ in met for x in part], [y for _, part in met for y in part], nothing)
+        return inner([x for x, _ in met], [y for _, y in met], nothing)
 
     found = filled(map(entry, np.ndindex(*shape)), shape)
     return [found.transpose(np.argsort(out_axes))]

@@ -16,8 +16,6 @@ from flax import nnx
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
-from linvar.errors import InputTypeError
-from linvar.flint import fmpq
 from linvar.symbolic.algebra.ring import Ring, to_fmpq
 from linvar.tracing.program import recorded
 from linvar.trees import Structure
@@ -610,7 +608,3 @@ def test_the_cases_depend_on_their_weights() -> None:
         found, degree = polynomial(case.loss, drawn(SHAPES, 1), drawn(EXAMPLE, 11))
         assert (degree == 0) == (name in still), name
         assert (len(found) > 1 or degree > 0) == (name not in still), name
-
-
-def test_helpers_are_used() -> None:
-    assert fmpq(1, 2) == to_fmpq(Fraction(1, 2)) and issubclass(InputTypeError, TypeError)
