@@ -77,7 +77,11 @@ class Function:
         return cut(f"{short}({bound})" if bound else short, 100)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Function, (self.function, self.arguments, self.types))  # programs are recorded anew
+        # programs are recorded anew; by its name a function is found that jax.jit made, which is not pickled itself
+        module, name = _place(self.function)
+        if _found(module, name) is self.function:
+            return (_restored, (module, name, self.arguments, self.types))
+        return (Function, (self.function, self.arguments, self.types))
 
     @functools.cached_property
     def _programs(self) -> dict[tuple[Structure, Structure], Program]:
@@ -159,6 +163,12 @@ def _found(module: str, path: str) -> Any:
     """What stands at a name in a module that is imported; None where nothing does."""
     start = importlib.import_module(FAMILIES) if module == FAMILIES else sys.modules.get(module)
     return functools.reduce(lambda part, key: getattr(part, key, None), path.split("."), start)
+
+
+def _restored(module: str, name: str, arguments: tuple[tuple[str, Any], ...], types: tuple[Any, ...]) -> Function:
+    """From a pickle."""
+    importlib.import_module(module)
+    return Function(_found(module, name), arguments, types)
 
 
 def _place(function: Callable[..., Any]) -> tuple[str, str]:
