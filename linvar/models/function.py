@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Rational as AnyRational
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import FRACTION, Rational, parse_rational
 from linvar.plain_data import ProblemFileError
-from linvar.tracing.program import Program, recorded
-from linvar.trees import Structure
+
+if TYPE_CHECKING:
+    from linvar.tracing.program import Program
+    from linvar.trees import Structure
 
 #: the module whose functions are named without it
 FAMILIES = "linvar.families"
@@ -94,6 +96,8 @@ class Function:
         Raises:
             InputTypeError: it fails, gives no scalar, or has changed (``linvar.tracing.program.recorded``).
         """
+        from linvar.tracing.program import recorded  # loads NumPy and python-flint
+
         if (weights, example) not in self._programs:
             self._programs[weights, example] = recorded(self, weights, example)
         return self._programs[weights, example]

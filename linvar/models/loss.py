@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Matrix, Rational, Vector
-from linvar.flint import fmpq
 from linvar.laws.law import Law
 from linvar.models.function import Function
 from linvar.models.model import Model
 from linvar.plain_data import Plain, ProblemFileError, plain
-from linvar.tracing.program import Program
-from linvar.tracing.values import NotPolynomialError
 from linvar.trees import Shape, Structure, entries_of, to_plain
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
+
+    from linvar.flint import fmpq
+    from linvar.tracing.program import Program
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def reading(model: LossModel, law: Law) -> Reading:
     Raises:
         InputTypeError: it fails, or is no polynomial in the weights; of a law that has no rows, nor in the example.
     """
+    from linvar.tracing.values import NotPolynomialError
+
     program = model.program(law)
     try:
         found = program.degrees()
@@ -127,6 +129,8 @@ def reading(model: LossModel, law: Law) -> Reading:
 
 def numbers(example: Vector) -> list[fmpq]:
     """An example as known entries."""
+    from linvar.flint import fmpq
+
     return [fmpq(entry.numerator, entry.denominator) for entry in example if isinstance(entry, Rational)]
 
 

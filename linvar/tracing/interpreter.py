@@ -157,7 +157,7 @@ class Interpreter:
     @property
     def _here(self) -> str:
         """The innermost function with a name that its author gave it."""
-        return next((name for name in reversed(self.within) if name and not name.startswith("_")), "")
+        return next((name for name in reversed(self.within) if name and name[0] not in "_<"), "")
 
     def _refuse(self, fault: str, cure: str = CURE) -> NoReturn:
         """With the function that it is in."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import lru_cache
 from math import isfinite, prod
 from typing import Any, NoReturn
 
@@ -78,6 +79,7 @@ def zero(dtype: Any) -> Any:
     return {"b": False, "i": 0, "u": 0}.get(kind(dtype), fmpq(0))
 
 
+@lru_cache(maxsize=64)
 def kind(dtype: Any) -> str:
     """b, i, u or f, of bfloat16 too; other letters for what is no number."""
     import jax.numpy as jnp
@@ -105,6 +107,7 @@ def constant(value: Any, dtype: Any = None) -> Entries:
     return entries if dtype is None or array.dtype == dtype else cast(entries, dtype)
 
 
+@lru_cache(maxsize=64)
 def _precision(dtype: Any) -> int:
     """Bits of a significand."""
     import jax.numpy as jnp
@@ -179,16 +182,22 @@ def _as_integer(entry: Any) -> int:
 
 def in_range(array: Entries, dtype: Any) -> Entries:
     """Integers that fit the type, and 32 bits, in which JAX computes unless it is told otherwise."""
+    low, high = _limits(dtype)
+    for entry in array.flat:
+        if not low <= entry <= high:
+            what = f"beyond {high.bit_length() + 1} bits" if low else f"which is none of type {dtype}"
+            refuse(f"computes the integer {cut(str(entry), 60)}, {what}", "compute with floats: 2.0 * x")
+    return array
+
+
+@lru_cache(maxsize=64)
+def _limits(dtype: Any) -> tuple[int, int]:
+    """The smallest and the largest integer of a type, and of 32 bits."""
     import jax.numpy as jnp
 
     iinfo: Callable[[Any], Any] = jnp.iinfo
-    limits = iinfo(dtype)
-    low, high = max(int(limits.min), -(2**31)), min(int(limits.max), 2**32 - 1 if limits.min == 0 else 2**31 - 1)
-    for entry in array.flat:
-        if not low <= entry <= high:
-            what = f"beyond {min(limits.bits, 32)} bits" if limits.min else f"which is none of type {dtype}"
-            refuse(f"computes the integer {cut(str(entry), 60)}, {what}", "compute with floats: 2.0 * x")
-    return array
+    low, high = int(iinfo(dtype).min), int(iinfo(dtype).max)
+    return max(low, -(2**31)), min(high, 2**31 - 1 if low else 2**32 - 1)
 
 
 def settled(array: Entries, dtype: Any) -> Entries:
