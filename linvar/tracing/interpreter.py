@@ -52,17 +52,20 @@ class Interpreter:
 
     within: list[str] = field(default_factory=list)
 
-    def run(self, closed: ClosedJaxpr, arguments: Sequence[Entries]) -> list[Entries]:
-        """The outputs of a jaxpr with its constants."""
-        return self.evaluate(closed.jaxpr, closed.consts, arguments)
+    def constants(self, closed: ClosedJaxpr) -> list[Entries]:
+        """What a jaxpr closes over; one that is open has none."""
+        values = getattr(closed, "consts", ())
+        return (
+            [self._constant(value, variable) for variable, value in zip(closed.jaxpr.constvars, values)]
+            if values
+            else []
+        )
 
-    def evaluate(self, jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Entries]) -> list[Entries]:
+    def evaluate(self, jaxpr: Jaxpr, constants: Sequence[Entries], arguments: Sequence[Entries]) -> list[Entries]:
         """The outputs of a jaxpr."""
         from jax.extend.core import Literal
 
-        known_as: dict[Any, Entries] = {}
-        for variable, value in zip(jaxpr.constvars, constants):
-            known_as[variable] = self._constant(value, variable)
+        known_as: dict[Any, Entries] = dict(zip(jaxpr.constvars, constants))
         known_as |= dict(zip(jaxpr.invars, arguments, strict=True))
 
         def read(atom: Any) -> Entries:
@@ -123,7 +126,7 @@ class Interpreter:
     def _inside(self, name: str, jaxpr: Any, inputs: list[Entries]) -> list[Entries]:
         """A call, of a jaxpr that is closed or has no constants."""
         self.within.append(name)
-        found = self.evaluate(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()), inputs)
+        found = self.evaluate(getattr(jaxpr, "jaxpr", jaxpr), self.constants(jaxpr), inputs)
         self.within.pop()
         return found
 

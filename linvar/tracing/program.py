@@ -15,7 +15,7 @@ import numpy as np
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.tracing.degrees import Degrees
 from linvar.tracing.interpreter import Interpreter
-from linvar.tracing.values import CURE, NoNumber, cast, filled, kind
+from linvar.tracing.values import CURE, Entries, NoNumber, cast, filled, kind
 from linvar.trees import Structure
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Program:
         given = [(self.weights, weights), (self.example, example)]
         arrays = [filled(part, shape) for tree, entries in given for part, shape in zip(tree.cut(entries), tree.shapes)]
         typed = [cast(array, variable.aval.dtype) for array, variable in zip(arrays, self.closed.jaxpr.invars)]
-        (loss,) = Interpreter().run(self.closed, typed)
+        (loss,) = Interpreter().evaluate(self.closed.jaxpr, self._constants, typed)
         value = loss[()]
         return value.refused() if isinstance(value, NoNumber) else value
 
@@ -60,6 +60,11 @@ class Program:
         given = [Degrees(0, 1)] * sum(self.example.sizes) if example is None else example
         found = self.run([Degrees(1, 0)] * sum(self.weights.sizes), given)
         return Degrees(max(found.weights, 0), max(found.example, 0)) if isinstance(found, Degrees) else Degrees(0, 0)
+
+    @cached_property
+    def _constants(self) -> list[Entries]:
+        """What the loss closes over, exact."""
+        return Interpreter().constants(self.closed)
 
     @cached_property
     def digest(self) -> str:

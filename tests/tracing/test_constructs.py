@@ -587,11 +587,12 @@ def at(element: Any, values: list[Fraction]) -> Fraction:
 @pytest.mark.parametrize("name", CASES)
 def test_a_construct_is_what_jax_computes(name: str) -> None:
     case = CASES[name]
+    theirs_of = jax.jit(jax.value_and_grad(lambda params, example: 1.0 * case.loss(params, example)))
     for seed in (1, 2):
         params, example = drawn(SHAPES, seed), drawn(EXAMPLE, seed + 10)
         found, degree = polynomial(case.loss, params, example)
         with jax.enable_x64(True):
-            value, gradient = jax.jit(jax.value_and_grad(lambda p, e: 1.0 * case.loss(p, e)))(params, example)
+            value, gradient = theirs_of(params, example)
         theirs, point = [Fraction(float(value)), *flat(gradient)], flat(params)
         ours = [at(part, point) for part in (found, *map(found.derivative, range(len(point))))]
         if not case.rounded:
@@ -599,12 +600,4 @@ def test_a_construct_is_what_jax_computes(name: str) -> None:
         # 40 operations of rounding 2^-53 on numbers below 1000, which 3/2 of the gradient is far from
         assert all(abs(a - b) <= Fraction(40 * 1000, 2**53) for a, b in zip(ours, theirs))
         assert degree >= max((sum(key) for key, _ in found.terms()), default=0)
-
-
-def test_the_cases_depend_on_their_weights() -> None:
-    """So that equality says something: of all but three the gradient is not 0."""
-    still = {"no weights", "a number"}
-    for name, case in CASES.items():
-        found, degree = polynomial(case.loss, drawn(SHAPES, 1), drawn(EXAMPLE, 11))
-        assert (degree == 0) == (name in still), name
-        assert (len(found) > 1 or degree > 0) == (name not in still), name
+        assert (degree > 0 and len(found) > 0) == (name not in ("no weights", "a number"))
