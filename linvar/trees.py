@@ -12,7 +12,7 @@ from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from linvar.arrays import is_one_number, ordered
+from linvar.arrays import as_lists, is_one_number, ordered
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Vector, exact
 from linvar.plain_data import Plain, ProblemFileError, plain, read_list, read_number, refuse
@@ -25,6 +25,8 @@ T = TypeVar("T")
 Shape = tuple[int, ...]
 
 _ARRAY = "a list is an array: its parts have one shape; leaves of several shapes stand in a dictionary or a tuple"
+#: nodes inside nodes that a file may have
+_DEEPEST = 64
 #: how a tuple is written where there are only lists and dictionaries
 _TUPLE = "tuple"
 
@@ -43,7 +45,7 @@ class Structure:
     treedef: PyTreeDef
     shapes: tuple[Shape, ...]
     names: tuple[str, ...] = field(compare=False)
-    whole: tuple[bool, ...] = ()
+    whole: tuple[bool, ...]
 
     @classmethod
     def of(cls, tree: Any, name: str) -> tuple[Structure, tuple[Vector, ...]]:
@@ -55,7 +57,11 @@ class Structure:
         """
         import jax
 
-        paths, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: isinstance(node, list))
+        try:
+            paths, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: isinstance(node, list))
+        except (TypeError, ValueError) as error:
+            cure = "give dictionaries whose keys can be sorted, tuples and arrays"
+            raise InputTypeError(name, tree, cure, fault="is no pytree of JAX") from error
         names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
         arrays = [_array(leaf, name + jax.tree_util.keystr(path)) for path, leaf in paths]
         if not arrays:
@@ -71,7 +77,9 @@ class Structure:
         return cls(jax.tree.structure((0, 0)), ((inputs,), (targets,)), ("x", "y"), (False, False))
 
     def __repr__(self) -> str:
-        return ", ".join(f"{name} {shape_text(shape)}".strip() for name, shape in zip(self.names, self.shapes))
+        return ", ".join(
+            f"{name} {shape_text(shape)}".strip() or "a number" for name, shape in zip(self.names, self.shapes)
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -101,6 +109,7 @@ def shape_text(shape: Shape) -> str:
 
 def _array(value: Any, name: str) -> tuple[Shape, Vector]:
     """An array of any number of axes: its shape, and its entries row by row."""
+    value = as_lists(value, name)
     if is_one_number(value):
         return (), (exact(value, name),)
     items = ordered(value, name, "give a number, a list of numbers, or an array")
@@ -156,26 +165,37 @@ def _written(node: Any, name: str) -> Plain:
     raise ProblemFileError(name, Words(f"has a node of type {type(node).__name__}"), cure)
 
 
-def from_plain(value: Plain, name: str) -> PyTree:
+def from_plain(value: Plain, name: str, depth: int = 0) -> PyTree:
     """What ``to_plain`` wrote, from data that are not trusted: dictionaries, tuples, and lists of exact numbers.
 
     Raises:
         ProblemFileError: something is no number; it names the place.
     """
+    _check_depth(name, depth)
     if isinstance(value, Mapping):
         if set(value) == {_TUPLE}:
-            return tuple(from_plain(part, f"{name}[{i}]") for i, part in enumerate(read_list(value[_TUPLE], name)))
+            parts = enumerate(read_list(value[_TUPLE], name))
+            return tuple(from_plain(part, f"{name}[{place}]", depth + 1) for place, part in parts)
         if not value:
             refuse(name, value, "give at least one entry", "is empty")
-        return {str(key): from_plain(part, f"{name}.{cut(str(key))}") for key, part in value.items()}
-    return _numbers(value, name)
+        return {str(key): from_plain(part, f"{name}.{cut(str(key))}", depth + 1) for key, part in value.items()}
+    return _numbers(value, name, depth)
 
 
-def _numbers(value: Plain, name: str) -> Any:
+def _numbers(value: Plain, name: str, depth: int) -> Any:
     """Lists of numbers in lists."""
+    _check_depth(name, depth)
     if isinstance(value, list):
-        return [_numbers(part, f"{name}[{place}]") for place, part in enumerate(read_list(value, name))]
+        return [_numbers(part, f"{name}[{place}]", depth + 1) for place, part in enumerate(read_list(value, name))]
     return read_number(value, name)
+
+
+def _check_depth(name: str, depth: int) -> None:
+    """A file that nests on and on is refused before Python fails."""
+    if depth > _DEEPEST:
+        raise ProblemFileError(
+            cut(name), Words("nests too deeply"), f"use {_DEEPEST} levels of dictionaries and lists at most"
+        )
 
 
 def entries_of(leaves: Sequence[Sequence[Sequence[T]]]) -> Iterator[T]:

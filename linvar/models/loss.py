@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Matrix, Rational, Vector
-from linvar.flint import fmpq
 from linvar.laws.law import Law
 from linvar.models.function import Function
 from linvar.models.model import Model
-from linvar.plain_data import Plain
-from linvar.tracing.program import Program, recorded
-from linvar.tracing.values import NotPolynomialError
+from linvar.plain_data import Plain, ProblemFileError, plain
 from linvar.trees import Shape, Structure, entries_of, to_plain
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
+
+    from linvar.flint import fmpq
+    from linvar.tracing.program import Program
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,8 @@ class LossModel(Model):
         Raises:
             ProblemFileError: it has no name in a module, or an argument is no number, text or list of them.
         """
-        arguments: dict[str, Plain] = {key: self._written(key, value) for key, value in self.function.arguments}
+        arguments = {key: _written(value, f"loss_arguments.{key}") for key, value in self.function.arguments}
         return {"loss": self.function.name, **({"loss_arguments": arguments} if arguments else {})}
-
-    def _written(self, key: str, value: Any) -> Plain:
-        """An argument: true, false, text as it is; numbers, and tuples of them, exact."""
-        return value if isinstance(value, (bool, str)) else to_plain(*_single(value, f"loss_arguments.{key}"))
 
     def weights_to_plain(self, leaves: tuple[Matrix, ...]) -> Plain:
         """Dictionaries and lists."""
@@ -82,10 +77,11 @@ class LossModel(Model):
 
     def program(self, law: Law) -> Program:
         """The loss as JAX records it, on examples of a law."""
-        return recorded(self.function, self.shape, law.structure)
+        return self.function.program(self.shape, law.structure)
 
     def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
-        """The loss is recorded and run on degrees: what is no polynomial is refused here."""
+        """The loss is recorded and run on degrees: what is no polynomial is refused here, and what is not what it was."""
+        self.program(law)
         reading(self, law)
 
     def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:
@@ -118,6 +114,8 @@ def reading(model: LossModel, law: Law) -> Reading:
     Raises:
         InputTypeError: it fails, or is no polynomial in the weights; of a law that has no rows, nor in the example.
     """
+    from linvar.tracing.values import NotPolynomialError
+
     program = model.program(law)
     try:
         found = program.degrees()
@@ -125,19 +123,27 @@ def reading(model: LossModel, law: Law) -> Reading:
         rows = law.examples
         if rows is None:
             raise
-        return Reading(max(program.degrees(numbers(row)).weights for row in rows), None)
+        return Reading(max(program.degrees(numbers(row)).weights for row in dict.fromkeys(rows)), None)
     return Reading(found.weights, found.example)
 
 
 def numbers(example: Vector) -> list[fmpq]:
     """An example as known entries."""
+    from linvar.flint import fmpq
+
     return [fmpq(entry.numerator, entry.denominator) for entry in example if isinstance(entry, Rational)]
 
 
-def _single(value: Any, name: str) -> tuple[Structure, list[Any], str]:
-    """A value as a pytree, for ``to_plain``."""
-    structure, entries = Structure.of(value, name)
-    return structure, list(chain.from_iterable(entries)), name
+def _written(value: Any, name: str) -> Plain:
+    """An argument: true, false, text as it is; integers and fractions exact; tuples of them as lists."""
+    if isinstance(value, tuple):
+        return [_written(part, f"{name}[{place}]") for place, part in enumerate(value)]
+    if isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, Rational)):
+        return plain(Rational(value))
+    cure = "bind integers, fractions, text and tuples of them, or keep the problem with pickle"
+    raise ProblemFileError(name, value, cure, fault=f"is of type {type(value).__name__}")
 
 
 def _row(shape: Shape) -> int:

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linvar.flint import fmpq
-from linvar.tracing.values import Entries, is_known, refuse
+from linvar.tracing.values import CURE, Entries, is_known, refuse
 
 #: a loss of a higher degree is refused
 _MOST_DEGREE = 1_000
 
+_NUMBERS = "an example of linvar.Dataset or linvar.Finite may do so: its numbers are known"
+
 
 @dataclass(frozen=True)
 class Degrees:
-    """What is known of a polynomial in weights and example.
+    """What is known of a polynomial in weights and example: -1 and -1 are those of 0.
 
     Attributes:
         weights: its degree in the weights.
@@ -28,9 +29,11 @@ class Degrees:
     weights: int
     example: int
 
-    def __add__(self, other: Any) -> Degrees:
+    def __add__(self, other: Any) -> Any:
         if is_known(other):
-            return self
+            return Degrees(max(self.weights, 0), max(self.example, 0)) if other != 0 else self
+        if not isinstance(other, Degrees):
+            return NotImplemented
         return Degrees(max(self.weights, other.weights), max(self.example, other.example))
 
     __radd__ = __sub__ = __rsub__ = __add__
@@ -40,19 +43,33 @@ class Degrees:
 
     def __mul__(self, other: Any) -> Any:
         if is_known(other):
-            return self if other != 0 else fmpq(0)
+            return self if other != 0 else _ZERO
+        if not isinstance(other, Degrees):
+            return NotImplemented
+        if _ZERO in (self, other):
+            return _ZERO
         return _limited(self.weights + other.weights, self.example + other.example)
 
     __rmul__ = __mul__
 
-    def __pow__(self, exponent: int) -> Any:
-        return _limited(self.weights * exponent, self.example * exponent) if exponent else fmpq(1)
+    def __pow__(self, exponent: int) -> Degrees:
+        if self == _ZERO and exponent:
+            return self
+        return _limited(max(self.weights, 0) * exponent, max(self.example, 0) * exponent)
+
+
+_ZERO = Degrees(-1, -1)
 
 
 def subject(inputs: Sequence[Entries]) -> str:
     """What a primitive was applied to, in words."""
     entries = [entry for array in inputs for entry in array.flat if isinstance(entry, Degrees)]
-    return "the weights" if any(entry.weights for entry in entries) or not entries else "the example"
+    return "the example" if entries and all(entry.weights <= 0 for entry in entries) else "the weights"
+
+
+def cure_for(inputs: Sequence[Entries]) -> str:
+    """What to do where a primitive asks for numbers."""
+    return _NUMBERS if subject(inputs) == "the example" else CURE
 
 
 def _limited(weights: int, example: int) -> Degrees:

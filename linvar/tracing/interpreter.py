@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from linvar.errors import Words
-from linvar.tracing import arithmetic, movement
-from linvar.tracing.degrees import subject
-from linvar.tracing.values import CURE, Entries, NotPolynomialError, constant, in_range, known
+from linvar.tracing import arithmetic, indexing, movement, windows
+from linvar.tracing.degrees import Degrees, cure_for, subject
+from linvar.tracing.values import CURE, Entries, NotPolynomialError, constant, known, settled
 
 if TYPE_CHECKING:
     from jax.extend.core import ClosedJaxpr, Jaxpr
 
-_RULES = {**arithmetic.RULES, **movement.RULES}
+_RULES = {**arithmetic.RULES, **movement.RULES, **indexing.RULES, **windows.RULES}
 
 #: primitives that run a jaxpr once, and the parameter it stands in
 _CALLS = {
@@ -26,10 +26,24 @@ _OWN_DERIVATIVES = {
     "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr",
 }  # fmt: skip
 
+_RANDOM = (
+    "draws random numbers",
+    "draw them beforehand, or let the law of the examples hold them (linvar.Independent)",
+)
 _WORDS = {
     "while": ("runs a loop whose length is not fixed (while_loop)", "use lax.scan or lax.fori_loop with fixed bounds"),
-    "stop_gradient": ("stops a gradient (stop_gradient)", "linvar differentiates the whole loss: leave it out"),
-}
+    "random_seed": _RANDOM, "random_wrap": _RANDOM, "random_unwrap": _RANDOM, "random_bits": _RANDOM,
+    "random_split": _RANDOM, "random_fold_in": _RANDOM, "random_gamma": _RANDOM, "threefry2x32": _RANDOM,
+    "rng_bit_generator": _RANDOM, "rng_uniform": _RANDOM,
+}  # fmt: skip
+
+
+def _scan_counts(params: Any) -> tuple[int, int]:
+    """How many inputs of a loop are the same in every step, and how many are carried on."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, carry, _ = params["ft_in"].unpack()  # since JAX 0.12
+    return len(constants), len(carry)
 
 
 @dataclass
@@ -38,9 +52,14 @@ class Interpreter:
 
     within: list[str] = field(default_factory=list)
 
-    def run(self, closed: ClosedJaxpr, arguments: Sequence[Entries]) -> list[Entries]:
-        """The outputs of a jaxpr with its constants."""
-        return self.evaluate(closed.jaxpr, [constant(value) for value in closed.consts], arguments)
+    def constants(self, closed: ClosedJaxpr) -> list[Entries]:
+        """What a jaxpr closes over; one that is open has none."""
+        values = getattr(closed, "consts", ())
+        return (
+            [self._constant(value, variable) for variable, value in zip(closed.jaxpr.constvars, values)]
+            if values
+            else []
+        )
 
     def evaluate(self, jaxpr: Jaxpr, constants: Sequence[Entries], arguments: Sequence[Entries]) -> list[Entries]:
         """The outputs of a jaxpr."""
@@ -50,12 +69,19 @@ class Interpreter:
         known_as |= dict(zip(jaxpr.invars, arguments, strict=True))
 
         def read(atom: Any) -> Entries:
-            return constant(atom.val) if isinstance(atom, Literal) else known_as[atom]
+            return self._constant(atom.val, atom) if isinstance(atom, Literal) else known_as[atom]
 
         for equation in jaxpr.eqns:
             outputs = self._equation(equation, [read(atom) for atom in equation.invars])
             known_as |= dict(zip(equation.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
+
+    def _constant(self, value: Any, atom: Any) -> Entries:
+        """A constant, in the type that it has there."""
+        try:
+            return constant(value, atom.aval.dtype)
+        except NotPolynomialError as error:
+            raise error.inside(self._here) from None
 
     def _equation(self, equation: Any, inputs: list[Entries]) -> list[Entries]:
         """The outputs of one equation."""
@@ -64,50 +90,49 @@ class Interpreter:
             return self._inside(params.get("name", ""), params[_CALLS[name]], inputs)
         if name in _OWN_DERIVATIVES:
             found = self._inside(params.get("name", ""), params[_OWN_DERIVATIVES[name]], inputs)
-            if not all(map(known, inputs)):
-                self._refuse("calls a function with a derivative of its own (custom_jvp or custom_vjp)")
+            self._check_derivative(found)
             return found
+        if name == "stop_gradient":
+            self._check_derivative(inputs)
+            return inputs
         if name == "scan":
             return self._scan(params, inputs)
         if name == "cond":
             return self._branch(params["branches"], inputs)
         rule = _RULES.get(name)
         if rule is None:
-            return self._by_jax(equation, inputs)
+            self._no_rule(name, inputs)
         try:
             found = rule(equation, inputs)
+            return [settled(array, variable.aval.dtype) for array, variable in zip(found, equation.outvars)]
         except NotPolynomialError as error:
             raise error.inside(self._here) from None
-        return [self._checked(array, variable.aval.dtype) for array, variable in zip(found, equation.outvars)]
 
-    def _checked(self, array: Entries, dtype: Any) -> Entries:
-        """Integers fit their type."""
-        return in_range(array, dtype) if getattr(dtype, "kind", "") in "iu" else array
+    def _check_derivative(self, values: Sequence[Entries]) -> None:
+        """Values whose derivative is not that of a polynomial are numbers, without one."""
+        if any(isinstance(entry, Degrees) and entry.weights > 0 for array in values for entry in array.flat):
+            cure = "linvar differentiates the loss itself: write it without stop_gradient, custom_jvp and custom_vjp"
+            self._refuse("stops or replaces a derivative (stop_gradient, custom_jvp, custom_vjp)", cure)
 
-    def _by_jax(self, equation: Any, inputs: list[Entries]) -> list[Entries]:
-        """What is done with known integers and truth values alone is done by JAX; nothing else is."""
-        name = equation.primitive.name
-        atoms = [*equation.invars, *equation.outvars]
+    def _no_rule(self, name: str, inputs: list[Entries]) -> NoReturn:
+        """What is done with no polynomial, and with numbers not exactly."""
         if name in _WORDS:
             self._refuse(*_WORDS[name])
         if not all(map(known, inputs)):
             self._refuse(f"applies {name} to {subject(inputs)}")
-        if any(atom.aval.dtype.kind not in "iub" for atom in atoms):
-            cure = "compute it beforehand, round it openly (linvar.rationalize), and give it as a column of the data"
-            self._refuse(f"applies {name} to a number of the example or a constant", cure)
-        return movement.by_jax(equation, inputs)
+        cure = "compute it beforehand, round it openly (linvar.rationalize), and give it as a column of the data"
+        self._refuse(f"applies {name} to a number of the example or a constant", cure)
 
     def _inside(self, name: str, jaxpr: Any, inputs: list[Entries]) -> list[Entries]:
-        """A call."""
+        """A call, of a jaxpr that is closed or has no constants."""
         self.within.append(name)
-        closed = jaxpr if hasattr(jaxpr, "consts") else None
-        found = self.run(closed, inputs) if closed is not None else self.evaluate(jaxpr, (), inputs)
+        found = self.evaluate(getattr(jaxpr, "jaxpr", jaxpr), self.constants(jaxpr), inputs)
         self.within.pop()
         return found
 
     def _scan(self, params: Any, inputs: list[Entries]) -> list[Entries]:
         """A loop of a fixed length."""
-        first, carried = params["num_consts"], params["num_carry"]
+        first, carried = _scan_counts(params)
         constants, carry = inputs[:first], inputs[first : first + carried]
         sequences, length = inputs[first + carried :], params["length"]
         steps = range(length - 1, -1, -1) if params["reverse"] else range(length)
@@ -119,7 +144,7 @@ class Interpreter:
                 [*constants, *carry, *(x[step : step + 1].reshape(x.shape[1:]) for x in sequences)],
             )
             carry, collected[step] = found[:carried], found[carried:]
-        outputs = [variable.aval.shape for variable in params["jaxpr"].jaxpr.outvars[carried:]]
+        outputs = [aval.shape for aval in params["jaxpr"].out_avals[carried:]]
         return [
             *carry,
             *(movement.stacked([collected[s][k] for s in range(length)], shape) for k, shape in enumerate(outputs)),
@@ -129,13 +154,13 @@ class Interpreter:
         """The branch that a known index names."""
         index, *operands = inputs
         if not known(index):
-            self._refuse(f"branches on {subject([index])}")
+            self._refuse(f"branches on {subject([index])} (cond, switch)", cure_for([index]))
         return self._inside("", branches[min(max(int(index[()]), 0), len(branches) - 1)], operands)
 
     @property
     def _here(self) -> str:
         """The innermost function with a name that its author gave it."""
-        return next((name for name in reversed(self.within) if name and not name.startswith("_")), "")
+        return next((name for name in reversed(self.within) if name and name[0] not in "_<"), "")
 
     def _refuse(self, fault: str, cure: str = CURE) -> NoReturn:
         """With the function that it is in."""

@@ -1,13 +1,14 @@
-"""Primitives that only move entries: NumPy moves them, or JAX moves their places."""
+"""Primitives that only move entries: NumPy moves them, or their places."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from linvar.tracing.values import Entries, constant, filled, integers, known, places, refuse
+from linvar.tracing.values import Entries, filled, integers, refuse
 
 #: the outputs of one equation
 Rule = Callable[[Any, Sequence[Entries]], list[Entries]]
@@ -16,72 +17,6 @@ Rule = Callable[[Any, Sequence[Entries]], list[Entries]]
 def stacked(arrays: Sequence[Entries], shape: tuple[int, ...]) -> Entries:
     """Arrays of this shape along a new first axis."""
     return filled((entry for array in arrays for entry in array.flat), (len(arrays), *shape))
-
-
-def by_jax(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
-    """A primitive on known integers and truth values, run by JAX in 64 bits."""
-    import jax
-
-    with jax.enable_x64(True):
-        arrays = [integers(array, atom.aval.dtype) for array, atom in zip(inputs, equation.invars)]
-        found = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
-        outputs = found if equation.primitive.multiple_results else [found]
-        return [constant(np.asarray(output)) for output in outputs]
-
-
-def _moved(chosen: Callable[[int], Sequence[int]]) -> Rule:
-    """A primitive that moves the entries of the inputs at these places, by the known integers of the others."""
-
-    def rule(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
-        import jax
-
-        taken = chosen(len(inputs))
-        pool, positions = places([inputs[k] for k in taken])
-        by_place = dict(zip(taken, positions))
-        for k, array in enumerate(inputs):
-            if k not in by_place and not known(array):
-                refuse("takes an entry at a place that is no constant", "index with integers of the data or constants")
-        with jax.enable_x64(True):
-            arrays = [
-                by_place[k] if k in by_place else integers(array, equation.invars[k].aval.dtype)
-                for k, array in enumerate(inputs)
-            ]
-            found = np.asarray(equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params))
-        if found.size and (found.min() < 0 or found.max() >= len(pool)):
-            refuse("takes an entry outside an array", "use indices inside its bounds")
-        return [filled((pool[place] for place in found.flat), found.shape)]
-
-    return rule
-
-
-def _scattered(combine: str) -> Rule:
-    """scatter_add, scatter_sub, scatter_mul: where each update goes is asked of JAX, one after another."""
-
-    def rule(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
-        import jax
-        import jax.numpy as jnp
-
-        operand, index, updates = inputs
-        if not known(index):
-            refuse("takes an entry at a place that is no constant", "index with integers of the data or constants")
-        found = operand.copy()
-        flat = found.reshape(-1)
-        with jax.enable_x64(True):
-            where = jnp.asarray(integers(index, equation.invars[1].aval.dtype))
-            numbers = equation.params["dimension_numbers"]
-            units = jnp.eye(updates.size, dtype=jnp.int64).reshape(updates.size, *updates.shape)
-
-            def hit(unit: Any) -> Any:
-                zeros = jnp.zeros(operand.shape, dtype=jnp.int64)
-                return jax.lax.scatter_add(zeros, where, unit, numbers, mode=equation.params["mode"])
-
-            hits = np.asarray(jax.vmap(hit)(units)).reshape(updates.size, -1)
-        for update, place in zip(*np.nonzero(hits)):
-            new = updates.reshape(-1)[update]
-            flat[place] = {"add": flat[place] + new, "sub": flat[place] - new, "mul": flat[place] * new}[combine]
-        return [flat.reshape(operand.shape)]
-
-    return rule
 
 
 def _reshape(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
@@ -125,8 +60,72 @@ def _split(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     return list(np.split(inputs[0], ends, axis=equation.params["axis"]))
 
 
-def _copy(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
-    return [inputs[0]]
+def _stack(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    return [np.stack(inputs, axis=equation.params["axis"])]
+
+
+def _unstack(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    parts = np.moveaxis(inputs[0], equation.params["axis"], 0)
+    return [parts[k : k + 1].reshape(parts.shape[1:]) for k in range(len(parts))]
+
+
+def _platform(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    """Which of several ways to compute the same thing: that of CPUs, or of any platform."""
+    ways = equation.params["platforms"]
+    return [filled([next(k for k, names in enumerate(ways) if names is None or "cpu" in names)], ())]
+
+
+def _tile(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    return [np.tile(inputs[0], equation.params["reps"])]
+
+
+def _same(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    return list(inputs)
+
+
+def _nothing(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    """What prints only."""
+    return []
+
+
+def _pad(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    """Before, after and between the entries of each axis; negative widths cut."""
+    array, filler = inputs
+    shape = equation.outvars[0].aval.shape
+    found = filled([filler[()]] * prod(shape), shape)
+    places = [
+        low + np.arange(size) * (between + 1)
+        for size, (low, _, between) in zip(array.shape, equation.params["padding_config"])
+    ]
+    inside = [np.flatnonzero((place >= 0) & (place < size)) for place, size in zip(places, shape)]
+    found[np.ix_(*(place[kept] for place, kept in zip(places, inside)))] = array[np.ix_(*inside)]
+    return [found]
+
+
+def _starts(indices: Sequence[Entries], array: Entries, sizes: Sequence[int]) -> tuple[slice, ...]:
+    """The slices of these sizes; one that is not inside is refused, where JAX would move it."""
+    starts = [int(integers(index)[()]) for index in indices]
+    for start, size, length in zip(starts, sizes, array.shape):
+        if not 0 <= start <= length - size:
+            outside(start, length - size + 1)
+    return tuple(slice(start, start + size) for start, size in zip(starts, sizes))
+
+
+def outside(place: int, length: int) -> None:
+    """An index that JAX would change to one inside, or take nan for."""
+    refuse(f"takes entry {place} of {length}", "use indices inside the array, the first is 0")
+
+
+def _dynamic_slice(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    array, *indices = inputs
+    return [array[_starts(indices, array, equation.params["slice_sizes"])]]
+
+
+def _dynamic_update(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    array, update, *indices = inputs
+    found = array.copy()
+    found[_starts(indices, array, update.shape)] = update
+    return [found]
 
 
 RULES: dict[str, Rule] = {
@@ -139,16 +138,19 @@ RULES: dict[str, Rule] = {
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
     "split": _split,
-    "copy": _copy,
-    "copy_p": _copy,
-    "pad": _moved(lambda count: (0, 1)),
-    "gather": _moved(lambda count: (0,)),
-    "dynamic_slice": _moved(lambda count: (0,)),
-    "dynamic_update_slice": _moved(lambda count: (0, 1)),
-    "scatter": _moved(lambda count: (0, 2)),
-    "scatter-add": _scattered("add"),
-    "scatter_add": _scattered("add"),
-    "scatter_sub": _scattered("sub"),
-    "scatter-mul": _scattered("mul"),
-    "scatter_mul": _scattered("mul"),
+    "tile": _tile,
+    "stack": _stack,
+    "unstack": _unstack,
+    "platform_index": _platform,
+    "pad": _pad,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _dynamic_update,
+    "copy": _same,
+    "copy_p": _same,
+    "name": _same,
+    "device_put": _same,
+    "optimization_barrier": _same,
+    "sharding_constraint": _same,
+    "debug_print": _nothing,
+    "debug_callback": _nothing,
 }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from math import prod
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.tracing.degrees import Degrees
 from linvar.tracing.interpreter import Interpreter
-from linvar.tracing.values import CURE, cast, filled
+from linvar.tracing.values import CURE, Entries, NoNumber, cast, filled, kind
 from linvar.trees import Structure
 
 if TYPE_CHECKING:
@@ -42,8 +47,9 @@ class Program:
         given = [(self.weights, weights), (self.example, example)]
         arrays = [filled(part, shape) for tree, entries in given for part, shape in zip(tree.cut(entries), tree.shapes)]
         typed = [cast(array, variable.aval.dtype) for array, variable in zip(arrays, self.closed.jaxpr.invars)]
-        (loss,) = Interpreter().run(self.closed, typed)
-        return loss[()]
+        (loss,) = Interpreter().evaluate(self.closed.jaxpr, self._constants, typed)
+        value = loss[()]
+        return value.refused() if isinstance(value, NoNumber) else value
 
     def degrees(self, example: Sequence[Any] | None = None) -> Degrees:
         """Degrees of the loss in the weights and in the coordinates of an example; of one example if it is given.
@@ -53,16 +59,84 @@ class Program:
         """
         given = [Degrees(0, 1)] * sum(self.example.sizes) if example is None else example
         found = self.run([Degrees(1, 0)] * sum(self.weights.sizes), given)
-        return found if isinstance(found, Degrees) else Degrees(0, 0)
+        return Degrees(max(found.weights, 0), max(found.example, 0)) if isinstance(found, Degrees) else Degrees(0, 0)
+
+    @cached_property
+    def _constants(self) -> list[Entries]:
+        """What the loss closes over, exact."""
+        return Interpreter().constants(self.closed)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that the loss computes: its primitives, their parameters and its constants."""
+        import jax
+
+        found = sha256(re.sub(r"0x[0-9a-f]+", "", str(self.closed)).encode())
+        for value in _constants(self.closed):
+            keys = jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
+            array = np.asarray(jax.random.key_data(value) if keys else value)
+            found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        return found.hexdigest()
+
+    @property
+    def activations(self) -> int:
+        """The sizes of all that is computed on the way, in every step of a loop."""
+        return _sizes(self.closed)
 
 
-@lru_cache(maxsize=64)
+def _sizes(closed: Any) -> int:
+    """Of a jaxpr, and of those inside it; of a branch all."""
+    total = 0
+    for equation in getattr(closed, "jaxpr", closed).eqns:
+        inside = sum(map(_sizes, _jaxprs(equation)))
+        total += inside * equation.params.get("length", 1) or sum(prod(v.aval.shape) for v in equation.outvars)
+    return total
+
+
+def _jaxprs(equation: Any) -> Iterator[Any]:
+    """The jaxprs inside an equation."""
+    for value in equation.params.values():
+        for part in value if isinstance(value, (tuple, list)) else (value,):
+            if getattr(getattr(part, "jaxpr", part), "eqns", None) is not None:
+                yield part
+
+
+def _constants(closed: Any) -> Iterator[Any]:
+    """Of a jaxpr, and of those inside it."""
+    yield from getattr(closed, "consts", ())
+    for equation in getattr(closed, "jaxpr", closed).eqns:
+        for inside in _jaxprs(equation):
+            yield from _constants(inside)
+
+
 def recorded(loss: Loss, weights: Structure, example: Structure) -> Program:
     """The jaxpr of a loss.
 
+    Whatever was found of a loss is remembered by the function: one that computes something else now, because what it closes over
+    has changed, is refused, not taken for what it was.
+
     Raises:
-        InputTypeError: the loss fails on arrays of these shapes, or gives no scalar; it says with what it was called.
+        InputTypeError: the loss fails on arrays of these shapes, gives no scalar, or is not what it was; it says with what it was
+            called.
     """
+    found, before = _record(loss, weights, example), _first(loss, weights, example)
+    before.append(found.digest)
+    if before[0] != found.digest:
+        before.pop()
+        cure = "define it again (run its def), or bind what changes: functools.partial(loss, scale=3)"
+        raise InputTypeError("loss", Words("closes over something that has changed since it was first used"), cure)
+    del before[1:]
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _first(loss: Loss, weights: Structure, example: Structure) -> list[str]:
+    """The digest of a loss when it was first recorded, once it was."""
+    return []
+
+
+def _record(loss: Loss, weights: Structure, example: Structure) -> Program:
+    """The jaxpr of a loss as it is now."""
     import jax
     import jax.numpy as jnp
 
@@ -77,17 +151,28 @@ def recorded(loss: Loss, weights: Structure, example: Structure) -> Program:
             for tree in (weights, example)
         ]
         try:
-            closed, out = jax.make_jaxpr(loss, return_shape=True)(*arguments)
+            # a function of its own: JAX remembers what it traced by the function
+            closed, out = jax.make_jaxpr(lambda *given: loss(*given), return_shape=True)(*arguments)
         except InputError:
             raise
         except Exception as error:
             raise _failed(error, weights, example) from error
-    (leaves, _) = jax.tree.flatten(out)
-    if len(leaves) != 1 or leaves[0].shape != ():
-        what = f"an array of shape {leaves[0].shape}" if len(leaves) == 1 else f"a pytree of {len(leaves)} arrays"
-        cure = "let it give one number, the loss of ONE example: (residual ** 2).sum() / 2"
-        raise InputTypeError("loss", Words(f"gives {what}"), cure)
+    _check_scalar(jax.tree.leaves(out))
     return Program(closed, weights, example)
+
+
+def _check_scalar(leaves: Sequence[Any]) -> None:
+    """One real number."""
+    cure = "let it give one number, the loss of ONE example: (residual ** 2).sum() / 2"
+    if len(leaves) != 1:
+        what = f"a pytree of {len(leaves)} arrays" if leaves else "nothing (None)"
+        raise InputTypeError("loss", Words(f"gives {what}"), cure)
+    if leaves[0].shape != ():
+        raise InputTypeError("loss", Words(f"gives an array of shape {leaves[0].shape}"), cure)
+    if kind(leaves[0].dtype) != "f":
+        raise InputTypeError(
+            "loss", Words(f"gives a number of type {leaves[0].dtype}"), "let it give a float: 1.0 * loss"
+        )
 
 
 def _failed(error: Exception, weights: Structure, example: Structure) -> InputTypeError:
@@ -95,11 +180,15 @@ def _failed(error: Exception, weights: Structure, example: Structure) -> InputTy
     import jax
 
     first = cut(str(error).partition("\n")[0], 90)
-    if isinstance(error, (jax.errors.TracerBoolConversionError, jax.errors.TracerIntegerConversionError)):
+    if isinstance(error, (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError)):
         fault = "branches, loops or indexes by a number that is traced"
         return InputTypeError("loss", Words(fault), "use jax.numpy.where, jax.lax.cond or params[...][index]")
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return InputTypeError(
+            "loss", Words("gives traced arrays to NumPy"), "write it with jax.numpy in place of numpy"
+        )
     if isinstance(error, NameError) and "axis" in str(error):
         fault = f"couples examples ({first})"
         return InputTypeError("loss", Words(fault), "give the loss of ONE example, without names of axes")
-    called = f"it is called as loss(params, example), params with {weights!r}; example with {example!r}"
+    called = f"it is called as loss(params, example), params of {cut(repr(weights), 80)}; example of {cut(repr(example), 80)}"
     return InputTypeError("loss", Words(f"fails on one example ({type(error).__name__}: {first})"), f"{called}; {CURE}")

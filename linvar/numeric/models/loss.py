@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from itertools import accumulate
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from linvar.models.function import Function
 from linvar.numeric.models.model import NumericModel
-from linvar.tracing.program import recorded
 from linvar.trees import Structure
 
 
@@ -31,7 +30,7 @@ class NumericLoss(NumericModel):
     def loss(self, params: Sequence[Array], example: tuple[Array, Array]) -> Array:
         """The loss of one example."""
         tree = self.weights.unflatten([jnp.reshape(leaf, shape) for leaf, shape in zip(params, self.weights.shapes)])
-        parts = self.example.cut(jnp.concatenate(example))
+        parts = jnp.split(jnp.concatenate(example), list(accumulate(self.example.sizes))[:-1])
         arrays = [
             jnp.reshape(jnp.round(part).astype(int) if whole else part, shape)
             for part, shape, whole in zip(parts, self.example.shapes, self.example.whole)
@@ -41,8 +40,7 @@ class NumericLoss(NumericModel):
     @property
     def activations(self) -> int:
         """The sizes of all that is computed on the way."""
-        equations = recorded(self.function, self.weights, self.example).closed.jaxpr.eqns
-        return sum(prod(variable.aval.shape) for equation in equations for variable in equation.outvars)
+        return self.function.program(self.weights, self.example).activations
 
 
 _: type[NumericModel] = NumericLoss

@@ -1,13 +1,13 @@
 """The exact twin of any loss: its jaxpr over a ring, and then the polynomial alone.
 
-Where an example is polynomial in coordinates of its law the loss is run once, on the weights and these coordinates as variables.
-Of rows, where they are fewer than the monomials in an example, or where the loss compares or indexes by what is in them, it is run
-row by row on numbers: with the polynomials l_i(w) of n rows,
+Where an example is polynomial in coordinates of its law the loss is run once, on the weights and these coordinates as
+variables. Of rows, where they are fewer than the monomials in an example, or where the loss compares or indexes by what is in
+them, it is run row by row on numbers: with the polynomials l_i(w) of n rows,
 
     l_i(w) = lbar(w) + sum_j psi_ij e_j(w),      lbar = sum_i p_i l_i,
 
-by a rank factorisation of the matrix of their coefficients less lbar (those of no weight left out): the rows (psi_i1, ..., psi_ir)
-stand for the examples. Source: derived here; proofs/features-of-a-batch.md has the ranks.
+by a rank factorisation of the matrix of their coefficients less lbar (those of no weight left out): the rows (psi_i1, ...,
+psi_ir) stand for the examples. Source: derived here; proofs/features-of-a-batch.md has the ranks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.law import Law
 from linvar.models.loss import LossModel, numbers, reading
 from linvar.problem import Problem
-from linvar.symbolic.algebra.ring import Element, Exponents, Ring, to_fmpq, to_rational
+from linvar.symbolic.algebra.ring import Element, Ring, to_fmpq, to_rational
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.models.polynomial.model import PolynomialModel
@@ -60,21 +60,39 @@ def _by_rows(model: LossModel, statement: Law, rows: Sequence[Sequence[fmpq]], c
     ring, program = Ring(count), model.program(statement)
     losses = [ring.zero + program.run(ring.gens, row) for row in rows]
     mean = sum((loss * to_fmpq(share) for loss, share in zip(losses, statement.shares)), ring.zero)
-    terms = [dict((loss - mean).terms()) for loss in losses]
-    keys = sorted({key for part in terms for key in part if any(key)})
-    zero = fmpq(0)
-    psi: Matrix = ((Rational(0),),) * len(rows)  # where no weight meets what varies
-    directions: list[dict[Exponents, fmpq]] = []
-    if keys:  # each of them is in some row, so that the rank is at least 1
-        table = fmpq_mat([[part.get(key, zero) for key in keys] for part in terms])
-        reduced, rank = table.rref()
-        pivots = [next(k for k in range(len(keys)) if reduced[j, k]) for j in range(rank)]
-        psi = tuple(tuple(to_rational(table[i, k]) for k in pivots) for i in range(len(rows)))
-        directions = [{key: reduced[j, k] for k, key in enumerate(keys) if reduced[j, k]} for j in range(rank)]
+    psi, directions = _factorised([loss - mean for loss in losses], ring)
     relabelled = exact_law(statement.relabelled(psi))
     whole = Ring(count + relabelled.width)
-    units = whole.gens[count:]
-    loss = whole.from_terms(dict(mean.terms()))
-    for unit, direction in zip(units, directions):
-        loss = loss + unit * whole.from_terms(direction)
+    loss = mean.project_to_context(whole.context)
+    for unit, direction in zip(whole.gens[count:], directions):
+        loss = loss + unit * direction.project_to_context(whole.context)
     return relabelled, loss
+
+
+def _factorised(parts: Sequence[Element], ring: Ring) -> tuple[Matrix, list[Element]]:
+    """l_i - lbar = sum_j psi_ij e_j up to numbers: the rows psi_i, of coefficients of l_i - lbar, and the polynomials e_j.
+
+    With T the table of coefficients, J its pivots and I independent rows, psi = T[:, J] and e = T[I, J]^-1 T[I, :].
+    """
+    terms = [dict(zip(part.monoms(), part.coeffs())) for part in parts]
+    keys = sorted({key for part in terms for key in part if any(key)})
+    if not keys:  # no weight meets what varies
+        return ((Rational(0),),) * len(parts), []
+    zero, constant = fmpq(0), (0,) * ring.variables
+    table = fmpq_mat([[part.get(key, zero) for key in keys] for part in terms])
+    pivots = _pivots(table)
+    columns = [[table[i, k] for k in pivots] for i in range(len(parts))]
+    basis = _pivots(fmpq_mat(columns).transpose())
+    inverse = fmpq_mat([columns[i] for i in basis]).inv()
+    apart = [parts[i] - terms[i].get(constant, zero) for i in basis]
+    directions = [sum((part * inverse[j, k] for k, part in enumerate(apart)), ring.zero) for j in range(len(pivots))]
+    return tuple(tuple(map(to_rational, row)) for row in columns), directions
+
+
+def _pivots(table: fmpq_mat) -> list[int]:
+    """The columns of a table that none before them spans."""
+    reduced, rank = table.rref()
+    found: list[int] = []
+    for j in range(rank):
+        found.append(next(k for k in range(found[-1] + 1 if found else 0, table.ncols()) if reduced[j, k]))
+    return found
