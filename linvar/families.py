@@ -171,10 +171,8 @@ def biased(params: Sequence[Params], example: Pair) -> Array:
 def low_rank(params: Params, example: Pair, *, base: Sequence[Sequence[Any]]) -> Array:
     """A layer that is adapted at low rank (LoRA): 1/2 ||(base + B A) x - y||^2.
 
-    ``base`` is no weight: an (m, d) tuple of tuples of exact numbers, ``functools.partial(low_rank, base=((1, "1/2"), (0, 1)))``.
-
     Degree: 4.
-    Weights: A, (r, d), and B, (m, r).
+    Weights: A, (r, d), and B, (m, r). ``base`` is none: an (m, d) tuple of tuples of exact numbers, bound to the loss.
     Source: Hu et al., LoRA: low-rank adaptation of large language models (2022), arXiv:2106.09685.
     Fact: at the start B = 0 of LoRA the gradient of A is 0 in every batch, and the first step of B is that of linear regression
         of y - base x on A x: mean, covariance and variance.
