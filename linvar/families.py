@@ -358,7 +358,10 @@ def factorisation(params: Params, example: tuple[Array, Array, Array]) -> Array:
     0    (u = 1/b, degree 0)
     """
     row, column, y = example
-    return _half_square((params["U"][row] * params["V"][column]).sum(), y)
+    left, right = (
+        params[name].at[place].get(mode="fill") for name, place in (("U", row), ("V", column))
+    )  # none outside
+    return _half_square((left * right).sum(), y)
 
 
 def sensing(params: Params, example: Pair) -> Array:

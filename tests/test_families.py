@@ -571,6 +571,7 @@ def test_the_fourth_power_is_quieter_for_light_tails(noise: Any, second: Any, si
     (families.low_rank, {"A": [[1]], "B": [[1]]}, lv.Dataset([[1]], [1]), "missing 1 required keyword-only argument"),
     (partial(families.low_rank, base=((0.5,),)), {"A": [[1]], "B": [[1]]}, lv.Dataset([[1]], [1]), "base.*0.5"),
     (partial(families.low_rank, base=(("x",),)), {"A": [[1]], "B": [[1]]}, lv.Dataset([[1]], [1]), "base.*'x'"),
+    (families.factorisation, {"U": [[1]], "V": [[1]]}, lv.Dataset([(0, 1, 2)]), "takes an entry outside an array"),
     (families.factorisation, {"U": [[1]], "V": [[1]]}, lv.Dataset([("1/2", 0, 2)]), "integer"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(loss: Any, weights: Any, law: Any, words: str) -> None:
