@@ -358,9 +358,7 @@ def factorisation(params: Params, example: tuple[Array, Array, Array]) -> Array:
     0    (u = 1/b, degree 0)
     """
     row, column, y = example
-    left, right = (
-        params[name].at[place].get(mode="fill") for name, place in (("U", row), ("V", column))
-    )  # none outside
+    left, right = params["U"].at[row].get(mode="fill"), params["V"].at[column].get(mode="fill")  # nothing outside
     return _half_square((left * right).sum(), y)
 
 
