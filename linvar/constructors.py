@@ -104,15 +104,15 @@ class Constructors:
         nesterov: bool = False,
         weight_decay: Any = 0,
     ) -> Self:
-        """A Problem of a module of Flax nnx, or of a pytree like those of Equinox, its weights rounded to ``decimals`` digits.
+        """A Problem of a module of Flax nnx, or of a pytree as in Equinox, its weights rounded to ``decimals`` digits.
 
-        The weights are nested dictionaries by the names in the module: every ``nnx.Param`` (one that is used twice counts once), or
-        every floating array of a pytree, float16 too. Rounding moves each of them by at most 10**-decimals / 2; the result is exact
-        for the rounded module, ``problem.weights``. All else stays as it is: floats among it are constants of the loss, taken where
-        they are short binary fractions. The module is anything polynomial in its weights: linear layers, convolutions, products,
-        powers, sums. In training mode BatchNorm couples examples and Dropout draws numbers: call ``module.eval()`` first. An
-        average that BatchNorm keeps goes through a root, which is no fraction: fold it into the layer before. A layer with a
-        ``dtype`` of its own is exact in the exact half, and rounds to that type where JAX computes.
+        The weights are nested dictionaries by the names in the module: every ``nnx.Param`` (one that is used twice counts once),
+        or every floating array of a pytree, float16 too. Rounding moves each by at most 10**-decimals / 2; the result is exact
+        for the rounded module, ``problem.weights``. All else stays as it is: floats among it are constants of the loss, taken
+        where they are short binary fractions. The module is anything polynomial in its weights: linear layers, convolutions,
+        products, powers, sums. In training mode BatchNorm couples examples and Dropout draws numbers: call ``module.eval()``
+        first. An average that BatchNorm keeps goes through a root, which is no fraction: fold it into the layer before. A layer
+        with a ``dtype`` of its own is exact in the exact half, and rounds to that type where JAX computes.
 
         Args:
             module: an ``nnx.Module``, or a pytree.
