@@ -8,17 +8,15 @@ from functools import cached_property
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from linvar.arguments import check_flags, check_integer
-from linvar.arrays import is_one_number, ordered
+from linvar.arguments import check_flags
+from linvar.arrays import is_one_number
 from linvar.atomic import write_atomically
+from linvar.constructors import Constructors
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
-from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols, rounded
-from linvar.laws.dataset import Dataset
-from linvar.laws.gaussian import Gaussian
+from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols
+from linvar.laws.gaussian import Gaussian  # noqa: F401  of the examples
 from linvar.laws.law import Law, show
-from linvar.models.function import Function
-from linvar.models.linear import LinearNetwork
-from linvar.models.loss import LossModel
+from linvar.models.checks import check_degree, check_hash, chosen
 from linvar.models.model import Model
 from linvar.plain_data import Plain, ProblemFileError, plain, to_json, to_toml
 from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
@@ -30,12 +28,11 @@ if TYPE_CHECKING:
     import sympy
     from jaxtyping import PyTree
 
-_LAYERS = "give a list of matrices, W_1 first"
 _ARGUMENTS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "model")
 
 
 @dataclass(frozen=True, init=False)
-class Problem:
+class Problem(Constructors):
     """A network, a law of its examples and a number of SGD steps, all exact.
 
     The network is linear, P = W_L ... W_1, unless ``model`` says otherwise, and the loss of one example
@@ -100,13 +97,13 @@ class Problem:
         loss: Callable[..., Any] | None = None,
         model: Model | None = None,
     ) -> None:
-        network, matrices = _model(loss, model).fitted(weights)
+        network, matrices = chosen(loss, model).fitted(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
-        _check_hash("model", network)
-        _check_hash("law", law)
+        check_hash("model", network)
+        check_hash("law", law)
         network.check_law(matrices, law)
-        _check_degree(network, matrices, law)
+        check_degree(network, matrices, law)
         if isinstance(step, bool) or not isinstance(step, int):
             raise InputTypeError("step", step, "give the number of updates, an int >= 0")
         if step < 0:
@@ -127,7 +124,7 @@ class Problem:
         }  # fmt: skip
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        self.symbols  # noqa: B018  two symbols of one name are refused here, not in a derivation
+        network.check_symbols(matrices, self.symbols)  # two symbols of one name are refused here, not in a derivation
 
     def __repr__(self) -> str:
         rate = show(self.learning_rate).strip('"')
@@ -200,7 +197,7 @@ class Problem:
         """The SymPy symbols that occur anywhere, sorted by name; empty for a numeric problem."""
         entries = [entry for matrix in self.leaves for row in matrix for entry in row]
         further = (*self.distinct_learning_rates, self.momentum, self.weight_decay)
-        return free_symbols([*entries, *further, *self.law.symbols])
+        return free_symbols([*entries, *further, *self.law.symbols, *self.model.symbols])
 
     @property
     def scheme(self) -> Scheme:
@@ -255,56 +252,6 @@ class Problem:
                 raise InputError("steps", fault, "give one for each update")
             rate = rate[: max(step, 0)]
         return self if step == self.step else self.replace(step=step, learning_rate=rate)
-
-    @classmethod
-    def from_arrays(
-        cls,
-        weights: Any,
-        law: Law | None = None,
-        learning_rate: Any = 0,
-        step: int = 0,
-        sampling: str = "iid",
-        *,
-        inputs: Any = None,
-        targets: Any = None,
-        teacher: Any = None,
-        decimals: int = 4,
-        momentum: Any = 0,
-        nesterov: bool = False,
-        weight_decay: Any = 0,
-        model: Model | None = None,
-    ) -> Problem:
-        """A Problem from floating-point arrays, every float rounded to ``decimals`` digits (``linvar.rationalize``).
-
-        Give exactly one of ``law`` (taken as it is), ``inputs`` with ``targets`` (a Dataset), or ``teacher``
-        (a Gaussian law with identity covariance). Rounding moves each entry by at most 10**-decimals / 2; the
-        result is exact for the rounded problem. Arrays may be NumPy's, JAX's or lists, inputs and targets tables as
-        well (a pandas DataFrame or Series); truth values in an array or a column count as 0 and 1.
-
-        Raises:
-            TypeError: a column of a table is text, dates or categories; an entry is no number.
-            ValueError: an entry is missing, masked or not finite; the message has its place.
-
-        >>> Problem.from_arrays([[[0.5, 1.25]]], teacher=[[1.0, 0.0]]).weights
-        (((1/2, 5/4),),)
-        """
-        given = [name for name, value in (("law", law), ("inputs", inputs), ("teacher", teacher)) if value is not None]
-        if len(given) != 1 or (inputs is None) != (targets is None):
-            fault = Words(f"got {' and '.join(given) or 'no law'}")
-            raise InputError("from_arrays", fault, "give exactly one of law=, inputs= with targets=, or teacher=")
-        if inputs is not None:
-            law = Dataset(rounded(inputs, decimals, "inputs"), rounded(targets, decimals, "targets"))
-        elif teacher is not None:
-            law = Gaussian(rounded(teacher, decimals, "teacher"))
-        assert law is not None
-        scalars = {"learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay}
-        rate, velocity, decay = (
-            value if isinstance(value, str) else rounded(value, decimals, name) for name, value in scalars.items()
-        )
-        matrices = rounded(ordered(weights, "weights", _LAYERS), decimals, "weights")
-        return cls(
-            matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay, model=model
-        )
 
     def to_dict(self) -> dict[str, Plain]:
         """The content of a problem file: plain dictionaries, lists, integers and strings "p/q".
@@ -381,42 +328,6 @@ class Problem:
         data = self.to_dict()
         toml = checked_path(path, "problem file", ProblemFileError).lower().endswith(".toml")
         write_atomically(path, to_toml(data) if toml else to_json(data) + "\n")
-
-
-def _model(loss: Callable[..., Any] | None, model: Model | None) -> Model:
-    """The linear network, or what is given in its place."""
-    if loss is not None:
-        if model is not None:
-            raise InputError("loss", loss, "give one of loss= and model=", fault="stands beside model=")
-        return LossModel(Function.of(loss))
-    if model is None:
-        return LinearNetwork()
-    if not isinstance(model, Model):
-        raise InputTypeError("model", model, "leave it out for a linear network, or give a model")
-    return model
-
-
-def _check_degree(model: Model, weights: tuple[Matrix, ...], law: Law) -> None:
-    """The degree of the loss is an integer >= 0."""
-    cure = "let degree(weights, law) give the degree of the loss in the weights, an integer >= 0"
-    try:
-        found = model.degree(weights, law)
-    except InputError:
-        raise
-    except Exception as error:
-        fault = Words(f"has a degree(weights, law) that fails ({type(error).__name__}: {str(error)[:80]})")
-        raise InputTypeError("model", fault, f"{cure}; weights are matrices, tuples of rows") from error
-    if check_integer(found, "degree(weights, law)") < 0:
-        raise InputError("degree(weights, law)", found, cure, fault="is negative")
-
-
-def _check_hash(name: str, value: object) -> None:
-    """A problem can be told from others in a table, and so its parts."""
-    try:
-        hash(value)
-    except TypeError:
-        cure = "make it a frozen dataclass, with parts that have a hash (tuples in place of lists)"
-        raise InputTypeError(name, value, cure, fault="has no hash") from None
 
 
 def _learning_rate(value: Any, step: int) -> Exact | Vector:

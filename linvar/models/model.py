@@ -17,6 +17,7 @@ from linvar.laws.law import Law
 from linvar.plain_data import Plain, ProblemFileError, plain
 
 if TYPE_CHECKING:
+    import sympy
     from jaxtyping import PyTree
 
 T = TypeVar("T")
@@ -53,6 +54,19 @@ class Model(ABC):
     def tree_of_leaves(self, leaves: Sequence[T]) -> PyTree:
         """One value for each leaf, in the structure of the weights: a tuple."""
         return tuple(leaves)
+
+    @property
+    def symbols(self) -> tuple[sympy.Expr, ...]:
+        """SymPy symbols that occur in the model itself."""
+        return ()
+
+    def check_symbols(self, weights: tuple[Matrix, ...], symbols: tuple[sympy.Expr, ...]) -> None:
+        """Refuse symbols of a problem that mean something else in the model.
+
+        Raises:
+            InputError: it names the symbol.
+        """
+        return
 
     @abstractmethod
     def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import singledispatch
 
 from linvar.errors import InputTypeError
+from linvar.models.expression import ExpressionModel
 from linvar.models.linear import LinearNetwork
 from linvar.models.loss import LossModel
+from linvar.numeric.models.expression import NumericExpression
 from linvar.numeric.models.linear import NumericLinear
 from linvar.numeric.models.loss import NumericLoss
 from linvar.numeric.models.model import NumericModel
@@ -32,6 +34,11 @@ def _(model: LinearNetwork, problem: Problem) -> NumericModel:
 @numeric_twin.register
 def _(model: LossModel, problem: Problem) -> NumericModel:
     return NumericLoss(model.function, model.shape, problem.law.structure)
+
+
+@numeric_twin.register
+def _(model: ExpressionModel, problem: Problem) -> NumericModel:
+    return NumericExpression(model.typed, model.weights, model.example)
 
 
 def numeric_model(problem: Problem) -> NumericModel:

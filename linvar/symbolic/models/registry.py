@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial, singledispatch
 
 from linvar.errors import InputTypeError
+from linvar.models.expression import ExpressionModel
 from linvar.models.linear import LinearNetwork
 from linvar.models.loss import LossModel
 from linvar.problem import Problem
@@ -37,6 +38,13 @@ def _(model: LinearNetwork) -> Made:
 @exact_twin.register
 def _(model: LossModel) -> Made:
     return partial(exact_loss, model=model)
+
+
+@exact_twin.register
+def _(model: ExpressionModel) -> Made:
+    from linvar.symbolic.models.expression import exact_expression
+
+    return partial(exact_expression, model=model)
 
 
 def exact_model(problem: Problem) -> ExactModel:

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from math import comb
+from typing import TYPE_CHECKING
 
-from linvar.exact import Matrix, Rational
+from linvar.exact import Matrix, Rational, free_symbols
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows
@@ -29,11 +30,15 @@ from linvar.plain_data import Plain
 from linvar.problem import Problem
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq, to_rational
+from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.models.features import independent
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.polynomial.at import At
 from linvar.symbolic.models.polynomial.steps import Fixed, Moving
 from linvar.symbolic.models.step import Step
+
+if TYPE_CHECKING:
+    import sympy
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +46,21 @@ class PolynomialModel(ExactModel):
     """A loss that is a polynomial; see ``ExactModel`` for the members.
 
     Attributes:
-        loss: of one example, an element of ``Ring(entries + law.width, law.symbols)``: the weights, leaf by leaf, then the
+        loss: of one example, an element of ``Ring(entries + law.width, symbols)``: the weights, leaf by leaf, then the
             coordinates of the law.
     """
 
     loss: Element = field(kw_only=True)
 
     @cached_property
+    def symbols(self) -> tuple[sympy.Expr, ...]:
+        """Those of the law and those of the loss."""
+        return symbols_of(self.problem, self.law)
+
+    @cached_property
     def ring(self) -> Ring:
-        """The weights as variables, and the symbols of the law."""
-        return Ring(self.entries, self.law.symbols)
+        """The weights as variables, and the symbols."""
+        return Ring(self.entries, self.symbols)
 
     @cached_property
     def _terms(self) -> dict[Places, Element]:
@@ -86,7 +96,7 @@ class PolynomialModel(ExactModel):
         means = self.law.means(features, self.ring.scalars)
         return [self.ring.from_terms({(0,) * self.entries + key: v for key, v in m.terms()}) for m in means]
 
-    @property
+    @cached_property
     def symbolic_coefficients(self) -> bool:
         """Whether symbols are in the coefficients of what varies or of the mean."""
         parts = (*self.split.directions, self.split.population, self.split.start)
@@ -122,7 +132,7 @@ class PolynomialModel(ExactModel):
     def values(self, polynomials: Iterable[Element], weights: Sequence[Rows[T]], ring: RingLike[T]) -> list[T]:
         """Polynomials in the weights at weights of any ring."""
         point = [entry for matrix in weights for row in matrix for entry in row]
-        point += [ring.lift(symbol) for symbol in self.law.symbols]
+        point += [ring.lift(symbol) for symbol in self.symbols if self.symbolic_coefficients]
         powers: dict[tuple[int, int], T] = {}
 
         def power(place: int, exponent: int) -> T:
@@ -232,6 +242,11 @@ class Split:
     directions: tuple[Element, ...]
     features: tuple[Polynomial, ...]
     central: bool
+
+
+def symbols_of(problem: Problem, law: ExactLaw) -> tuple[sympy.Expr, ...]:
+    """Symbols of a law and of the loss itself, which stay in the answers."""
+    return free_symbols([*law.symbols, *problem.model.symbols])
 
 
 def _is_constant(polynomial: Element, weights: int) -> bool:

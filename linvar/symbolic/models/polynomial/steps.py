@@ -100,7 +100,7 @@ class Fixed:
         """Whether the gradient can be anything but zero."""
         if self.model.problem.weight_decay != 0 or self.count(1):
             return True
-        ring = Ring(0, self.model.law.symbols)
+        ring = Ring(0, self.model.symbols)
         lifted = [[[ring.lift(entry) for entry in row] for row in matrix] for matrix in self.weights]
         return not all(map(is_zero, self.model.at(lifted, ring).mean_gradients))
 
