@@ -19,11 +19,12 @@ from linvar.laws.independent import Independent
 from linvar.laws.law import identity
 from linvar.laws.polynomial import Polynomial
 from linvar.rings import RingLike, T
-from linvar.symbolic.algebra.ring import Exponents
+from linvar.symbolic.algebra.ring import Exponents, Ring
 from linvar.symbolic.laws.along import Along
 from linvar.symbolic.laws.coordinates import is_sign, known_order, moments_of
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.nodes import product_nodes
+from linvar.symbolic.laws.orthogonal import composite, moments_of_products
 from linvar.symbolic.laws.points import Points
 
 #: seconds of a point of a table, and of a term of the map at it (2 cores, CPython 3.11)
@@ -72,8 +73,18 @@ class ExactIndependent(ExactLaw):
         return min(known) if known else None
 
     def moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
-        """Weighted sums over a table of points."""
-        return self._table(features, order).moments(features, order, ring)
+        """In orthogonal polynomials of the coordinates; where they have none, weighted sums over a table of points."""
+        self._check(features, order)
+        own = Ring(len(self.law.coordinates))
+        composed = composite(features, [polynomial.at(own.gens, own) for polynomial in self._example], own)
+        known = [  # zero has the degree -1
+            moments_of(coordinate, order * max((0, *(int(f.degrees()[place]) for f in composed))))
+            for place, coordinate in enumerate(self.law.coordinates)
+        ]
+        found = moments_of_products(composed, order, known)
+        if found is None:
+            return self._table(features, order).moments(features, order, ring)
+        return {key: ring.lift(value) for key, value in found.items()}
 
     def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """The values at such points, and their weights."""
@@ -113,8 +124,12 @@ class ExactIndependent(ExactLaw):
         """The coefficients of the map."""
         return [coefficient for polynomial in self._example for _, coefficient in polynomial.terms] or [Rational(1)]
 
-    def _table(self, features: Sequence[Polynomial], order: int) -> Points:
-        """Points that have the moments of some features; kept by the degree."""
+    def _check(self, features: Sequence[Polynomial], order: int) -> int:
+        """The degree in the example of products of features.
+
+        Raises:
+            InputError: the coordinates have no such moments.
+        """
         in_example = order * max((feature.degree for feature in features), default=0)
         highest = self.highest_moment
         if highest is not None and in_example > highest:
@@ -124,6 +139,11 @@ class ExactIndependent(ExactLaw):
                 "give more moments of its coordinates, or ask for fewer steps",
                 fault=f"has moments up to degree {highest} in (x, y), and those of degree {in_example} are needed",
             )
+        return in_example
+
+    def _table(self, features: Sequence[Polynomial], order: int) -> Points:
+        """Points that have the moments of some features; kept by the degree."""
+        in_example = self._check(features, order)
         if in_example not in self._tables:
             self._tables[in_example] = self._points(in_example)
         return self._tables[in_example]

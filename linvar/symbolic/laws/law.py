@@ -104,7 +104,7 @@ class ExactLaw(ABC):
     def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T, shape (m, m)."""
         found, zero, size = self.checked_moments(coordinates(self.width), 2, ring), ring.lift(0), range(self.width)
-        return [[found.get(_exponents((i, j), self.width), zero) for j in size] for i in size]
+        return [[found.get(exponents_of((i, j), self.width), zero) for j in size] for i in size]
 
     def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
         """E q(Theta) z z^T for symmetric Theta, q = z^T Theta z: its entries times the fourth moments of z."""
@@ -283,7 +283,7 @@ def graded(count: int, order: int) -> Iterator[tuple[Exponents, Exponents]]:
     """Exponents of ``count`` features with 1 <= |a| <= order, each with the places of its factors in order."""
     for k in range(1, order + 1):
         for places in combinations_with_replacement(range(count), k):
-            yield _exponents(places, count), places
+            yield exponents_of(places, count), places
 
 
 def common_denominator(entries: Iterable[Exact | Fraction]) -> int:
@@ -295,7 +295,7 @@ def common_denominator(entries: Iterable[Exact | Fraction]) -> int:
     return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Fraction)})
 
 
-def _exponents(places: Sequence[int], count: int) -> Exponents:
+def exponents_of(places: Sequence[int], count: int) -> Exponents:
     """How often each place occurs."""
     powers = power_of(places)
     return tuple(powers.get(j, 0) for j in range(count))

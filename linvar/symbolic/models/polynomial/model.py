@@ -234,10 +234,11 @@ def _together(
     features: list[Polynomial], directions: list[Element], weights: int
 ) -> tuple[list[Polynomial], list[Element]]:
     """Fewest pairs with the same sum_j e_j psi_j, up to what depends on no weight: a rank factorisation."""
-    keys = sorted({key for e in directions for key, _ in e.terms() if any(key[:weights])})
+    terms = [dict(e.terms()) for e in directions]
+    keys = sorted({key for known in terms for key in known if any(key[:weights])})
     if not keys:
         return [], []
-    rows = [[dict(e.terms()).get(key, fmpq(0)) for key in keys] for e in directions]
+    rows = [[known.get(key, fmpq(0)) for key in keys] for known in terms]
     reduced, rank = fmpq_mat([list(column) for column in zip(*rows)]).rref()  # columns e_j
     if rank == len(directions):
         return features, directions
