@@ -15,7 +15,7 @@ Source: derived here; proofs/features-of-a-batch.md has the ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -31,6 +31,7 @@ from linvar.symbolic.models.features import independent
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.polynomial.at import At
 from linvar.symbolic.models.polynomial.steps import Fixed, Moving
+from linvar.symbolic.models.polynomial.values import Values
 from linvar.symbolic.models.step import Step
 
 
@@ -117,31 +118,9 @@ class PolynomialModel(ExactModel):
         """The partial derivatives by the weights."""
         return [polynomial.derivative(i) for i in range(self.entries)]
 
-    def values(self, polynomials: Iterable[Element], weights: Sequence[Rows[T]], ring: RingLike[T]) -> list[T]:
-        """Polynomials in the weights at weights of any ring."""
-        point = [entry for matrix in weights for row in matrix for entry in row]
-        point += [ring.lift(symbol) for symbol in self.law.symbols]
-        powers: dict[tuple[int, int], T] = {}
-
-        def power(place: int, exponent: int) -> T:
-            if exponent == 1:
-                return point[place]
-            if (place, exponent) not in powers:  # halves: an exponent may be in the thousands
-                half = exponent // 2
-                powers[place, exponent] = power(place, half) * power(place, exponent - half)
-            return powers[place, exponent]
-
-        found = []
-        for polynomial in polynomials:
-            total = ring.lift(0)
-            for key, coefficient in polynomial.terms():
-                term = ring.lift(to_rational(coefficient))
-                for place, exponent in enumerate(key):
-                    if exponent:
-                        term = term * power(place, int(exponent))
-                total = total + term
-            found.append(total)
-        return found
+    def values(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> Values[T]:
+        """What gives polynomials in the weights at weights of any ring."""
+        return Values(weights, [ring.lift(symbol) for symbol in self.law.symbols], ring)
 
     def in_shape(self, entries: Sequence[T]) -> list[Rows[T]]:
         """Entries in the shapes of the leaves."""
@@ -159,20 +138,15 @@ class PolynomialModel(ExactModel):
         return self.gradient(self.split.population)
 
     @cached_property
-    def uncorrelated(self) -> list[tuple[Rational, list[Element]]]:
-        """Variances d_i and vectors: the spread is sum_i d_i ||vector||^2, Cov(psi) = L diag(d) L^T by elimination. Numbers."""
-        covariance = self.covariance(Numbers)
-        rest, rows, found = covariance, self.gradients[1], []
+    def uncorrelated(self) -> list[tuple[Rational, list[tuple[int, Rational]]]]:
+        """Cov(psi) = L diag(d) L^T by elimination: every d and its column of L, what is not zero in it. Numbers."""
+        rest, found = self.covariance(Numbers), []
         for i in range(len(rest)):
             pivot = rest[i][i]
             if not pivot:
                 continue
             column = [row[i] / pivot for row in rest]
-            vector = [
-                sum((row[p] * to_fmpq(Rational(c)) for row, c in zip(rows, column) if c), self.ring.zero)
-                for p in range(self.entries)
-            ]
-            found.append((Rational(pivot), vector))
+            found.append((Rational(pivot), [(j, Rational(c)) for j, c in enumerate(column) if c]))
             rest = [[value - x * pivot * y for value, y in zip(row, column)] for row, x in zip(rest, column)]
         return found
 
