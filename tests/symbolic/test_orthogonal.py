@@ -127,8 +127,8 @@ def test_halves_are_paired() -> None:
     }  # fmt: skip
     weighted = {key: [3 * column[0], -column[1]] for key, column in columns.items()}
     for order in range(1, 6):
-        expected = {key: 3 * prod(values[j][0] for j in key) - prod(values[j][1] for j in key)
-                    for _, key in graded(3, order)}  # fmt: skip
+        expected = {powers: 3 * prod(values[j][0] for j in key) - prod(values[j][1] for j in key)
+                    for powers, key in graded(3, order)}  # fmt: skip
         assert dict(paired(weighted, columns, 3, order)) == {key: value for key, value in expected.items() if value}
 
 

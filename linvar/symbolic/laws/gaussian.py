@@ -23,7 +23,7 @@ from linvar.symbolic.laws.along import Along, of_normal
 from linvar.symbolic.laws.coordinates import moments_of
 from linvar.symbolic.laws.law import ExactLaw, common_denominator
 from linvar.symbolic.laws.monomials import moments_by_monomials
-from linvar.symbolic.laws.orthogonal import composite, moments_of_products
+from linvar.symbolic.laws.orthogonal import composite, moments_of_products, seconds
 
 if TYPE_CHECKING:
     import sympy
@@ -254,6 +254,10 @@ class ExactGaussian(ExactLaw):
     def flippable_map(self) -> Matrix:
         """The teacher."""
         return self.law.teacher
+
+    def moment_seconds(self, features: int, order: int, degree: int) -> float:
+        """None of degree 2; others in orthogonal polynomials."""
+        return seconds(self.width, features, order, degree) if degree > 2 else 0.0
 
     def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """Mean, covariance and quadratic forms: the lattice leaves the first cumulant out where it is central."""

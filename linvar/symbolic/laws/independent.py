@@ -24,7 +24,7 @@ from linvar.symbolic.laws.along import Along
 from linvar.symbolic.laws.coordinates import is_sign, known_order, moments_of
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.nodes import product_nodes
-from linvar.symbolic.laws.orthogonal import composite, moments_of_products
+from linvar.symbolic.laws.orthogonal import composite, moments_of_products, seconds
 from linvar.symbolic.laws.points import Points
 
 #: seconds of a point of a table, and of a term of the map at it (2 cores, CPython 3.11)
@@ -111,14 +111,20 @@ class ExactIndependent(ExactLaw):
         """Points of a grid with the degree of each coordinate by itself."""
         return prod(in_example * self._degree_in(place) + 1 for place in places)
 
+    def degree_of(self, features: Sequence[Polynomial]) -> int:
+        """In the independent coordinates."""
+        degrees = [polynomial.degree for polynomial in self._example]
+        return max((sum(degrees[place] for place in places) for f in features for places, _ in f.terms), default=0)
+
+    def moment_seconds(self, features: int, order: int, degree: int) -> float:
+        """In orthogonal polynomials; a sign has two of them."""
+        signs = len(self._signs(order * degree))
+        return seconds(len(self.law.coordinates) - signs, features, order, degree) * 2**signs
+
     def preparation(self, order: int) -> float:
         """Every point is taken through the map; those of the simplex have weights of their own to be found."""
         terms = sum(len(polynomial.terms) * (1 + polynomial.degree) for polynomial in self._example)
         return self._count(2 * order) * (_SECONDS_POINT + _SECONDS_TERM * terms)
-
-    def summed(self, order: int) -> int:
-        """The points of a table."""
-        return self.points(1, order)
 
     def numbers(self) -> list[Exact]:
         """The coefficients of the map."""

@@ -104,7 +104,7 @@ class ExactLaw(ABC):
     def second_moment(self, ring: RingLike[T]) -> list[list[T]]:
         """E z z^T, shape (m, m)."""
         found, zero, size = self.checked_moments(coordinates(self.width), 2, ring), ring.lift(0), range(self.width)
-        return [[found.get(exponents_of((i, j), self.width), zero) for j in size] for i in size]
+        return [[found.get(_exponents((i, j), self.width), zero) for j in size] for i in size]
 
     def weighted_second_moment(self, form: Rows[T], ring: RingLike[T]) -> list[list[T]]:
         """E q(Theta) z z^T for symmetric Theta, q = z^T Theta z: its entries times the fourth moments of z."""
@@ -216,6 +216,14 @@ class ExactLaw(ABC):
         """Seconds that moments of quadratic features up to this order take before the first of them, where it is much."""
         return 0.0
 
+    def degree_of(self, features: Sequence[Polynomial]) -> int:
+        """The highest degree of some features in the numbers that the law is made of."""
+        return max((feature.degree for feature in features), default=0)
+
+    def moment_seconds(self, features: int, order: int, degree: int) -> float:
+        """Seconds that moments of so many features of this degree (``degree_of``) take, where no formula or sum has them."""
+        return 0.0
+
     @property
     def by_fourth_moments(self) -> bool:
         """Whether ``weighted_second_moment`` goes through all fourth moments of z, or is a formula in matrices."""
@@ -283,7 +291,7 @@ def graded(count: int, order: int) -> Iterator[tuple[Exponents, Exponents]]:
     """Exponents of ``count`` features with 1 <= |a| <= order, each with the places of its factors in order."""
     for k in range(1, order + 1):
         for places in combinations_with_replacement(range(count), k):
-            yield exponents_of(places, count), places
+            yield _exponents(places, count), places
 
 
 def common_denominator(entries: Iterable[Exact | Fraction]) -> int:
@@ -295,7 +303,7 @@ def common_denominator(entries: Iterable[Exact | Fraction]) -> int:
     return lcm(1, *{entry.denominator for entry in entries if isinstance(entry, Fraction)})
 
 
-def exponents_of(places: Sequence[int], count: int) -> Exponents:
+def _exponents(places: Sequence[int], count: int) -> Exponents:
     """How often each place occurs."""
     powers = power_of(places)
     return tuple(powers.get(j, 0) for j in range(count))

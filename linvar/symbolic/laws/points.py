@@ -13,12 +13,12 @@ from math import lcm, prod
 from operator import mul
 
 from linvar.exact import Rational
-from linvar.laws.polynomial import Places, Polynomial, power_of
+from linvar.laws.polynomial import Places, Polynomial
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Exponents
 from linvar.symbolic.laws.along import Along, at_points
 from linvar.symbolic.laws.halves import paired
-from linvar.symbolic.laws.law import exponents_of, graded
+from linvar.symbolic.laws.law import graded
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Points:
             weights = self.weights
             first = {key: list(map(mul, weights, halves[key])) for key in halves if len(key) <= order // 2}
         found = {}
-        for key, total in paired(first, halves, len(features), order):
-            below = self.total * prod(scales[j] ** power for j, power in power_of(key).items())
-            found[exponents_of(key, len(features))] = ring.lift(Rational(total, below))
+        for exponents, total in paired(first, halves, len(features), order):
+            below = self.total * prod(scale**power for scale, power in zip(scales, exponents) if power)
+            found[exponents] = ring.lift(Rational(total, below))
         return found
 
     def along(self, features: Sequence[Polynomial]) -> Along:

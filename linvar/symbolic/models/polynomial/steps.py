@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
-from linvar.laws.polynomial import Polynomial
+from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows, is_zero
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Ring, to_fmpq, to_rational
@@ -89,10 +89,7 @@ class Fixed:
             basis, reduced = psi, images
         else:
             pivots = [next(e for e in range(model.entries) if reduced[i, e]) for i in range(rank)]
-            basis = tuple(
-                sum((f * to_rational(images[j, e]) for j, f in enumerate(psi) if images[j, e]), Polynomial())
-                for e in pivots
-            )
+            basis = tuple(combination([(f, images[j, e]) for j, f in enumerate(psi) if images[j, e]]) for e in pivots)
         return basis, [
             tuple((i, to_rational(reduced[i, e])) for i in range(rank) if reduced[i, e]) for e in range(model.entries)
         ]
@@ -114,3 +111,12 @@ class Fixed:
                 for start, coordinates in zip(starts, self._basis[1])
             ]
         )
+
+
+def combination(parts: Iterable[tuple[Polynomial, fmpq]]) -> Polynomial:
+    """The sum of polynomials times numbers."""
+    found: dict[Places, fmpq] = {}
+    for polynomial, factor in parts:
+        for places, coefficient in polynomial.terms:
+            found[places] = found.get(places, fmpq(0)) + factor * to_fmpq(coefficient)
+    return Polynomial.of({places: to_rational(value) for places, value in found.items()})
