@@ -28,7 +28,7 @@ from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq
-from linvar.symbolic.models.features import independent
+from linvar.symbolic.models.independent import independent
 from linvar.symbolic.models.model import ENDLESS, ExactModel
 from linvar.symbolic.models.polynomial.at import At
 from linvar.symbolic.models.polynomial.steps import Fixed, Moving, combination
