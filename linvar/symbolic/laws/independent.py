@@ -118,8 +118,9 @@ class ExactIndependent(ExactLaw):
 
     def moment_seconds(self, features: int, order: int, degree: int) -> float:
         """In orthogonal polynomials; a sign has two of them."""
-        signs = len(self._signs(order * degree))
-        return seconds(len(self.law.coordinates) - signs, features, order, degree) * 2**signs
+        signs: int = len(self._signs(order * degree))
+        others = len(self.law.coordinates) - signs
+        return seconds(others, features, order, degree) * float(2**signs)
 
     def preparation(self, order: int) -> float:
         """Every point is taken through the map; those of the simplex have weights of their own to be found."""

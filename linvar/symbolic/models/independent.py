@@ -160,6 +160,6 @@ def whole(row: Sequence[Rational]) -> list[int]:
     return [value.numerator * (scale // value.denominator) for value in row]
 
 
-def full_rank(rows: list[list[int]], columns: int) -> bool:
+def full_rank(rows: Sequence[Sequence[int | fmpz]], columns: int) -> bool:
     """Whether the columns are independent modulo a prime, and so in truth."""
     return len(rows) >= columns and int(nmod_mat(fmpz_mat(rows), PRIME).rank()) == columns

@@ -230,9 +230,8 @@ class PolynomialModel(ExactModel):
         return min(ENDLESS, count(degree, len(variables) - 1))
 
     def taylor_terms(self, order: int) -> int:
-        """Every term of the gradient has C(degree, i) derivatives of order i."""
-        degree = self.problem.degree
-        return self.gradient_products * sum(comb(degree, i) for i in range(min(2 * order, degree) + 1))
+        """Every term of the gradient, once for each order of its derivatives: products of weights are shared by the terms."""
+        return sum(self._terms_of_gradients) * min(2 * order + 1, max(1, self.problem.degree))
 
 
 @dataclass(frozen=True)
