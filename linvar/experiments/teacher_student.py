@@ -1,7 +1,7 @@
 """Networks that learn from Gaussian inputs; exact beside the runs.
 
-Linear ones of two and three layers and a linear teacher; a diagonal network u * u - v * v, whose teacher is sparse and whose labels
-are noisy (HaoChen et al., arXiv:2006.08680); a tied linear autoencoder of inputs that vary more in one direction.
+Linear ones of two and three layers and a linear teacher; a diagonal network u * u - v * v, whose teacher is sparse and whose
+labels are noisy (HaoChen et al., arXiv:2006.08680); a tied linear autoencoder of inputs that vary more in one direction.
 """
 
 from __future__ import annotations

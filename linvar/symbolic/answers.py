@@ -152,8 +152,8 @@ def expected_weights(
     Given the initial weights. Free of b for linear regression (L = 1). Arguments and errors as in ``gradient_variance``.
 
     Returns:
-        A ``BatchPolynomial`` for each entry, in the structure of the weights: of a linear network ``[l][row][column]``, W_1 first; of a
-        loss the pytree that it was given.
+        A ``BatchPolynomial`` for each entry, in the structure of the weights: of a linear network ``[l][row][column]``, W_1 first;
+        of a loss the pytree that it was given.
 
     >>> from linvar import Gaussian, Problem
     >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]

@@ -23,7 +23,7 @@ from roads import WholeExpansion
 import linvar as lv
 from linvar.exact import Rational
 from linvar.symbolic.models import features
-from linvar.symbolic.models.features import Features
+from linvar.symbolic.models.independent import Features
 from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.sgd.road import Road
 from linvar.symbolic.sgd.steps import Steps

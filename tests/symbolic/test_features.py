@@ -28,8 +28,6 @@ from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.laws.gaussian import ExactGaussian
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.models.features import (
-    Echelon,
-    Features,
     Functionals,
     _relations,
     features,
@@ -37,6 +35,7 @@ from linvar.symbolic.models.features import (
     rank_at_least,
     unit_forms,
 )
+from linvar.symbolic.models.independent import Echelon, Features
 from linvar.symbolic.models.linear.steps import FixedStep, MovingStep
 from linvar.symbolic.models.model import StillStep
 from linvar.symbolic.models.registry import exact_model

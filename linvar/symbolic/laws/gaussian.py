@@ -12,15 +12,18 @@ from math import factorial, log2
 from typing import TYPE_CHECKING
 
 from linvar.exact import Exact, Matrix, Rational, Vector, free_symbols
+from linvar.laws.coordinates import Normal
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import identity
 from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows, product, trace, trace_product
 from linvar.rings import PolynomialRingLike, RingLike, T
-from linvar.symbolic.algebra.ring import Exponents, Numbers
+from linvar.symbolic.algebra.ring import Exponents, Numbers, Ring, to_fmpq
 from linvar.symbolic.laws.along import Along, of_normal
+from linvar.symbolic.laws.coordinates import moments_of
 from linvar.symbolic.laws.law import ExactLaw, common_denominator
 from linvar.symbolic.laws.monomials import moments_by_monomials
+from linvar.symbolic.laws.orthogonal import composite, moments_of_products, seconds
 
 if TYPE_CHECKING:
     import sympy
@@ -136,7 +139,37 @@ class ExactGaussian(ExactLaw):
         ]
 
     def moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
-        """By Isserlis' theorem, monomial by monomial: E z_i m = mu_i E m + sum over factors z_j of m of Sigma_ij E m / z_j."""
+        """In orthogonal polynomials of independent e, z = mu + L e and Sigma_z = L diag(d) L^T; with symbols by monomials."""
+        if self.symbols:
+            return self._moments_by_isserlis(features, order, ring)
+        variances, columns = self._independent
+        own = Ring(len(variances))
+        mu, _ = self.mean_and_covariance(Numbers)
+        point = [
+            sum((e * to_fmpq(column[i]) for e, column in zip(own.gens, columns) if column[i]), own.lift(mean))
+            for i, mean in enumerate(mu)
+        ]
+        composed = composite(features, point, own)
+        highest = order * max((0, *(int(degree) for f in composed for degree in f.degrees())))
+        found = moments_of_products(composed, order, [moments_of(Normal(0, d), highest) for d in variances])
+        assert found is not None  # a normal number has all of its orthogonal polynomials
+        return {key: ring.lift(value) for key, value in found.items()}
+
+    @cached_property
+    def _independent(self) -> tuple[list[Fraction], list[list[Fraction]]]:
+        """The d that are not zero, and their columns of L, by elimination."""
+        _, rest = self.mean_and_covariance(Numbers)
+        variances, columns = [], []
+        for i in range(len(rest)):
+            if pivot := rest[i][i]:
+                column = [row[i] / pivot for row in rest]
+                variances.append(pivot)
+                columns.append(column)
+                rest = [[value - x * pivot * y for value, y in zip(row, column)] for row, x in zip(rest, column)]
+        return variances, columns
+
+    def _moments_by_isserlis(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
+        """E z_i m = mu_i E m + sum over factors z_j of a monomial m of Sigma_ij E m / z_j."""
         mu, sigma = self.mean_and_covariance(ring)
         known: dict[Places, T] = {(): ring.lift(1)}
 
@@ -162,15 +195,15 @@ class ExactGaussian(ExactLaw):
     def cumulants(self, features: Sequence[Polynomial], order: int, ring: PolynomialRingLike[T]) -> list[T]:
         """kappa_k(Theta) = 2^{k-1} (k-1)! [ tr((Sigma_z Theta)^k) + k mu^T Theta (Sigma_z Theta)^{k-1} mu ], k = 1..order.
 
-        Here the features are quadratic forms and Theta = sum_j theta_j Theta_j, with theta_j = ring.gens[j]; kappa_k is
-        homogeneous of degree k. Other features: the logarithm of their moments.
+        Here the features are of degree 2 at most and Theta = sum_j theta_j Theta_j, with theta_j = ring.gens[j]: quadratic forms
+        in z, or in (z, 1) where some are not homogeneous. Other features: the logarithm of their moments.
         """
-        if not all(feature.is_quadratic_form for feature in features):
+        if any(feature.degree > 2 for feature in features):
             return super().cumulants(features, order, ring)
-        mu, sigma = self.mean_and_covariance(ring)
+        mu, sigma = self._with_constant(features, ring)
         theta = [[ring.lift(0)] * len(mu) for _ in mu]
         for generator, feature in zip(ring.gens, features):
-            for (a, c), value in feature.terms:
+            for (a, c), value in _form(feature, len(mu)).items():
                 entry = theta[a][c] + generator * ring.lift(value if a == c else Rational(value / 2))
                 theta[a][c] = theta[c][a] = entry
         step, centered = product(sigma, theta), any(mu)
@@ -185,6 +218,14 @@ class ExactGaussian(ExactLaw):
             if k < order:
                 power = step if power is None else product(power, step)
         return result
+
+    def _with_constant(self, features: Sequence[Polynomial], ring: RingLike[T]) -> tuple[list[T], list[list[T]]]:
+        """Mean and covariance of z, or of (z, 1) where features are not homogeneous."""
+        mu, sigma = self.mean_and_covariance(ring)
+        if all(feature.is_quadratic_form for feature in features):
+            return mu, sigma
+        zero = ring.lift(Rational(0))
+        return [*mu, ring.lift(Rational(1))], [*([*row, zero] for row in sigma), [zero] * (len(mu) + 1)]
 
     def numbers(self) -> list[Exact]:
         """The teacher's."""
@@ -214,13 +255,23 @@ class ExactGaussian(ExactLaw):
         """The teacher."""
         return self.law.teacher
 
+    def moment_seconds(self, features: int, order: int, degree: int) -> float:
+        """None of degree 2; others in orthogonal polynomials."""
+        return seconds(self.width, features, order, degree) if degree > 2 else 0.0
+
     def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """Mean, covariance and quadratic forms: the lattice leaves the first cumulant out where it is central."""
-        if not all(feature.is_quadratic_form for feature in features):
+        if any(feature.degree > 2 for feature in features):
             return super().along(features, order, central)
-        mean, covariance = self.mean_and_covariance(Numbers)
-        return of_normal(mean, covariance, [feature.form(len(mean)) for feature in features])
+        mean, covariance = self._with_constant(features, Numbers)
+        forms = [Polynomial.of(_form(feature, len(mean))).form(len(mean)) for feature in features]
+        return of_normal(mean, covariance, forms)
 
     def points(self, features: int, order: int) -> int:
         """None."""
         return 0
+
+
+def _form(feature: Polynomial, size: int) -> dict[Places, Rational]:
+    """A polynomial of degree 2 made homogeneous by a last coordinate."""
+    return {(*places, *(size - 1,) * (2 - len(places))): value for places, value in feature.terms}

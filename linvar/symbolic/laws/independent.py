@@ -19,11 +19,12 @@ from linvar.laws.independent import Independent
 from linvar.laws.law import identity
 from linvar.laws.polynomial import Polynomial
 from linvar.rings import RingLike, T
-from linvar.symbolic.algebra.ring import Exponents
+from linvar.symbolic.algebra.ring import Exponents, Ring
 from linvar.symbolic.laws.along import Along
 from linvar.symbolic.laws.coordinates import is_sign, known_order, moments_of
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.nodes import product_nodes
+from linvar.symbolic.laws.orthogonal import composite, moments_of_products, seconds
 from linvar.symbolic.laws.points import Points
 
 #: seconds of a point of a table, and of a term of the map at it (2 cores, CPython 3.11)
@@ -72,8 +73,18 @@ class ExactIndependent(ExactLaw):
         return min(known) if known else None
 
     def moments(self, features: Sequence[Polynomial], order: int, ring: RingLike[T]) -> dict[Exponents, T]:
-        """Weighted sums over a table of points."""
-        return self._table(features, order).moments(features, order, ring)
+        """In orthogonal polynomials of the coordinates; where they have none, weighted sums over a table of points."""
+        self._check(features, order)
+        own = Ring(len(self.law.coordinates))
+        composed = composite(features, [polynomial.at(own.gens, own) for polynomial in self._example], own)
+        known = [  # zero has the degree -1
+            moments_of(coordinate, order * max((0, *(int(f.degrees()[place]) for f in composed))))
+            for place, coordinate in enumerate(self.law.coordinates)
+        ]
+        found = moments_of_products(composed, order, known)
+        if found is None:
+            return self._table(features, order).moments(features, order, ring)
+        return {key: ring.lift(value) for key, value in found.items()}
 
     def along(self, features: Sequence[Polynomial], order: int, central: bool) -> Along:
         """The values at such points, and their weights."""
@@ -100,21 +111,32 @@ class ExactIndependent(ExactLaw):
         """Points of a grid with the degree of each coordinate by itself."""
         return prod(in_example * self._degree_in(place) + 1 for place in places)
 
+    def degree_of(self, features: Sequence[Polynomial]) -> int:
+        """In the independent coordinates."""
+        degrees = [polynomial.degree for polynomial in self._example]
+        return max((sum(degrees[place] for place in places) for f in features for places, _ in f.terms), default=0)
+
+    def moment_seconds(self, features: int, order: int, degree: int) -> float:
+        """In orthogonal polynomials; a sign has two of them."""
+        signs: int = len(self._signs(order * degree))
+        others = len(self.law.coordinates) - signs
+        return seconds(others, features, order, degree) * float(2**signs)
+
     def preparation(self, order: int) -> float:
         """Every point is taken through the map; those of the simplex have weights of their own to be found."""
         terms = sum(len(polynomial.terms) * (1 + polynomial.degree) for polynomial in self._example)
         return self._count(2 * order) * (_SECONDS_POINT + _SECONDS_TERM * terms)
 
-    def summed(self, order: int) -> int:
-        """The points of a table."""
-        return self.points(1, order)
-
     def numbers(self) -> list[Exact]:
         """The coefficients of the map."""
         return [coefficient for polynomial in self._example for _, coefficient in polynomial.terms] or [Rational(1)]
 
-    def _table(self, features: Sequence[Polynomial], order: int) -> Points:
-        """Points that have the moments of some features; kept by the degree."""
+    def _check(self, features: Sequence[Polynomial], order: int) -> int:
+        """The degree in the example of products of features.
+
+        Raises:
+            InputError: the coordinates have no such moments.
+        """
         in_example = order * max((feature.degree for feature in features), default=0)
         highest = self.highest_moment
         if highest is not None and in_example > highest:
@@ -124,6 +146,11 @@ class ExactIndependent(ExactLaw):
                 "give more moments of its coordinates, or ask for fewer steps",
                 fault=f"has moments up to degree {highest} in (x, y), and those of degree {in_example} are needed",
             )
+        return in_example
+
+    def _table(self, features: Sequence[Polynomial], order: int) -> Points:
+        """Points that have the moments of some features; kept by the degree."""
+        in_example = self._check(features, order)
         if in_example not in self._tables:
             self._tables[in_example] = self._points(in_example)
         return self._tables[in_example]

@@ -216,6 +216,14 @@ class ExactLaw(ABC):
         """Seconds that moments of quadratic features up to this order take before the first of them, where it is much."""
         return 0.0
 
+    def degree_of(self, features: Sequence[Polynomial]) -> int:
+        """The highest degree of some features in the numbers that the law is made of."""
+        return max((feature.degree for feature in features), default=0)
+
+    def moment_seconds(self, features: int, order: int, degree: int) -> float:
+        """Seconds that moments of so many features of this degree (``degree_of``) take, where no formula or sum has them."""
+        return 0.0
+
     @property
     def by_fourth_moments(self) -> bool:
         """Whether ``weighted_second_moment`` goes through all fourth moments of z, or is a formula in matrices."""

@@ -17,6 +17,7 @@ from linvar.laws.polynomial import Places, Polynomial
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Exponents
 from linvar.symbolic.laws.along import Along, at_points
+from linvar.symbolic.laws.halves import paired
 from linvar.symbolic.laws.law import graded
 
 
@@ -57,11 +58,9 @@ class Points:
             weights = self.weights
             first = {key: list(map(mul, weights, halves[key])) for key in halves if len(key) <= order // 2}
         found = {}
-        for exponents, key in graded(len(features), order):
-            half = len(key) // 2
-            if total := sum(map(mul, first[key[:half]], halves[key[half:]])):
-                below = self.total * prod(scale**power for scale, power in zip(scales, exponents) if power)
-                found[exponents] = ring.lift(Rational(total, below))
+        for exponents, total in paired(first, halves, len(features), order):
+            below = self.total * prod(scale**power for scale, power in zip(scales, exponents) if power)
+            found[exponents] = ring.lift(Rational(total, below))
         return found
 
     def along(self, features: Sequence[Polynomial]) -> Along:

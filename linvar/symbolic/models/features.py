@@ -19,14 +19,13 @@ from itertools import islice
 from math import lcm
 
 from linvar.exact import Exact, Matrix, Rational, Vector
-from linvar.flint import fmpz, fmpz_mat, nmod_mat
+from linvar.flint import fmpz_mat, nmod_mat
 from linvar.laws.polynomial import Polynomial
 from linvar.rings import RingElement, T
-from linvar.symbolic.algebra.ring import Element, Exponents, Ring, to_rational
+from linvar.symbolic.algebra.ring import Ring
 from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.models.independent import PRIME, Echelon, Features, by_monomials, full_rank, rows_of_moments
 
-#: of a first look modulo it; it may only find too few
-_PRIME = 2**61 - 1
 #: points beyond the number of functionals in the first block, and points in a further one
 _SPARE, _BLOCK = 8, 1_024
 
@@ -87,90 +86,7 @@ def unit_forms(size: int) -> tuple[Linear, ...]:
     return tuple(((a, _ONE),) for a in range(size))
 
 
-@dataclass(frozen=True)
-class Features:
-    """A basis of what varies.
-
-    Attributes:
-        chosen: the functionals whose fluctuations are the variables v_i.
-        coordinates: for each functional f the pairs (i, c) with f = E f + sum_i c (v_i - E v_i).
-        mixed: whether a constant enters some of these relations: if not, f = sum_i c v_i.
-    """
-
-    chosen: tuple[int, ...]
-    coordinates: tuple[tuple[tuple[int, Rational], ...], ...]
-    mixed: bool = False
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    @classmethod
-    def of_all(cls, count: int) -> Features:
-        """All functionals are independent."""
-        return cls(tuple(range(count)), tuple(((i, _ONE),) for i in range(count)))
-
-
 _ZERO, _ONE = Rational(0), Rational(1)
-
-
-@dataclass(frozen=True)
-class Echelon:
-    """A reduced row echelon form, of the columns (1, functionals).
-
-    Attributes:
-        matrix: its rows times the denominator.
-        denominator: of all entries.
-        pivots: the column of each row's pivot.
-    """
-
-    matrix: fmpz_mat
-    denominator: fmpz
-    pivots: tuple[int, ...]
-
-    @classmethod
-    def of(cls, rows: Sequence[Sequence[int | fmpz]], columns: int) -> Echelon:
-        """The form of some rows."""
-        if not rows:
-            return cls(fmpz_mat(0, columns), fmpz(1), ())
-        matrix, denominator, rank = fmpz_mat(rows).rref()
-        pivots, place = [], 0
-        for i in range(rank):
-            while not matrix[i, place]:
-                place += 1
-            pivots.append(place)
-        kept = fmpz_mat([[matrix[i, j] for j in range(columns)] for i in range(rank)])
-        return cls(kept, denominator, tuple(pivots))
-
-    @property
-    def mixed(self) -> bool:
-        """Whether a constant enters a relation: the first row, where 1 has one of its own, has more than its pivot."""
-        return 0 in self.pivots and any(self.matrix[0, j] for j in range(1, self.matrix.ncols()))
-
-    def kernel(self) -> list[list[fmpz]]:
-        """A basis of the relations between the columns."""
-        columns = self.matrix.ncols()
-        relations = []
-        for free in sorted(set(range(columns)) - set(self.pivots)):
-            relation = [fmpz(0)] * columns
-            relation[free] = self.denominator
-            for i, pivot in enumerate(self.pivots):
-                relation[pivot] = -self.matrix[i, free]
-            relations.append(relation)
-        return relations
-
-    def features(self, scales: Sequence[int], mixed: bool) -> Features:
-        """The pivots beside the constant, and every functional in terms of them; columns are functionals times ``scales``."""
-        matrix, denominator = self.matrix, int(self.denominator)
-        chosen = [(i, pivot - 1) for i, pivot in enumerate(self.pivots) if pivot]
-        coordinates = tuple(
-            tuple(
-                (place, Rational(int(matrix[i, f + 1]) * scales[pivot], denominator * scale))
-                for place, (i, pivot) in enumerate(chosen)
-                if matrix[i, f + 1]
-            )
-            for f, scale in enumerate(scales)
-        )
-        return Features(tuple(f for _, f in chosen), coordinates, mixed)
 
 
 @dataclass(frozen=True)
@@ -217,7 +133,7 @@ def eliminated(law: ExactLaw, functionals: Functionals) -> Elimination:
     if (first := next(law.support(2), None)) is None:
         return eliminated_by_moments(law, functionals)
     rows = list(rows_of(law, functionals, points if law.symbols else islice(points, count + _SPARE)))
-    if _full_rank(rows, count + 1):
+    if full_rank(rows, count + 1):
         return Elimination(functionals)
     reduced = Echelon.of(rows, count + 1)
     relations: list[Relation] | None = None  # made where there are further points only
@@ -231,54 +147,38 @@ def eliminated(law: ExactLaw, functionals: Functionals) -> Elimination:
     return Elimination(functionals, reduced, reduced.mixed or not _numeric(first))
 
 
+def image(known: Elimination, functionals: Functionals) -> Elimination:
+    """The elimination of linear combinations of functionals <e_a e_c^T, S_z>, a <= c, whose own elimination is known."""
+    count, places = len(functionals), {pair: k for k, pair in enumerate(known.functionals.pairs, 1)}
+    lefts, rights = (_used(functionals, side) for side in (0, 1))
+    columns: list[dict[int, int]] = []
+    for i, j in functionals.pairs:
+        column: dict[int, int] = defaultdict(int)
+        for a, p in lefts[i]:
+            for c, q in rights[j]:
+                column[places[min(a, c), max(a, c)]] += p * q
+        columns.append(column)
+    size = len(places) + 1
+    mapped = fmpz_mat(size, count + 1)
+    mapped[0, 0] = 1
+    for f, column in enumerate(columns, 1):
+        for place, value in column.items():
+            mapped[place, f] = value
+    found = (mapped if known.reduced is None else known.reduced.matrix * mapped).tolist()
+    if full_rank(found, count + 1):
+        return Elimination(functionals)
+    reduced = Echelon.of(found, count + 1)
+    return Elimination(functionals, reduced, reduced.mixed)
+
+
 def eliminated_by_moments(law: ExactLaw, functionals: Functionals) -> Elimination:
     """The same by moments alone: a combination vanishes almost surely if and only if its second moment does."""
     count = len(functionals)
-    rows = _rows_of_moments(law, [functionals.feature(f) * scale for f, scale in enumerate(_scales(functionals))])
-    if _full_rank(rows, count + 1):
+    rows = rows_of_moments(law, [functionals.feature(f) * scale for f, scale in enumerate(_scales(functionals))])
+    if full_rank(rows, count + 1):
         return Elimination(functionals)
     reduced = Echelon.of(rows, count + 1)
     return Elimination(functionals, reduced, reduced.mixed or bool(law.symbols))
-
-
-def independent(law: ExactLaw, polynomials: Sequence[Polynomial]) -> Features:
-    """A basis of the fluctuations of any features under a law, exact.
-
-    Relations hold as polynomials where z fills its space, else at points that determine polynomials of their degree, else by
-    second moments.
-    """
-    count = len(polynomials)
-    if law.fills_space:
-        rows = _rows_of_coefficients(polynomials)
-    elif not law.symbols and next(law.support(1), None) is not None:
-        points = law.support(max((f.degree for f in polynomials), default=0))
-        rows = [_whole([_ONE, *(Rational(f.at_numbers(z)) for f in polynomials)]) for z in points]  # type: ignore[arg-type]
-    else:
-        rows = _rows_of_moments(law, polynomials)
-    if _full_rank(rows, count + 1):
-        return Features.of_all(count)
-    reduced = Echelon.of(rows, count + 1)
-    return reduced.features([1] * count, reduced.mixed or bool(law.symbols and not law.fills_space))
-
-
-def _rows_of_coefficients(polynomials: Sequence[Polynomial]) -> list[list[int]]:
-    """The coefficients of each monomial in (1, the polynomials)."""
-    known = [dict(f.terms) for f in polynomials]
-    keys = sorted({(), *(key for terms in known for key in terms)})
-    return [_whole([Rational(int(not key)), *(terms.get(key, _ZERO) for terms in known)]) for key in keys]
-
-
-def _rows_of_moments(law: ExactLaw, polynomials: Sequence[Polynomial]) -> list[list[int]]:
-    """Rows whose kernel are the combinations of (1, the polynomials) that vanish almost surely; with symbols up to a constant."""
-    count, ring = len(polynomials), Ring(0, law.symbols)
-    moments, zero = law.checked_moments(polynomials, 2, ring), ring.zero
-    units = [tuple(int(k == j) for k in range(count)) for j in range(count)]
-    means = [moments.get(unit, zero) for unit in units]
-    rows = [[1, *[0] * count]] if law.symbols else list(_by_monomials([ring.one, *means]))
-    for first, mean in zip(units, means):
-        products = [moments.get(tuple(map(sum, zip(first, second))), zero) for second in units]
-        rows += _by_monomials([zero, *(value - mean * other for value, other in zip(products, means))])
-    return rows
 
 
 def _scales(functionals: Functionals) -> list[int]:
@@ -293,7 +193,7 @@ def _of_polynomials(law: ExactLaw, functionals: Functionals) -> Elimination:
     points = count + _SPARE
     while True:
         rows = list(rows_of(law, functionals, law.scattered(points)))
-        if _full_rank(rows, count + 1):
+        if full_rank(rows, count + 1):
             return Elimination(functionals)
         reduced = Echelon.of(rows, count + 1)
         if not _relations(functionals, reduced):
@@ -318,11 +218,11 @@ def _relations(functionals: Functionals, reduced: Echelon) -> list[Relation]:
 def _missed(relations: list[Relation], points: Sequence[Vector]) -> list[Vector]:
     """The points where one of the relations does not hold. Column by column: most relations are between few coordinates."""
     columns = list(zip(*points))
+    used = sorted({place for _, form in relations for key in form for place in key})
+    scale = lcm(1, *{entry.denominator for a in used for entry in columns[a]})
+    whole = {a: [entry.numerator * (scale // entry.denominator) for entry in columns[a]] for a in used}
     wrong: set[int] = set()
     for constant, form in relations:
-        used = sorted({place for key in form for place in key})
-        scale = lcm(1, *{entry.denominator for a in used for entry in columns[a]})
-        whole = {a: [entry.numerator * (scale // entry.denominator) for entry in columns[a]] for a in used}
         values = [constant * scale**2] * len(points)
         for (a, b), c in form.items():
             values = [value + c * x * y for value, x, y in zip(values, whole[a], whole[b])]
@@ -333,7 +233,7 @@ def _missed(relations: list[Relation], points: Sequence[Vector]) -> list[Vector]
 def rank_at_least(law: ExactLaw, functionals: Functionals, points: Iterable[Vector]) -> int:
     """A lower bound for the number of features, from some points of the law's support, modulo a prime."""
     rows = list(rows_of(law, functionals, points))
-    return max(0, int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) - 1) if rows else 0
+    return max(0, int(nmod_mat(fmpz_mat(rows), PRIME).rank()) - 1) if rows else 0
 
 
 def rows_of(law: ExactLaw, functionals: Functionals, points: Iterable[Vector]) -> Iterator[list[int]]:
@@ -359,21 +259,12 @@ def rows_of(law: ExactLaw, functionals: Functionals, points: Iterable[Vector]) -
             if less is not None:
                 values = [value - start for value, start in zip(values, less)]
             constant = ring.zero if place and less is not None else ring.one
-            yield from _by_monomials([constant, *values])
+            yield from by_monomials([constant, *values])
 
 
 def _numeric(point: Vector) -> bool:
     """Whether a point is free of symbols."""
     return all(isinstance(entry, Rational) for entry in point)
-
-
-def _by_monomials(values: Sequence[Element]) -> Iterator[list[int]]:
-    """The coefficients of each monomial in polynomials."""
-    parts: dict[Exponents, list[Rational]] = {}
-    for place, value in enumerate(values):
-        for key, c in value.terms():
-            parts.setdefault(key, [_ZERO] * len(values))[place] = to_rational(c)
-    return map(_whole, parts.values())
 
 
 def _used(functionals: Functionals, side: int) -> dict[int, list[tuple[int, int]]]:
@@ -394,14 +285,3 @@ def _scale(form: Linear) -> int:
 def _values(forms: dict[int, list[tuple[int, int]]], point: Sequence[RingElement[T]], zero: T) -> dict[int, T]:
     """The linear forms at a point."""
     return {place: sum((point[a] * c for a, c in form), zero) for place, form in forms.items()}
-
-
-def _whole(row: Sequence[Rational]) -> list[int]:
-    """Numbers times their common denominator."""
-    scale = lcm(1, *(value.denominator for value in row))
-    return [value.numerator * (scale // value.denominator) for value in row]
-
-
-def _full_rank(rows: list[list[int]], columns: int) -> bool:
-    """Whether the columns are independent modulo a prime, and so in truth."""
-    return len(rows) >= columns and int(nmod_mat(fmpz_mat(rows), _PRIME).rank()) == columns

@@ -15,7 +15,7 @@ from math import comb
 from typing import Any, Protocol, TypeVar
 
 from linvar.exact import Matrix
-from linvar.laws.polynomial import Polynomial
+from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.matrices import Rows
 from linvar.plain_data import Plain
 from linvar.problem import Problem
@@ -97,6 +97,11 @@ class ExactModel(ABC):
     def entries(self) -> int:
         """P, the number of weights."""
         return sum(len(matrix) * len(matrix[0]) for matrix in self.problem.leaves)
+
+    @property
+    def feature_degree(self) -> int:
+        """Of its features in the numbers that the law is made of (``ExactLaw.degree_of``), at most."""
+        return 2 * self.law.degree_of(coordinates(self.law.width))
 
     @property
     def squares(self) -> int:

@@ -85,6 +85,18 @@ class Steps:
         order = self._order(2 * max(0, self.problem.degree - 1))
         return self.law.preparation(min(order, _MOST_ORDER))
 
+    @property
+    def moment_seconds(self) -> float:
+        """Seconds that moments of an example take beside what is counted, for the second moment of the gradient."""
+        degree, t = 2 * max(0, self.problem.degree - 1), self.problem.step
+        order = min(self._order(degree), _MOST_ORDER)
+        if not order:
+            return 0.0
+        first = next(s for s in range(t) if self[s].count(1))
+        parts = [(first, order), (t - 1, degree)] if first < t - 1 else [(first, order)]
+        of_degree = self.model.feature_degree
+        return sum(self.law.moment_seconds(self[s].count(), part, of_degree) for s, part in parts)
+
     def _rests(self, place: int) -> bool:
         """Whether the update is zero whatever the batch."""
         rate = self.problem.learning_rate

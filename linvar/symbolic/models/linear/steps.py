@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
 from math import inf
+from typing import TYPE_CHECKING
 
 from linvar import matrices
 from linvar.exact import Exact, Matrix, Rational
@@ -24,18 +25,22 @@ from linvar.symbolic.algebra.ring import Numbers, Ring, to_fmpq, to_rational
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.models.features import (
     Elimination,
-    Features,
     Functionals,
     Linear,
     eliminated,
+    image,
     linear_forms,
     rank_at_least,
     unit_forms,
 )
+from linvar.symbolic.models.independent import Features
 from linvar.symbolic.models.linear import network
 from linvar.symbolic.models.linear.here import LinearHere
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.step import MOST_VARIABLES, Coordinates
+
+if TYPE_CHECKING:
+    from linvar.symbolic.models.linear.model import LinearModel
 
 #: Points of a first look at many functionals, and those beyond the number of features looked for.
 _POINTS, _SPARE = 128, 16
@@ -130,6 +135,13 @@ class MovingStep:
         return eliminated(self.model.law, self._functionals)
 
     @property
+    def elimination(self) -> Elimination | None:
+        """That of all functionals, where points are eliminated and there are so few that their number is found by it."""
+        law, few = self.model.law, len(self._functionals) <= 2 * MOST_VARIABLES
+        points = not law.fills_space and not law.symbols and next(law.support(2), None) is not None
+        return self._elimination if points and few else None
+
+    @property
     def _features(self) -> Features:
         return self._elimination.features
 
@@ -138,7 +150,7 @@ class MovingStep:
 class FixedStep:
     """A step from weights that are numbers."""
 
-    model: ExactModel
+    model: LinearModel
     weights: tuple[Matrix, ...]
 
     def count(self, most: int = MOST_VARIABLES) -> int:
@@ -196,8 +208,11 @@ class FixedStep:
     @cached_property
     def _elimination(self) -> Elimination:
         """Of the entries of R; of nothing where none of them reaches a layer."""
-        reaches = len(self._entries(1)) > 0
-        return eliminated(self.model.law, self._functionals if reaches else replace(self._functionals, pairs=()))
+        law, reaches = self.model.law, len(self._entries(1)) > 0
+        if not reaches:
+            return Elimination(replace(self._functionals, pairs=()))
+        whole = self.model.moving.elimination
+        return eliminated(law, self._functionals) if whole is None else image(whole, self._functionals)
 
     @cached_property
     def _surroundings(self) -> list[tuple[Rows[Exact] | None, Rows[Exact] | None]]:

@@ -15,30 +15,39 @@ Source: derived here; proofs/features-of-a-batch.md has the ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
-from math import comb
+from math import comb, lcm
 from typing import TYPE_CHECKING
 
 from linvar.exact import Matrix, Rational, free_symbols
-from linvar.flint import fmpq, fmpq_mat
+from linvar.flint import fmpq, fmpq_mat, nmod_mat
 from linvar.laws.polynomial import Places, Polynomial
 from linvar.matrices import Rows
 from linvar.plain_data import Plain
 from linvar.problem import Problem
 from linvar.rings import RingLike, T
-from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq, to_rational
+from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq
 from linvar.symbolic.laws.law import ExactLaw
-from linvar.symbolic.models.features import independent
-from linvar.symbolic.models.model import ExactModel
+from linvar.symbolic.models.independent import independent
+from linvar.symbolic.models.model import ENDLESS, ExactModel
 from linvar.symbolic.models.polynomial.at import At
-from linvar.symbolic.models.polynomial.steps import Fixed, Moving
+from linvar.symbolic.models.polynomial.steps import Fixed, Moving, combination
+from linvar.symbolic.models.polynomial.values import Values
 from linvar.symbolic.models.step import Step
 
 if TYPE_CHECKING:
     import sympy
+
+#: of a first look modulo it, in so many sums more than there are polynomials
+_PRIME, _SPARE = 2**61 - 1, 8
+#: terms of gradients beyond which a prediction does not run a step
+_MOST_COUNTED = 10_000
+#: of a form in the weights, beyond which its monomials are not counted step by step
+_MOST_DEGREE = 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,31 +138,9 @@ class PolynomialModel(ExactModel):
         """The partial derivatives by the weights."""
         return [polynomial.derivative(i) for i in range(self.entries)]
 
-    def values(self, polynomials: Iterable[Element], weights: Sequence[Rows[T]], ring: RingLike[T]) -> list[T]:
-        """Polynomials in the weights at weights of any ring."""
-        point = [entry for matrix in weights for row in matrix for entry in row]
-        point += [ring.lift(symbol) for symbol in self.symbols if self.symbolic_coefficients]
-        powers: dict[tuple[int, int], T] = {}
-
-        def power(place: int, exponent: int) -> T:
-            if exponent == 1:
-                return point[place]
-            if (place, exponent) not in powers:  # halves: an exponent may be in the thousands
-                half = exponent // 2
-                powers[place, exponent] = power(place, half) * power(place, exponent - half)
-            return powers[place, exponent]
-
-        found = []
-        for polynomial in polynomials:
-            total = ring.lift(0)
-            for key, coefficient in polynomial.terms():
-                term = ring.lift(to_rational(coefficient))
-                for place, exponent in enumerate(key):
-                    if exponent:
-                        term = term * power(place, int(exponent))
-                total = total + term
-            found.append(total)
-        return found
+    def values(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> Values[T]:
+        """What gives polynomials in the weights at weights of any ring."""
+        return Values(weights, [ring.lift(symbol) for symbol in self.symbols if self.symbolic_coefficients], ring)
 
     def in_shape(self, entries: Sequence[T]) -> list[Rows[T]]:
         """Entries in the shapes of the leaves."""
@@ -171,20 +158,15 @@ class PolynomialModel(ExactModel):
         return self.gradient(self.split.population)
 
     @cached_property
-    def uncorrelated(self) -> list[tuple[Rational, list[Element]]]:
-        """Variances d_i and vectors: the spread is sum_i d_i ||vector||^2, Cov(psi) = L diag(d) L^T by elimination. Numbers."""
-        covariance = self.covariance(Numbers)
-        rest, rows, found = covariance, self.gradients[1], []
+    def uncorrelated(self) -> list[tuple[Rational, list[tuple[int, Rational]]]]:
+        """Cov(psi) = L diag(d) L^T by elimination: every d and its column of L, what is not zero in it. Numbers."""
+        rest, found = self.covariance(Numbers), []
         for i in range(len(rest)):
             pivot = rest[i][i]
             if not pivot:
                 continue
             column = [row[i] / pivot for row in rest]
-            vector = [
-                sum((row[p] * to_fmpq(Rational(c)) for row, c in zip(rows, column) if c), self.ring.zero)
-                for p in range(self.entries)
-            ]
-            found.append((Rational(pivot), vector))
+            found.append((Rational(pivot), [(j, Rational(c)) for j, c in enumerate(column) if c]))
             rest = [[value - x * pivot * y for value, y in zip(row, column)] for row, x in zip(rest, column)]
         return found
 
@@ -209,20 +191,66 @@ class PolynomialModel(ExactModel):
     # sizes
 
     @property
+    def feature_degree(self) -> int:
+        """Of the psi_j."""
+        return self.law.degree_of(self.split.features)
+
+    @cached_property
+    def _terms_of_gradients(self) -> tuple[int, int]:
+        """Of grad lbar, and of all grad e_j."""
+        return sum(map(len, self.population_gradient)), sum(map(len, chain(*self.gradients[1])))
+
+    @property
     def gradient_products(self) -> int:
-        """Terms of grad a and of all grad e_j, times their degree."""
-        start, directions = self.gradients
-        return sum(len(part) for part in chain(start, *directions)) * max(1, self.problem.degree - 1)
+        """For each term of grad a and of all grad e_j its monomial, at most, and its coefficient."""
+        return 2 * sum(self._terms_of_gradients)
 
     @property
     def spread_terms(self) -> int:
-        """Of the squares of the vectors grad e_j."""
-        return sum(len(part) ** 2 // 2 + 1 for row in self.gradients[1] for part in row)
+        """Of the vectors grad e_j, and of their entries, which are squared."""
+        return self._terms_of_gradients[1] + self.entries * len(self.split.directions)
+
+    @property
+    def too_wide_to_count(self) -> bool:
+        """By the terms of its gradients."""
+        return sum(self._terms_of_gradients) > _MOST_COUNTED
+
+    def rough_work(self, variables: int) -> tuple[int, int]:
+        """Every term once in a step and once in the last one, and what combines and squares the grad e_j."""
+        mean, directions = self._terms_of_gradients
+        count = len(self.split.directions)
+        largest = max((len(part) for part in chain(self.population_gradient, *self.gradients[1])), default=0)
+        return 3 * mean + 3 * directions + self.entries * count * (count + 5) // 2, max(1, largest)
+
+    def monomials(self, variables: Sequence[int], central: Sequence[bool], factors: int) -> int:
+        """Every factor of a form in W_{s+1} is w, a part of grad a, of degree q in W_s, or one of v_j grad e_j, of degree p-1:
+
+        N_s(D) = sum_j C(j + m_s - 1, j) N_{s-1}( max(1, q) (D - j) + (p-1) j ).
+        """
+        degree, growth = factors * max(0, self.problem.degree - 1), self.problem.growth
+        if self.problem.symbols or degree * growth ** len(variables) > _MOST_DEGREE:
+            return super().monomials(variables, central, factors)
+        still = max(
+            1, max((sum(key[: self.entries]) for part in self.gradients[0] for key, _ in part.terms()), default=0)
+        )
+
+        @cache
+        def count(degree: int, s: int) -> int:
+            if s < 0:
+                return 1
+            if not s:
+                return comb(degree + variables[0], variables[0])
+            parts = (
+                comb(j + variables[s] - 1, j) * count(still * (degree - j) + growth * j, s - 1)
+                for j in range(degree + 1 if variables[s] else 1)
+            )
+            return sum(parts)
+
+        return min(ENDLESS, count(degree, len(variables) - 1))
 
     def taylor_terms(self, order: int) -> int:
-        """Every term of the gradient has C(degree, i) derivatives of order i."""
-        degree = self.problem.degree
-        return self.gradient_products * sum(comb(degree, i) for i in range(min(2 * order, degree) + 1))
+        """Every term of the gradient, once for each order of its derivatives: products of weights are shared by the terms."""
+        return sum(self._terms_of_gradients) * min(2 * order + 1, max(1, self.problem.degree))
 
 
 @dataclass(frozen=True)
@@ -258,19 +286,35 @@ def _together(
     features: list[Polynomial], directions: list[Element], weights: int
 ) -> tuple[list[Polynomial], list[Element]]:
     """Fewest pairs with the same sum_j e_j psi_j, up to what depends on no weight: a rank factorisation."""
-    keys = sorted({key for e in directions for key, _ in e.terms() if any(key[:weights])})
+    terms = [dict(e.terms()) for e in directions]
+    keys = sorted({key for known in terms for key in known if any(key[:weights])})
     if not keys:
         return [], []
-    rows = [[dict(e.terms()).get(key, fmpq(0)) for key in keys] for e in directions]
+    if _independent(terms, keys):
+        return features, directions
+    rows = [[known.get(key, fmpq(0)) for key in keys] for known in terms]
     reduced, rank = fmpq_mat([list(column) for column in zip(*rows)]).rref()  # columns e_j
     if rank == len(directions):
         return features, directions
     pivots = [next(j for j in range(len(directions)) if reduced[i, j]) for i in range(rank)]
-    together = [
-        sum((f * to_rational(reduced[i, j]) for j, f in enumerate(features) if reduced[i, j]), Polynomial())
-        for i in range(rank)
-    ]
+    together = [combination([(f, reduced[i, j]) for j, f in enumerate(features) if reduced[i, j]]) for i in range(rank)]
     return together, [directions[j] for j in pivots]
+
+
+def _independent(terms: Sequence[Mapping[Exponents, fmpq]], keys: Sequence[Exponents]) -> bool:
+    """Whether polynomials are surely independent: sums of their coefficients with random factors are, modulo a prime."""
+    draws, count = random.Random(len(keys)), len(terms)
+    factors = {key: (place % (count + _SPARE), draws.randrange(1, _PRIME)) for place, key in enumerate(keys)}
+    sketch = []
+    for known in terms:
+        row = [0] * (count + _SPARE)
+        scale = lcm(1, *{int(c.q) for c in known.values()})
+        for key, c in known.items():
+            if key in factors:
+                place, factor = factors[key]
+                row[place] += int((c * scale).p) * factor
+        sketch.append([value % _PRIME for value in row])
+    return int(nmod_mat(count, count + _SPARE, [value for row in sketch for value in row], _PRIME).rank()) == count
 
 
 _: type[ExactModel] = PolynomialModel

@@ -30,7 +30,7 @@ class Expansion:
         if steps.problem.is_linear_regression:
             return RoadPlan(self.name, obstacle="one layer has a road of its own")
         size = predict(steps)
-        return RoadPlan(self.name, f"{size.count} monomials", size.seconds + steps.preparation, size.bytes)
+        return RoadPlan(self.name, f"{size.count} monomials", size.seconds + steps.moment_seconds, size.bytes)
 
     def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[ExpandedAt, ...]:
         """The weights are expanded once, up to the last of the steps; moments of a batch are shared."""

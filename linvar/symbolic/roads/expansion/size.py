@@ -23,6 +23,8 @@ _SHORT_BITS = 62
 #: products of fractions that a prediction may take; those of integers are some thirty times as quick
 _MOST_PRODUCTS = 5_000
 _COUNTED_STEPS = 40
+#: where squares fit in a word, what a term of a square and a product of two terms take beside the coefficients of ``cost``
+_WORD_SQUARE, _WORD_PRODUCT = 0.2, 0.4
 _COUNTED_ORDER = 3_000
 
 
@@ -61,7 +63,8 @@ def expansion_work(steps: Steps) -> Work:
     terms = 2 * monomials + entries * mean
     # squared: these entries, and where an example varies in few ways those of each of them (``last_step``)
     squared = steps.model.squares
-    moments = powers = values = products = series = 0
+    put_in = steps.model.gradient_products // 2  # terms of gradients, each a product of weights times a number
+    moments = powers = values = products = series = sums = 0
     for later, width in enumerate(reversed(variables)):
         order = _order(problem, later)
         examples = steps.law.summed(order)
@@ -71,6 +74,7 @@ def expansion_work(steps: Steps) -> Work:
         if width:  # the exponential of a series in this many variables, and in 1/b; data: the logarithm of another one
             series += comb(order + 2 * width, 2 * width) * order
         if examples:
+            sums += comb(order + width, width) * examples
             products += comb(order + 2 * width, 2 * width)
     last = steps.model.fourth_moments
     memory: dict[str, float] = {
@@ -84,7 +88,7 @@ def expansion_work(steps: Steps) -> Work:
         "seconds_power": powers,
         "seconds_series": series,
         "seconds_moment_product": products,
-        "seconds_value": last * (steps.law.summed(2) or 1),
+        "seconds_value": last * (steps.law.summed(2) or 1) + sums,
     }
     if problem.symbols:
         answer = steps.model.answer_terms(variables)
@@ -95,12 +99,14 @@ def expansion_work(steps: Steps) -> Work:
             "seconds_symbol_answer": answer,
         }
     else:
+        in_words = bits < _SHORT_BITS // 2  # squares too
+        kind = "seconds_short_product" if bits < 2 * _SHORT_BITS else "seconds_long_product"
         memory |= {"bytes_monomial": monomials, "bytes_bit": monomials * bits}
         seconds |= {
             "seconds_term": terms,
             "seconds_term_bit": terms * bits,
-            "seconds_square": squared * monomials,
-            "seconds_short_product" if bits < 2 * _SHORT_BITS else "seconds_long_product": squared * mean**2,
+            "seconds_square": (squared * monomials + put_in * mean) * (_WORD_SQUARE if in_words else 1),
+            kind: squared * mean**2 * (_WORD_PRODUCT if in_words else 1),
         }
     return Work(monomials, memory, seconds)
 
