@@ -152,7 +152,7 @@ def expected_weights(
     Given the initial weights. Free of b for linear regression (L = 1). Arguments and errors as in ``gradient_variance``.
 
     Returns:
-        A ``BatchPolynomial`` for each entry, in the structure of the weights: of a linear network ``[l][row][column]``, W_1 first;
+        A ``BatchPolynomial`` for each entry, in the structure of the weights: of linear networks ``[l][row][column]``, W_1 first;
         of a loss the pytree that it was given.
 
     >>> from linvar import Gaussian, Problem
