@@ -219,7 +219,7 @@ CASES = {
 @pytest.mark.parametrize("sampling", ["iid", "without_replacement"])
 @pytest.mark.parametrize("step, count", [(0, 3), (1, 3), (2, 2)])
 @pytest.mark.parametrize("name", CASES)
-def test_families_equal_the_enumeration_of_every_batch(name: str, step: int, count: int, sampling: str) -> None:
+def test_named_families_equal_the_enumeration_of_every_batch(name: str, step: int, count: int, sampling: str) -> None:
     found = lv.gradient_variance(CASES[name].problem(step, sampling, count))
     for b in (1, 2):
         wanted = CASES[name].variance(step, b, sampling, count)
