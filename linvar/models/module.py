@@ -28,7 +28,7 @@ _CURE = "give a flax.nnx.Module, or a pytree whose floating arrays are the weigh
 
 
 @dataclass(frozen=True)
-class Array:
+class Kept:
     """An array that has a hash.
 
     Attributes:
@@ -44,8 +44,8 @@ class Array:
     of_jax: bool
 
     @classmethod
-    def kept(cls, leaf: Any) -> Any:
-        """An array as such; what is none as it is."""
+    def of(cls, leaf: Any) -> Any:
+        """An array, kept; what is none as it is."""
         import jax
 
         if not is_array(leaf):
@@ -77,7 +77,7 @@ class Parts(ABC):
     @property
     @abstractmethod
     def beside(self) -> tuple[tuple[Path, Any], ...]:
-        """The leaves that are no weights, arrays kept as ``Array``."""
+        """The leaves that are no weights, arrays kept as ``Kept``."""
 
     @abstractmethod
     def merged(self, params: Any, beside: Mapping[Path, Any]) -> Any:
@@ -104,7 +104,7 @@ class FlaxParts(Parts):
     def of(cls, module: Any) -> tuple[FlaxParts, dict[Path, Any]]:
         """The parts, and the arrays of the Params."""
         graph, params, state = _split(module)
-        return cls(graph, tuple((path, Array.kept(leaf)) for path, leaf in state.items())), params
+        return cls(graph, tuple((path, Kept.of(leaf)) for path, leaf in state.items())), params
 
     @property
     def beside(self) -> tuple[tuple[Path, Any], ...]:
@@ -143,7 +143,7 @@ class TreeParts(Parts):
         if () in leaves:
             raise InputTypeError("module", module, _CURE)
         weights = {path: leaf for path, leaf in leaves.items() if is_array(leaf) and _is_float(leaf.dtype)}
-        kept = ((path, None if path in weights else Array.kept(leaf)) for path, leaf in leaves.items())
+        kept = ((path, None if path in weights else Kept.of(leaf)) for path, leaf in leaves.items())
         return cls(tree, tuple(kept)), weights
 
     @property
@@ -180,7 +180,7 @@ class ModuleLoss:
     loss: Function
 
     def __call__(self, params: Any, example: Any) -> Any:
-        beside = {path: leaf.given() if isinstance(leaf, Array) else leaf for path, leaf in self.parts.beside}
+        beside = {path: leaf.given() if isinstance(leaf, Kept) else leaf for path, leaf in self.parts.beside}
         module = self.parts.merged(params, beside)
         found = self.loss(module, example)
         if place := self.parts.changed(module, beside):
@@ -219,7 +219,7 @@ class ModuleModel(LossModel):
         except NotPolynomialError as error:
             loss = self.function.function
             beside = loss.parts.beside if isinstance(loss, ModuleLoss) else ()
-            floats = [named(path) for path, leaf in beside if isinstance(leaf, Array) and leaf.is_float]
+            floats = [named(path) for path, leaf in beside if isinstance(leaf, Kept) and leaf.is_float]
             if not floats:
                 raise
             cure = f"{error.cure}; floats beside the weights ({cut(', '.join(floats), 40)}) are constants"
