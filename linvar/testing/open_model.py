@@ -31,7 +31,7 @@ class OpenModel(Model):
       of JAX;
     - ``degree(weights)``: the degree of the loss in the weights, which are tuples of rows here.
 
-    So it derives by every road but the one of linear regression, is simulated and verified; ``check_model`` says whether all of
+    So it derives by every road (by ``Regression`` up to degree 2), is simulated and verified; ``check_model`` says whether all of
     it is right. It has a hash (a frozen dataclass).
     """
 

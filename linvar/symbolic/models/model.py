@@ -20,6 +20,7 @@ from linvar.matrices import Rows
 from linvar.problem import Problem
 from linvar.rings import RingElement, RingLike, T
 from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.models.closure import NOT_CLOSED, Closure
 from linvar.symbolic.models.step import MOST_VARIABLES, Step
 
 H_co = TypeVar("H_co", bound=RingElement[Any], covariant=True)
@@ -85,6 +86,11 @@ class ExactModel(ABC):
     @abstractmethod
     def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> Here[T]:
         """The model at these weights."""
+
+    @cached_property
+    def closure(self) -> Closure:
+        """Whether mean and second moment of the weights close on themselves, and on what."""
+        return NOT_CLOSED
 
     # sizes
 
