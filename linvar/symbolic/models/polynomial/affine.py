@@ -90,6 +90,11 @@ class AffineGradient(Closure):
         """What of an example varies in h, each up to a factor and a constant."""
         return self._varying[0]
 
+    @property
+    def varying_entries(self) -> int:
+        """The entries of h that vary, (a, c) and (c, a) each."""
+        return sum(2 if a != c < self.size else 1 for a, c in self._varying[1])
+
     def mean(self, ring: RingLike[T]) -> dict[Place, T]:
         """H, those entries that are not zero, over a ring with the symbols of the law."""
         features, multiples = self._varying

@@ -79,6 +79,7 @@ def affine_work(affine: AffineGradient, steps: Steps) -> Work:
     pairs, degree = comb(len(features) + 1, 2), max((f.degree for f in features), default=0)
     values = pairs * law.summed(degree) or sum(len(f.terms) for f in features) ** 2 // 2
     table = comb(weights + 1, 2) * comb(weights + 2, 2)
+    filled = min(table, (affine.varying_entries**2 + 3) // 4)  # zeros of the table are skipped
     monomials, bits = comb(state + 1, 2) * (many + 1), _bits_of_step(affine, steps)
     words = many * (many * bits + 64) // 64  # of an entry, after the last step
     memory: dict[str, float] = {
@@ -92,7 +93,7 @@ def affine_work(affine: AffineGradient, steps: Steps) -> Work:
         "seconds_pair_value": values,
         "seconds_table": table,
         "seconds_entry": state**2 * many,
-        "seconds_word": (2 * state**3 + table) * many * words // 2,
+        "seconds_word": (2 * state**3 + filled) * many * words // 2,
     }
     if problem.symbols:
         memory["bytes_coefficient"] = monomials * _symbolic_terms(affine, steps, degree)
