@@ -19,6 +19,11 @@ class Closure:
     obstacle: str | None = None
     elsewhere: str | None = None
 
+    @property
+    def degree(self) -> int:
+        """That in the coordinates of an example of the features whose second moments are needed."""
+        return 2
+
 
 @dataclass(frozen=True)
 class OneLayer(Closure):

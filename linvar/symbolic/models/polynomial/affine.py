@@ -91,6 +91,11 @@ class AffineGradient(Closure):
         return self._varying[0]
 
     @property
+    def degree(self) -> int:
+        """The highest of a feature."""
+        return max((feature.degree for feature in self.features), default=0)
+
+    @property
     def varying_entries(self) -> int:
         """The entries of h that vary, (a, c) and (c, a) each."""
         return sum(2 if a != c < self.size else 1 for a, c in self._varying[1])

@@ -58,5 +58,6 @@ def _(closure: AffineGradient, steps: Steps) -> Work:
 
 def predict(steps: Steps) -> Size:
     """The size of a recursion, without starting it."""
-    found, rates = work(steps.model.closure, steps), costs().regression
-    return Size(found.monomials, int(total(rates, found.bytes)), total(rates, found.seconds))
+    closure, rates = steps.model.closure, costs().regression
+    found, before = work(closure, steps), steps.law.preparation(closure.degree)
+    return Size(found.monomials, int(total(rates, found.bytes)), total(rates, found.seconds) + before)

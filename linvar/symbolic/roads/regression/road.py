@@ -31,7 +31,7 @@ class Regression:
         if closure.obstacle is not None:
             return RoadPlan(self.name, obstacle=closure.obstacle)
         size = closed.predict(steps)
-        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds + steps.law.preparation(2), size.bytes)
+        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds, size.bytes)
 
     def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
         """One recursion, up to the last of the steps."""

@@ -75,8 +75,8 @@ def affine_work(affine: AffineGradient, steps: Steps) -> Work:
     problem, law, weights = steps.problem, steps.law, affine.size
     many = min(problem.step, MOST_STEPS)
     state = weights * (1 if problem.momentum == 0 else 2)
-    features = affine.features
-    pairs, degree = comb(len(features) + 1, 2), max((f.degree for f in features), default=0)
+    features, degree = affine.features, affine.degree
+    pairs = comb(len(features) + 1, 2)
     values = pairs * law.summed(degree) or sum(len(f.terms) for f in features) ** 2 // 2
     table = comb(weights + 1, 2) * comb(weights + 2, 2)
     filled = min(table, (affine.varying_entries**2 + 3) // 4)  # zeros of the table are skipped
