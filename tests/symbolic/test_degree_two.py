@@ -2,115 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import combinations, product
 from typing import Any
 
 import pytest
 import strategies
-import sympy
+from degree_two import (
+    ALPHA,
+    CASES,
+    CHANCES,
+    CURVED,
+    NORMAL,
+    ROWS,
+    TWO,
+    layers,
+    of_case,
+    problem_of,
+    squares,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 import linvar as lv
-from linvar.errors import DerivationTooLargeError, InputError
-from linvar.flint import fmpz
-from linvar.progress import say_nothing
 from linvar.symbolic.models.polynomial.affine import AffineGradient
-from linvar.symbolic.models.registry import exact_model
-from linvar.symbolic.plan import choose
-from linvar.symbolic.roads.regression import closed
-from linvar.symbolic.roads.regression.arithmetic import Packed
-from linvar.symbolic.sgd.batch_moments import answer_ring
-from linvar.symbolic.sgd.questions import Products
-from linvar.symbolic.sgd.steps import Steps
-from linvar.testing import OpenModel
 from linvar.testing.roads import check_road, compare
-
-Loss = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Given(OpenModel):
-    """A loss of the leaves, x and y."""
-
-    of: Loss
-
-    def degree(self, weights: Any) -> int:
-        return 2
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        return self.of(*weights, x, y)
-
-
-def problem_of(loss: Loss, weights: Any, law: Any, rate: Any = "1/5", step: int = 0, **more: Any) -> lv.Problem:
-    """A problem of a loss."""
-    return lv.Problem(weights, law, rate, step, model=Given(loss), **more)
-
-
-def squares(residual: Any) -> Any:
-    return (residual * residual).sum() / 2
-
-
-def quadratic(w: Any, x: Any, y: Any) -> Any:
-    """(1, x_0, x_1, x_0 x_1) as features."""
-    return squares(w[:, 0] + w[:, 1] * x[0] + w[:, 2] * x[1] + w[:, 3] * x[0] * x[1] - y)
-
-
-def layers(w: Any, x: Any, y: Any) -> Any:
-    return squares(w @ x - y)
-
-
-ROWS = lv.Dataset([[1, "1/2"], [0, -1], [2, 1]], [1, "-1/2", 3])
-TWO = lv.Dataset([[1, "1/2"], [0, -1], [2, 1]], [[1, 0], ["-1/2", 1], [0, 2]])
-NORMAL = lv.Gaussian([["1/2", 1]], [[2, 1], [1, 1]], ["1/3", 0], "1/2")
-CHANCES = lv.Finite([[1, 0], [1, 1], [-1, 2]], [[1], [0], ["1/2"]], ["1/2", "1/3", "1/6"])
-CURVED = lv.Independent([lv.Uniform(-1, 1), lv.Rademacher()], lambda z: ((z[0], z[1]), z[0] ** 2 - z[1] / 2))
-ALPHA, OMEGA, MU = sympy.symbols("alpha omega mu")
-Q = [[["1/2", -1, "1/3", 2]]]
-
-#: loss, weights, law, what more; each at t = 0, 1, 2
-CASES: dict[str, tuple[Loss, Any, Any, dict[str, Any]]] = {
-    "quadratic features": (quadratic, Q, ROWS, {}),
-    "quadratic features, without replacement": (quadratic, Q, ROWS, {"sampling": "without_replacement"}),
-    "quadratic features, normal": (lambda w, x, y: squares(w[0, 0] * x[0] * x[1] + w[0, 1] - y), [[[1, "1/2"]]], NORMAL, {}),
-    "quadratic features, chances": (quadratic, Q, CHANCES, {"momentum": "1/2"}),
-    "quadratic features, independent": (quadratic, Q, CURVED, {"weight_decay": "1/3"}),
-    "a bias": (lambda w, c, x, y: squares(w @ x + c[0] - y), [[[1, "-1/2"]], [["1/3"]]], NORMAL, {}),
-    "two outputs, a bias each": (
-        lambda w, c, x, y: squares(w @ x + c[0] - y), [[[1, "-1/2"], [0, 1]], [["1/3", 2]]], TWO, {}
-    ),
-    "two outputs, without replacement": (layers, [[[1, "-1/2"], [0, 1]]], TWO, {"sampling": "without_replacement"}),
-    "L2": (lambda w, x, y: layers(w, x, y) + (w * w).sum() / 10 + w[0, 0] * w[0, 1] / 7, [[[1, "1/2"]]], ROWS, {}),
-    "weighed examples": (lambda w, x, y: squares(w @ x - y) * x[0] + x[1] ** 3, [[[1, "1/2"]]], ROWS, {}),
-    "indefinite": (lambda w, x, y: w[0, 0] * w[0, 1] * x[0] - w[0, 0] ** 2 * x[1], [[[1, "1/2"]]], ROWS, {}),
-    "degree 1": (lambda w, x, y: (w @ x).sum() + y[0], [[[1, "1/2"]]], ROWS, {"momentum": "1/3", "nesterov": True}),
-    "degree 0": (lambda w, x, y: x[0] ** 2 - 2 * y[0], [[[1, "1/2"]]], ROWS, {"weight_decay": "1/4"}),
-    "a weight that nothing moves": (lambda w, x, y: squares(w[0, 0] * x[0] - y), [[[1, 5]]], ROWS, {}),
-    "nothing varies": (lambda w, x, y: (w * w).sum() - w[0, 0] + x[0], [[[1, "1/2"]]], ROWS, {}),
-    "momentum, decay": (quadratic, Q, ROWS, {"momentum": "1/2", "nesterov": True, "weight_decay": "1/7"}),
-    "a schedule": (quadratic, Q, ROWS, {"rate": ("1/5", "1/7")}),
-    "a rate of zero": (quadratic, Q, ROWS, {"rate": ("0", "1/7"), "momentum": "1/2"}),
-    "one row": (quadratic, Q, lv.Dataset([[1, 2]], [1]), {"sampling": "without_replacement"}),
-    "a symbol for a weight": (quadratic, [[[OMEGA, -1, "1/3", 2]]], ROWS, {}),
-    "a symbol for the rate": (lambda w, x, y: squares(w[0, 0] * x[0] * x[1] - y), [[[1]]], ROWS, {"rate": ALPHA}),
-    "symbols in the rule": (layers, [[[1, "1/2"]]], ROWS, {"momentum": MU, "weight_decay": ALPHA}),
-    "symbols in the law": (
-        lambda w, c, x, y: squares(w @ x + c[0] - y), [[[1]], [["1/3"]]],
-        lv.Gaussian([[OMEGA]], [[ALPHA]], [MU], 1), {"rate": "1/4"},
-    ),
-}  # fmt: skip
-
-
-def of_case(name: str, step: int) -> lv.Problem:
-    """A problem of the list."""
-    loss, weights, law, more = CASES[name]
-    rate = more.get("rate", "1/5")
-    rate = list(rate[:step]) if isinstance(rate, tuple) else rate
-    return problem_of(loss, weights, law, rate, step, **{key: value for key, value in more.items() if key != "rate"})
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
@@ -365,126 +282,3 @@ def test_the_variance_falls_with_the_batch_size(name: str, rule: dict[str, Any])
         assert all(value >= 0 for value in polynomial.coefficients) and polynomial.coefficients[0] == 0
         assert polynomial.decreasing_from() in (1, None)
     assert exact.variance.degree == 6
-
-
-# long integers
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_digits_of_a_packed_polynomial(count: int) -> None:
-    arithmetic = Packed(answer_ring(()), answer_ring(()).gens[0])
-    arithmetic.bits = 64
-    most = 2**63 - 1
-    for values in product((-most, -1, 0, 1, most), repeat=min(count, 3)):
-        wanted = [*values, *[most] * (count - 3)]
-        packed = sum(value * 2 ** (64 * k) for k, value in enumerate(wanted))
-        found = arithmetic.digits(fmpz(packed))
-        assert found[: len(wanted)] == wanted[: len(found)] and not any(wanted[len(found) :] + found[len(wanted) :])
-
-
-@pytest.mark.parametrize("name", ["quadratic features", "momentum, decay", "indefinite", "two outputs, a bias each"])
-def test_digits_are_long_enough_and_not_much_longer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand bits more give the same answer; half of them another."""
-    problem, reserve = of_case(name, 0).replace(step=30), Packed.reserve
-
-    def with_bits(change: Callable[[int], int]) -> Any:
-        def changed(self: Packed, *arguments: Any) -> None:
-            reserve(self, *arguments)
-            self.bits = change(self.bits)
-
-        monkeypatch.setattr(Packed, "reserve", changed)
-        (integrator,) = lv.Regression().integrators(Steps(problem), [30])
-        return integrator.expectations(Products(), say_nothing)
-
-    right = with_bits(lambda bits: bits)
-    assert with_bits(lambda bits: bits + 1024) == right
-    assert with_bits(lambda bits: bits // 128 * 64) != right
-
-
-# plans
-
-
-def test_what_closes_is_planned_and_taken() -> None:
-    problem = of_case("quadratic features", 0).replace(step=50)
-    plan = lv.plan(problem)
-    assert plan.choice is not None and plan.choice.road == "regression"
-    assert plan["regression"].size == "510 coefficients", "ten pairs of four weights, 51 coefficients each"
-    assert choose(Steps(problem))[0] == lv.Regression() == lv.derive(problem).road
-    for road in ("expansion", "lattice"):
-        assert lv.plan(problem.replace(step=1))[road].obstacle != "one layer has a road of its own"
-    deep = problem_of(lambda w, x, y: squares(w[0, 0] ** 2 * x[0] - y), [[[1]]], ROWS)
-    assert "it is for losses of degree 2 at most in the weights" in str(lv.plan(cubic()))
-    assert exact_model(cubic()).closure.obstacle is not None and deep.degree == 2
-    with pytest.raises(InputError, match="does not apply: it is for losses of degree 2 at most"):
-        lv.derive(cubic(), lv.Regression())
-    with pytest.raises(InputError, match="does not apply: it is for losses of degree 2 at most"):
-        lv.Regression().integrators(Steps(cubic()), [1])
-    with pytest.raises(InputError, match="does not apply: it is for one layer"):
-        lv.derive(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]])), lv.Regression())
-
-
-@dataclass(frozen=True)
-class Cubic(OpenModel):
-    def degree(self, weights: Any) -> int:
-        return 3
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        (w,) = weights
-        return w[0, 0] ** 3 * x[0]
-
-
-def cubic() -> lv.Problem:
-    return lv.Problem([[[1]]], ROWS, "1/5", 1, model=Cubic())
-
-
-def test_the_degree_is_that_of_the_loss_and_not_what_is_said_of_it() -> None:
-    @dataclass(frozen=True)
-    class Loose(Cubic):
-        def loss(self, weights: Any, x: Any, y: Any) -> Any:
-            return squares(weights[0] @ x - y)
-
-    problem = lv.Problem([[[1, "1/2"]]], ROWS, "1/5", 3, model=Loose())
-    assert problem.degree == 3 and lv.derive(problem).road == lv.Regression()
-    assert lv.gradient_variance(problem) == lv.gradient_variance(problem.replace(model=None))
-
-
-@pytest.mark.parametrize("step", [10**5, 10**18, 10**5000], ids=["many", "more", "endless"])
-def test_too_many_steps_are_refused_at_once(step: int) -> None:
-    start = time.perf_counter()
-    with pytest.raises(DerivationTooLargeError, match="regression: "):
-        lv.gradient_variance(of_case("quadratic features", 0).replace(step=step))
-    assert time.perf_counter() - start < 20
-
-
-def test_many_weights_are_refused_at_once() -> None:
-    """A table of 26 million entries."""
-    law = lv.Dataset([[i % 7 for i in range(100)], [i % 5 for i in range(100)]], [1, 2])
-    start = time.perf_counter()
-    found = lv.plan(problem_of(layers, [[[1] * 100]], law, "1/9", 3), lv.Regression())["regression"]
-    assert not found.is_open or found.seconds > 100
-    assert found.bytes > 10**9 and time.perf_counter() - start < 30
-
-
-@pytest.mark.parametrize("name", ["quadratic features", "momentum, decay", "two outputs, a bias each", "a bias", "L2"])
-def test_sizes_are_not_below_what_comes(name: str) -> None:
-    """The coefficients, and their bits within a factor of two and a half."""
-    problem = of_case(name, 0).replace(step=40)
-    steps = Steps(problem)
-    (integrator,) = lv.Regression().integrators(steps, [40])
-    moments = integrator.recursion.moments[40]
-    work = closed.work(steps.model.closure, steps)
-    digits = [integrator.recursion.arithmetic.digits(value) for value in moments.covariance.values()]
-    assert sum(len(one) - 1 for one in digits) <= work.monomials + len(digits)
-    bits = max(value.bit_length() for one in digits for value in one)
-    predicted = work.bytes["bytes_word"] / integrator.recursion.size**2 / 40 * 64
-    assert bits <= integrator.recursion.arithmetic.bits <= bits * 1.6 + 64
-    assert bits / 2.5 <= predicted <= 2.5 * bits
-
-
-def test_moments_that_do_not_exist_are_refused() -> None:
-    """Student's t with five degrees of freedom has moments up to degree 4: enough for x, not for x^2 as a feature."""
-    law = lv.ScaleMixture(lv.Gaussian([[1, 0]]), degrees_of_freedom=5)
-    linear = problem_of(layers, [[[2, 1]]], law, "1/9", 3)
-    assert lv.gradient_variance(linear) == lv.gradient_variance(linear.replace(model=None))
-    with pytest.raises(InputError, match="law"):
-        lv.gradient_variance(problem_of(quadratic, Q, law, "1/9", 3))
