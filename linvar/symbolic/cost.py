@@ -79,7 +79,7 @@ class Regression:
     of a product in the last step of data, of a product in the steps and of each power of 1/b in it, for data and for a Gaussian
     law; of a byte where symbols are. Of an affine gradient bytes of a pair of features, of an entry of the table, of a word of
     the moments; seconds of a pair of features, and of a value in its moment, of an entry of the table, of an entry of the moments
-    in a step, of a word of it in a product.
+    in a step, of a word of it in a product; in symbols of a term of it in a product.
     """
 
     bytes_coefficient: float
@@ -102,6 +102,7 @@ class Regression:
     seconds_table: float
     seconds_entry: float
     seconds_word: float
+    seconds_symbol_product: float
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from degree_two import (
+    ALPHA,
     ROWS,
     Q,
     layers,
@@ -153,3 +154,23 @@ def test_moments_that_do_not_exist_are_refused() -> None:
     assert lv.gradient_variance(linear) == lv.gradient_variance(linear.replace(model=None))
     with pytest.raises(InputError, match="law"):
         lv.gradient_variance(problem_of(quadratic, Q, law, "1/9", 3))
+
+
+def test_work_of_an_affine_gradient_by_hand() -> None:
+    """Two weights, h = (f f^T, -y f) of f = (1, x): five entries, that of (0, 0) a constant, so four features."""
+    law = lv.Dataset([[1], [2], [4]], [1, 0, 5])
+    problem = problem_of(lambda w, x, y: squares(w[:, 0] + w[:, 1] * x[0] - y), [[[1, 2]]], law, "1/8", 10)
+    steps = Steps(problem)
+    found = closed.work(steps.model.closure, steps)
+    assert found.monomials == 3 * 11
+    assert found.bytes["bytes_pair"] == 10 and found.seconds["seconds_pair_value"] == 10 * 3, "pairs, at three rows"
+    assert found.bytes["bytes_table"] == 3 * 6, "pairs of weights, pairs of (w, 1)"
+    # (0, 1) and (1, 0), (1, 1), and the two of the gradient at w = 0: five entries vary
+    words = found.bytes["bytes_word"] / 4
+    assert found.seconds["seconds_word"] == (2 * 8 + (25 + 3) // 4) * 10 * words // 2
+    momentum = Steps(problem.replace(momentum="1/2"))
+    assert closed.work(momentum.model.closure, momentum).monomials == 10 * 11
+    alpha = Steps(problem.replace(learning_rate=ALPHA))
+    work = closed.work(alpha.model.closure, alpha)
+    assert work.bytes["bytes_coefficient"] == 3 * 11 * 21, "of degree 20 in the rate"
+    assert work.seconds["seconds_symbol_product"] == (2 * 8 + 7) * 50 * 21

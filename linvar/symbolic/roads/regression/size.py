@@ -96,8 +96,9 @@ def affine_work(affine: AffineGradient, steps: Steps) -> Work:
         "seconds_word": (2 * state**3 + filled) * many * words // 2,
     }
     if problem.symbols:
-        memory["bytes_coefficient"] = monomials * _symbolic_terms(affine, steps, degree)
-        seconds["seconds_symbol_byte"] = int(min(total(costs().regression, memory), 10**300))
+        terms = _symbolic_terms(affine, steps, degree)
+        memory["bytes_coefficient"] = monomials * terms
+        seconds["seconds_symbol_product"] = (2 * state**3 + filled) * many**2 // 2 * terms
     return Work(monomials, memory, seconds)
 
 
