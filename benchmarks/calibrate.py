@@ -30,18 +30,18 @@ from typing import Any
 
 import numpy as np
 import sympy
-from plan_accuracy import THREE, dataset, gaussian, measure, problem, road_of, variance
+from plan_accuracy import THREE, curve, dataset, gaussian, measure, problem, road_of, variance
 from scipy.optimize import least_squares
 
 import linvar as lv
 from linvar.symbolic import cost
 from linvar.symbolic.cost import Amounts, Costs, costs, parse, total
-from linvar.symbolic.roads.counting import monomials
+from linvar.symbolic.models.linear import counting
 from linvar.symbolic.roads.expansion import size as expansion_size
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.roads.lattice import size as lattice_size
-from linvar.symbolic.roads.regression import size as regression_size
+from linvar.symbolic.roads.regression import closed
 from linvar.symbolic.sgd.steps import Steps
 
 #: what is shorter, or smaller, is noise
@@ -152,6 +152,30 @@ def cases() -> list[Case]:
         True,
     )
     add("regression", "3-1, t = 3, weights", problem(3, 3, 1, weights=symbols([3, 1])))
+    # losses of degree 2 that are not one layer: laws, many steps, many weights, many features, momentum, symbols
+    add("regression", "6 weights of products, t = 100", curve(100, 2), True)
+    add("regression", "10 weights of products, t = 12", curve(12, 3))
+    add("regression", "6 weights of products, t = 50, 30 examples", curve(50, 2, law=dataset(30, 2, 1)), True)
+    add("regression", "10 weights of products, t = 100, 50 examples", curve(100, 3, law=dataset(50, 3, 1)), True)
+    add("regression", "15 weights of products, t = 20, 50 examples", curve(20, 4, law=dataset(50, 4, 1)), True)
+    add("regression", "15 weights of products, t = 5, 500 examples", curve(5, 4, law=dataset(500, 4, 1)), True)
+    add("regression", "21 weights of products, t = 1, 50 examples", curve(1, 5, law=dataset(50, 5, 1)), True)
+    add("regression", "3 weights of products, t = 300, 20 examples", curve(300, 1, law=dataset(20, 1, 1)), True)
+    add("regression", "12 weights of products, t = 40, 30 examples", curve(40, 2, 2, dataset(30, 2, 2)), True)
+    add("regression", "6 weights of products, t = 60, momentum, 30 examples without replacement",
+        curve(60, 2, law=dataset(30, 2, 1), momentum="1/2", **without), True)  # fmt: skip
+    decimals = lv.Dataset([[f"{i * i}/1000", f"{7 - i}/500"] for i in range(30)], list(range(30)))
+    add(
+        "regression",
+        "6 weights of products, t = 60, rate and numbers of three decimals",
+        curve(60, 2, law=decimals, rate="1/317"),
+    )
+    add(
+        "regression",
+        "3 weights of products, a symbol for the rate, t = 8",
+        curve(8, 1, law=dataset(20, 1, 1), rate=alpha),
+        True,
+    )
     # the lattice: compilation; many nodes; many primes; data
     add("lattice", "2-2-1, t = 1", problem(1, 2, 2, 1), True)
     add("lattice", "2-3-2, t = 2", problem(2, 2, 3, 2), True)
@@ -207,9 +231,7 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
         first = large_batch_size.predict(steps, **case.options)
         return first.byte_amounts, [first.second_amounts]
     work = (
-        regression_size.regression_work(case.problem)
-        if case.road == "regression"
-        else expansion_size.expansion_work(steps)
+        closed.work(steps.model.closure, steps) if case.road == "regression" else expansion_size.expansion_work(steps)
     )
     return work.bytes, [work.seconds]
 
@@ -301,9 +323,9 @@ def wide_fraction() -> float:
         one = problem(1, *widths, weights=lv.symbolic_weights(widths))
         steps = Steps(one)
         road = ExpandedAt(Expanded(steps), 1)
-        reached = len(sum(road.last.example_second_moments(), road.expanded.ring.zero))
-        starts = monomials.gradient_products(one, 2)
-        counted = monomials.count_monomials(one, [steps[0].count()], [steps[0].central], starts)
+        reached = len(sum([*road.last.norms(), *road.last.spreads()], road.expanded.ring.zero))
+        starts = counting.gradient_products(one, 2)
+        counted = counting.count_monomials(one, [steps[0].count()], [steps[0].central], starts)
         logarithms.append(math.log(reached / counted * costs().symbols.wide_fraction))
     return float(f"{math.exp(statistics.mean(logarithms)):.2g}")
 

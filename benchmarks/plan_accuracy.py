@@ -15,13 +15,16 @@ import multiprocessing
 import platform
 import resource
 import time
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Any
 
 import sympy
-from linvar.symbolic.roads.registry import ROADS
 
 import linvar as lv
+from linvar.symbolic.registry import ROADS
 from linvar.symbolic.sgd.road import Road
+from linvar.testing import OpenModel
 
 Row = tuple[Road | lv.LargeBatch, str, lv.Problem]
 
@@ -49,6 +52,28 @@ def problem(step: int, *widths: int, law: Any = None, **more: Any) -> lv.Problem
     """A problem of these widths, Gaussian unless a law is given."""
     more = {"weights": ones(*widths), "learning_rate": "1/10", **more}
     return lv.Problem(law=gaussian(*widths) if law is None else law, step=step, **more)
+
+
+@dataclass(frozen=True)
+class Curve(OpenModel):
+    """Regression on 1, the inputs and their products in pairs, with an L2 term."""
+
+    def degree(self, weights: Any) -> int:
+        return 2
+
+    def loss(self, weights: Any, x: Any, y: Any) -> Any:
+        (w,) = weights
+        known = [1, *x]
+        features = [a * b for a, b in combinations_with_replacement(known, 2)]
+        residual = sum(w[:, k] * feature for k, feature in enumerate(features)) - y
+        return (residual * residual).sum() / 2 + (w * w).sum() / 20
+
+
+def curve(step: int, inputs: int, outputs: int = 1, law: Any = None, rate: Any = "1/1000", **more: Any) -> lv.Problem:
+    """A problem of that loss: (inputs + 1)(inputs + 2)/2 weights for each output."""
+    found = gaussian(inputs, outputs) if law is None else law
+    more = {"weights": ones((inputs + 1) * (inputs + 2) // 2, outputs), **more}
+    return lv.Problem(law=found, learning_rate=rate, step=step, model=Curve(), **more)
 
 
 def letters(*widths: int) -> dict[str, Any]:
@@ -102,6 +127,11 @@ def rows() -> list[Row]:
     add("regression", "6-1, t = 20, 200 examples", problem(20, 6, 1, law=dataset(200, 6, 1)))
     add("regression", "6-1, t = 20, 200 examples without replacement",
         problem(20, 6, 1, law=dataset(200, 6, 1), sampling="without_replacement"))  # fmt: skip
+    add("regression", "6 weights of products, t = 40", curve(40, 2))
+    add("regression", "10 weights of products, t = 60, 40 examples", curve(60, 3, law=dataset(40, 3, 1)))
+    add("regression", "12 weights of products, t = 20, momentum, 40 examples",
+        curve(20, 2, 2, dataset(40, 2, 2), momentum="1/2"))  # fmt: skip
+    add("regression", "15 weights of products, t = 10, 200 examples", curve(10, 4, law=dataset(200, 4, 1)))
     add("lattice", "2-2-2, t = 2", problem(2, 2, 2, 2, **TWO))
     add("lattice", "1-1-1, t = 3, noise", problem(3, 1, 1, 1, law=gaussian(1, 1, noise_variance="1/2")))
     add("lattice", "1-1-1, t = 4", problem(4, 1, 1, 1))

@@ -14,7 +14,7 @@ from linvar.symbolic.algebra.ring import Element, coefficients_of, to_exact, to_
 from linvar.symbolic.limits import checked_limit
 from linvar.symbolic.plan import asked_for, check_problem
 from linvar.symbolic.result.polynomial import BatchPolynomial
-from linvar.symbolic.roads.regression.recursion import Form
+from linvar.symbolic.roads.regression.recursion import Form, Recursion, RegressionAt
 from linvar.symbolic.roads.regression.road import Regression
 from linvar.symbolic.sgd.steps import Steps
 
@@ -59,9 +59,9 @@ class RegressionMoments:
                 cure,
             )
         steps = Steps(problem)
-        road, _ = asked_for(steps, Regression(), checked_limit(memory_limit))
+        asked_for(steps, Regression(), checked_limit(memory_limit))
         self.problem = problem
-        (self._road,) = road.integrators(steps, [problem.step])
+        self._road = RegressionAt(Recursion(steps, [problem.step]), problem.step)
 
     def __repr__(self) -> str:
         return f"RegressionMoments({self.problem!r})"

@@ -295,6 +295,7 @@ def test_what_knows_linear_networks_only_says_so() -> None:
         problem.to_dict()
     with pytest.raises(InputTypeError, match="model='linear' is of type str"):
         lv.Problem([[[1]]], lv.Dataset([[1]], [1]), model="linear")  # type: ignore[arg-type]
+    assert lv.derive(problem).road == lv.Regression(), "its moments close, and whether it is one layer is not asked"
     assert lv.gradient_variance(problem) == lv.gradient_variance(problem.replace(weights=[[["1/2", 1]]], loss=None))
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import Exact, Matrix, Rational, Vector
-from linvar.laws.polynomial import Polynomial, coordinates, power_of
+from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.matrices import Rows
 from linvar.rings import PolynomialRingLike, RingLike, T
 from linvar.symbolic.algebra.ring import Exponents, Numbers
@@ -305,8 +305,10 @@ def common_denominator(entries: Iterable[Exact | Fraction]) -> int:
 
 def _exponents(places: Sequence[int], count: int) -> Exponents:
     """How often each place occurs."""
-    powers = power_of(places)
-    return tuple(powers.get(j, 0) for j in range(count))
+    found = [0] * count
+    for place in places:
+        found[place] += 1
+    return tuple(found)
 
 
 def _places(exponents: Exponents) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from linvar.plain_data import Plain
 from linvar.problem import Problem
 from linvar.rings import RingElement, RingLike, T
 from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.models.closure import NOT_CLOSED, Closure
 from linvar.symbolic.models.step import MOST_VARIABLES, Step
 
 H_co = TypeVar("H_co", bound=RingElement[Any], covariant=True)
@@ -90,6 +91,11 @@ class ExactModel(ABC):
     def statement(self, problem: Problem) -> Mapping[str, Plain]:
         """What is derived of this problem, at any of its steps, in plain data: the same in every process and version."""
         return problem.to_dict()
+
+    @cached_property
+    def closure(self) -> Closure:
+        """Whether mean and second moment of the weights close on themselves, and on what."""
+        return NOT_CLOSED
 
     # sizes
 

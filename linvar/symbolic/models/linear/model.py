@@ -10,6 +10,7 @@ from linvar.exact import Matrix, Rational, free_symbols
 from linvar.matrices import Rows, is_zero
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Ring
+from linvar.symbolic.models.closure import Closure, OneLayer
 from linvar.symbolic.models.linear import counting, network
 from linvar.symbolic.models.linear.here import LinearHere
 from linvar.symbolic.models.linear.steps import FixedStep, MovingStep, only_decay
@@ -67,6 +68,11 @@ class LinearModel(ExactModel):
     def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> LinearHere[T]:
         """The network at these weights."""
         return LinearHere(weights, self.law, self._uncorrelated, ring)
+
+    @cached_property
+    def closure(self) -> Closure:
+        """One layer has a recursion of its own."""
+        return OneLayer() if self.problem.depth == 1 else Closure(obstacle="it is for one layer")
 
     # sizes
 

@@ -32,8 +32,10 @@ from linvar.problem import Problem
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Element, Exponents, Numbers, Ring, to_fmpq
 from linvar.symbolic.laws.law import ExactLaw
+from linvar.symbolic.models.closure import NOT_CLOSED, Closure
 from linvar.symbolic.models.independent import independent
-from linvar.symbolic.models.model import ENDLESS, ExactModel
+from linvar.symbolic.models.model import ENDLESS, ExactModel, Here
+from linvar.symbolic.models.polynomial.affine import AffineGradient, AffineHere
 from linvar.symbolic.models.polynomial.at import At
 from linvar.symbolic.models.polynomial.steps import Fixed, Moving, combination
 from linvar.symbolic.models.polynomial.values import Values
@@ -130,9 +132,20 @@ class PolynomialModel(ExactModel):
         """Where no gradient depends on the weights or the batch."""
         return not self.split.directions and _is_constant(self.split.population, self.entries)
 
-    def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> At[T]:
+    @cached_property
+    def affine(self) -> AffineGradient | None:
+        """The gradient of one example, where it is affine in the weights."""
+        degree = max((sum(key[: self.entries]) for key, _ in self.loss.terms()), default=0)
+        return AffineGradient(model=self) if degree <= 2 else None
+
+    @cached_property
+    def closure(self) -> Closure:
+        """Moments close where the gradient is affine."""
+        return self.affine or NOT_CLOSED
+
+    def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> Here[T]:
         """The model at these weights."""
-        return At(self, weights, ring)
+        return At(self, weights, ring) if self.affine is None else AffineHere(self.affine, weights, ring)
 
     def gradient(self, polynomial: Element) -> list[Element]:
         """The partial derivatives by the weights."""

@@ -27,8 +27,8 @@ class Expansion:
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The monomials, and what they take."""
-        if steps.problem.is_linear_regression:
-            return RoadPlan(self.name, obstacle="one layer has a road of its own")
+        if steps.model.closure.elsewhere is not None:
+            return RoadPlan(self.name, obstacle=steps.model.closure.elsewhere)
         size = predict(steps)
         return RoadPlan(self.name, f"{size.count} monomials", size.seconds + steps.moment_seconds, size.bytes)
 

@@ -68,8 +68,8 @@ class Lattice:
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The nodes and the primes, and what they take; a long prediction waits."""
         problem = steps.problem
-        if steps.problem.is_linear_regression:
-            return RoadPlan(self.name, obstacle="one layer has a road of its own")
+        if steps.model.closure.elsewhere is not None:
+            return RoadPlan(self.name, obstacle=steps.model.closure.elsewhere)
         if problem.symbols:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
         if _is_long_to_predict(steps):

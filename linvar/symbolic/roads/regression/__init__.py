@@ -1,1 +1,1 @@
-"""Linear regression: moments that close on themselves."""
+"""Moments that close on themselves: linear regression, and any loss of degree 2 at most in the weights."""

@@ -25,6 +25,7 @@ from linvar import matrices
 from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.models.linear import network
+from linvar.symbolic.roads.regression.forms import expectation
 from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.questions import Question
@@ -182,6 +183,7 @@ class RegressionAt:
             for place in range(len(recursion.names))
         ]
         self.last = LastStep(State(variables[:1], variables[1:]), recursion.steps, self.ring)
+        self._covariances: dict[tuple[str, int, str, int], Form] = {}
 
     @property
     def mean_residual(self) -> Form:
@@ -230,28 +232,17 @@ class RegressionAt:
 
     def expectation(self, form: Element) -> Element:
         """E of a polynomial of degree <= 2 in the entries of the state: a polynomial in u (and the symbols), exact."""
-        rows, columns = self.problem.widths[1], self.problem.widths[0]
-        count = rows * columns * len(self.recursion.names)
-        grouped: dict[tuple[int, ...], dict[tuple[int, ...], Any]] = {}
-        for key, coefficient in form.terms():
-            used = tuple(i for i in range(count) for _ in range(key[i]))
-            grouped.setdefault(used, {})[(0, *key[count:])] = coefficient
         means = [entry for name in self.recursion.names for row in self._mean_of(name) for entry in row]
-        moments: dict[tuple[str, int, str, int], Form] = {}
-        total = self.answers.zero
-        for used, terms in grouped.items():
-            value = self.answers.from_terms(terms)
-            if len(used) == 1:
-                value = value * means[used[0]]
-            elif len(used) == 2:
-                (a, k, i), (b, l, j) = ((*divmod(index // columns, rows), index % columns) for index in used)
-                pair = self.recursion.names[a], k, self.recursion.names[b], l
-                if pair not in moments:
-                    moments[pair] = self._covariance_of(*pair)
-                value = value * (moments[pair][i][j] + means[used[0]] * means[used[1]])
-            assert len(used) <= 2
-            total = total + value
-        return total
+        return expectation(form, len(means), self.answers, means, self._covariance)
+
+    def _covariance(self, first: int, second: int) -> Element:
+        """Cov of two entries of the state."""
+        rows, columns = self.problem.widths[1], self.problem.widths[0]
+        (a, k, i), (b, l, j) = ((*divmod(index // columns, rows), index % columns) for index in (first, second))
+        pair = self.recursion.names[a], k, self.recursion.names[b], l
+        if pair not in self._covariances:
+            self._covariances[pair] = self._covariance_of(*pair)
+        return self._covariances[pair][i][j]
 
     def _mean_of(self, name: str) -> Form:
         """E of the weights or of the momenta, shape (d_1, d_0)."""

@@ -1,4 +1,4 @@
-"""The road of linear regression, as it is asked for."""
+"""The road of moments that close on themselves, as it is asked for: linear regression, any loss of degree 2 in the weights."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from linvar.symbolic.roads.regression.recursion import Recursion, RegressionAt
-from linvar.symbolic.roads.regression.size import predict
-from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.roads.regression import closed
+from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
 @dataclass(frozen=True)
 class Regression:
-    """The second moment of the weights closes on itself: exact at any number of steps, for one layer.
+    """The second moment of the weights closes on itself: exact at any number of steps.
+
+    For one linear layer, and for any loss of degree 2 at most in the weights, whatever of the example it is made of: polynomial
+    features, biases, several outputs, L2 terms.
 
     >>> import linvar as lv
     >>> lv.gradient_variance(lv.Problem([[[2]]], lv.Gaussian([[-1]])), lv.Regression()).coefficients
@@ -25,15 +27,15 @@ class Regression:
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """The coefficients of all moments, and what they take."""
-        if not steps.problem.is_linear_regression:
-            return RoadPlan(self.name, obstacle="it is for one layer")
-        size = predict(steps.problem)
-        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds + steps.law.preparation(2), size.bytes)
+        closure = steps.model.closure
+        if closure.obstacle is not None:
+            return RoadPlan(self.name, obstacle=closure.obstacle)
+        size = closed.predict(steps)
+        return RoadPlan(self.name, f"{size.count} coefficients", size.seconds, size.bytes)
 
-    def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[RegressionAt, ...]:
+    def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
         """One recursion, up to the last of the steps."""
-        recursion = Recursion(steps, at)
-        return tuple(RegressionAt(recursion, t) for t in at)
+        return closed.integrators(steps.model.closure, steps, at)
 
 
 _: type[Road] = Regression

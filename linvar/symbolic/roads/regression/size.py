@@ -1,15 +1,19 @@
-"""What linear regression will need: known before it starts."""
+"""What linear regression, and the recursion of an affine gradient, will need: known before they start."""
 
 from __future__ import annotations
 
-from math import comb
+from collections.abc import Iterable
+from math import comb, log2
 
-from linvar.exact import Rational, free_symbols
+from linvar.exact import Exact, Rational, free_symbols
 from linvar.problem import Problem
 from linvar.symbolic.cost import Size, Work, costs, total
+from linvar.symbolic.laws.law import common_denominator
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.limits import MOST_STEPS
+from linvar.symbolic.models.polynomial.affine import AffineGradient
 from linvar.symbolic.roads.counting.digits import bits_of, entries_of
+from linvar.symbolic.sgd.steps import Steps
 
 
 def predict(problem: Problem) -> Size:
@@ -61,3 +65,70 @@ def regression_work(problem: Problem) -> Work:
     if problem.symbols:
         seconds["seconds_symbol_byte"] = int(min(total(costs().regression, memory), 10**300))
     return Work(monomials, memory, seconds)
+
+
+def affine_work(affine: AffineGradient, steps: Steps) -> Work:
+    """What the recursion of an affine gradient does: matrices of polynomials of degree t in c, each in one integer.
+
+    The covariance of the n entries of the state is moved by a matrix, and that of the P weights by a table of pairs of pairs.
+    """
+    problem, law, weights = steps.problem, steps.law, affine.size
+    many = min(problem.step, MOST_STEPS)
+    state = weights * (1 if problem.momentum == 0 else 2)
+    features, degree = affine.features, affine.degree
+    pairs = comb(len(features) + 1, 2)
+    values = pairs * law.summed(degree) or sum(len(f.terms) for f in features) ** 2 // 2
+    table = comb(weights + 1, 2) * comb(weights + 2, 2)
+    filled = min(table, (affine.varying_entries**2 + 3) // 4)  # zeros of the table are skipped
+    monomials, bits = comb(state + 1, 2) * (many + 1), _bits_of_step(affine, steps)
+    words = many * (many * bits + 64) // 64  # of an entry, after the last step
+    memory: dict[str, float] = {
+        "bytes_pair": pairs,
+        "bytes_table": table,
+        "bytes_word": state**2 * words,
+    }
+    seconds: dict[str, float] = {
+        "seconds_call": 1,
+        "seconds_pair": pairs * (1 + len(features)),
+        "seconds_pair_value": values,
+        "seconds_table": table,
+        "seconds_entry": state**2 * many,
+        "seconds_word": (2 * state**3 + filled) * many * words // 2,
+    }
+    if problem.symbols:
+        terms = _symbolic_terms(affine, steps, degree)
+        memory["bytes_coefficient"] = monomials * terms
+        seconds["seconds_symbol_product"] = (2 * state**3 + filled) * many**2 // 2 * terms
+    return Work(monomials, memory, seconds)
+
+
+def _bits_of_step(affine: AffineGradient, steps: Steps) -> int:
+    """Bits that a step adds to a coefficient: of the square of the denominators of rate, momentum, decay and mean gradient."""
+    problem, law = steps.problem, steps.law
+    parts = [polynomial for inside in affine.parts.values() for polynomial in inside.values()]
+    degree = max((polynomial.degree for polynomial in parts), default=0)
+    rates = [_bits_below([rate]) for rate in problem.distinct_learning_rates]
+    fixed = _bits_below([problem.momentum, problem.weight_decay])
+    of_loss = _bits_below([c for polynomial in parts for _, c in polynomial.terms])
+    examples = law.summed(2).bit_length() + degree * _bits_below(law.numbers())
+    return int(2 * (sum(rates) / max(1, len(rates)) + fixed + of_loss + examples + 2))
+
+
+def _bits_below(numbers: Iterable[Exact]) -> float:
+    """Bits of the common denominator."""
+    return log2(common_denominator(numbers))
+
+
+def _symbolic_terms(affine: AffineGradient, steps: Steps, degree: int) -> int:
+    """Terms of an entry's coefficient of a power of c, in symbols: of degree 2 in the weights, 2 in each rate, in momentum and
+    decay too at each step, and twice that of an entry of h in the law of each batch."""
+    problem, many = steps.problem, min(steps.problem.step, MOST_STEPS)
+    open_rates = sum(not isinstance(rate, Rational) for rate in problem.distinct_learning_rates)
+    if not isinstance(problem.learning_rate, tuple):
+        open_rates *= many
+    open_rates += many * sum(not isinstance(number, Rational) for number in (problem.momentum, problem.weight_decay))
+    weights = {*free_symbols(entry for matrix in problem.leaves for row in matrix for entry in row)}
+    of_law = {*problem.law.symbols, *problem.model.symbols} - weights
+    own = {*problem.symbols} - weights - of_law
+    terms = comb(2 + len(weights), len(weights)) * comb(2 * max(2, degree) * (many + 1) + len(of_law), len(of_law))
+    return terms * comb(2 * open_rates + len(own), len(own))
