@@ -15,7 +15,6 @@ import multiprocessing
 import platform
 import resource
 import time
-from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -24,7 +23,6 @@ import sympy
 import linvar as lv
 from linvar.symbolic.registry import ROADS
 from linvar.symbolic.sgd.road import Road
-from linvar.testing import OpenModel
 
 Row = tuple[Road | lv.LargeBatch, str, lv.Problem]
 
@@ -54,26 +52,19 @@ def problem(step: int, *widths: int, law: Any = None, **more: Any) -> lv.Problem
     return lv.Problem(law=gaussian(*widths) if law is None else law, step=step, **more)
 
 
-@dataclass(frozen=True)
-class Curve(OpenModel):
+def curved(params: Any, example: Any) -> Any:
     """Regression on 1, the inputs and their products in pairs, with an L2 term."""
-
-    def degree(self, weights: Any) -> int:
-        return 2
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        (w,) = weights
-        known = [1, *x]
-        features = [a * b for a, b in combinations_with_replacement(known, 2)]
-        residual = sum(w[:, k] * feature for k, feature in enumerate(features)) - y
-        return (residual * residual).sum() / 2 + (w * w).sum() / 20
+    (w,), (x, y) = params, example
+    features = [a * b for a, b in combinations_with_replacement([1, *x], 2)]
+    residual = sum(w[:, k] * feature for k, feature in enumerate(features)) - y
+    return (residual * residual).sum() / 2 + (w * w).sum() / 20
 
 
 def curve(step: int, inputs: int, outputs: int = 1, law: Any = None, rate: Any = "1/1000", **more: Any) -> lv.Problem:
     """A problem of that loss: (inputs + 1)(inputs + 2)/2 weights for each output."""
     found = gaussian(inputs, outputs) if law is None else law
-    more = {"weights": ones((inputs + 1) * (inputs + 2) // 2, outputs), **more}
-    return lv.Problem(law=found, learning_rate=rate, step=step, model=Curve(), **more)
+    more = {"weights": tuple(ones((inputs + 1) * (inputs + 2) // 2, outputs)), **more}
+    return lv.Problem(law=found, learning_rate=rate, step=step, loss=curved, **more)
 
 
 def letters(*widths: int) -> dict[str, Any]:

@@ -16,51 +16,21 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-import numpy as np
-
 import linvar as lv
-from linvar.testing import OpenModel, coordinates
 
 Loss = Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class _Model(OpenModel):
-    """A loss of the leaves, x and y."""
-
-    function: Loss
-    of_degree: int
-
-    def degree(self, weights: Any) -> int:
-        return self.of_degree
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        return self.function(weights, x, y)
-
-
-def _array(entries: Sequence[Any]) -> np.ndarray:
-    """Of objects."""
-    found = np.empty(len(entries), dtype=object)
-    found[:] = entries
-    return found
-
-
 def problem_of(loss: Loss, weights: Sequence[Any], law: Any, rate: Any, step: int) -> lv.Problem:
     """The problem of ``loss(leaves, x, y)``, half a squared residual or the like of one example."""
-    shapes = [(len(leaf), len(leaf[0])) for leaf in weights]
-    entries = iter(coordinates(sum(map(prod, shapes))))
-    leaves = [_array([next(entries) for _ in range(prod(shape))]).reshape(shape) for shape in shapes]
-    x, y = (_array(range(2, 2 + size)) for size in (law.input_width, law.target_width))  # an example without zeros
-    degree = int(loss(leaves, x, y).degree)
-    return lv.Problem(weights, law, rate, step, model=_Model(loss, degree))
+    return lv.Problem(tuple(weights), law, rate, step, loss=lambda params, example: loss(params, *example))
 
 
 def half_square(residual: Any) -> Any:
     """1/2 ||residual||^2, of one or several."""
-    return np.sum(residual * residual) / 2
+    return (residual * residual).sum() / 2
 
 
 def products(leaves: Any, x: Any, y: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite, isnan
 from typing import Any
 
@@ -20,7 +19,6 @@ from linvar.symbolic.sgd.questions import DoubledLoss, Entries, Means, Norms, Pr
 from linvar.symbolic.sgd.road import Road
 from linvar.symbolic.sgd.steps import Steps
 from linvar.testing.checking import check
-from linvar.testing.open_model import OpenModel
 
 _ROWS = Dataset([[1, "1/2"], [0, -1], [2, 1], [1, 1]], [1, "-1/2", 0, 2])
 _PAIRS = Dataset([[1, "1/2"], [0, -1], [2, 1]], [[1, 0], ["-1/2", 1], [0, 2]])
@@ -29,20 +27,14 @@ _NORMAL = Gaussian([["1/2", 1]], [[2, 1], [1, 1]], ["1/3", 0], "1/2")
 _ONE, _TWO = [[["1/2", -1]]], [[[1, "1/2"]], [["-1/3"]]]
 
 
-@dataclass(frozen=True)
-class _Curve(OpenModel):
+def _curve(params: Any, example: Any) -> Any:
     """1/2 (w_0 x_0 + w_1 x_0 x_1 + c - y)^2 + (w_0^2 + w_1 c)/10: of degree 2 in the weights, and no layer."""
-
-    def degree(self, weights: Any) -> int:
-        return 2
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        (w,), ((c,),) = weights
-        residual = w[0] * x[0] + w[1] * x[0] * x[1] + c - y[0]
-        return residual * residual / 2 + (w[0] * w[0] + w[1] * c) / 10
+    (x, y), w, c = example, params["w"], params["c"]
+    residual = w[0] * x[0] + w[1] * x[0] * x[1] + c - y[0]
+    return residual * residual / 2 + (w[0] * w[0] + w[1] * c) / 10
 
 
-_BENT = [[["1/2", -1]], [["1/3"]]]
+_BENT = {"w": ["1/2", -1], "c": "1/3"}
 
 #: problems that a road is taken on: one layer and two, data and normal inputs, both samplings, momentum and decay; a loss whose
 #: gradient is affine in the weights, without being one layer
@@ -60,9 +52,9 @@ PROBLEMS = (
     Problem(_TWO, _PAIR_OF_ROWS, "1/3", 2, "without_replacement", momentum="1/2"),
     Problem(_TWO, _PAIR_OF_ROWS, "1/3", 2, weight_decay="1/5"),
     Problem([[["1/2"]], [[1]], [["-1/3"]]], Gaussian([["1/3"]]), "1/4", 1, momentum="1/2"),
-    Problem(_BENT, _PAIR_OF_ROWS, "1/5", 2, momentum="1/2", nesterov=True, weight_decay="1/7", model=_Curve()),
-    Problem(_BENT, _ROWS, ["1/5", "1/7"], 2, "without_replacement", model=_Curve()),
-    Problem(_BENT, _NORMAL, "1/9", 1, weight_decay="1/5", model=_Curve()),
+    Problem(_BENT, _PAIR_OF_ROWS, "1/5", 2, momentum="1/2", nesterov=True, weight_decay="1/7", loss=_curve),
+    Problem(_BENT, _ROWS, ["1/5", "1/7"], 2, "without_replacement", loss=_curve),
+    Problem(_BENT, _NORMAL, "1/9", 1, weight_decay="1/5", loss=_curve),
 )
 QUESTIONS: tuple[Question, ...] = (
     Norms(), Norms(per_leaf=True), Means(), DoubledLoss(), Entries(), Products(), Norms("update"), Means("update"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -31,7 +30,6 @@ from linvar.symbolic.roads.regression.arithmetic import Packed
 from linvar.symbolic.sgd.batch_moments import answer_ring
 from linvar.symbolic.sgd.questions import Products
 from linvar.symbolic.sgd.steps import Steps
-from linvar.testing import OpenModel
 
 # long integers
 
@@ -89,29 +87,16 @@ def test_what_closes_is_planned_and_taken() -> None:
         lv.derive(lv.Problem([[[1]], [[1]]], lv.Gaussian([[1]])), lv.Regression())
 
 
-@dataclass(frozen=True)
-class Cubic(OpenModel):
-    def degree(self, weights: Any) -> int:
-        return 3
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        (w,) = weights
-        return w[0, 0] ** 3 * x[0]
-
-
 def cubic() -> lv.Problem:
-    return lv.Problem([[[1]]], ROWS, "1/5", 1, model=Cubic())
+    return problem_of(lambda w, x, y: w[0, 0] ** 3 * x[0], [[[1]]], ROWS, "1/5", 1)
 
 
 def test_the_degree_is_that_of_the_loss_and_not_what_is_said_of_it() -> None:
-    @dataclass(frozen=True)
-    class Loose(Cubic):
-        def loss(self, weights: Any, x: Any, y: Any) -> Any:
-            return squares(weights[0] @ x - y)
-
-    problem = lv.Problem([[[1, "1/2"]]], ROWS, "1/5", 3, model=Loose())
+    problem = problem_of(
+        lambda w, x, y: squares(w @ x - y) + w[0, 0] ** 3 - w[0, 0] ** 3, [[[1, "1/2"]]], ROWS, "1/5", 3
+    )
     assert problem.degree == 3 and lv.derive(problem).road == lv.Regression()
-    assert lv.gradient_variance(problem) == lv.gradient_variance(problem.replace(model=None))
+    assert lv.gradient_variance(problem) == lv.gradient_variance(lv.Problem([[[1, "1/2"]]], ROWS, "1/5", 3))
 
 
 @pytest.mark.parametrize("step", [10**5, 10**18, 10**5000], ids=["many", "more", "endless"])

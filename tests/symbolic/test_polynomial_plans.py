@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -20,19 +19,7 @@ from linvar.symbolic.models.linear.steps import FixedStep
 from linvar.symbolic.models.polynomial.model import _together
 from linvar.symbolic.models.polynomial.values import Values
 from linvar.symbolic.sgd.steps import Steps
-from linvar.testing import OpenModel, coordinates
-
-
-@dataclass(frozen=True)
-class Quadratic(OpenModel):
-    """1/2 (sum_h a_h (W x)_h^2 - y)^2."""
-
-    def degree(self, weights: Any) -> int:
-        return 6
-
-    def loss(self, weights: Any, x: Any, y: Any) -> Any:
-        w, a = weights
-        return ((a @ (w @ x) ** 2 - y) ** 2).sum() / 2
+from linvar.testing import coordinates
 
 
 @pytest.mark.parametrize("step", [1, 2])
@@ -40,8 +27,9 @@ def test_huge_losses_are_refused(step: int, monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("moments of second order of a derivation that is refused")
 
-    weights = [[[Fraction(i + 2 * j + 1, 2 + (i + j) % 3) for j in range(5)] for i in range(5)], [[1, 2, -1, 3, "1/2"]]]
-    problem = lv.Problem(weights, lv.Gaussian([[1, 0, 2, "1/2", -1]]), "1/10", step, model=Quadratic())
+    w = [[Fraction(i + 2 * j + 1, 2 + (i + j) % 3) for j in range(5)] for i in range(5)]
+    weights = {"W": w, "a": [1, 2, -1, 3, "1/2"]}
+    problem = lv.Problem(weights, lv.Gaussian([[1, 0, 2, "1/2", -1]]), "1/10", step, loss=lv.families.quadratic)
     monkeypatch.setattr(ExactLaw, "checked_moments", lambda self, found, order, ring: (
         refuse() if order > 1 else self.moments(found, order, ring)))  # fmt: skip
     with pytest.raises(DerivationTooLargeError):

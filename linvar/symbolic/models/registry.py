@@ -27,7 +27,7 @@ def exact_twin(model: object) -> Made:
     Raises:
         InputTypeError: it has none.
     """
-    raise InputTypeError("model", model, "leave it out, or give a model of linvar.testing.OpenModel")
+    raise InputTypeError("model", model, "give the loss in its place: loss=, a function of one example")
 
 
 @exact_twin.register

@@ -215,7 +215,7 @@ class AffineHere(Generic[T]):
     ring: RingLike[T]
 
     def _values(self, polynomials: Sequence[Element]) -> list[T]:
-        return self.affine.model.values(polynomials, self.weights, self.ring)
+        return self.affine.model.values(self.weights, self.ring).of(polynomials)
 
     @cached_property
     def mean_gradients(self) -> list[Rows[T]]:
