@@ -240,9 +240,14 @@ def _top(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     rows = np.moveaxis(inputs[0], axis, -1)
     shape = (*rows.shape[:-1], params["k"])
     lines = [row.tolist() for row in rows.reshape(-1, rows.shape[-1])]
-    chosen = [sorted(range(len(line)), key=lambda k, line=line: (-line[k], k))[: params["k"]] for line in lines]
+    chosen = [_places_of_largest(line)[: params["k"]] for line in lines]
     values = filled((line[k] for line, places in zip(lines, chosen) for k in places), shape)
     return [np.moveaxis(found, -1, axis) for found in (values, filled((k for places in chosen for k in places), shape))]
+
+
+def _places_of_largest(line: list[Any]) -> list[int]:
+    """Places, the largest number first, of equal ones the first."""
+    return sorted(range(len(line)), key=lambda place: (-line[place], place))
 
 
 def _shift(function: Callable[[int, int], int]) -> Rule:
