@@ -54,6 +54,9 @@ class Structure:
         Raises:
             InputTypeError: an entry is a float or no number.
             InputError: there is no leaf, one is empty, or a list is no array; it names the leaf.
+
+        >>> Structure.of({"u": [1, "1/2"], "c": 3}, "weights")
+        (c, u 2, ((3,), (1, 1/2)))
         """
         import jax
 

@@ -136,6 +136,14 @@ def test_problems_are_pickled(function: Any) -> None:
         assert again == stated and hash(again) == hash(stated)
 
 
+def test_a_pickle_of_a_function_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pickled = pickle.dumps(problem(other))
+    assert pickle.loads(pickled) == problem(other)
+    monkeypatch.delattr(sys.modules[HERE], "other")
+    with pytest.raises(InputError, match="loss was .*:other, which is not there any more: pickle the problem again"):
+        pickle.loads(pickled)
+
+
 def test_arguments_are_settled_as_a_file_gives_them_back() -> None:
     found = Function.of(functools.partial(loss, scales=(Fraction(4, 2), "3/6", "text"), power="3"))
     assert found.arguments == (("power", 3), ("scales", (2, Rational(1, 2), "text")))
@@ -246,7 +254,7 @@ def read(name: Any, arguments: Any = None, weights: Any = None) -> lv.Problem:
         ("loss:", "is of a module that is not imported"),
         (
             "antigravity:geohash",
-            'is of a module that is not imported: import "antigravity" before: a problem file imports nothing',
+            'is of a module that is not imported: import "antigravity" in Python before',
         ),
         ("x" * 100_000, "is not found"),
         ("\n\0:\x1b", "is of a module that is not imported"),

@@ -132,9 +132,8 @@ class Function:
         module = module if colon else FAMILIES
         function = _found(module, path)
         if function is None and colon and module not in sys.modules:
-            cure = (
-                f'import "{cut(module, 60)}" before: a problem file imports nothing; or write a family: {_families()}'
-            )
+            before = f'import "{cut(module, 60)}" in Python before (a problem file imports nothing)'
+            cure = f"{before}, or write a family: {_families()}"
             raise ProblemFileError("loss", name, cure, fault="is of a module that is not imported")
         if function is None:
             cure = f'write "module:function", or a family: {_families()}'
@@ -170,9 +169,16 @@ def _found(module: str, path: str) -> Any:
 
 
 def _restored(module: str, name: str, arguments: tuple[tuple[str, Any], ...], types: tuple[Any, ...]) -> Function:
-    """From a pickle."""
+    """From a pickle.
+
+    Raises:
+        InputError: the module has no such function any more.
+    """
     importlib.import_module(module)
-    return Function(_found(module, name), arguments, types)
+    function = _found(module, name)
+    if function is None:
+        raise InputError("loss", Words(f"was {module}:{name}, which is not there any more"), "pickle the problem again")
+    return Function(function, arguments, types)
 
 
 def _place(function: Callable[..., Any]) -> tuple[str, str]:

@@ -232,6 +232,24 @@ def _sort(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
     return [np.moveaxis(array, -1, params["dimension"]) for array in found]
 
 
+def _top(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
+    """The largest of known numbers along an axis and their places, of equal ones the first."""
+    params = equation.params
+    ask_numbers(equation, inputs, "takes the largest of")
+    axis = params.get("axis", inputs[0].ndim - 1)
+    rows = np.moveaxis(inputs[0], axis, -1)
+    shape = (*rows.shape[:-1], params["k"])
+    lines = [row.tolist() for row in rows.reshape(-1, rows.shape[-1])]
+    chosen = [_places_of_largest(line)[: params["k"]] for line in lines]
+    values = filled((line[k] for line, places in zip(lines, chosen) for k in places), shape)
+    return [np.moveaxis(found, -1, axis) for found in (values, filled((k for places in chosen for k in places), shape))]
+
+
+def _places_of_largest(line: list[Any]) -> list[int]:
+    """Places, the largest number first, of equal ones the first."""
+    return sorted(range(len(line)), key=lambda place: (-line[place], place))
+
+
 def _shift(function: Callable[[int, int], int]) -> Rule:
     """Of known integers; by no more places than there are."""
 
@@ -306,6 +324,7 @@ RULES: dict[str, Rule] = {
     "argmax": _argument(operator.gt),
     "argmin": _argument(operator.lt),
     "sort": _sort,
+    "top_k": _top,
     "floor": _whole(lambda x: x.floor(), "cuts to integers"),
     "ceil": _whole(lambda x: x.ceil(), "cuts to integers"),
     "round": _round,

@@ -71,7 +71,9 @@ class Program:
         """Of all that the loss computes: its primitives, their parameters and its constants."""
         import jax
 
-        found = sha256(re.sub(r"0x[0-9a-f]+", "", str(self.closed)).encode())
+        found = sha256()
+        for line in _lines(self.closed):
+            found.update(line.encode())
         for value in _constants(self.closed):
             keys = jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
             array = np.asarray(jax.random.key_data(value) if keys else value)
@@ -82,6 +84,27 @@ class Program:
     def activations(self) -> int:
         """The sizes of all that is computed on the way, in every step of a loop."""
         return _sizes(self.closed)
+
+
+def _lines(closed: Any) -> Iterator[str]:
+    """A jaxpr, equation by equation, variables by their order, and those inside it; without addresses in memory."""
+    jaxpr, places = getattr(closed, "jaxpr", closed), dict[Any, int]()
+
+    def names(atoms: Sequence[Any]) -> str:
+        known = (getattr(atom, "val", None) for atom in atoms)
+        given = (repr(v) if v is not None else places.setdefault(a, len(places)) for a, v in zip(atoms, known))
+        return ", ".join(f"{name}:{atom.aval}" for name, atom in zip(given, atoms))
+
+    yield f"({names([*jaxpr.constvars, *jaxpr.invars])})"
+    for equation in jaxpr.eqns:
+        yield f"{names(equation.outvars)} = {equation.primitive.name} {names(equation.invars)}"
+        inside = [*_jaxprs(equation)]
+        for key, value in equation.params.items():
+            if not any(part is value or part in (value if isinstance(value, tuple) else ()) for part in inside):
+                yield re.sub(r"0x[0-9a-f]+", "", f"{key}={value!r}")
+        for part in inside:
+            yield from _lines(part)
+    yield f"-> {names(jaxpr.outvars)}"
 
 
 def _sizes(closed: Any) -> int:
@@ -118,6 +141,11 @@ def recorded(loss: Loss, weights: Structure, example: Structure) -> Program:
     Raises:
         InputTypeError: the loss fails on arrays of these shapes, gives no scalar, or is not what it was; it says with what it was
             called.
+
+    >>> weights, _ = Structure.of({"w": [1, 2]}, "weights")
+    >>> loss = lambda params, example: (params["w"] @ example[0] - example[1]).sum() ** 2
+    >>> recorded(loss, weights, Structure.pair(2, 1)).degrees()
+    Degrees(weights=2, example=2)
     """
     found, before = _record(loss, weights, example), _first(loss, weights, example)
     before.append(found.digest)
