@@ -254,7 +254,7 @@ class PolynomialModel(ExactModel):
             if not s:
                 return comb(degree + variables[0], variables[0])
             parts = (
-                (comb(j + variables[s] - 1, j) if j else 1) * count(still * (degree - j) + growth * j, s - 1)
+                comb(j + max(1, variables[s]) - 1, j) * count(still * (degree - j) + growth * j, s - 1)
                 for j in range(degree + 1 if variables[s] else 1)
             )
             return sum(parts)

@@ -80,7 +80,7 @@ class Lattice:
         if problem.step > _MOST_STEPS:
             return RoadPlan(self.name, "far too many nodes", math.inf, 10**24)
         size = predict(steps, Norms().degree(problem.degree))
-        seconds = size.seconds + size.compilation + steps.preparation
+        seconds = size.seconds + size.compilation + steps.preparation + steps.moment_seconds
         if not size.primes:
             return RoadPlan(self.name, "10^15 nodes and more", seconds, size.bytes)
         return RoadPlan(self.name, f"{size.nodes:,} nodes, about {size.primes:,} primes", seconds, size.bytes)
