@@ -76,7 +76,7 @@ def _gather(equation: Any, inputs: Sequence[Entries]) -> list[Entries]:
 def _filler(value: Any, dtype: Any) -> Any:
     """What stands for entries outside."""
     if value is None or value != value:
-        return NoNumber("an entry outside an array (gather), which is nan")
+        return NoNumber("takes an entry outside an array (gather)", "use indices inside the array, the first is 0")
     return constant(np.asarray(value), dtype)[()]
 
 

@@ -43,12 +43,12 @@ def refuse(fault: str, cure: str = CURE) -> NoReturn:
 class NoNumber:
     """nan or an infinity: it may stand where nothing takes it, as in ``where(mask, w, nan)``; who computes with it is refused."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, fault: str, cure: str = "leave nan and infinities out") -> None:
+        self.fault, self.cure = fault, cure
 
     def refused(self, *others: Any) -> NoReturn:
         """Whatever is done with it."""
-        refuse(f"computes with {self.text}", "leave nan and infinities out, and index inside arrays")
+        refuse(self.fault, self.cure)
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __neg__ = refused
 
@@ -124,7 +124,7 @@ def _exact_float(value: float, precision: int, dtype: Any) -> fmpq | NoNumber:
     So no decimal of at most 7 digits (15 in float64) is taken for another.
     """
     if not isfinite(value):
-        return NoNumber(str(value))
+        return NoNumber(f"computes with {value}")
     fraction = Fraction(value)
     bits = min(precision, _SINGLE) if _in_single(value) else precision
     digits = fraction.denominator.bit_length() - 1

@@ -161,7 +161,7 @@ def test_what_is_refused_says_what_and_how_to_mend_it(name: str) -> None:
 OF_ROWS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "outside": (lambda p, e: p[e[0] + 1], "takes entry 2 of 2"),
     "outside in an array": (lambda p, e: p[jnp.array([e[0] + 1, 0])].sum(), "takes entry 2 of 2"),
-    "outside, nan": (lambda p, e: jnp.take(p, e[0] + 1), "an entry outside an array"),
+    "outside, nan": (lambda p, e: jnp.take(p, e[0] + 1), r"takes an entry outside an array \(gather\): use indices inside"),
     "an index below": (lambda p, e: p[e[0] - 3], "takes entry -1 of 2"),
     "overflow": (lambda p, e: p[0] * (e[0] * 50_000 * 50_000), "computes the integer 2500000000, beyond 32 bits"),
     "overflow of a constant": (lambda p, e: p[0] * (e[0] + 2**31), "computes the integer 2147483648, beyond 32 bits"),
