@@ -152,7 +152,7 @@ class Problem(Constructors):
         """Whether the update is plain SGD: no momentum, no weight decay."""
         return self.momentum == 0 and self.weight_decay == 0
 
-    @property
+    @cached_property
     def degree(self) -> int:
         """The degree of the loss of one example in the weights: 2 L for a linear network."""
         return index(self.model.degree(self.leaves, self.law))

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.symbolic.models.polynomial.affine import AffineGradient
+from linvar.symbolic.quantities import Weights
 from linvar.testing.roads import check_road, compare
 
 
@@ -65,7 +66,7 @@ def everything(exact: lv.Derivation) -> list[Any]:
     """All that a derivation says."""
     layer = exact.per_leaf
     return [
-        exact.variance, exact.second_moment, exact.squared_mean, exact.loss, exact.weights, exact.weight_covariance,
+        exact.variance, exact.second_moment, exact.squared_mean, exact.loss, exact.all(Weights()), exact.weight_covariance,
         layer.variance, layer.second_moment, layer.squared_mean,
         *((exact.update_variance, layer.update_variance) if not isinstance(exact.problem.learning_rate, tuple) else ()),
     ]  # fmt: skip

@@ -78,7 +78,7 @@ def test_what_closes_is_planned_and_taken() -> None:
         assert lv.plan(problem.replace(step=1))[road].obstacle != "one layer has a road of its own"
     deep = problem_of(lambda w, x, y: squares(w[0, 0] ** 2 * x[0] - y), [[[1]]], ROWS)
     assert "it is for losses of degree 2 at most in the weights" in str(lv.plan(cubic()))
-    assert exact_model(cubic()).closure.obstacle is not None and deep.degree == 2
+    assert exact_model(cubic()).closure.obstacle is not None and deep.degree == 4
     with pytest.raises(InputError, match="does not apply: it is for losses of degree 2 at most"):
         lv.derive(cubic(), lv.Regression())
     with pytest.raises(InputError, match="does not apply: it is for losses of degree 2 at most"):
@@ -118,7 +118,7 @@ def test_many_weights_are_refused_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["quadratic features", "momentum, decay", "two outputs, a bias each", "a bias", "L2"])
 def test_sizes_are_not_below_what_comes(name: str) -> None:
-    """The coefficients, and their bits within a factor of two and a half."""
+    """The coefficients, and their bits within a factor of three."""
     problem = of_case(name, 0).replace(step=40)
     steps = Steps(problem)
     (integrator,) = lv.Regression().integrators(steps, [40])
@@ -129,7 +129,7 @@ def test_sizes_are_not_below_what_comes(name: str) -> None:
     bits = max(value.bit_length() for one in digits for value in one)
     predicted = work.bytes["bytes_word"] / integrator.recursion.size**2 / 40 * 64
     assert bits <= integrator.recursion.arithmetic.bits <= bits * 1.6 + 64
-    assert bits / 2.5 <= predicted <= 2.5 * bits
+    assert bits / 3 <= predicted <= 3 * bits
 
 
 def test_moments_that_do_not_exist_are_refused() -> None:

@@ -83,7 +83,7 @@ def test_values_of_polynomials() -> None:
 def test_monomials_are_counted_by_the_degree_in_each_batch() -> None:
     """Steps without variables keep the degree that the mean gradient gives; as in the module: N_s(D), here p - 1 = 5."""
     rows = lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0])
-    model = Steps(lv.Problem([[[1, "1/2"]], [[1]]], rows, "1/10", 2, model=Quadratic())).model
+    model = Steps(lv.Problem({"W": [[1, "1/2"]], "a": [1]}, rows, "1/10", 2, loss=lv.families.quadratic)).model
     still = max(sum(key) for part in model.gradients[0] for key, _ in part.terms())  # type: ignore[attr-defined]
     assert model.monomials([1, 0], [True, True], 2) == 1 + 10 * still
     assert model.monomials([0, 0], [True, True], 2) == 1
