@@ -45,6 +45,7 @@ QUICK = {
     "test_names", "test_small_doors", "test_oblong", "test_polynomial", "test_jax_function", "test_batch_size", "test_monotone",
     "test_every_quantity_equals_the_expansion[gradient_variance-problem0]", "test_digits", "test_checkpoint",
     "test_a_template_that_rises_is_its_own_find", "test_numbers_of_a_law", "test_integers_that_index_stay",
+    "test_refusals", "test_moves", "test_trees",
     "test_published_values_of_polynomial_losses", "test_families_equal_the_enumeration_of_every_batch",
     "test_cost", "test_size", "test_amounts", "test_cures", "test_isserlis", "test_one_weight_by_hand",
     # the floating-point half

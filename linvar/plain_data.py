@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeAlias, TypeVar
@@ -120,20 +121,31 @@ def to_json(value: Plain, indent: str = "") -> str:
 
 def to_toml(data: Mapping[str, Plain]) -> str:
     """TOML: the keys that hold no object, then a table for each that does (JSON's lists, integers and strings are TOML's)."""
-    lines = [f"{key} = {_toml_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
+    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in data.items() if not isinstance(value, dict)]
     for name, table in data.items():
         if isinstance(table, dict):
-            lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+            lines += ["", f"[{_toml_key(name)}]"]
+            lines += [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def _toml_key(key: str) -> str:
+    """A key as it is, or as text where it has other signs than letters, digits, - and _."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_text(key)
+
+
+def _toml_text(text: str) -> str:
+    """A string: JSON's, without pairs of surrogates."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml_value(value: Plain) -> str:
     """JSON's numbers, strings and lists are TOML's; an object inside is an inline table."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml_value(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{_toml_key(key)} = {_toml_value(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
-    return to_json(value)
+    return _toml_text(value) if isinstance(value, str) else to_json(value)
 
 
 def plain(value: _Nested) -> Plain:

@@ -38,6 +38,9 @@ from linvar.trees import from_plain
 #: Longest problem file read, in bytes; longer ones are refused unread.
 MAX_BYTES = 32 * 2**20
 
+#: Levels of lists in an argument of a loss.
+_MOST_NESTED = 64
+
 #: Largest ``step`` accepted from a file: far beyond any that can be derived.
 MAX_STEP = 10_000
 
@@ -55,7 +58,9 @@ def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Proble
 
     The keys are those of ``Problem``: ``weights`` (a list of matrices, W_1 first; a matrix is a list of rows),
     ``law``, and the optional ``learning_rate``, ``step``, ``sampling``, ``momentum``, ``nesterov`` (true or false) and
-    ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the file is evaluated. The law is one of
+    ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the file is evaluated or imported. A ``loss`` is the
+    name of a family, or "module:function" of a module that is imported already; ``loss_arguments`` are bound to it, and
+    ``weights`` are then dictionaries and lists. The law is one of
 
     - ``{"kind": "gaussian", "teacher": ...}``, optional ``covariance``, ``mean``, ``noise_variance``;
     - ``{"kind": "dataset", "inputs": ..., "targets": ...}``;
@@ -167,10 +172,12 @@ def _loss(keys: Mapping[str, Plain]) -> tuple[Function | None, Any]:
     return Function.named(name, bound), from_plain(keys["weights"], "weights")
 
 
-def _argument(value: Plain, name: str) -> Any:
+def _argument(value: Plain, name: str, depth: int = 0) -> Any:
     """An argument of a loss: true, false, text; a number, or lists of them as tuples."""
+    if depth > _MOST_NESTED:
+        raise ProblemFileError(cut(name), Words("nests too deeply"), f"use {_MOST_NESTED} levels of lists at most")
     if isinstance(value, (list, tuple)):
-        return tuple(_argument(part, f"{name}[{place}]") for place, part in enumerate(value))
+        return tuple(_argument(part, f"{name}[{place}]", depth + 1) for place, part in enumerate(value))
     if isinstance(value, bool) or (
         isinstance(value, str) and not isinstance(value, Literal) and not FRACTION.fullmatch(value)
     ):

@@ -244,12 +244,7 @@ def test_families_conform(name: str) -> None:
     check_model(CASES[name].problem(1, count=2))
 
 
-NESTED = pytest.mark.xfail(
-    strict=True, reason="a tuple of tuples as an argument of a loss is written, and not read again"
-)
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[NESTED] * (name == "low_rank")) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_families_are_written_to_problem_files_by_their_names(name: str) -> None:
     problem = CASES[name].problem(1)
     written = problem.to_dict()

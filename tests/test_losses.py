@@ -465,3 +465,32 @@ def test_memory_counts_what_is_inside_calls_and_loops() -> None:
 
     sizes = [numeric_model(problem(f)).activations for f in (plain, jax.jit(plain), looped)]
     assert sizes[0] == sizes[1] == 3 and sizes[2] == 2 * 50 + 1
+
+
+# batches by their second moment
+
+
+def test_batches_by_their_second_moment_are_for_quadratic_forms(key: Any) -> None:
+    """With a bias, an L2 term or a higher degree a batch enters through more than the second moment of (x, y)."""
+    law = lv.Gaussian([[1, 2]], noise_variance="1/2")
+
+    def of(params: Any, example: Any, *, bias: int = 0, decay: int = 0, power: int = 1) -> Any:
+        x, y = example
+        return ((((params["u"] * params["v"]) @ x) ** power - y + bias) ** 2).sum() / 2 + decay * (
+            params["u"] ** 2
+        ).sum()
+
+    problem = lv.Problem({"u": [1, "1/2"], "v": [2, 1]}, law, "1/50", 1, loss=of)
+    found = lv.simulate(key, problem, batch_sizes=[2], runs=4_000, batches="second_moments")[2].variance
+    assert abs(found.value - float(lv.gradient_variance(problem)(2))) < 5 * found.standard_error
+    for more in ({"bias": 1}, {"decay": 1}, {"power": 2}):
+        with pytest.raises(
+            InputError, match="batches='second_moments' is for losses that are quadratic forms in the example"
+        ):
+            lv.simulate(
+                key,
+                problem.replace(loss=functools.partial(of, **more)),
+                batch_sizes=[2],
+                runs=8,
+                batches="second_moments",
+            )

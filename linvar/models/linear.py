@@ -33,6 +33,10 @@ class LinearNetwork(Model):
                 raise InputError(f"weights[{l}]", fault, cure)
         return matrices
 
+    def by_second_moments(self, weights: tuple[Matrix, ...], law: Law) -> bool:
+        """It is one."""
+        return True
+
     def to_dict(self) -> dict[str, Plain]:
         """Nothing: it is what a problem file without a loss states."""
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -87,6 +88,16 @@ class LossModel(Model):
     def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:
         """In the weights; more than the true one only if leading terms cancel."""
         return reading(self, law).degree
+
+    def by_second_moments(self, weights: tuple[Matrix, ...], law: Law) -> bool:
+        """Of degree 2 at most, even, and 0 at 0: at random integers, which miss a loss that is not with probability 2^-30."""
+        degree, draws = reading(self, law).in_example, random.Random(0)
+        if degree is None or degree > 2:
+            return False
+        program, count, width = self.program(law), sum(self.shape.sizes), sum(law.structure.sizes)
+        w, z = ([Rational(draws.randint(1, 2**40)) for _ in range(size)] for size in (count, width))
+        there, back, zero = (program.run(numbers(w), numbers([Rational(k * e) for e in z])) for k in (1, -1, 0))
+        return bool(there == back and zero == 0)
 
     def degree_in_example(self, weights: tuple[Matrix, ...], law: Law) -> int:
         """As it is read; 2 where examples are read one by one."""

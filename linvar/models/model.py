@@ -76,6 +76,10 @@ class Model(ABC):
         """The degree of the loss in the coordinates of an example, about: how heavy the tails of its gradients are."""
         return 2
 
+    def by_second_moments(self, weights: tuple[Matrix, ...], law: Law) -> bool:
+        """Whether the loss is a quadratic form in the example (x, y), so that a batch enters through its second moment alone."""
+        return False
+
     def to_dict(self) -> dict[str, Plain]:
         """Further keys of a problem file.
 

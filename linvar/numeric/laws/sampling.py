@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 from jaxtyping import Array, Key
 
+from linvar.errors import InputError
 from linvar.numeric.laws.law import Sampler
 from linvar.numeric.laws.twins import numeric_law
 from linvar.numeric.schemes.scheme import numeric_scheme
@@ -33,4 +34,7 @@ def sampler_from_problem(problem: Problem, dtype: str = "float64", *, second_mom
         InputError: ``second_moments`` of another law, or a law that cannot be drawn as the problem says.
     """
     law = numeric_law(problem.law)
+    if second_moments and not problem.model.by_second_moments(problem.leaves, problem.law):
+        fault = "is for losses that are quadratic forms in the example, and this is another"
+        raise InputError("batches", "second_moments", "write batches='examples'", fault=fault)
     return law.second_moment_sampler(dtype) if second_moments else law.sampler(numeric_scheme(problem.sampling), dtype)
