@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
-from linvar.exact import Matrix, Rational, Vector
+from linvar.exact import Exact, Matrix, Rational
 from linvar.laws.law import Law
 from linvar.models.function import Function
 from linvar.models.model import Model
@@ -138,7 +138,7 @@ def reading(model: LossModel, law: Law) -> Reading:
     return Reading(found.weights, found.example)
 
 
-def numbers(example: Vector) -> list[fmpq]:
+def numbers(example: Sequence[Exact]) -> list[fmpq]:
     """An example as known entries."""
     from linvar.flint import fmpq
 
