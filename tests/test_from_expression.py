@@ -253,7 +253,6 @@ def test_errors_name_the_argument() -> None:
         ("^example=x stands twice", lambda: build(w * x, {w: 1}, law, example=[x, x])),
         ("^example=.* stands beside a dictionary", lambda: build(w * x, {w: 1}, DATA, example=[x, y])),
         ("^problem has a loss in SymPy, .*pickle", lambda: problem.save("problem.json")),
-        ("^problem has a loss in SymPy", lambda: lv.gradient_variance(problem, lv.Lattice(checkpoint="file"))),
         ("^weights gives w, and the weights of the loss are w, v", lambda: problem.replace(weights={w: 1})),
         (r"^weights=\[1\] is of type list", lambda: problem.replace(weights=[1])),
         ("contains the symbols a", lambda: numeric_model(build(a * w * x, {w: 1}, DATA)).leaves(build(a * w, {w: 1}, DATA))),
@@ -263,3 +262,13 @@ def test_errors_name_the_argument() -> None:
             call()
     with pytest.raises(InputTypeError):
         build(0.1 * w, {w: 1}, DATA)
+
+
+def test_a_checkpoint_knows_an_expression_by_its_polynomial(tmp_path: Any) -> None:
+    """Equal polynomials share it, whatever they were written as; others are refused."""
+    problem = build((w * x - y) ** 2 * w / 2, {w: 1}, DATA, "1/10", 1)
+    same = build(w * (w * x) ** 2 / 2 - w**2 * x * y + w * y**2 / 2, {w: 1}, DATA, "1/10", 1)
+    road = lv.Lattice(checkpoint=tmp_path / "residues.json")
+    assert lv.gradient_variance(problem, road) == lv.gradient_variance(same, road) == lv.gradient_variance(problem)
+    with pytest.raises(InputError, match="belongs to another problem"):
+        lv.gradient_variance(build((w * x - y) ** 2 * w, {w: 1}, DATA, "1/10", 1), road)

@@ -62,7 +62,7 @@ def check_law(law: Law, *, key: jax.Array | None = None, rows: int = 100_000) ->
     exact = exact_law(law)
     _check_shapes(law, exact)
     values = [one.value for one in law.numbers_to_vary()]
-    check(law.with_numbers(values) == law, "with_numbers does not give the law back")
+    check(not values or law.with_numbers(values) == law, "with_numbers does not give the law back")
     features = list(islice(_features(exact.width), _FEATURES))
     _check_products(exact, features)
     _check_what_follows(exact, features)
