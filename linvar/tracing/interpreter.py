@@ -55,11 +55,8 @@ class Interpreter:
     def constants(self, closed: ClosedJaxpr) -> list[Entries]:
         """What a jaxpr closes over; one that is open has none."""
         values = getattr(closed, "consts", ())
-        return (
-            [self._constant(value, variable) for variable, value in zip(closed.jaxpr.constvars, values)]
-            if values
-            else []
-        )
+        variables = closed.jaxpr.constvars if values else ()
+        return [self._constant(value, variable) for variable, value in zip(variables, values)]
 
     def evaluate(self, jaxpr: Jaxpr, constants: Sequence[Entries], arguments: Sequence[Entries]) -> list[Entries]:
         """The outputs of a jaxpr."""
