@@ -31,6 +31,7 @@ from linvar.plain_data import ProblemFileError
 from linvar.problem_file import load_problem, problem_from_dict
 from linvar.symbolic.algebra.ring import Ring
 from linvar.symbolic.models import loss as exact_losses
+from linvar.trees import Structure
 
 TABLE = lv.Dataset([[1, 2], [0, 3], [2, -1]], [1, 2, 0])
 WEIGHTS = {"w": [1, "1/2"]}
@@ -494,3 +495,57 @@ def test_batches_by_their_second_moment_are_for_quadratic_forms(key: Any) -> Non
                 runs=8,
                 batches="second_moments",
             )
+
+
+# what is too large, and what is no mistake
+
+
+@pytest.mark.parametrize(
+    "law", [lv.Gaussian([[1] * 30]), lv.Dataset([[i + j for j in range(30)] for i in range(40)], [0] * 40)]
+)
+def test_a_loss_that_cannot_be_multiplied_out_is_refused_at_once(law: Any) -> None:
+    problem = lv.Problem(
+        {"w": [[1] * 30] * 10}, law, "1/10", 1, loss=lambda p, e: (((p["w"] @ e[0]).sum() - e[1]) ** 4).sum()
+    )
+    for ask in (lv.plan, lv.derive, lv.gradient_variance):
+        with pytest.raises(lv.DerivationTooLargeError, match="may have .* terms when it is multiplied out"):
+            ask(problem)
+
+
+def test_terms_are_counted_from_above() -> None:
+    """(u_1 x_1 + u_2 x_2 - y)^2 has 6; powers of one sum are counted as such."""
+    weights, _ = Structure.of({"u": [1, 2]}, "weights")
+    pair = Structure.pair(2, 1)
+    square = Function.of(lambda p, e: (p["u"] @ e[0] - e[1][0]) ** 2).program(weights, pair).degrees()
+    sixth = Function.of(lambda p, e: (p["u"].sum()) ** 6).program(weights, pair).degrees()
+    assert (square.terms, sixth.terms) == (6, 7)
+
+
+@pytest.mark.parametrize("loss", [lambda p, e: (p["w"] ** 2).sum(), lambda p, e: 0 * p["w"].sum() + 1.0])
+def test_a_loss_that_ignores_the_example_has_no_noise(loss: Any, key: Any) -> None:
+    problem = lv.Problem({"w": [1, 2]}, lv.Dataset([[1], [2]], [1, 0]), "1/10", 1, loss=loss)
+    assert lv.gradient_variance(problem) == 0
+    assert lv.simulate(key, problem, batch_sizes=[2], runs=16)[2].variance.value == 0
+    report = lv.verify(problem, key=key, runs=64, batch_sizes=[1], progress=False)
+    assert not any(row.verdict == "REJECT" for row in report.rows)
+
+
+def test_what_has_changed_since_it_was_stated_is_not_simulated(key: Any) -> None:
+    scale = np.array([1.0, 2.0])
+    problem = lv.Problem(
+        {"w": [1, 2]}, lv.Dataset([[1, 2], [0, 1]], [1, 0]), loss=lambda p, e: ((p["w"] * scale) @ e[0] - e[1][0]) ** 2
+    )
+    lv.simulate(key, problem, batch_sizes=[1], runs=4)
+    scale[0] = 5.0
+    with pytest.raises(InputTypeError, match="loss closes over something that has changed"):
+        lv.simulate(key, problem, batch_sizes=[1], runs=4)
+
+
+def test_a_derivative_of_its_own_is_refused_whatever_its_value() -> None:
+    @jax.custom_jvp
+    def nothing(x: Any) -> Any:
+        return jnp.zeros_like(x)
+
+    nothing.defjvp(lambda primals, tangents: (jnp.zeros_like(primals[0]), tangents[0]))
+    with pytest.raises(InputTypeError, match="stops or replaces a derivative"):
+        lv.Problem({"w": [1]}, lv.Gaussian([[1]]), loss=lambda p, e: (p["w"] + nothing(p["w"])) @ e[0])

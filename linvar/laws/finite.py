@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from linvar.errors import cut
+from linvar.errors import InputTypeError, cut
 from linvar.exact import Matrix, Rational
 from linvar.laws.law import Law, Number, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities
@@ -46,6 +46,8 @@ class Finite(Rows):
     keys = ("inputs", "targets", "probabilities")
 
     def __init__(self, inputs: Any, targets: Any = None, probabilities: Any = None) -> None:
+        if probabilities is None:
+            raise InputTypeError("probabilities", None, "give them by name, probabilities=[...], one for each example")
         x, y, row = checked(inputs, targets)
         chances = checked_probabilities(probabilities, len(x), "inputs")
         for name, value in (("inputs", x), ("targets", y), ("row", row), ("probabilities", chances)):

@@ -52,7 +52,11 @@ class Function:
         """
         if isinstance(loss, Function):
             return loss
-        if isinstance(loss, (str, type)) or not callable(loss):
+        if isinstance(loss, str):
+            raise InputTypeError(
+                "loss", loss, f"{_CURE}, like linvar.families.diagonal (names stand in problem files only)"
+            )
+        if isinstance(loss, type) or not callable(loss):
             raise InputTypeError("loss", loss, _CURE)
         function: Any = loss
         arguments: dict[str, Any] = {}

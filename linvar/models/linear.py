@@ -12,7 +12,7 @@ from linvar.laws.law import Law
 from linvar.models.model import Model
 from linvar.plain_data import Plain
 
-_LAYERS = "give a list of matrices, W_1 first"
+_LAYERS = "give a list of matrices, W_1 first, or loss= for weights of another structure"
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,12 @@ class Reading:
     Attributes:
         degree: of the loss in the weights.
         in_example: its degree in the coordinates of an example; None where examples must be given, one by one, as numbers.
+        terms: of the polynomial in weights and coordinates, at most; where examples are given, in the weights.
     """
 
     degree: int
     in_example: int | None
+    terms: int
 
 
 @lru_cache(maxsize=16)
@@ -134,8 +136,9 @@ def reading(model: LossModel, law: Law) -> Reading:
         rows = law.examples
         if rows is None:
             raise
-        return Reading(max(program.degrees(numbers(row)).weights for row in dict.fromkeys(rows)), None)
-    return Reading(found.weights, found.example)
+        known = [program.degrees(numbers(row)) for row in dict.fromkeys(rows)]
+        return Reading(max(one.weights for one in known), None, max(one.terms for one in known))
+    return Reading(found.weights, found.example, found.terms)
 
 
 def numbers(example: Sequence[Exact]) -> list[fmpq]:

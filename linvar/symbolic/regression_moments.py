@@ -52,7 +52,7 @@ class RegressionMoments:
     def __init__(self, problem: Problem, *, memory_limit: float | None = None) -> None:
         check_problem(problem)
         if not problem.is_linear_regression:
-            cure = "linear regression is one linear layer, use linvar.gradient_variance and its companions for deeper networks"
+            cure = "linear regression is one linear layer, use linvar.derive and its companions for other networks and losses"
             raise InputError(
                 "problem",
                 Words(f"is of {problem.model.describe(problem.leaves)}"),

@@ -15,7 +15,7 @@ import numpy as np
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.tracing.degrees import Degrees
 from linvar.tracing.interpreter import Interpreter
-from linvar.tracing.values import CURE, Entries, NoNumber, cast, filled, kind
+from linvar.tracing.values import Entries, NoNumber, cast, filled, kind
 from linvar.trees import Structure
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Program:
         """
         given = [Degrees(0, 1)] * sum(self.example.sizes) if example is None else example
         found = self.run([Degrees(1, 0)] * sum(self.weights.sizes), given)
-        return Degrees(max(found.weights, 0), max(found.example, 0)) if isinstance(found, Degrees) else Degrees(0, 0)
+        if not isinstance(found, Degrees):
+            return Degrees(0, 0)
+        return Degrees(max(found.weights, 0), max(found.example, 0), found.terms)
 
     @cached_property
     def _constants(self) -> list[Entries]:
@@ -168,7 +170,7 @@ def _record(loss: Loss, weights: Structure, example: Structure) -> Program:
     import jax
     import jax.numpy as jnp
 
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"):  # the same whatever surrounds it
         arguments = [
             tree.unflatten(
                 [
@@ -219,4 +221,5 @@ def _failed(error: Exception, weights: Structure, example: Structure) -> InputTy
         fault = f"couples examples ({first})"
         return InputTypeError("loss", Words(fault), "give the loss of ONE example, without names of axes")
     called = f"it is called as loss(params, example), params of {cut(repr(weights), 80)}; example of {cut(repr(example), 80)}"
-    return InputTypeError("loss", Words(f"fails on one example ({type(error).__name__}: {first})"), f"{called}; {CURE}")
+    cure = f"{called}; a list is an array, a tuple or a dictionary is structure"
+    return InputTypeError("loss", Words(f"fails on one example ({type(error).__name__}: {first})"), cure)

@@ -114,7 +114,7 @@ def _chunk(one_run: int, runs: int) -> int:
 
 def _source(problem: Problem) -> RareSampler | None:
     """The law with its exaggerations, if it has any, up to what the degree of ||G_t||^2 in the examples asks for."""
-    degree = 2 * problem.degree_in_example * problem.growth ** min(problem.step, 20)
+    degree = max(1, 2 * problem.degree_in_example * problem.growth ** min(problem.step, 20))
     plain = max(0.5, problem.step / (problem.step + 1))
     return numeric_law(problem.law).rare_sampler(numeric_scheme(problem.sampling), degree, plain)
 

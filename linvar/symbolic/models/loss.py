@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import comb
 
+from linvar.errors import DerivationTooLargeError
 from linvar.exact import Matrix, Rational
 from linvar.flint import fmpq, fmpq_mat
 from linvar.laws.law import Law
@@ -25,6 +26,9 @@ from linvar.symbolic.algebra.ring import Element, Ring, to_fmpq, to_rational
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.registry import exact_law
 from linvar.symbolic.models.polynomial.model import PolynomialModel
+
+#: a loss of more terms is not multiplied out: some ten seconds, and a gigabyte
+_MOST_TERMS = 2_000_000
 
 
 def exact_loss(problem: Problem, law: ExactLaw, model: LossModel) -> PolynomialModel:
@@ -39,7 +43,11 @@ def _read(model: LossModel, statement: Law, law: ExactLaw) -> tuple[ExactLaw, El
     found, rows = reading(model, statement), statement.examples
     count = sum(model.shape.sizes)
     if rows is not None and (found.in_example is None or len(rows) <= _monomials(law.width, found.in_example)):
+        each = min(found.terms, _monomials(count, found.degree) + 1)
+        _check_terms(len(rows) * each, statement, model)
         return _by_rows(model, statement, [numbers(row) for row in rows], count)
+    both = _monomials(count + law.width, found.degree + (found.in_example or 0)) + 1
+    _check_terms(min(found.terms, both), statement, model)
     ring = Ring(count + law.width, law.symbols)
     z = ring.gens[count:]
     example = [
@@ -48,6 +56,19 @@ def _read(model: LossModel, statement: Law, law: ExactLaw) -> tuple[ExactLaw, El
     ]
     value = model.program(statement).run(ring.gens[:count], example)
     return law, ring.zero + value
+
+
+def _check_terms(terms: int, statement: Law, model: LossModel) -> None:
+    """Refuse a loss that cannot be multiplied out.
+
+    Raises:
+        DerivationTooLargeError: it says how many terms it may have.
+    """
+    if terms > _MOST_TERMS:
+        count = f"{terms:.0e}".replace("e+", " times 10^") if terms >= 10**9 else f"{terms:,}"
+        words = f"loss {model.function!r} of {statement!r} may have {count} terms when it is multiplied out"
+        cure = [("", "fewer weights, inputs or rows"), ("", "a loss of a lower degree")]
+        raise DerivationTooLargeError(f"{words}, and {_MOST_TERMS:,} are the most that are tried", cure)
 
 
 def _monomials(width: int, degree: int) -> int:
