@@ -13,7 +13,6 @@ from linvar.numeric.models.linear import NumericLinear
 from linvar.numeric.models.loss import NumericLoss
 from linvar.numeric.models.model import NumericModel
 from linvar.problem import Problem
-from linvar.tracing.program import recorded
 
 
 @singledispatch
@@ -34,6 +33,8 @@ def _(model: LinearNetwork, problem: Problem) -> NumericModel:
 
 @numeric_twin.register
 def _(model: LossModel, problem: Problem) -> NumericModel:
+    from linvar.tracing.program import recorded  # loads python-flint
+
     recorded(model.function, model.shape, problem.law.structure)  # what it closes over may have changed: refused
     apart = problem.degree_in_example == 0
     return NumericLoss(model.function, model.shape, problem.law.structure, apart)
