@@ -15,7 +15,7 @@ import pytest
 import linvar as lv
 import linvar.numeric
 from linvar.errors import InputError, InputTypeError, NotFiniteError
-from linvar.numeric.gradients.moments import NoFiniteExamplesError
+from linvar.numeric.gradients.checks import NoFiniteExamplesError
 from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
 from linvar.numeric.models.linear import network_from_problem
 from linvar.numeric.simulation.rare_batches import rare_batches

@@ -7,8 +7,6 @@ differentiated example by example, in chunks, and ``explain=True`` says so.
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,14 +14,12 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import PyTreeDef
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from linvar.arguments import check_flags, check_integer
-from linvar.errors import InputError, InputTypeError, NotFiniteError, Words
+from linvar.errors import InputError, InputTypeError, Words
 from linvar.numeric.arguments import (
     check_at_least,
     check_choice,
@@ -32,36 +28,23 @@ from linvar.numeric.arguments import (
     check_leaves,
     check_loss,
 )
+from linvar.numeric.gradients.checks import check_finite, check_rounding, check_whole
 from linvar.numeric.gradients.per_example.analysis import analyse
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
-from linvar.numeric.gradients.per_example.batches import in_chunks, merge_over
-from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError, check_uncoupled
+from linvar.numeric.gradients.per_example.batches import in_chunks
+from linvar.numeric.gradients.per_example.coupling import check_uncoupled
 from linvar.numeric.gradients.per_example.explanation import explain
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.strategies import Wanted
-from linvar.numeric.gradients.per_example.sums import BatchSums, PerExample, Totals, batch_sums
+from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
 from linvar.numeric.gradients.result import GradientMoments, over_leaves
+from linvar.numeric.gradients.spread import Spread, on_every_device, spread_of
 
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
 CHUNK_BYTES = {"cpu": 2**21}
 OTHER_CHUNK_BYTES = 2**27
-#: Uncentred strategies lose this many roundings of ||mean||^2: with fewer left of the trace, the default is off by over 2 %.
-ROUNDINGS = 100
-
 #: loss(params, example), or loss(params, example, key=...): one number.
 Loss: TypeAlias = Callable[..., ArrayLike]
-
-
-class NoFiniteExamplesError(NotFiniteError):
-    """Too few examples of a batch are finite."""
-
-
-@dataclass(frozen=True)
-class _Spread:
-    """The axes of a mesh of devices over which the examples are spread."""
-
-    mesh: Mesh | AbstractMesh
-    axes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,7 +57,7 @@ class _Options:
     chunk_size: int | None
     byte_budget: int
     ddof: int
-    spread: _Spread | None
+    spread: Spread | None
 
 
 def gradient_moments(
@@ -166,13 +149,13 @@ def gradient_moments(
             where = f"params{jax.tree_util.keystr(path)}"
             raise InputTypeError(where, Words("is complex"), "give real and imaginary part as two leaves")
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
-    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, _spread(batch))
+    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread_of(batch))
     moments, whole = _computed(loss, options, params, batch, key)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
-    _check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key)[0])
-    _check_whole(moments, whole, examples)
-    _check_rounding(moments)
+    check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key)[0])
+    check_whole(moments, whole, examples)
+    check_rounding(moments)
     return replace(moments, examples=int(moments.examples), explanation=moments.explanation if explain else None)
 
 
@@ -211,7 +194,9 @@ def _moments(
         return in_chunks(make, arrays, chunk)
 
     totals, each = (
-        of_examples(leaves, arrays) if options.spread is None else _sharded(of_examples, options.spread, leaves, arrays)
+        of_examples(leaves, arrays)
+        if options.spread is None
+        else on_every_device(of_examples, options.spread, leaves, arrays)
     )
     traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
     share = options.ddof / jnp.maximum(totals.examples, 1)
@@ -250,106 +235,3 @@ def _of_example(
             jax.tree.unflatten(structure, own), jax.tree.unflatten(batch_structure, example[:-1]), key=example[-1]
         )
     return flat
-
-
-def _sharded(
-    of_examples: Callable[[Sequence[jax.Array], Sequence[jax.Array]], BatchSums],
-    spread: _Spread,
-    leaves: Sequence[jax.Array],
-    arrays: Sequence[jax.Array],
-) -> BatchSums:
-    """Every device sums its own examples; what is kept of an example stays with its device."""
-    rows, everywhere = PartitionSpec(spread.axes), PartitionSpec()
-
-    def of_shard(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> tuple[Totals, PerExample]:
-        own = of_examples(leaves, arrays)
-        return merge_over(spread.axes, own.totals), own.each
-
-    mapped = jax.shard_map(
-        of_shard, mesh=spread.mesh, in_specs=(everywhere, rows), out_specs=(everywhere, rows), check_vma=False
-    )
-    return BatchSums(*mapped(leaves, arrays))
-
-
-def _spread(batch: PyTree) -> _Spread | None:
-    """Where the examples are spread over devices; None if they are on one."""
-    found: set[_Spread | None] = set()
-    for leaf in jax.tree.leaves(batch):
-        if isinstance(leaf, jax.core.Tracer):
-            return None
-        sharding = getattr(leaf, "sharding", None)
-        if isinstance(sharding, NamedSharding) and len(sharding.device_set) > 1:
-            first = tuple(sharding.spec)[:1]
-            axes = first[0] if first else None
-            found.add(_Spread(sharding.mesh, (axes,) if isinstance(axes, str) else tuple(axes or ())))
-        else:
-            found.add(None)
-    if len(found) > 1:
-        raise InputError(
-            "batch", Words(f"has leaves spread over devices in {len(found)} ways"), "give all the same NamedSharding"
-        )
-    (spread,) = found
-    return spread if spread is not None and spread.axes else None
-
-
-def _check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], GradientMoments]) -> None:
-    """Never a silent NaN."""
-    # a gradient that is not finite leaves neither its trace nor its norm finite
-    if all(math.isfinite(x) for x in (float(moments.trace), float(moments.squared_mean), float(moments.loss))):
-        return
-    left = int(moments.examples if nan == "drop" else dropping().examples)
-    if nan == "drop":
-        if left <= moments.ddof:
-            raise NoFiniteExamplesError(
-                "batch",
-                Words(f"has {left} examples with a finite loss and gradient"),
-                f"nothing can be estimated from fewer than {moments.ddof + 1}, look at params and batch",
-            )
-        raise NotFiniteError("batch", Words("has finite examples whose moments overflow"), _overflow_cure(moments))
-    given = int(moments.examples)
-    if left == given:
-        raise NotFiniteError("batch", Words("is finite, but its moments overflow"), _overflow_cure(moments))
-    raise NotFiniteError(
-        "batch",
-        Words(f"is not finite: {given - left:,} of {given:,} examples have a loss or a gradient that is not finite"),
-        "nan='drop' leaves them out",
-    )
-
-
-def _overflow_cure(moments: GradientMoments) -> str:
-    """Double precision helps where it is not there yet."""
-    return "scale the loss" if moments.trace.dtype == jnp.float64 else "scale the loss, or use jax.enable_x64(True)"
-
-
-def _check_whole(moments: GradientMoments, whole: jax.Array | None, given: int) -> None:
-    """The loss of the batch is the mean or the sum of the losses of batches of one."""
-    if whole is None or int(moments.examples) != given:
-        return
-    value, mean = float(whole), float(moments.loss)
-    if not any(math.isclose(value, expected, rel_tol=1e-2, abs_tol=1e-6) for expected in (mean, given * mean)):
-        raise CoupledExamplesError(
-            "loss",
-            Words(
-                f"is {value:.6g} for the batch, but for batches of one it is {mean:.6g} on average and {given * mean:.6g} in "
-                f"sum: it depends on how many examples there are"
-            ),
-            "give the loss of ONE example, loss(params, example)",
-        )
-
-
-def _check_rounding(moments: GradientMoments) -> None:
-    """Warn where the sum of squares and n ||mean||^2 are too close for a difference."""
-    if moments.explanation is None:
-        return
-    worst = []
-    traces, squares = (jax.tree.leaves(tree) for tree in (moments.trace_per_leaf, moments.squared_mean_per_leaf))
-    for route, trace, square in zip(moments.explanation.leaves, map(np.asarray, traces), map(np.asarray, squares)):
-        if route.cancels and trace < ROUNDINGS * np.finfo(trace.dtype).eps * square:
-            worst.append(route.path)
-    if worst:
-        warnings.warn(
-            f"the mean gradient dominates: the trace of {', '.join(worst[:3])}{', ...' if len(worst) > 3 else ''} may be off by "
-            f"over 2 %; give centred=True",
-            RuntimeWarning,
-            stacklevel=3,
-        )

@@ -27,7 +27,8 @@ from linvar.numeric.arguments import (
     check_key,
 )
 from linvar.numeric.gradients.blocks import Block, moved, products
-from linvar.numeric.gradients.moments import Loss, NoFiniteExamplesError, gradient_moments
+from linvar.numeric.gradients.checks import NoFiniteExamplesError
+from linvar.numeric.gradients.moments import Loss, gradient_moments
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.processes import check_all, gather, gather_ragged
 from linvar.progress import Progress, reporting

@@ -13,7 +13,7 @@ mean, norm and deviation from the mean need no per-example matrix.
     jaxprs.py       the one place that knows what this version of JAX calls their parameters
     evaluation.py   running a jaxpr equation by equation
     flattening.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans
-    entries.py      an equation at which a parameter meets the example; kinds.py: matrix products, convolutions, lookups
+    entries.py      an equation at which a parameter meets the example; kinds/: matrix products, convolutions, lookups
     analysis.py     where parameters enter
     groups.py       which leaves are computed together, by which strategy, and why
     explanation.py  the analysis in words

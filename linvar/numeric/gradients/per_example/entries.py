@@ -1,6 +1,6 @@
 """Entries: the equations through which a parameter's value V acts on an example in a way that can be used.
 
-Each kind (``kinds.py``) brings the inputs h and the cotangents delta of one or many iterations to one shape, in which the
+Each kind (``kinds/``) brings the inputs h and the cotangents delta of one or many iterations to one shape, in which the
 gradient of one example with respect to V is, group by group, a sum over rows of outer products:
 
     h: (examples, groups, rows, contracted)    delta: (examples, groups, rows, free)
