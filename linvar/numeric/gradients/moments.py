@@ -182,7 +182,8 @@ def _moments(
     wanted = options.wanted
     example = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in arrays]
     exact_norms = wanted.norms or wanted.squares
-    analysis = analyse(of_example, leaves, example, exact_norms=exact_norms, centred=wanted.centred)
+    count = len(arrays[0])
+    analysis = analyse(of_example, leaves, example, examples=count, exact_norms=exact_norms, centred=wanted.centred)
     chunk_bytes = min(CHUNK_BYTES.get(jax.default_backend(), OTHER_CHUNK_BYTES), options.byte_budget)
     chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
 

@@ -33,7 +33,7 @@ from linvar.numeric.gradients.per_example.flattening import (
     level,
     levels_of,
 )
-from linvar.numeric.gradients.per_example.groups import Group, LeavesOf, Reasons, groups_of
+from linvar.numeric.gradients.per_example.groups import Group, LeavesOf, Meeting, Reasons, groups_of
 from linvar.numeric.gradients.per_example.jaxprs import (
     if_read,
     keeps_terms,
@@ -43,6 +43,9 @@ from linvar.numeric.gradients.per_example.jaxprs import (
 )
 from linvar.numeric.gradients.per_example.kinds import KINDS
 from linvar.numeric.gradients.per_example.operations import SUMS
+from linvar.numeric.gradients.per_example.paying import factored_pays
+from linvar.numeric.gradients.per_example.pull import Parameters
+from linvar.numeric.gradients.per_example.views import views_of
 
 #: An input of an equation: the equation's index, and the position among its inputs.
 Place: TypeAlias = tuple[int, int]
@@ -52,9 +55,7 @@ Place: TypeAlias = tuple[int, int]
 class Analysis:
     """The flat jaxpr of the loss of one example, where parameters enter it, and the strategy of every group."""
 
-    jaxpr: core.ClosedJaxpr
-    levels: Levels
-    leaf_count: int
+    parameters: Parameters
     entries: tuple[Entry, ...]
     direct: tuple[core.Var, ...]  # values with a tap of their own
     direct_at: frozenset[Place]  # where that tap is added
@@ -64,9 +65,9 @@ class Analysis:
     centred: bool
 
     @property
-    def parameters(self) -> list[core.Var]:
-        """The leaves' variables."""
-        return list(self.jaxpr.jaxpr.invars[: self.leaf_count])
+    def jaxpr(self) -> core.ClosedJaxpr:
+        """The program."""
+        return self.parameters.jaxpr
 
     def value_at(self, place: Place) -> core.Var:
         """The variable that an equation reads there."""
@@ -89,6 +90,7 @@ def analyse(
     leaves: Sequence[jax.Array | np.ndarray | jax.ShapeDtypeStruct],
     example: Sequence[jax.ShapeDtypeStruct],
     *,
+    examples: int = 1,
     exact_norms: bool = False,
     centred: bool = False,
 ) -> Analysis:
@@ -98,6 +100,7 @@ def analyse(
         loss: of flat lists of leaves and of the example's arrays.
         leaves: arrays or shapes.
         example: shapes of ONE example.
+        examples: how many there will be.
         exact_norms: the squared norm or the elementwise second moment of every example is wanted, penalties included.
         centred: no strategy that subtracts two large numbers.
     """
@@ -115,15 +118,21 @@ def analyse(
         bytes_of(v)
         for equation in jaxpr.jaxpr.eqns for v in equation.outvars if level(levels, v) == Level.EXAMPLE
     )  # fmt: skip
-    penalties = [value_at(jaxpr, place) for place in constants]
-    groups = groups_of(jaxpr, leaves_of, met.entries, met.reasons, penalties, activations, count, centred)
+    parameters = Parameters(jaxpr, levels, count)
+
+    def pays(own: Sequence[int], values: Sequence[core.Var]) -> bool:
+        return factored_pays(parameters, own, values, met.entries, list(met.reasons), examples)
+
+    meeting = Meeting(
+        leaves_of, met.entries, met.reasons, [value_at(jaxpr, place) for place in constants],
+        views_of(jaxpr, levels, count), activations, centred, pays,
+    )  # fmt: skip
+    groups = groups_of(meeting, count)
     large = {v for group in groups if group.strategy == "fallback" for v in group.values}
     kept = [v for v in met.reasons if v not in large]
     places = frozenset(place for place in met.direct_at if value_at(jaxpr, place) in kept)
     own = tuple(entry for entry in met.entries if entry.value not in large)
-    return Analysis(
-        jaxpr, levels, count, own, tuple(kept), places, tuple(constants), tuple(groups), activations, centred
-    )
+    return Analysis(parameters, own, tuple(kept), places, tuple(constants), tuple(groups), activations, centred)
 
 
 def _check_output(jaxpr: core.ClosedJaxpr, levels: Levels) -> None:

@@ -17,16 +17,25 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.arithmetic import contract
-from linvar.numeric.gradients.per_example.evaluation import shape_of
+from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of
+from linvar.numeric.gradients.per_example.factors import NotFactoredError, Term
 from linvar.numeric.gradients.per_example.flattening import Level
 
+#: How the gradients of a group of leaves are computed (``groups.py``).
+Strategy: TypeAlias = Literal[
+    "none", "constant", "outer", "lookup", "gram", "factored", "direct", "materialised", "fallback"
+]
+#: From the cheapest to the costliest.
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+#: a row of a per-example matrix written and read costs about as much as this many multiplications on it
+MATERIALISE_COST = 30
 #: Groups of axes.
 Layout: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -60,6 +69,15 @@ class Entry:
     def tap_shape(self) -> tuple[int, ...]:
         """Shape of the cotangents of one example."""
         return tuple(loop.length for loop in self.loops) + shape_of(self.equation.outvars[0])
+
+    def shapes(self, examples: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+        """Of what is kept of some examples, the equation's own input and its output's cotangents."""
+        loops = tuple(loop.length for loop in self.loops)
+        h, out = self.equation.invars[self.example_position], self.equation.outvars[0]
+        return (
+            jax.ShapeDtypeStruct((examples, *loops, *shape_of(h)), aval_of(h).dtype),
+            jax.ShapeDtypeStruct((examples, *self.tap_shape), aval_of(out).dtype),
+        )
 
     @property
     def rows(self) -> int:
@@ -131,6 +149,16 @@ class Entry:
 
     # what a kind may know better
 
+    def strategy(self, rows: int, centred: bool) -> Strategy:
+        """Of such entries with so many rows in all, where V is a leaf itself."""
+        return "outer" if rows == 1 else "materialised"
+
+    @property
+    def cost(self) -> int:
+        """Multiplications and copies, in multiplications, to form the gradient of one example."""
+        matrix = self.groups * self.contracted * self.free
+        return matrix * (self.rows + MATERIALISE_COST) + MATERIALISE_COST * self.copied
+
     @property
     def copied(self) -> int:
         """Numbers of one example that are copied to make h."""
@@ -139,3 +167,15 @@ class Entry:
     def product(self, h: jax.Array, delta: jax.Array) -> jax.Array:
         """Per-example gradients of V: (examples, *shape of V)."""
         return self.weight(contract("ngtc,ngtf->ngcf", self.inputs(h), self.cotangents(delta)))
+
+    def total(self, h: jax.Array, delta: jax.Array) -> jax.Array:
+        """Their sum over the examples: (*shape of V,)."""
+        return self.weight(contract("ngtc,ngtf->gcf", self.inputs(h), self.cotangents(delta)))
+
+    def term(self, h: jax.Array, delta: jax.Array) -> Term:
+        """The same gradients as a product of factors, with the axes of V.
+
+        Raises:
+            NotFactoredError: if they are not.
+        """
+        raise NotFactoredError(f"a {self.kind} is not done to factors")

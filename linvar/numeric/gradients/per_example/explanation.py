@@ -8,7 +8,8 @@ import jax
 from jaxtyping import PyTree
 
 from linvar.numeric.gradients.per_example.analysis import Analysis
-from linvar.numeric.gradients.per_example.groups import CANCELLING, Strategy
+from linvar.numeric.gradients.per_example.entries import STRATEGIES, Strategy
+from linvar.numeric.gradients.per_example.groups import CANCELLING
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Route:
 
     Attributes:
         path: the leaf's place in the parameters.
-        strategy: "outer", "gram", "lookup", "materialised", "direct", "fallback", "constant" or "none".
+        strategy: "outer", "gram", "lookup", "factored", "materialised", "direct", "fallback", "constant" or "none".
         reason: where the leaf enters.
         cancels: the trace is a sum of squares less n ||mean||^2.
     """
@@ -44,9 +45,12 @@ class Explanation:
 def explain(analysis: Analysis, params: PyTree) -> Explanation:
     """The routes of all leaves of ``params``."""
     paths = [jax.tree_util.keystr(path) or "params" for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    routes = {}
-    for group in analysis.groups:
-        cancels = group.strategy in CANCELLING and not analysis.centred
-        for leaf in group.leaves:
-            routes[leaf] = Route(paths[leaf], group.strategy, group.why, cancels)
-    return Explanation(tuple(routes[leaf] for leaf in range(len(paths))))
+    return Explanation(tuple(_route(analysis, leaf, path) for leaf, path in enumerate(paths)))
+
+
+def _route(analysis: Analysis, leaf: int, path: str) -> Route:
+    """Of one leaf: of several parts, the strategy of the one that costs most."""
+    parts = [group for group in analysis.groups if leaf in group.leaves]
+    costliest = max(parts, key=lambda group: STRATEGIES.index(group.strategy))
+    cancels = not analysis.centred and any(group.strategy in CANCELLING for group in parts)
+    return Route(path, costliest.strategy, "; ".join(dict.fromkeys(group.why for group in parts)), cancels)

@@ -1,10 +1,12 @@
 """Which leaves are computed together, and how.
 
-Leaves that share a value V form a group (usually one leaf). A group is computed by one strategy:
+Leaves that share a value V form a group (usually one leaf); where the values of one leaf are different entries of it, each
+is a group of its own. A group is computed by one strategy:
 
     outer         one row: ||g_i||^2 = ||h_i||^2 ||delta_i||^2, no per-example matrix
     gram          few rows: ||g_i||^2 = sum over pairs of rows of (h . h') (delta . delta')
     lookup        rows of a table: the rows an example looked up, added where it did so twice
+    factored      through a function of the leaf, whose transpose is done to h and delta, and pairs of what comes out
     materialised  per-example gradients of a chunk of examples at a time, made from h and delta
     direct        V enters elementwise or is small: autodiff gives its per-example gradient in the same pass
     fallback      anything else, where V is large: chunks of vmap(grad), a pass of its own
@@ -14,23 +16,18 @@ Leaves that share a value V form a group (usually one leaf). A group is computed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.entries import Entry, Layout
-from linvar.numeric.gradients.per_example.evaluation import bytes_of, is_floating, size_of, variables
-from linvar.numeric.gradients.per_example.jaxprs import broadcast_axes_of, if_read, operation
-from linvar.numeric.gradients.per_example.operations import REARRANGED
+from linvar.numeric.gradients.per_example.entries import Entry, Layout, Strategy
+from linvar.numeric.gradients.per_example.evaluation import bytes_of
+from linvar.numeric.gradients.per_example.views import View, Views
 
-#: How the gradients of a group are computed.
-Strategy: TypeAlias = Literal["outer", "gram", "lookup", "materialised", "direct", "fallback", "constant", "none"]
-#: a row of a per-example matrix written and read costs about as much as this many multiplications on it
-MATERIALISE_COST = 30
 #: strategies that subtract n ||mean||^2 from a sum of squares, unless centred
-CANCELLING: tuple[Strategy, ...] = ("outer", "gram")
+CANCELLING: tuple[Strategy, ...] = ("outer", "gram", "factored")
 
 #: For every value of parameters alone, the leaves it is differentiable in.
 LeavesOf: TypeAlias = Mapping[core.Var, frozenset[int]]
@@ -46,20 +43,53 @@ class Group:
     values: tuple[core.Var, ...]  # variables V
     strategy: Strategy
     why: str
+    view: View | None = None  # of the one value, if it is some entries of the one leaf
 
 
-def groups_of(
-    jaxpr: core.ClosedJaxpr,
-    leaves_of: LeavesOf,
-    entries: Sequence[Entry],
-    reasons: Reasons,
-    penalties: Sequence[core.Var],
-    activation_bytes: int,
-    count: int,
-    centred: bool,
-) -> list[Group]:
-    """Connect leaves that share a value, and choose the strategy of each connected set."""
-    values = list(dict.fromkeys([*(entry.value for entry in entries), *reasons]))
+@dataclass(frozen=True)
+class Meeting:
+    """All that meets the examples.
+
+    Attributes:
+        leaves_of: the leaves that every value is differentiable in.
+        entries: where values meet the examples in a way that can be used.
+        reasons: values that are taken as they are.
+        penalties: values that no example changes.
+        views: values that are some entries of a leaf.
+        activation_bytes: of all values of one example.
+        centred: no strategy that subtracts two large numbers.
+        pays: do terms of J^T dV cost less than matrices (a question asked of few groups, since the answer is traced)?
+    """
+
+    leaves_of: LeavesOf
+    entries: Sequence[Entry]
+    reasons: Reasons
+    penalties: Sequence[core.Var]
+    views: Views
+    activation_bytes: int
+    centred: bool
+    pays: Callable[[Sequence[int], Sequence[core.Var]], bool]
+
+
+def groups_of(meeting: Meeting, count: int) -> list[Group]:
+    """Connect leaves that share a value, part those whose values share nothing, and choose a strategy for each."""
+    values = list(dict.fromkeys([*(entry.value for entry in meeting.entries), *meeting.reasons]))
+    constant: frozenset[int] = frozenset().union(*(meeting.leaves_of[v] for v in meeting.penalties))
+    result: list[Group] = []
+    for leaves in _connected([meeting.leaves_of[v] for v in values], count):
+        mine = tuple(v for v in values if meeting.leaves_of[v] & set(leaves))
+        if not mine:
+            why = "a term without the example" if constant & set(leaves) else "the loss does not depend on it"
+            result.append(Group(leaves, (), "constant" if constant & set(leaves) else "none", why))
+        else:
+            parts = [_decided(meeting, leaves, part) for part in _parted(meeting.views, mine)]
+            fallen = [part for part in parts if part.strategy == "fallback"]  # differentiates by the whole leaf
+            result += [replace(fallen[0], values=mine, view=None)] if fallen else parts
+    return result
+
+
+def _connected(sets: Sequence[frozenset[int]], count: int) -> list[tuple[int, ...]]:
+    """The finest partition of the leaves that cuts none of these sets."""
     parent = list(range(count))
 
     def root(leaf: int) -> int:
@@ -67,69 +97,51 @@ def groups_of(
             leaf = parent[leaf]
         return leaf
 
-    for v in values:
-        first, *others = sorted(leaves_of[v])
+    for leaves in sets:
+        first, *others = sorted(leaves)
         for other in others:
             parent[root(other)] = root(first)
-    aliases = _aliases(jaxpr, count)
-    constant_leaves: frozenset[int] = frozenset().union(*(leaves_of[v] for v in penalties))
-    result: list[Group] = []
-    for leader in range(count):
-        leaves = tuple(leaf for leaf in range(count) if root(leaf) == leader)
-        if not leaves:
-            continue
-        mine = tuple(v for v in values if leaves_of[v] & set(leaves))
-        if not mine:
-            why = "a term without the example" if constant_leaves & set(leaves) else "the loss does not depend on it"
-            result.append(Group(leaves, (), "constant" if constant_leaves & set(leaves) else "none", why))
-            continue
-        own = [entry for entry in entries if entry.value in mine]
-        taken = {v: why for v, why in reasons.items() if v in mine}
-        alias = len(leaves) == 1 and all(v in aliases for v in mine)
-        result.append(_decided(leaves, mine, own, taken, alias, activation_bytes, centred))
-    return result
+    whole = (tuple(leaf for leaf in range(count) if root(leaf) == leader) for leader in range(count))
+    return [leaves for leaves in whole if leaves]
 
 
-def _decided(
-    leaves: tuple[int, ...],
-    values: tuple[core.Var, ...],
-    entries: list[Entry],
-    direct: Reasons,
-    alias: bool,
-    activation_bytes: int,
-    centred: bool,
-) -> Group:
+def _parted(views: Views, values: tuple[core.Var, ...]) -> list[tuple[core.Var, ...]]:
+    """The values of one group of leaves, apart where they are views that have no entry in common."""
+    if not all(v in views for v in values):
+        return [values]
+    parts: list[tuple[core.Var, ...]] = []
+    for v in values:
+        near = [part for part in parts if any(views[v].overlaps(views[w]) for w in part)]
+        parts = [part for part in parts if part not in near] + [(*(w for part in near for w in part), v)]
+    return parts
+
+
+def _decided(meeting: Meeting, leaves: tuple[int, ...], values: tuple[core.Var, ...]) -> Group:
     """A group with its strategy, and the reason in words."""
+    entries = [entry for entry in meeting.entries if entry.value in values]
+    direct = {v: why for v, why in meeting.reasons.items() if v in values}
+    view = meeting.views.get(values[0]) if len(values) == 1 else None
 
-    def by(strategy: Strategy, why: str) -> Group:
-        return Group(leaves, values, strategy, why)
+    def by(strategy: Strategy, *why: str) -> Group:
+        return Group(leaves, values, strategy, "; ".join(filter(None, why)), view)
 
     names = ", ".join(dict.fromkeys(_describe(entry) for entry in entries))
     unknown = ", ".join(dict.fromkeys(why for v in direct for why in direct[v] if why))
     fallen = f"falls back on autodiff: {unknown}" if unknown else ""
     taken = sum(map(bytes_of, direct))
-    if taken > max(activation_bytes, 2**16):
-        words = f"{taken:,} bytes an example where nothing is known of the operation"
-        return by("fallback", f"{words}; {fallen}" if fallen else words)
+    if taken > max(meeting.activation_bytes, 2**16):
+        return by("fallback", f"{taken:,} bytes an example where nothing is known of the operation", fallen)
     if not entries:
         return by("direct", fallen or "elementwise or small")
     first = entries[0]
-    same = len(values) == 1 and not direct and all(_alike(entry) == _alike(first) for entry in entries)
-    if not (alias and same):
-        how = "several values of it" if alias else "through a function of it"
-        return by("materialised", "; ".join(filter(None, (names, how, fallen))))
-    rows = sum(entry.rows for entry in entries)
-    if first.kind == "lookup":
-        return by("lookup", names)
-    if rows == 1:
-        return by("outer", names)
-    if (
-        not centred
-        and rows * rows * (first.contracted + first.free) < MATERIALISE_COST * first.contracted * first.free
-        and first.kind == "matrix product"
-    ):
-        return by("gram", f"{names}, {rows} rows")
-    return by("materialised", f"{names}, {rows} rows")
+    same = not direct and all(_alike(entry) == _alike(first) for entry in entries)
+    if view is not None and same:
+        rows = sum(entry.rows for entry in entries)
+        scaled = "" if view.plain else "times a constant"
+        return by(first.strategy(rows, meeting.centred), names if rows == 1 else f"{names}, {rows} rows", scaled)
+    how = "through a function of it" if view is None else "several values of it"
+    pays = not meeting.centred and meeting.pays(leaves, values)
+    return by("factored" if pays else "materialised", names, how, fallen)
 
 
 @dataclass(frozen=True)
@@ -151,16 +163,3 @@ def _alike(entry: Entry) -> _Alike:
 def _describe(entry: Entry) -> str:
     scans = "".join(f", {'stacked' if loop.mapped else 'repeated'} {loop.length} times" for loop in entry.loops)
     return entry.kind + scans
-
-
-def _aliases(jaxpr: core.ClosedJaxpr, count: int) -> set[core.Var]:
-    """Values that are one leaf with its entries rearranged."""
-    found = set(jaxpr.jaxpr.invars[:count])
-    for equation in jaxpr.jaxpr.eqns:
-        moves = operation(equation) in REARRANGED or (
-            if_read(broadcast_axes_of, equation) is not None
-            and size_of(equation.outvars[0]) == size_of(equation.invars[0])
-        )
-        if moves and all(map(is_floating, equation.outvars)) and any(v in found for v in variables(equation.invars)):
-            found.update(equation.outvars)
-    return found

@@ -8,6 +8,7 @@ operation, and ``explain=`` says so.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -298,6 +299,22 @@ def slice_shape_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     return _integers(equation, "slice_sizes")
 
 
+@_reads("slice")
+def slices_of(equation: core.JaxprEqn) -> tuple[slice, ...]:
+    """A slice at a fixed place, axis by axis."""
+    start, limit = _integers(equation, "start_indices"), _integers(equation, "limit_indices")
+    strides = (1,) * len(start) if _parameter(equation, "strides") is None else _integers(equation, "strides")
+    return tuple(map(slice, start, limit, strides))
+
+
+@_reads("split")
+def pieces_of(equation: core.JaxprEqn) -> list[tuple[slice, ...]]:
+    """Pieces one after another along one axis, each as a slice."""
+    axis, sizes = int(_parameter(equation, "axis")), _integers(equation, "sizes")
+    ends = list(itertools.accumulate(sizes))
+    return [(slice(None),) * axis + (slice(end - size, end),) for size, end in zip(sizes, ends)]
+
+
 # axes
 
 
@@ -317,6 +334,14 @@ def broadcast_axes_of(equation: core.JaxprEqn) -> tuple[int, ...]:
 def counted_axis_of(equation: core.JaxprEqn) -> int:
     """The axis along which numbers count up."""
     return int(_parameter(equation, "dimension"))
+
+
+@_reads("reshape")
+def reshaped_of(equation: core.JaxprEqn) -> tuple[int, ...]:
+    """The new shape, of the same numbers in the same order."""
+    if equation.params.get("dimensions") is not None:
+        raise Unread("reshape in another order is not known to linvar")
+    return tuple(equation.outvars[0].aval.shape)
 
 
 @_reads("transpose")

@@ -12,10 +12,8 @@ _NAMES = """
     shift_right_logical sign sin sinh sqrt square stop_gradient sub tan tanh xor zeta
 """
 ELEMENTWISE = frozenset(_NAMES.split())
-#: The same numbers in another order or another shape: the norm of a gradient passes through.
-REARRANGED = frozenset(
-    ("transpose", "reshape", "squeeze", "expand_dims", "copy", "copy_p", "rev", "convert_element_type")
-)
+#: The same numbers in the same order, in another shape or another type.
+RESHAPED = frozenset(("reshape", "squeeze", "expand_dims", "copy", "copy_p", "convert_element_type"))
 #: Sums of their inputs, up to signs.
 SUMS = frozenset(("add", "sub", "add_any"))
 #: Linear, and as many terms as before.
@@ -27,7 +25,7 @@ MAKERS = frozenset(
     ("broadcast_in_dim", "iota", "random_bits", "random_wrap", "random_unwrap", "random_split", "random_seed")
 )
 #: Known by their shapes alone.
-PLAIN = frozenset(("reshape", "expand_dims", "slice", "split"))
+PLAIN = frozenset(("expand_dims",))
 #: Another jaxpr applied to the same inputs.
 CALLS = frozenset(
     ("jit", "pjit", "closed_call", "core_call", "core_closed_call", "eval_jaxpr", "remat", "remat2", "checkpoint")

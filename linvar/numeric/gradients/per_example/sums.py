@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +15,16 @@ from jax.typing import ArrayLike
 from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
-from linvar.numeric.gradients.per_example.evaluation import is_floating, variables
+from linvar.numeric.gradients.per_example.entries import Entry
+from linvar.numeric.gradients.per_example.evaluation import is_variable, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
-from linvar.numeric.gradients.per_example.jaxprs import operation
-from linvar.numeric.gradients.per_example.kinds import Lookup
+from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
+from linvar.numeric.gradients.per_example.paying import terms_of_leaves, terms_of_values
+from linvar.numeric.gradients.per_example.pull import touched
 from linvar.numeric.gradients.per_example.strategies import Sums, Wanted
-from linvar.numeric.gradients.per_example.taps import Pass, run_pass, values_of
+from linvar.numeric.gradients.per_example.taps import Pass, run_pass
+from linvar.numeric.gradients.per_example.views import View
 
 #: bytes of one example's gradient from which a CPU makes them one by one
 ONE_AT_A_TIME = 2**15
@@ -91,107 +96,202 @@ def batch_sums(
         found = _without(found, live)
     weights = live.astype(jnp.promote_types(found.losses.dtype, jnp.float32))
     count = jnp.sum(weights)
-    divisor = jnp.maximum(count, 1)
-    placed: dict[int, tuple[Sums, int]] = {}  # of a leaf: the sums of its group, and its place among them
-    for group in analysis.groups:
-        sums = _of_group(analysis, group, loss, leaves, examples, found, weights, divisor, wanted, chunk_bytes)
-        placed.update({leaf: (sums, place) for place, leaf in enumerate(group.leaves)})
-    in_order = [placed[i] for i in range(len(leaves))]
-    mean = [sums.mean[place] for sums, place in in_order]
+    batch = _Batch(analysis, loss, leaves, examples, found, weights, jnp.maximum(count, 1), wanted, chunk_bytes)
+    sums = _merged([(group, _of_group(batch, group)) for group in analysis.groups], len(leaves))
+    mean = sums.mean
     if analysis.constants:
         wide = [c / found.losses.shape[0] for c in found.constants]
         penalties = [analysis.constant_value(i) for i in range(len(wide))]
-        pulled = _pull(analysis, leaves, penalties)(wide)
+        pulled = analysis.parameters.pull(leaves, penalties)(wide)
         fallen = (group.leaves for group in analysis.groups if group.strategy == "fallback")
         whole = {leaf for own in fallen for leaf in own}  # have their penalty already
         mean = [m if p is None or leaf in whole else m + p for leaf, (m, p) in enumerate(zip(mean, pulled))]
     return BatchSums(
-        Totals(
-            count,
-            mean,
-            [sums.scatter[place] for sums, place in in_order],
-            [sums.squares[place] for sums, place in in_order] if wanted.squares else [],
-        ),
-        PerExample(
-            jnp.where(live, found.losses, 0),
-            live,
-            [sums.norms[place] for sums, place in in_order] if wanted.norms else [],
-        ),
+        Totals(count, mean, sums.scatter, sums.squares if wanted.squares else []),
+        PerExample(jnp.where(live, found.losses, 0), live, sums.norms if wanted.norms else []),
     )
 
 
-def _of_group(
-    analysis: Analysis,
-    group: Group,
-    loss: LossOfLists,
-    leaves: Sequence[jax.Array],
-    examples: Sequence[jax.Array],
-    found: Pass,
-    live: jax.Array,
-    count: jax.Array,
-    wanted: Wanted,
-    chunk_bytes: int,
-) -> Sums:
-    """One group by its strategy."""
-    mine = [leaves[i] for i in group.leaves]
+def _merged(parts: Sequence[tuple[Group, Sums]], count: int) -> Sums:
+    """One item a leaf: what its parts, which have no entry in common, add up to."""
+    found: list[list[tuple[Sums, int]]] = [[] for _ in range(count)]
+    for group, sums in parts:
+        for place, leaf in enumerate(group.leaves):
+            found[leaf].append((sums, place))
+
+    def each(of: Callable[[Sums], list[jax.Array]]) -> list[jax.Array]:
+        return [_added([of(sums)[place] for sums, place in own]) for own in found if all(of(sums) for sums, _ in own)]
+
+    return Sums(each(lambda s: s.mean), each(lambda s: s.scatter), each(lambda s: s.norms), each(lambda s: s.squares))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What all groups of one batch need."""
+
+    analysis: Analysis
+    loss: LossOfLists
+    leaves: Sequence[jax.Array]
+    examples: Sequence[jax.Array]
+    found: Pass
+    live: jax.Array
+    count: jax.Array
+    wanted: Wanted
+    chunk_bytes: int
+
+
+def _of_group(batch: _Batch, group: Group) -> Sums:
+    """One group by its strategy, one item a leaf."""
+    leaves = [batch.leaves[i] for i in group.leaves]
     if group.strategy in ("none", "constant"):
-        return _nothing(mine, live, wanted)
-    chunk = _chunk(analysis, group, mine, chunk_bytes)
+        return _nothing(leaves, batch.live, batch.wanted)
     if group.strategy == "fallback":
+        return _by_autodiff(batch, group)
+    if group.view is not None:
+        return _seen(batch, group, group.view)
+    return _of_function(batch, group)
 
-        def gradients(part: list[jax.Array]) -> list[jax.Array]:
-            def of_mine(own: Sequence[jax.Array], example: Sequence[jax.Array]) -> ArrayLike:
-                merged = list(leaves)
-                for i, x in zip(group.leaves, own):
-                    merged[i] = x
-                return loss(merged, example)
 
-            found: list[jax.Array] = jax.vmap(jax.grad(of_mine), in_axes=(None, 0))(mine, part)
-            return found
+def _seen(batch: _Batch, group: Group, view: View) -> Sums:
+    """One value, which is some entries of a leaf times a constant."""
+    sums = _of_value(batch, group, _met(batch, group.values))
+    pull, by = batch.analysis.parameters.pull(batch.leaves, group.values), _scale(batch, view)
+    (leaf,) = group.leaves
 
-        return strategies.materialised(gradients, list(examples), live, count, chunk, wanted)
-    own = [i for i, entry in enumerate(analysis.entries) if entry.value in group.values]
+    def placed(arrays: list[jax.Array]) -> list[jax.Array]:
+        return [touched(pull([x])[leaf]) for x in arrays]
+
+    squares = [x * by for x in placed(sums.squares)] if batch.wanted.squares else []
+    return Sums(placed(sums.mean), [x * by**2 for x in sums.scatter], [x * by**2 for x in sums.norms], squares)
+
+
+@dataclass(frozen=True)
+class _Met:
+    """The entries of some values, with what the pass left of each; and the gradients of values taken as they are."""
+
+    entries: list[Entry]
+    h: list[jax.Array]
+    delta: list[jax.Array]
+    direct: dict[core.Var, jax.Array]
+
+    def counted(self, live: jax.Array) -> list[jax.Array]:
+        """delta, zero for examples that do not count."""
+        return [d * live.reshape(-1, *[1] * (d.ndim - 1)).astype(d.dtype) for d in self.delta]
+
+
+def _met(batch: _Batch, values: Sequence[core.Var]) -> _Met:
+    """Of some values."""
+    analysis, found = batch.analysis, batch.found
+    own = [i for i, entry in enumerate(analysis.entries) if entry.value in values]
+    direct = {v: found.direct[analysis.direct.index(v)] for v in values if v in analysis.direct}
     entries = [analysis.entries[i] for i in own]
-    h, delta = [found.inputs[i] for i in own], [found.cotangents[i] for i in own]
-    pull = _pull(analysis, leaves, group.values)
-    if group.strategy in ("outer", "gram", "lookup") and not (group.strategy == "gram" and wanted.squares):
-        if group.strategy == "outer":
-            sums = strategies.outer(entries[0], h[0], delta[0], live, count, wanted)
-        elif group.strategy == "gram":
-            sums = strategies.gram(entries, h, delta, live, count)
-        else:
-            lookups = [entry for entry in entries if isinstance(entry, Lookup)]
-            sums = strategies.lookup(lookups, h, delta, live, count)
-        (leaf,) = group.leaves
-        squares = [_touched(pull(sums.squares)[leaf])] if wanted.squares else []
-        return Sums([_touched(pull(sums.mean)[leaf])], sums.scatter, sums.norms, squares)
-    direct = {v: found.direct[analysis.direct.index(v)] for v in group.values if v in analysis.direct}
+    return _Met(entries, [found.inputs[i] for i in own], [found.cotangents[i] for i in own], direct)
+
+
+def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
+    """The one value of a group, by its strategy."""
+    live, count, wanted = batch.live, batch.count, batch.wanted
+    if group.strategy == "outer":
+        return strategies.outer(own.entries[0], own.h[0], own.delta[0], live, count, wanted)
+    if group.strategy == "lookup":
+        lookups = [entry for entry in own.entries if isinstance(entry, Lookup)]
+        return strategies.lookup(lookups, own.h, own.delta, live, count)
+    if group.strategy == "gram" and not wanted.squares:
+        delta = own.counted(live)
+        mean = _added([entry.total(h, d) for entry, h, d in zip(own.entries, own.h, delta)]) / count
+        terms = terms_of_values(group.values, own.entries, own.h, delta, {})
+        return strategies.factored(terms, [mean], live, count)
+    return _materialised(batch, group, own, lambda gradients: gradients)
+
+
+def _of_function(batch: _Batch, group: Group) -> Sums:
+    """Leaves of which the values of a group are functions."""
+    parameters, live, count = batch.analysis.parameters, batch.live, batch.count
+    own = _met(batch, group.values)
+    pull = parameters.pull(batch.leaves, group.values)
+
+    def pulled(gradients: list[jax.Array]) -> list[jax.Array]:
+        found = pull(gradients)
+        return [touched(found[leaf]) for leaf in group.leaves]
+
+    if group.strategy != "factored" or batch.wanted.squares:
+        return _materialised(batch, group, own, jax.vmap(pulled))
+    delta = own.counted(live)
+    direct = {v: jnp.where(live.reshape(-1, *[1] * (d.ndim - 1)) > 0, d, 0) for v, d in own.direct.items()}
+    means = []
+    for v in group.values:
+        parts = [entry.total(h, d) for entry, h, d in zip(own.entries, own.h, delta) if entry.value is v]
+        parts += [jnp.sum(at_least_float32(direct[v]), axis=0)] if v in direct else []
+        means.append(_added(parts) / count)
+    program = parameters.pull_program(group.leaves, group.values)
+    values = terms_of_values(group.values, own.entries, own.h, delta, direct)
+    terms = terms_of_leaves(*program, batch.leaves, values)
+    return strategies.factored(terms, pulled(means), live, count)
+
+
+def _materialised(batch: _Batch, group: Group, own: _Met, pulled: Callable[[list[jax.Array]], list[jax.Array]]) -> Sums:
+    """Gradients of some examples at a time, from h and delta."""
+    keys = list(own.direct)
 
     def made(part: tuple[list[jax.Array], list[jax.Array], list[jax.Array]]) -> list[jax.Array]:
         inputs, cotangents, taken = part
         gradients = []
         for v in group.values:
-            terms = [e.product(x, d) for e, x, d in zip(entries, inputs, cotangents) if e.value is v]
-            terms += [at_least_float32(taken[list(direct).index(v)])] if v in direct else []
-            gradients.append(sum(terms[1:], terms[0]))
-        pulled = jax.vmap(pull)(gradients)
-        return [_touched(pulled[leaf]) for leaf in group.leaves]
+            terms = [e.product(x, d) for e, x, d in zip(own.entries, inputs, cotangents) if e.value is v]
+            terms += [at_least_float32(taken[keys.index(v)])] if v in own.direct else []
+            gradients.append(_added(terms))
+        return pulled(gradients)
 
-    arrays = (h, delta, list(direct.values()))
-    return strategies.materialised(made, arrays, live, count, chunk, wanted)
+    arrays = (own.h, own.delta, list(own.direct.values()))
+    chunk = _chunk(batch, group)
+    return strategies.materialised(made, arrays, batch.live, batch.count, chunk, batch.wanted)
 
 
-def _chunk(analysis: Analysis, group: Group, leaves: Sequence[jax.Array], chunk_bytes: int) -> int:
+def _by_autodiff(batch: _Batch, group: Group) -> Sums:
+    """Nothing is known of some operation: the loss is differentiated example by example."""
+
+    def gradients(part: list[jax.Array]) -> list[jax.Array]:
+        def of_mine(own: Sequence[jax.Array], example: Sequence[jax.Array]) -> ArrayLike:
+            merged = list(batch.leaves)
+            for i, x in zip(group.leaves, own):
+                merged[i] = x
+            return batch.loss(merged, example)
+
+        mine = [batch.leaves[i] for i in group.leaves]
+        found: list[jax.Array] = jax.vmap(jax.grad(of_mine), in_axes=(None, 0))(mine, part)
+        return found
+
+    arrays = list(batch.examples)
+    return strategies.materialised(gradients, arrays, batch.live, batch.count, _chunk(batch, group), batch.wanted)
+
+
+def _added(arrays: list[jax.Array]) -> jax.Array:
+    """The sum of one or more."""
+    return sum(arrays[1:], arrays[0])
+
+
+def _scale(batch: _Batch, view: View) -> jax.Array:
+    """What a view's entries are multiplied by."""
+    by, over = (
+        [jnp.asarray(atom.val) for atom in atoms if not is_variable(atom)]
+        + batch.analysis.parameters.values(batch.leaves, list(variables(atoms)))
+        for atoms in (view.by, view.over)
+    )
+    return jnp.reshape(math.prod(by) / math.prod(over), ())
+
+
+def _chunk(batch: _Batch, group: Group) -> int:
     """Examples whose gradients are made at a time: as many as fit, patches of convolutions included.
 
     On a CPU, matrices of some size are made one at a time: a plain matrix product, and it stays in the cache (measured on
-    two cores: 1.7 times faster than 8 at a time for 64 rows, 128 x 512).
+    two cores: 1.7 times faster than 8 at a time for 64 rows, 128 x 512; for convolutions up to 4 times).
     """
+    leaves = [batch.leaves[i] for i in group.leaves]
     needed = sum(x.size * max(4, int(x.dtype.itemsize)) for x in leaves)
+    needed += sum(4 * entry.copied for entry in batch.analysis.entries if entry.value in group.values)
     if jax.default_backend() == "cpu" and needed >= ONE_AT_A_TIME and group.strategy != "fallback":
         return 1
-    needed += sum(4 * entry.copied for entry in analysis.entries if entry.value in group.values)
-    return max(1, chunk_bytes // max(1, needed))
+    return max(1, batch.chunk_bytes // max(1, needed))
 
 
 def _nothing(leaves: Sequence[jax.Array], live: jax.Array, wanted: Wanted) -> Sums:
@@ -200,59 +300,6 @@ def _nothing(leaves: Sequence[jax.Array], live: jax.Array, wanted: Wanted) -> Su
     zeros = [jnp.zeros(x.shape, live.dtype) for x in leaves]
     norms = [jnp.zeros_like(live) for _ in leaves] if wanted.norms else []
     return Sums(zeros, [number for _ in leaves], norms, zeros if wanted.squares else [])
-
-
-#: A linear map from cotangents of values V to cotangents of every leaf, None where a leaf is not touched.
-Pull: TypeAlias = Callable[[Sequence[jax.Array]], list[jax.Array | None]]
-
-
-def _pull(analysis: Analysis, leaves: Sequence[jax.Array], values: Sequence[core.Var]) -> Pull:
-    """From cotangents of these values."""
-    itself = _converted_leaves(analysis)
-    if all(v in itself for v in values):
-
-        def add(cotangents: Sequence[jax.Array]) -> list[jax.Array | None]:
-            result: list[jax.Array | None] = [None] * len(leaves)
-            for v, c in zip(values, cotangents):
-                old = result[itself[v]]
-                result[itself[v]] = c if old is None else old + c
-            return result
-
-        return add
-    moving = [i for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.inexact)]
-
-    def function(chosen: Sequence[jax.Array]) -> list[jax.Array]:
-        merged = list(leaves)
-        for i, x in zip(moving, chosen):
-            merged[i] = x
-        return values_of(analysis, merged, values)
-
-    outputs, backward = jax.vjp(function, [leaves[i] for i in moving])
-
-    def pull(cotangents: Sequence[jax.Array]) -> list[jax.Array | None]:
-        (pulled,) = backward([c.astype(o.dtype) for c, o in zip(cotangents, outputs)])
-        result: list[jax.Array | None] = [None] * len(leaves)
-        for i, x in zip(moving, pulled):
-            result[i] = at_least_float32(x)
-        return result
-
-    return pull
-
-
-def _touched(cotangent: jax.Array | None) -> jax.Array:
-    """Of a leaf in which the values are differentiable."""
-    assert cotangent is not None
-    return cotangent
-
-
-def _converted_leaves(analysis: Analysis) -> dict[core.Var, int]:
-    """Values that are a leaf itself, at most in another floating-point type."""
-    found = {v: i for i, v in enumerate(analysis.parameters)}
-    for equation in analysis.jaxpr.jaxpr.eqns:
-        if operation(equation) == "convert_element_type" and all(map(is_floating, equation.outvars)):
-            leaves = [found[v] for v in variables(equation.invars) if v in found]
-            found.update(zip(equation.outvars, leaves))
-    return found
 
 
 def _finite(found: Pass) -> jax.Array:

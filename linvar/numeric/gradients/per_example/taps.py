@@ -18,8 +18,7 @@ from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.entries import Entry
-from linvar.numeric.gradients.per_example.evaluation import Values, aval_of, bind, evaluate, read, zeros_like
-from linvar.numeric.gradients.per_example.flattening import Level, equation_level
+from linvar.numeric.gradients.per_example.evaluation import Values, aval_of, bind, read, zeros_like
 from linvar.numeric.gradients.per_example.jaxprs import if_read, scan_of
 
 #: Taps of one example or of all: one an entry, one a value taken as it is.
@@ -78,14 +77,6 @@ def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence
     losses, backward, kept = jax.vjp(tapped, own, shared, has_aux=True)
     (cotangents, direct), constants = backward(jnp.ones_like(losses))
     return Pass(losses, kept, cotangents, direct, constants)
-
-
-def values_of(analysis: Analysis, leaves: Sequence[jax.Array], wanted: Sequence[core.Var]) -> list[jax.Array]:
-    """Values of parameters alone, as a function of the leaves."""
-    program: core.Jaxpr = analysis.jaxpr.jaxpr
-    values: Values = dict(zip(program.constvars, analysis.jaxpr.consts)) | dict(zip(analysis.parameters, leaves))
-    evaluate(program, values, lambda equation: equation_level(analysis.levels, equation) < Level.EXAMPLE)
-    return [jnp.asarray(values[v]) for v in wanted]
 
 
 def _evaluate(

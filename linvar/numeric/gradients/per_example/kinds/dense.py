@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.entries import Entry, Layout
+from linvar.numeric.gradients.per_example.entries import MATERIALISE_COST, Entry, Layout, Strategy
 from linvar.numeric.gradients.per_example.evaluation import shape_of
+from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level
 from linvar.numeric.gradients.per_example.jaxprs import dot_of, if_read
 
@@ -95,3 +96,28 @@ class Dense(Entry):
         shaped = product.reshape(*product.shape[:-3], *self.mapped, *(v.shape[a] for a in order))
         outer = lead + len(self.mapped)
         return jnp.transpose(shaped, [*range(outer), *(outer + order.index(a) for a in range(len(v.shape)))])
+
+    def strategy(self, rows: int, centred: bool) -> Strategy:
+        """Pairs of rows, where they cost less than matrices: rows^2 products of h and of delta."""
+        matrix = self.contracted * self.free
+        pairs = rows > 1 and rows * rows * (self.contracted + self.free) < MATERIALISE_COST * matrix
+        return "gram" if pairs and not centred else super().strategy(rows, centred)
+
+    def term(self, h: jax.Array, delta: jax.Array) -> Term:
+        """h and delta, their axes those of V; one row is no axis."""
+        v, outer = self._v, len(self.mapped)
+        shape = (*self.mapped, *v.shape)
+        axes = fresh_axes(len(shape))
+        groups = [*range(outer), *(outer + a for a in v.batch)]
+        rows = fresh_axes(1) if self.rows > 1 else ()
+
+        def factor(array: jax.Array, own: tuple[int, ...]) -> Factor:
+            places = [*groups, *(outer + a for a in own)]
+            lengths = [shape[a] for a in places]
+            array = array.reshape(
+                array.shape[0], *lengths[: len(groups)], *[self.rows] * len(rows), *lengths[len(groups) :]
+            )
+            return Factor(array, (EXAMPLES, *(axes[a] for a in groups), *rows, *(axes[outer + a] for a in own)))
+
+        factors = factor(self.inputs(h), v.contracted), factor(self.cotangents(delta), v.free)
+        return Term(factors, axes, shape)

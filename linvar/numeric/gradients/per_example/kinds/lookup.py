@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
-from linvar.numeric.gradients.per_example.entries import Entry, Layout
+from linvar.numeric.gradients.per_example.entries import Entry, Layout, Strategy
 from linvar.numeric.gradients.per_example.evaluation import shape_of, size_of
 from linvar.numeric.gradients.per_example.flattening import Level
 from linvar.numeric.gradients.per_example.jaxprs import gather_of, if_read, slice_shape_of
@@ -85,6 +85,10 @@ class Lookup(Entry):
     def weight(self, product: jax.Array) -> jax.Array:
         """The table."""
         return product.reshape(*product.shape[:-3], *self.mapped, *self._table)
+
+    def strategy(self, rows: int, centred: bool) -> Strategy:
+        """Rows by themselves."""
+        return "lookup"
 
     def product(self, h: jax.Array, delta: jax.Array) -> jax.Array:
         """Tables in which the rows that an example looked up are filled in."""
