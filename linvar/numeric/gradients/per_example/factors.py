@@ -1,0 +1,213 @@
+"""Per-example gradients as sums of products of small arrays, carried through linear operations without being formed.
+
+A *term* is a product of arrays, the factors, each of which has some of the axes of the whole: of a matrix product it is
+h[n, r, c] delta[n, r, f], n the examples, r the rows. Axes that the result does not have are summed over. What the
+transpose of a function of parameters does to a gradient (multiply it by an array that no example changes, sum over an axis,
+repeat along one, multiply by a matrix) is done to the factors, and the product of two terms summed over their common axes is
+one contraction. So ||J^T h_i delta_i^T||^2 costs what a few products of h and delta with arrays of the parameters cost.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+#: An axis, by its number.
+Axis: TypeAlias = int
+#: The axis of the examples.
+EXAMPLES: Axis = 0
+#: Letters of a formula.
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_fresh = itertools.count(1)
+
+
+class NotFactoredError(Exception):
+    """An operation that is not done to factors."""
+
+
+def fresh_axes(count: int) -> tuple[Axis, ...]:
+    """Axes that nothing has yet."""
+    return tuple(next(_fresh) for _ in range(count))
+
+
+@dataclass(frozen=True)
+class Factor:
+    """An array, and which axes its axes are."""
+
+    array: jax.Array
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Term:
+    """The product of some factors, summed over the axes that are neither the examples' nor among ``axes``."""
+
+    factors: tuple[Factor, ...]
+    axes: tuple[Axis, ...]
+    shape: tuple[int, ...]
+
+    def times(self, array: jax.Array, places: Sequence[int]) -> Term:
+        """Multiplied by an array whose axes are the result's at these places."""
+        kept = [i for i, place in enumerate(places) if array.shape[i] == self.shape[place] and array.shape[i] != 1]
+        squeezed = array.reshape([array.shape[i] for i in kept])
+        return replace(self, factors=(*self.factors, Factor(squeezed, tuple(self.axes[places[i]] for i in kept))))
+
+    def summed(self, places: Sequence[int]) -> Term:
+        """Summed over the result's axes at these places: the factors that have them become one."""
+        gone = {self.axes[place] for place in places}
+        left = [i for i in range(len(self.axes)) if i not in places]
+        have = [f for f in self.factors if gone & set(f.axes)]
+        rest = [f for f in self.factors if not gone & set(f.axes)]
+        alone = gone - {a for f in have for a in f.axes}
+        repeated = math.prod(self.shape[place] for place in places if self.axes[place] in alone)
+        if have:
+            others = {a for f in rest for a in f.axes} | {self.axes[i] for i in left} | {EXAMPLES}
+            axes = tuple(dict.fromkeys(a for f in have for a in f.axes if a not in gone and a in others))
+            rest.append(Factor(product(have, axes), axes))
+        if repeated > 1:
+            rest.append(Factor(jnp.asarray(float(repeated)), ()))
+        return Term(tuple(rest), tuple(self.axes[i] for i in left), tuple(self.shape[i] for i in left))
+
+    def moved(self, order: Sequence[int]) -> Term:
+        """The result's axes in another order."""
+        return replace(self, axes=tuple(self.axes[i] for i in order), shape=tuple(self.shape[i] for i in order))
+
+    def repeated(self, shape: tuple[int, ...], places: Sequence[int]) -> Term:
+        """The same numbers along new axes; the old ones are at these places."""
+        axes = list(fresh_axes(len(shape)))
+        for own, place in enumerate(places):
+            if self.shape[own] == shape[place]:
+                axes[place] = self.axes[own]
+        return Term(self.factors, tuple(axes), shape)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Term:
+        """In another shape: a factor of the examples has all axes of a run that is merged or split, or none."""
+        long = [i for i, length in enumerate(self.shape) if length != 1]
+        term = self.summed([i for i, length in enumerate(self.shape) if length == 1])
+        after: list[Axis] = []
+        wanted = tuple(length for length in shape if length != 1)
+        for old, new in _runs(term.shape, wanted):
+            before, lengths = tuple(self.axes[long[i]] for i in old), tuple(wanted[i] for i in new)
+            if lengths == tuple(term.shape[i] for i in old):
+                after += before
+                continue
+            made = fresh_axes(len(new))
+            own = dict(zip(before, (term.shape[i] for i in old)))
+            term = replace(term, factors=tuple(_regrouped(f, own, made, lengths) for f in term.factors))
+            after += made
+        left = iter(after)
+        return Term(term.factors, tuple(fresh_axes(1)[0] if length == 1 else next(left) for length in shape), shape)
+
+    def cut(self, index: Sequence[slice]) -> Term:
+        """A slice of the result."""
+        term = self
+        for place, piece in enumerate(index):
+            lengths = len(range(*piece.indices(self.shape[place])))
+            if lengths == self.shape[place] and piece.step in (None, 1):
+                continue
+            old, (new,) = term.axes[place], fresh_axes(1)
+            factors = tuple(_sliced(f, old, new, piece) for f in term.factors)
+            axes, shape = list(term.axes), list(term.shape)
+            axes[place], shape[place] = new, lengths
+            term = Term(factors, tuple(axes), tuple(shape))
+        return term
+
+    def padded(self, config: Sequence[tuple[int, int, int]]) -> Term:
+        """With zeros before and after along some axes."""
+        axes, shape, factors = list(self.axes), list(self.shape), self.factors
+        for place, (low, high, inside) in enumerate(config):
+            if (low, high, inside) == (0, 0, 0):
+                continue
+            if low < 0 or high < 0 or inside:
+                raise NotFactoredError("it pads between numbers")
+            old, (new,) = axes[place], fresh_axes(1)
+            if not any(old in f.axes for f in factors):
+                factors = (*factors, Factor(jnp.ones(shape[place]), (old,)))
+            factors = tuple(_extended(f, old, new, low, high) for f in factors)
+            axes[place], shape[place] = new, shape[place] + low + high
+        return Term(factors, tuple(axes), tuple(shape))
+
+
+def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """The shortest runs of neighbouring axes of both shapes (whose lengths are not 1) that hold the same numbers."""
+    runs: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(old):
+        left, right, a, b = [i], [j], old[i], new[j]
+        while a != b:
+            if a < b:
+                left.append(left[-1] + 1)
+                a *= old[left[-1]]
+            else:
+                right.append(right[-1] + 1)
+                b *= new[right[-1]]
+        i, j = left[-1] + 1, right[-1] + 1
+        runs.append((left, right))
+    return runs
+
+
+def _regrouped(factor: Factor, before: dict[Axis, int], after: tuple[Axis, ...], lengths: tuple[int, ...]) -> Factor:
+    """A factor in which some neighbouring axes, of these lengths, are others."""
+    mine = [a for a in before if a in factor.axes]
+    if not mine:
+        return factor
+    if len(mine) < len(before) and EXAMPLES in factor.axes:
+        raise NotFactoredError("it merges or splits axes of several factors")
+    rest = [i for i, a in enumerate(factor.axes) if a not in before]
+    array = jnp.transpose(factor.array, [*rest, *(factor.axes.index(a) for a in mine)])
+    kept = array.shape[: len(rest)]
+    array = array.reshape(*kept, *(length if a in mine else 1 for a, length in before.items()))
+    array = jnp.broadcast_to(array, (*kept, *before.values())).reshape(*kept, *lengths)
+    return Factor(array, (*(factor.axes[i] for i in rest), *after))
+
+
+def _sliced(factor: Factor, old: Axis, new: Axis, piece: slice) -> Factor:
+    """A factor cut along one axis."""
+    if old not in factor.axes:
+        return factor
+    place = factor.axes.index(old)
+    index = (slice(None),) * place + (piece,)
+    return Factor(factor.array[index], tuple(new if a == old else a for a in factor.axes))
+
+
+def _extended(factor: Factor, old: Axis, new: Axis, low: int, high: int) -> Factor:
+    """A factor with zeros before and after along one axis."""
+    if old not in factor.axes:
+        return factor
+    place = factor.axes.index(old)
+    widths = [(low, high) if i == place else (0, 0) for i in range(len(factor.axes))]
+    return Factor(jnp.pad(factor.array, widths), tuple(new if a == old else a for a in factor.axes))
+
+
+def product(factors: Sequence[Factor], axes: Sequence[Axis]) -> jax.Array:
+    """The product of some factors, summed over all axes but these (which some factor has)."""
+    letters = dict(zip(dict.fromkeys(a for f in factors for a in f.axes), _LETTERS))
+    inputs = ",".join("".join(letters[a] for a in f.axes) for f in factors)
+    wide = jnp.promote_types(jnp.result_type(*(f.array for f in factors)), jnp.float32)
+    formula = f"{inputs}->{''.join(letters[a] for a in axes if a in letters)}"
+    return jnp.einsum(formula, *(f.array for f in factors), preferred_element_type=wide)
+
+
+def inner(left: Term, right: Term) -> jax.Array:
+    """Of every example, the sum over the result's axes of the products of two terms."""
+    common = dict(zip(right.axes, left.axes))
+    own = {a for f in right.factors for a in f.axes if a not in common and a != EXAMPLES}
+    common.update(zip(own, fresh_axes(len(own))))
+    moved = [Factor(f.array, tuple(common.get(a, a) for a in f.axes)) for f in right.factors]
+    factors = [*left.factors, *moved]
+    there = {a for f in factors for a in f.axes}
+    repeated = math.prod(length for a, length in zip(left.axes, left.shape) if a not in there)
+    return repeated * product(factors, (EXAMPLES,))
+
+
+def squared_norms(terms: Sequence[Term]) -> jax.Array:
+    """(examples,) squared norm of the sum of some terms, at least one."""
+    total = sum(inner(term, term) for term in terms)
+    return jnp.asarray(total + 2 * sum(inner(a, b) for a, b in itertools.combinations(terms, 2)))

@@ -1,0 +1,99 @@
+"""Does it pay to do the transpose of a function of parameters to factors? Counted on the traced program before anything runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import jax
+from jax.extend import core
+
+from linvar.numeric.gradients.per_example.entries import MATERIALISE_COST, Entry
+from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of, size_of
+from linvar.numeric.gradients.per_example.factors import (
+    EXAMPLES,
+    Factor,
+    NotFactoredError,
+    Term,
+    fresh_axes,
+    squared_norms,
+)
+from linvar.numeric.gradients.per_example.flattening import Level
+from linvar.numeric.gradients.per_example.jaxprs import call_of, dot_of, if_read
+from linvar.numeric.gradients.per_example.pull import Parameters
+from linvar.numeric.gradients.per_example.transposed import Terms, transposed
+
+#: multiplications that one number read and written costs
+PASS_COST = MATERIALISE_COST // 2
+
+
+def terms_of_values(
+    values: Sequence[core.Var],
+    entries: Sequence[Entry],
+    h: Sequence[jax.Array],
+    delta: Sequence[jax.Array],
+    direct: dict[core.Var, jax.Array],
+) -> list[Terms]:
+    """The terms of the gradients by some values: of every entry one, and what is taken as it is."""
+    result: list[Terms] = []
+    for v in values:
+        terms = [e.term(x, d) for e, x, d in zip(entries, h, delta) if e.value is v]
+        if v in direct:
+            axes = fresh_axes(direct[v].ndim - 1)
+            terms.append(Term((Factor(direct[v], (EXAMPLES, *axes)),), axes, direct[v].shape[1:]))
+        result.append(tuple(terms))
+    return result
+
+
+def terms_of_leaves(
+    program: core.ClosedJaxpr, levels: Sequence[Level], leaves: Sequence[jax.Array], values: Sequence[Terms]
+) -> list[Terms]:
+    """The terms of the leaves' gradients, from those of the values that are functions of them."""
+    found = transposed(program, levels, leaves, values)
+    return [own if isinstance(own, tuple) else () for own in found]  # an array is a leaf's zero
+
+
+def factored_pays(
+    parameters: Parameters,
+    own: Sequence[int],
+    values: Sequence[core.Var],
+    entries: Sequence[Entry],
+    direct: Sequence[core.Var],
+    examples: int,
+) -> bool:
+    """Do the norms of the gradients of some leaves cost less so than from the gradients themselves?"""
+    mine = [entry for entry in entries if entry.value in values]
+    taken = [v for v in direct if v in values]
+    shapes = [entry.shapes(examples) for entry in mine]
+    leaves = [jax.ShapeDtypeStruct(shape_of(v), aval_of(v).dtype) for v in parameters.variables]
+    kept = [jax.ShapeDtypeStruct((examples, *shape_of(v)), aval_of(v).dtype) for v in taken]
+
+    def norms(
+        leaves: Sequence[jax.Array], h: Sequence[jax.Array], delta: Sequence[jax.Array], direct: Sequence[jax.Array]
+    ) -> list[jax.Array]:
+        found = terms_of_values(values, mine, h, delta, dict(zip(taken, direct)))
+        return [squared_norms(terms) for terms in terms_of_leaves(*program, leaves, found)]
+
+    try:
+        program = parameters.pull_program(own, values)
+        traced = jax.make_jaxpr(norms)(leaves, [h for h, _ in shapes], [d for _, d in shapes], kept)
+    except NotFactoredError:
+        return False
+    matrices = sum(entry.cost for entry in mine) + MATERIALISE_COST * sum(size_of(parameters.variables[i]) for i in own)
+    return _cost(traced.jaxpr) < examples * matrices
+
+
+def _cost(program: core.Jaxpr) -> int:
+    """In multiplications: of every product its own, of every other operation its passes."""
+    total = 0
+    for equation in program.eqns:
+        called = if_read(call_of, equation)
+        if called is not None:
+            total += _cost(called.jaxpr)
+            continue
+        product = if_read(dot_of, equation)
+        if product is not None:
+            shape = shape_of(equation.invars[0])
+            total += size_of(equation.outvars[0]) * math.prod(shape[a] for a in product.contracted[0])
+        total += PASS_COST * sum(map(size_of, equation.outvars))
+    return total

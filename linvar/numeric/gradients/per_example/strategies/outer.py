@@ -1,0 +1,75 @@
+"""One row: the norm of an outer product is the product of the norms, and no per-example matrix is formed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from linvar.numeric.gradients.per_example.arithmetic import (
+    at_least_float32,
+    contract,
+    squares,
+    sum_in_stages,
+    sum_of_squares,
+)
+from linvar.numeric.gradients.per_example.entries import Entry
+from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wanted
+
+#: entries of V up to which the mean's distance from the reference is summed, not subtracted
+SMALL = 2**12
+
+
+class _OneGroup(NamedTuple):
+    """Of the products that share one block of V."""
+
+    mean: jax.Array
+    scatter: jax.Array
+    norms: jax.Array
+    squares: list[jax.Array]
+
+
+def outer(entry: Entry, h: jax.Array, delta: jax.Array, live: jax.Array, count: jax.Array, wanted: Wanted) -> Sums:
+    """One row: g_i = h_i delta_i^T in every group.
+
+    Centred: with a reference r (a live example), c_i = h_i . h_r / ||h_i||^2 and a_i = h_r - c_i h_i, orthogonal to h_i,
+
+        g_i - g_r = h_i (delta_i - c_i delta_r)^T - a_i delta_r^T,
+        ||g_i - g_r||^2 = ||h_i||^2 ||delta_i - c_i delta_r||^2 + ||a_i||^2 ||delta_r||^2: nothing cancels.
+
+    The mean's distance from g_r is the mean of these differences; where V is large, the difference of the rounded mean and
+    g_r, whose roundings average out over the entries (a relative 1e-5 of the trace at a trace of 1e-8 ||mean||^2).
+    """
+    h, delta = entry.inputs(h)[:, :, 0], entry.cotangents(delta)[:, :, 0] * live[:, None, None].astype(delta.dtype)
+
+    def of_group(h: jax.Array, delta: jax.Array) -> _OneGroup:
+        hh, dd = squares(h, -1), squares(delta, -1)  # (n,)
+        if wanted.centred:
+            index = jnp.argmax(live)
+            h_r, d_r = at_least_float32(h[index]), at_least_float32(delta[index])
+            c = jnp.where(hh > 0, at_least_float32(h @ h_r.astype(h.dtype)) / jnp.where(hh > 0, hh, 1), 0) * live
+            e = at_least_float32(delta) - c[:, None] * d_r
+            a = (h_r - c[:, None] * at_least_float32(h)) * live[:, None]
+            apart = sum_in_stages(hh * squares(e, -1) + squares(a, -1) * squares(d_r, -1))
+            if entry.contracted * entry.free > SMALL:
+                mean = contract("nc,nf->cf", h, delta) / count
+                shift = mean - h_r[:, None] * d_r
+            else:
+                shift = contract("nc,nf->cf", h, e) / count - jnp.sum(a, 0)[:, None] / count * d_r
+                mean = h_r[:, None] * d_r + shift
+            scatter = apart - count * sum_of_squares(shift)
+        else:
+            mean = contract("nc,nf->cf", h, delta) / count
+            scatter = sum_in_stages(hh * dd) - count * sum_of_squares(mean)
+        wide = []
+        if wanted.squares:
+            wide.append(contract("nc,nf->cf", at_least_float32(h) ** 2, at_least_float32(delta) ** 2) / count)
+        return _OneGroup(mean, scatter, hh * dd, wide)
+
+    if h.shape[1] == 1:  # no axis to move
+        found = jax.tree.map(lambda x: x[None], of_group(h[:, 0], delta[:, 0]))
+    else:
+        found = jax.vmap(of_group, in_axes=1)(h, delta)
+    squared = [entry.weight(x) for x in found.squares]
+    return Sums([entry.weight(found.mean)], [jnp.sum(found.scatter)], [jnp.sum(found.norms, axis=0)], squared)

@@ -1,0 +1,33 @@
+"""What every strategy gives, and what is asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for beyond mean and scatter."""
+
+    norms: bool = False
+    squares: bool = False
+    centred: bool = False
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of one group: lists with one item a leaf (one a value V, before the pull back to the leaves).
+
+    Attributes:
+        mean: of the gradients.
+        scatter: sum of squared deviations from the mean.
+        norms: (n,) squared norm of every example's gradient; empty if not asked for.
+        squares: mean of the squares, entry by entry; empty if not asked for.
+    """
+
+    mean: list[jax.Array]
+    scatter: list[jax.Array]
+    norms: list[jax.Array]
+    squares: list[jax.Array]
