@@ -75,47 +75,52 @@ class Convolution(Entry):
         return self._convolution.kernel, (self._groups,)
 
     def inputs(self, kept: jax.Array) -> jax.Array:
-        """Patches, one a kernel offset and a position: strided slices of the padded input."""
+        """Patches, one a kernel offset and a position: strided slices of the padded input, features last."""
         convolution, kernel = self._convolution, self._kernel
-        spec = convolution.input
         first = 1 + len(self.loops)
-        array = jnp.transpose(kept, [*range(first), *(first + a for a in spec)])  # (..., batch, features, *spatial)
-        padding = [(0, 0, 0)] * (first + 2)
-        padding += [(low, high, d - 1) for (low, high), d in zip(convolution.padding, convolution.input_dilation)]
-        array = jax.lax.pad(array, jnp.zeros((), array.dtype), padding)
-        out, out_spec = shape_of(self.equation.outvars[0]), convolution.output
-        positions = [out[a] for a in out_spec[2:]]
-        strides = convolution.strides
+        array = self._features_last(kept, convolution.input)
+        padding = [(low, high, d - 1) for (low, high), d in zip(convolution.padding, convolution.input_dilation)]
+        array = jax.lax.pad(array, jnp.zeros((), array.dtype), [(0, 0, 0)] * (first + 1) + padding + [(0, 0, 0)])
+        positions = self._positions
         slices = []
         for offset in itertools.product(*(range(k) for k in kernel.space)):
             start = [o * d for o, d in zip(offset, convolution.kernel_dilation)]
-            limit = [s + (length - 1) * stride + 1 for s, length, stride in zip(start, positions, strides)]
-            index = tuple(slice(s, e, stride) for s, e, stride in zip(start, limit, strides))
-            slices.append(array[(..., *index)])
-        patches = jnp.stack(slices, axis=-1)  # (..., batch, features, *positions, offsets)
-        split = patches.reshape(*patches.shape[: first + 1], self._groups, kernel.inputs, *patches.shape[first + 2 :])
-        places = [3 + i for i in range(len(positions))]
-        return self._arrange(split, [1], [0, *places], [2, 3 + len(positions)])
+            limit = [s + (length - 1) * stride + 1 for s, length, stride in zip(start, positions, convolution.strides)]
+            index = tuple(slice(s, e, stride) for s, e, stride in zip(start, limit, convolution.strides))
+            slices.append(array[(..., *index, slice(None))])
+        patches = jnp.stack(slices, axis=-2)  # (..., batch, *positions, offsets, features)
+        split = patches.reshape(*patches.shape[:-1], self._groups, kernel.inputs)
+        places = 1 + len(positions)
+        return self._arrange(split, [places + 1], range(places), [places, places + 2])
 
     def cotangents(self, delta: jax.Array) -> jax.Array:
         """delta with its output features split into the groups."""
-        spec = self._convolution.output
-        first = 1 + len(self.loops)
-        array = jnp.transpose(delta, [*range(first), *(first + a for a in spec)])
-        split = array.reshape(*array.shape[: first + 1], self._groups, self.free, *array.shape[first + 2 :])
-        return self._arrange(split, [1], [0, *(3 + i for i in range(len(spec) - 2))], [2])
+        array = self._features_last(delta, self._convolution.output)
+        split = array.reshape(*array.shape[:-1], self._groups, self.free)
+        places = 1 + len(self._positions)
+        return self._arrange(split, [places], range(places), [places + 1])
 
     def weight(self, product: jax.Array) -> jax.Array:
-        """(groups, inputs x offsets, outputs of a group) -> the kernel."""
+        """(groups, offsets x inputs, outputs of a group) -> the kernel."""
         kernel, spec = self._kernel, self._convolution.kernel
-        lead = product.ndim - 3
-        outer = lead + len(self.mapped)
+        outer, space = product.ndim - 3 + len(self.mapped), len(kernel.space)
         shaped = product.reshape(
-            *product.shape[:-3], *self.mapped, self._groups, kernel.inputs, *kernel.space, self.free
+            *product.shape[:-3], *self.mapped, self._groups, *kernel.space, kernel.inputs, self.free
         )
-        last = outer + 2 + len(kernel.space)
-        canonical = [outer, last, outer + 1, *range(outer + 2, last)]  # groups, outputs, inputs, spatial
+        inputs, outputs = outer + 1 + space, outer + 2 + space
+        canonical = [outer, outputs, inputs, *range(outer + 1, inputs)]  # groups, outputs, inputs, space
         shaped = jnp.transpose(shaped, [*range(outer), *canonical])
         shaped = shaped.reshape(*shaped.shape[:outer], kernel.outputs, kernel.inputs, *kernel.space)
         order = [spec.index(a) for a in range(len(spec))]
         return jnp.transpose(shaped, [*range(outer), *(outer + a for a in order)])
+
+    @property
+    def _positions(self) -> list[int]:
+        """Lengths of the output in space."""
+        out = shape_of(self.equation.outvars[0])
+        return [out[a] for a in self._convolution.output[2:]]
+
+    def _features_last(self, array: jax.Array, spec: tuple[int, ...]) -> jax.Array:
+        """(..., batch, features, *space) in the order of ``spec`` -> (..., batch, *space, features)."""
+        first = 1 + len(self.loops)
+        return jnp.transpose(array, [*range(first), *(first + a for a in (spec[0], *spec[2:], spec[1]))])

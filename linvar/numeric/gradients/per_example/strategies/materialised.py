@@ -16,11 +16,21 @@ Arrays = TypeVar("Arrays")
 
 
 class _Apart(NamedTuple):
-    """Sums over some examples, one item a leaf: of g - r, of its squared norm, of g^2 entry by entry (or nothing)."""
+    """Sums over some examples, one item a leaf.
 
+    Attributes:
+        start: the reference r.
+        sums: of g - r.
+        scatter: of its squared norm.
+        squares: of g^2 entry by entry, or nothing.
+        seen: how many counted.
+    """
+
+    start: list[jax.Array]
     sums: list[jax.Array]
     scatter: list[jax.Array]
     squares: list[jax.Array]
+    seen: jax.Array
 
 
 def materialised(
@@ -44,46 +54,50 @@ def materialised(
     (examples,) = live.shape
     chunks = -(-examples // chunk)
     chunk = -(-examples // chunks)
+    folded = jax.tree.map(lambda x: _folded(x, chunks, chunk), arrays)
+    counted = _folded(live, chunks, chunk) * _folded(jnp.ones_like(live), chunks, chunk, fill=False)
+
+    def add_chunk(total: _Apart, part: tuple[Arrays, jax.Array]) -> tuple[_Apart, list[jax.Array]]:
+        inputs, weights = part
+        return _added(total, [at_least_float32(g) for g in make(inputs)], weights, wanted)
+
     if chunks == 1:
         gradients = [at_least_float32(g) for g in make(arrays)]
-        start = [_one_of(g, live) for g in gradients]
-        total, norms = _of_some(gradients, live, start, wanted)
+        total, norms = _added(_empty([g[0] for g in gradients], live, wanted), gradients, live, wanted)
     else:
-        start = [at_least_float32(g)[0] for g in make(jax.tree.map(lambda x: _one_of(x, live)[None], arrays))]
-
-        def add_chunk(total: _Apart, part: tuple[Arrays, jax.Array]) -> tuple[_Apart, list[jax.Array]]:
-            inputs, weights = part
-            own, own_norms = _of_some([at_least_float32(g) for g in make(inputs)], weights, start, wanted)
-            return jax.tree.map(jnp.add, total, own), own_norms
-
-        folded = jax.tree.map(lambda x: _folded(x, chunks, chunk), arrays)
-        counted = _folded(live, chunks, chunk) * _folded(jnp.ones(examples, bool), chunks, chunk, fill=False)
-        squared = [jnp.zeros_like(g) for g in start] if wanted.squares else []
-        zeros = _Apart([jnp.zeros_like(g) for g in start], [jnp.zeros((), g.dtype) for g in start], squared)
-        total, norms = jax.lax.scan(add_chunk, zeros, (folded, counted))
+        shapes = jax.eval_shape(make, jax.tree.map(lambda x: x[0], folded))
+        start = [jnp.zeros(g.shape[1:], jnp.promote_types(g.dtype, jnp.float32)) for g in shapes]
+        total, norms = jax.lax.scan(add_chunk, _empty(start, live, wanted), (folded, counted))
         norms = [x.reshape(-1)[:examples] for x in norms]
     shift = [s / count for s in total.sums]
-    mean = [r + s for r, s in zip(start, shift)]
+    mean = [r + s for r, s in zip(total.start, shift)]
     scatter = [apart - count * sum_of_squares(s) for apart, s in zip(total.scatter, shift)]
     return Sums(mean, scatter, norms, [q / count for q in total.squares])
 
 
-def _of_some(
-    gradients: list[jax.Array], live: jax.Array, start: list[jax.Array], wanted: Wanted
+def _empty(like: list[jax.Array], live: jax.Array, wanted: Wanted) -> _Apart:
+    """The sums over no example."""
+    zeros = [jnp.zeros_like(x) for x in like]
+    return _Apart(zeros, zeros, [jnp.zeros((), x.dtype) for x in like], zeros if wanted.squares else [], live[0] * 0)
+
+
+def _added(
+    total: _Apart, gradients: list[jax.Array], live: jax.Array, wanted: Wanted
 ) -> tuple[_Apart, list[jax.Array]]:
-    """Some examples' gradients summed, and their norms."""
+    """Some more examples, and their norms. The reference is the gradient of the first that counts."""
     mask = [_like(live, g) for g in gradients]
+    first = (total.seen == 0) & (jnp.sum(live) > 0)
+    start = [jnp.where(first, jnp.take(g, jnp.argmax(live > 0), axis=0), r) for g, r in zip(gradients, total.start)]
     apart = [jnp.where(m, g - r, 0) for g, r, m in zip(gradients, start, mask)]
-    sums = [jnp.sum(a, axis=0) for a in apart]
-    scatter = [jnp.sum(squares_each(a)) for a in apart]
+    own = _Apart(
+        start,
+        [jnp.sum(a, axis=0) for a in apart],
+        [jnp.sum(squares_each(a)) for a in apart],
+        [jnp.sum(jnp.where(m, g, 0) ** 2, axis=0) for g, m in zip(gradients, mask)] if wanted.squares else [],
+        jnp.sum(live),
+    )
     norms = [jnp.where(live > 0, squares_each(g), 0) for g in gradients] if wanted.norms else []
-    squared = [jnp.sum(jnp.where(m, g, 0) ** 2, axis=0) for g, m in zip(gradients, mask)] if wanted.squares else []
-    return _Apart(sums, scatter, squared), norms
-
-
-def _one_of(x: jax.Array, live: jax.Array) -> jax.Array:
-    """Of the first example that counts."""
-    return jnp.take(x, jnp.argmax(live > 0), axis=0)
+    return jax.tree.map(jnp.add, total, own)._replace(start=start), norms
 
 
 def _folded(x: jax.Array, chunks: int, chunk: int, fill: bool = True) -> jax.Array:
