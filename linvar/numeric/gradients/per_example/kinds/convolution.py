@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,23 +74,23 @@ class Convolution(Entry):
         return self._convolution.kernel, (self._groups,)
 
     def inputs(self, kept: jax.Array) -> jax.Array:
-        """Patches, one a kernel offset and a position: strided slices of the padded input, features last."""
+        """Patches, one a kernel offset and a position: strided slices of the padded input, one axis of space after another."""
         convolution, kernel = self._convolution, self._kernel
         first = 1 + len(self.loops)
         array = self._features_last(kept, convolution.input)
         padding = [(low, high, d - 1) for (low, high), d in zip(convolution.padding, convolution.input_dilation)]
         array = jax.lax.pad(array, jnp.zeros((), array.dtype), [(0, 0, 0)] * (first + 1) + padding + [(0, 0, 0)])
-        positions = self._positions
-        slices = []
-        for offset in itertools.product(*(range(k) for k in kernel.space)):
-            start = [o * d for o, d in zip(offset, convolution.kernel_dilation)]
-            limit = [s + (length - 1) * stride + 1 for s, length, stride in zip(start, positions, convolution.strides)]
-            index = tuple(slice(s, e, stride) for s, e, stride in zip(start, limit, convolution.strides))
-            slices.append(array[(..., *index, slice(None))])
-        patches = jnp.stack(slices, axis=-2)  # (..., batch, *positions, offsets, features)
-        split = patches.reshape(*patches.shape[:-1], self._groups, kernel.inputs)
-        places = 1 + len(positions)
-        return self._arrange(split, [places + 1], range(places), [places, places + 2])
+        for axis, (length, positions) in enumerate(zip(kernel.space, self._positions), first + 1):
+            stride, dilation = convolution.strides[axis - first - 1], convolution.kernel_dilation[axis - first - 1]
+            starts = [offset * dilation for offset in range(length)]
+            pieces = [
+                jax.lax.slice_in_dim(array, start, start + (positions - 1) * stride + 1, stride, axis)
+                for start in starts
+            ]
+            array = jnp.stack(pieces, axis=-2)  # (..., batch, *positions, *space, *offsets, features)
+        patches = array.reshape(*array.shape[: first + 1 + len(kernel.space)], -1, self._groups, kernel.inputs)
+        places = 1 + len(kernel.space)
+        return self._arrange(patches, [places + 1], range(places), [places, places + 2])
 
     def cotangents(self, delta: jax.Array) -> jax.Array:
         """delta with its output features split into the groups."""

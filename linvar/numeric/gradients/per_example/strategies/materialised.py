@@ -41,7 +41,7 @@ def materialised(
     chunk: int,
     wanted: Wanted,
 ) -> Sums:
-    """Per-example gradients of ``chunk`` examples at a time, less a reference r, the gradient of an example that counts.
+    """Per-example gradients of ``chunk`` examples at a time, less a reference r, the gradient of the first that counts.
 
     Args:
         make: (arrays of some examples) -> their gradients, one array a leaf, examples first.
@@ -54,25 +54,33 @@ def materialised(
     (examples,) = live.shape
     chunks = -(-examples // chunk)
     chunk = -(-examples // chunks)
+    if chunks == 1:
+        return _at_once([at_least_float32(g) for g in make(arrays)], live, count, wanted)
     folded = jax.tree.map(lambda x: _folded(x, chunks, chunk), arrays)
     counted = _folded(live, chunks, chunk) * _folded(jnp.ones_like(live), chunks, chunk, fill=False)
+    shapes = jax.eval_shape(make, jax.tree.map(lambda x: x[0], folded))
+    start = [jnp.zeros(g.shape[1:], jnp.promote_types(g.dtype, jnp.float32)) for g in shapes]
 
     def add_chunk(total: _Apart, part: tuple[Arrays, jax.Array]) -> tuple[_Apart, list[jax.Array]]:
         inputs, weights = part
         return _added(total, [at_least_float32(g) for g in make(inputs)], weights, wanted)
 
-    if chunks == 1:
-        gradients = [at_least_float32(g) for g in make(arrays)]
-        total, norms = _added(_empty([g[0] for g in gradients], live, wanted), gradients, live, wanted)
-    else:
-        shapes = jax.eval_shape(make, jax.tree.map(lambda x: x[0], folded))
-        start = [jnp.zeros(g.shape[1:], jnp.promote_types(g.dtype, jnp.float32)) for g in shapes]
-        total, norms = jax.lax.scan(add_chunk, _empty(start, live, wanted), (folded, counted))
-        norms = [x.reshape(-1)[:examples] for x in norms]
+    total, norms = jax.lax.scan(add_chunk, _empty(start, live, wanted), (folded, counted))
+    norms = [x.reshape(-1)[:examples] for x in norms]
     shift = [s / count for s in total.sums]
     mean = [r + s for r, s in zip(total.start, shift)]
     scatter = [apart - count * sum_of_squares(s) for apart, s in zip(total.scatter, shift)]
     return Sums(mean, scatter, norms, [q / count for q in total.squares])
+
+
+def _at_once(gradients: list[jax.Array], live: jax.Array, count: jax.Array, wanted: Wanted) -> Sums:
+    """All examples: the reference is their mean."""
+    own = [jnp.where(_like(live, g), g, 0) for g in gradients]
+    mean = [jnp.sum(g, axis=0) / count for g in own]
+    apart = [jnp.where(_like(live, g), g - m, 0) for g, m in zip(gradients, mean)]
+    norms = [squares_each(g) for g in own] if wanted.norms else []
+    squared = [jnp.sum(g**2, axis=0) / count for g in own] if wanted.squares else []
+    return Sums(mean, [jnp.sum(squares_each(a)) for a in apart], norms, squared)
 
 
 def _empty(like: list[jax.Array], live: jax.Array, wanted: Wanted) -> _Apart:
