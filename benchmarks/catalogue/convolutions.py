@@ -141,7 +141,7 @@ def wavenet(small: bool) -> Made:
 @model()
 def depthwise_separable(small: bool) -> Made:
     """MobileNet: strides, depthwise and pointwise convolutions."""
-    side, width, n = (8, 2, 4) if small else (32, 16, 16)
+    side, width, n = (8, 2, 4) if small else (32, 16, 8)
     draw = Draw()
     stages = [(1, 2), (2, 1), (1, 2)]
 

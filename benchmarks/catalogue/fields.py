@@ -78,7 +78,7 @@ def radiance_field(small: bool) -> Made:
 @model()
 def grid_lookup(small: bool) -> Made:
     """A learned grid of features, interpolated between the eight corners of a point."""
-    side, width, points, n = (3, 2, 2, 5) if small else (24, 8, 16, 64)
+    side, width, points, n = (3, 2, 2, 5) if small else (24, 8, 32, 128)
     draw = Draw()
     corners = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), -1).reshape(8, 3)
 
@@ -98,7 +98,7 @@ def grid_lookup(small: bool) -> Made:
 @model()
 def interpolated_curve(small: bool) -> Made:
     """A learned curve given at knots, linear between them."""
-    knots, points, n = (5, 3, 6) if small else (2_000, 64, 128)
+    knots, points, n = (5, 3, 6) if small else (2_000, 256, 256)
     draw = Draw()
     places = np.linspace(0, 1, knots).astype("float32")
 
@@ -161,7 +161,7 @@ def ode_adjoint(small: bool) -> Made:
 @model()
 def pendulum(small: bool) -> Made:
     """A simulated driven pendulum with a few unknown constants, fitted to measured paths."""
-    steps, n = (5, 6) if small else (200, 128)
+    steps, n = (5, 6) if small else (200, 512)
     draw = Draw()
 
     def loss(p, example):
@@ -184,7 +184,7 @@ def pendulum(small: bool) -> Made:
 @model()
 def hamiltonian(small: bool) -> Made:
     """A Hamiltonian network: the gradient of a learned energy is the vector field."""
-    width, hidden, n = (2, 4, 5) if small else (8, 96, 128)
+    width, hidden, n = (2, 4, 5) if small else (8, 128, 512)
     draw = Draw()
 
     def energy(p, q, m):
@@ -203,7 +203,7 @@ def hamiltonian(small: bool) -> Made:
 @model()
 def fourier_operator(small: bool) -> Made:
     """A Fourier neural operator: learned complex multipliers of the low frequencies."""
-    points, width, modes, n = (6, 2, 2, 4) if small else (64, 16, 12, 16)
+    points, width, modes, n = (6, 2, 2, 4) if small else (64, 16, 12, 32)
     draw = Draw()
 
     def loss(p, example):

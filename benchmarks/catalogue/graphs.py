@@ -123,7 +123,7 @@ def attention_pooling(small: bool) -> Made:
 @model()
 def tensor_product(small: bool) -> Made:
     """An equivariant layer: a tensor product of features and directions, weighted by a network of the distance."""
-    points, width, n = (4, 3, 4) if small else (12, 16, 8)
+    points, width, n = (4, 3, 4) if small else (12, 16, 32)
     draw = Draw()
 
     def loss(p, example):
@@ -147,7 +147,7 @@ def tensor_product(small: bool) -> Made:
 @model()
 def bilinear_scores(small: bool) -> Made:
     """Knowledge graphs: a matrix for every relation between two embedded things, one negative."""
-    things, relations, width, n = (7, 3, 3, 6) if small else (5_000, 20, 32, 128)
+    things, relations, width, n = (7, 3, 3, 6) if small else (5_000, 20, 48, 512)
     draw = Draw()
 
     def loss(p, example):

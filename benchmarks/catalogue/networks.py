@@ -84,7 +84,7 @@ def deep_linear(small: bool) -> Made:
 @model()
 def linear_regression(small: bool) -> Made:
     """Least squares."""
-    inputs, n = (5, 8) if small else (2_000, 512)
+    inputs, n = (5, 8) if small else (8_000, 512)
     draw = Draw()
     params = {"w": draw.normal(inputs), "b": np.float32(0)}
     batch = (draw.normal(n, inputs), draw.normal(n))
@@ -138,26 +138,15 @@ def vae(small: bool) -> Made:
 @model()
 def flat_vector(small: bool) -> Made:
     """An MLP whose parameters are one flat vector."""
-    widths, n = ((5, 4, 3), 7) if small else ((128, 128, 10), 128)
+    widths, n = ((5, 4, 3), 7) if small else ((256, 256, 10), 128)
     draw = Draw()
-    flat, unravel = ravel_pytree(chain(draw, *widths))
-    shapes = [(a, b) for a, b in zip(widths, widths[1:])]
+    params, unravel = ravel_pytree(jax.tree.map(lambda w: jnp.asarray(w, float), chain(draw, *widths)))
 
     def loss(p, example):
         x, y = example
-        tree = unravel(p) if p.dtype == flat.dtype else _unravelled(p, shapes)
-        return cross_entropy(mlp(tree, x), y)
+        return cross_entropy(mlp(unravel(p), x), y)
 
-    return loss, np.asarray(flat), (draw.normal(n, widths[0]), draw.integers(widths[-1], n)), {}
-
-
-def _unravelled(p, shapes):
-    """What ``unravel`` of ravel_pytree does, in another precision."""
-    layers, at = [], 0
-    for a, b in shapes:
-        layers.append({"b": p[at : at + b], "w": p[at + b : at + b + a * b].reshape(a, b)})
-        at += b + a * b
-    return layers
+    return loss, params, (draw.normal(n, widths[0]), draw.integers(widths[-1], n)), {}
 
 
 @model()

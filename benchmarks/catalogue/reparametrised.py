@@ -127,7 +127,7 @@ def pruning_mask(small: bool) -> Made:
     """Weights of which nine in ten are masked for good."""
     width, n = (5, 7) if small else (256, 256)
     draw = Draw()
-    masks = [(draw.uniform(width, width) < 0.1).astype("float32") for _ in range(3)]
+    masks = [(draw.uniform(width, width) < (0.5 if small else 0.1)).astype("float32") for _ in range(3)]
 
     def loss(p, example):
         x, y = example
