@@ -325,7 +325,7 @@ def bcoo_sparse(small: bool) -> Made:
     """A sparse layer in coordinate form (jax.experimental.sparse)."""
     from jax.experimental import sparse
 
-    width, entries, n = (5, 8, 7) if small else (256, 4_000, 64)
+    width, entries, n = (5, 8, 7) if small else (256, 2_000, 32)
     draw = Draw()
     places = draw.integers(width, entries, 2)
 
