@@ -1,7 +1,7 @@
 """Gradient moments of a catalogue of models: their price beside the plain gradient, and whether they are right.
 
     python benchmarks/gradient_moments_catalogue.py [NAME ...] [--check] [--list] [--budget 4] [--compilations 3] [--json FILE]
-        [--markdown] [--cpu]
+        [--markdown] [--cpu] [--read FILE ...]
 
 NAME selects the models whose name contains it, or whose file is called so. Float32, on whatever device JAX finds. Three functions
 of the parameters and the batch are compiled: the mean gradient, ``grad(mean(vmap(loss)))``; the naive mean and trace, from
@@ -276,6 +276,13 @@ def summary(rows: Sequence[Row]) -> str:
     )
 
 
+def _read(file: str) -> list[dict[str, Any]]:
+    """The rows that ``--json`` wrote."""
+    with open(file) as text:
+        rows: list[dict[str, Any]] = json.load(text)
+    return rows
+
+
 def main() -> int:
     """Print a line a model; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -284,10 +291,17 @@ def main() -> int:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--budget", type=float, default=4.0, help="seconds of running a model")
     parser.add_argument("--compilations", type=int, default=3)
-    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--json", metavar="FILE", help="every figure, as far as the run is")
+    parser.add_argument(
+        "--read", metavar="FILE", nargs="+", help="run nothing: the table and summary of such files together"
+    )
     parser.add_argument("--markdown", action="store_true", help="the table, at the end")
     parser.add_argument("--cpu", action="store_true", help="ratios of process time as well")
     arguments = parser.parse_args()
+    if arguments.read:
+        rows = list({row["name"]: Row(**row) for file in arguments.read for row in _read(file)}.values())
+        print(markdown(rows, arguments.cpu) + "\n\n" + summary(rows))
+        return 0
     names = arguments.names
     models = [m for m in MODELS.values() if not names or any(x in m.name or x == m.family for x in names)]
     if not models:

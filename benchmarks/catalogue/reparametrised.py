@@ -209,7 +209,7 @@ def toeplitz(small: bool) -> Made:
 @model(formed=True)
 def hypernetwork(small: bool) -> Made:
     """A network whose weights are the outputs of another, of a learned code of the layer."""
-    width, code, layers, n = (3, 2, 2, 6) if small else (32, 8, 3, 64)
+    width, code, layers, n = (3, 2, 2, 6) if small else (32, 8, 3, 256)
     draw = Draw()
 
     def loss(p, example):
@@ -229,7 +229,7 @@ def hypernetwork(small: bool) -> Made:
 @model()
 def conditioned_hypernetwork(small: bool) -> Made:
     """A network whose weights are the outputs of another, of the example's context."""
-    width, code, n = (3, 2, 6) if small else (32, 16, 64)
+    width, code, n = (3, 2, 6) if small else (32, 16, 128)
     draw = Draw()
 
     def loss(p, example):
@@ -300,7 +300,7 @@ def fake_quantised(small: bool) -> Made:
 @model(formed=True)
 def maml(small: bool) -> Made:
     """Model-agnostic meta-learning: one inner step on the support of a task, the loss on its queries."""
-    inputs, width, shots, n = (2, 4, 3, 5) if small else (16, 40, 10, 16)
+    inputs, width, shots, n = (2, 4, 3, 5) if small else (16, 40, 10, 48)
     draw = Draw()
 
     def predicted(p, x):
