@@ -204,7 +204,7 @@ def mixed_precision(small: bool) -> Made:
 @model()
 def cond_on_example(small: bool) -> Made:
     """One of two layers, chosen by the example."""
-    inputs, width, n = (4, 5, 9) if small else (128, 256, 256)
+    inputs, width, n = (4, 5, 9) if small else (64, 96, 128)
     draw = Draw()
 
     def loss(p, example):
