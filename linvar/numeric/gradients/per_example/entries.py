@@ -22,6 +22,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.arithmetic import contract
 from linvar.numeric.gradients.per_example.evaluation import shape_of
@@ -130,6 +131,10 @@ class Entry:
         raise NotImplementedError
 
     # what a kind may know better
+
+    def kept(self, inputs: Sequence[ArrayLike]) -> ArrayLike:
+        """What is kept of an equation's inputs: the example's."""
+        return inputs[self.example_position]
 
     @property
     def copied(self) -> int:

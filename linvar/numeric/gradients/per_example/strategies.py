@@ -25,7 +25,6 @@ from linvar.numeric.gradients.per_example.arithmetic import (
     sum_of_squares,
 )
 from linvar.numeric.gradients.per_example.entries import Entry
-from linvar.numeric.gradients.per_example.kinds import Lookup
 
 #: entries of V up to which the mean's distance from the reference is summed, not subtracted
 SMALL = 2**12
@@ -125,53 +124,6 @@ def gram(
     norms = jnp.sum(pairs, axis=(1, 2, 3))
     mean = contract("ngtc,ngtf->gcf", rows, back) / count
     return Sums([entries[0].weight(mean)], [sum_in_stages(norms) - count * sum_of_squares(mean)], [norms], [])
-
-
-def lookup(
-    entries: Sequence[Lookup], h: Sequence[jax.Array], delta: Sequence[jax.Array], live: jax.Array, count: jax.Array
-) -> Sums:
-    """Rows of a table: deviations of the rows an example looked up, and the mean of those it did not.
-
-    sum_i ||g_i - m||^2 = sum_i sum_{r looked up by i} ||g_i[r] - m[r]||^2 + sum_r (n - count_r) ||m[r]||^2
-    """
-    entry, found = entries[0], []
-    for e, x, d in zip(entries, h, delta):
-        indices, outside = e.in_range(e.inputs(x))
-        cotangents = at_least_float32(e.cotangents(d))
-        dead = outside | (live == 0)[:, None, None]
-        found.append((jnp.where(dead, -1, indices), jnp.where(dead[..., None], 0, cotangents)))
-    keys, values = (jnp.concatenate(parts, axis=2) for parts in zip(*found))  # (n, g, t), (n, g, t, f)
-    groups, length, rows = keys.shape[1], entry.contracted, keys.shape[2]
-    if rows > 1:
-        order = jnp.argsort(keys, axis=2)
-        keys, values = jnp.take_along_axis(keys, order, 2), jnp.take_along_axis(values, order[..., None], 2)
-        first = jnp.concatenate([jnp.ones_like(keys[..., :1], bool), keys[..., 1:] != keys[..., :-1]], axis=2)
-        segment = jnp.cumsum(first, axis=2) - 1
-
-        def add(v: jax.Array, s: jax.Array) -> jax.Array:
-            return jax.ops.segment_sum(v, s, rows, indices_are_sorted=True)
-
-        def keep(k: jax.Array, s: jax.Array) -> jax.Array:
-            return jax.ops.segment_max(k, s, rows, indices_are_sorted=True)
-
-        values = jax.vmap(jax.vmap(add))(values, segment)
-        keys = jax.vmap(jax.vmap(keep))(keys, segment)  # rows beyond the last segment get the lowest integer: not live
-    real = keys >= 0
-    values = jnp.where(real[..., None], values, 0)
-    flat = jnp.where(real, keys + length * jnp.arange(groups)[:, None], groups * length)
-    table = jnp.zeros((groups * length, values.shape[-1]), values.dtype).at[flat].add(values, mode="drop")
-    counts = jnp.zeros(groups * length, jnp.int32).at[flat].add(1, mode="drop")
-    mean = table / count
-    here = mean.at[flat].get(mode="fill", fill_value=0)
-    apart = jnp.sum(squares(jnp.where(real[..., None], values - here, 0), -1))
-    scatter = apart + jnp.sum((count - counts) * squares(mean, -1))
-    norms = jnp.sum(squares(values, -1), axis=(1, 2))
-    squared = jnp.zeros_like(table).at[flat].add(values**2, mode="drop") / count
-
-    def shaped(x: jax.Array) -> jax.Array:
-        return entry.weight(x.reshape(groups, length, -1))
-
-    return Sums([shaped(mean)], [scatter], [norms], [shaped(squared)])
 
 
 class _Apart(NamedTuple):

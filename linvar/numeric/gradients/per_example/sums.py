@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.typing import ArrayLike
 
-from linvar.numeric.gradients.per_example import strategies
+from linvar.numeric.gradients.per_example import lookup_sums, strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
 from linvar.numeric.gradients.per_example.evaluation import is_floating, variables
@@ -161,7 +161,7 @@ def _of_group(
             sums = strategies.gram(entries, h, delta, live, count)
         else:
             lookups = [entry for entry in entries if isinstance(entry, Lookup)]
-            sums = strategies.lookup(lookups, h, delta, live, count)
+            sums = lookup_sums.lookup(lookups, h, delta, live, count, wanted)
         (leaf,) = group.leaves
         squares = [_touched(pull(sums.squares)[leaf])] if wanted.squares else []
         return Sums([_touched(pull(sums.mean)[leaf])], sums.scatter, sums.norms, squares)
