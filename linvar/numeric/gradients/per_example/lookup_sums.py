@@ -1,19 +1,19 @@
 """Moments of the gradient of a table that is looked up: only what an example looked up is touched.
 
-Example i looks up rows r of a table of K rows, one at least twice or not, and g_i[r] is the sum of its cotangents there. With
-c_r the number of examples that look up row r and m the mean of the n gradients,
+g_i[r] is the sum of example i's cotangents where it looked up row r. With c_r the number of examples that look up row r and m
+the mean of the n gradients,
 
     sum_i ||g_i - m||^2 = sum_i sum_{r looked up by i} (||g_i[r] - m[r]||^2 + (n - c_r) / c_r ||m[r]||^2):
 
 a sum of squares, over the lookups alone. The only passes over the table are those that fill it with zeros: its mean (as the
 plain gradient does), and one integer a row for the counts.
 
-Cotangents of rows that an example looks up more than once are added in the place of one of them, which owns the row:
+Cotangents of a row that an example looks up more than once are added in one of their places, which owns the row. Which:
 
-    few rows of an example    by comparing all pairs of its keys
-    many, on a CPU            every example in turn writes the places of its keys into a list over the table's rows, and reads
-                              there who owns each: nothing has to be cleared for the next
-    many, elsewhere           by sorting every example's keys
+    few places             the first, by comparing all pairs
+    many, on a CPU         every example in turn writes its places into a list over the table's rows, and reads there who owns
+                           each: nothing has to be cleared for the next example
+    many, elsewhere        the first, by sorting every example's keys
 """
 
 from __future__ import annotations
@@ -25,23 +25,31 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, squares, sum_in_stages
-from linvar.numeric.gradients.per_example.kinds.lookup import Lookup, add_rows, rows_of
+from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, sum_in_stages
+from linvar.numeric.gradients.per_example.kinds.lookup import (
+    Lookup,
+    add_rows,
+    countable,
+    counting,
+    keys_of,
+    rows_of,
+)
 from linvar.numeric.gradients.per_example.strategies import Sums, Wanted
 
-#: rows of an example up to which all pairs of them are compared
-PAIRS = 8
+#: places of an example up to which all pairs of them are compared
+PAIRS = 16
 
 
 class _Rows(NamedTuple):
-    """Rows that examples looked up: keys (n, rows), negative where nothing counts, and cotangents (n, rows, free)."""
+    """Rows that examples looked up, t places an example: keys (n t,), a key outside the table for a place that counts for
+    nothing, and values (n t, before, after)."""
 
     keys: jax.Array
     values: jax.Array
 
 
 class _Table(NamedTuple):
-    """Of one table (keys, free)."""
+    """Of one table (before, keys, after), or of many."""
 
     mean: jax.Array
     scatter: jax.Array
@@ -67,56 +75,66 @@ def lookup(
         count: sum of ``live``.
         wanted: what else to return; norms come at no cost.
     """
-    keys = jnp.concatenate([entry.inputs(x) for entry, x in zip(entries, h)], axis=2)  # (n, groups, rows)
+    first = entries[0]
+    keys = keys_of(entries, h)  # (n, groups, rows)
     values = jnp.concatenate([at_least_float32(entry.cotangents(x)) for entry, x in zip(entries, delta)], axis=2)
     keys = jnp.where(live[:, None, None] > 0, keys, -1)
-    values = jnp.where(keys[..., None] < 0, 0, values)
-    first = entries[0]
-    distinct = len(entries) == 1 and first.distinct
+    distinct, length = len(entries) == 1 and first.distinct, first.contracted
 
-    def of_table(keys: jax.Array, values: jax.Array) -> _Table:
-        own = _Rows(keys, values) if distinct else _added(_Rows(keys, values), first.contracted)
-        return _of_table(own, first.contracted, count, wanted)
+    def of_tables(keys: jax.Array, values: jax.Array) -> _Table:
+        """Groups are further rows of one table."""
+        n, groups, _ = keys.shape
+        total = groups * length
+        own = keys.astype(counting(total)) + length * jnp.arange(groups, dtype=counting(total))[:, None]
+        own = jnp.where(keys < 0, total, own)
+        rows = _Rows(own.reshape(-1), values.reshape(-1, *first.blocks))
+        return _of_table(rows if distinct else _added(rows, total, n), total, n, count, wanted)
 
-    if keys.shape[1] == 1:  # no axis to move
-        found = jax.tree.map(lambda x: x[None], of_table(keys[:, 0], values[:, 0]))
+    if countable(first.groups * length):
+        found = of_tables(keys, values)
     else:
-        found = jax.vmap(of_table, in_axes=1)(keys, values)
-    squared = [first.weight(x) for x in found.squares]
-    return Sums([first.weight(found.mean)], [jnp.sum(found.scatter)], [jnp.sum(found.norms, axis=0)], squared)
+        each = jax.vmap(of_tables, in_axes=1)(keys[:, :, None], values[:, :, None])
+        found = _Table(each.mean, jnp.sum(each.scatter), jnp.sum(each.norms, axis=0), each.squares)
+    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], [first.filled(x) for x in found.squares])
 
 
-def _of_table(rows: _Rows, length: int, count: jax.Array, wanted: Wanted) -> _Table:
-    """Of rows of which every example has each at most once."""
-    real = rows.keys >= 0
-    keys, values = jnp.where(real, rows.keys, length), rows.values
-    empty = jnp.zeros((length, values.shape[-1]), values.dtype)
+def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, wanted: Wanted) -> _Table:
+    """Moments of a table of this many rows, each of which an example has in one place at most."""
+    keys, values = rows
+    before, after = values.shape[1:]
+    empty = jnp.zeros((before, length, after), values.dtype)
     mean = add_rows(empty, keys, values / count)
-    examples = add_rows(jnp.zeros((length, 1), jnp.int32), keys, jnp.ones((*keys.shape, 1), jnp.int32))
-    here, looked = rows_of(mean, keys), rows_of(examples, keys)[..., 0].astype(count.dtype)
-    norms = squares(values, -1)
-    apart = squares(values - here, -1) + (count - looked) / jnp.maximum(looked, 1) * squares(here, -1)
-    scatter = sum_in_stages(jnp.sum(jnp.where(real, apart, 0), axis=1))
+    counts = add_rows(jnp.zeros((1, length, 1), jnp.int32), keys, jnp.ones((keys.size, 1, 1), jnp.int32))
+    here, looked = rows_of(mean, keys), rows_of(counts, keys)[:, 0, 0].astype(count.dtype)
+    apart = _squared(values - here) + (count - looked) / jnp.maximum(looked, 1) * _squared(here)
+    scatter, norms = (jnp.sum(jnp.where(keys < length, x, 0).reshape(n, -1), axis=1) for x in (apart, _squared(values)))
     squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
-    return _Table(mean, scatter, jnp.sum(norms, axis=1), squared)
+    return _Table(mean, sum_in_stages(scatter), norms, squared)
 
 
-def _added(rows: _Rows, length: int) -> _Rows:
-    """Every example's cotangents of one row added in one place; other places of that row get the key -1, and zeros."""
-    n, t, free = rows.values.shape
+def _squared(rows: jax.Array) -> jax.Array:
+    """Squared norms of rows (places, before, after)."""
+    return jnp.sum(jnp.square(rows), axis=(1, 2))
+
+
+def _added(rows: _Rows, length: int, n: int) -> _Rows:
+    """Every example's values of one row added in the place that owns it; the other places count for nothing."""
+    keys, total = rows.keys.reshape(n, -1), rows.keys.size
+    t = keys.shape[1]
     place = jnp.arange(t, dtype=jnp.int32)
     if t <= PAIRS:
-        same = rows.keys[:, :, None] == rows.keys[:, None, :]
-        owns = ~jnp.any(same & (place < place[:, None]), axis=2)  # no place before it has its key
-        into = (same & owns[:, :, None]).astype(rows.values.dtype)
-        values = jnp.einsum("nts,nsf->ntf", into, rows.values, precision=lax.Precision.HIGHEST)
-        return _Rows(jnp.where(owns, rows.keys, -1), values)
-    keys = jnp.where(rows.keys < 0, length, rows.keys)
-    owner = _owners_in_turn(keys, length) if jax.default_backend() == "cpu" else _owners_by_sorting(keys)
-    owner = jnp.where(rows.keys < 0, place, owner)
-    flat = owner + t * jnp.arange(n, dtype=_counting(n * t))[:, None]
-    values = add_rows(jnp.zeros((n * t, free), rows.values.dtype), flat, rows.values).reshape(n, t, free)
-    return _Rows(jnp.where(owner == place, rows.keys, -1), values)
+        same = keys[:, :, None] == keys[:, None, :]
+        owner = jnp.min(jnp.where(same, place, t), axis=2)
+    elif jax.default_backend() == "cpu":
+        owner = _owners_in_turn(keys, length)
+    else:
+        owner = _owners_by_sorting(keys)
+    alone = ((owner == place) | (keys == length)).reshape(-1)
+    owner = (owner + t * jnp.arange(n, dtype=counting(total))[:, None]).reshape(-1)
+    moved = add_rows(
+        rows.values.reshape(1, total, -1), jnp.where(alone, total, owner), rows.values.reshape(total, 1, -1)
+    )
+    return _Rows(jnp.where(alone, rows.keys, length), moved.reshape(rows.values.shape))
 
 
 def _owners_in_turn(keys: jax.Array, length: int) -> jax.Array:
@@ -126,7 +144,7 @@ def _owners_in_turn(keys: jax.Array, length: int) -> jax.Array:
 
     def write(owners: jax.Array, own: jax.Array) -> tuple[jax.Array, jax.Array]:
         owners = lax.scatter(owners, own[:, None], place, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
-        return owners, rows_of(owners, own)[:, 0]
+        return owners, owners.at[own, 0].get(mode="clip")
 
     return lax.scan(write, jnp.zeros((length, 1), jnp.int32), keys)[1]
 
@@ -136,11 +154,6 @@ def _owners_by_sorting(keys: jax.Array) -> jax.Array:
     place = lax.broadcasted_iota(jnp.int32, keys.shape, 1)
     ordered, places = lax.sort((keys, place), dimension=1, num_keys=1, is_stable=True)
     starts = jnp.concatenate([jnp.ones_like(ordered[:, :1], bool), ordered[:, 1:] != ordered[:, :-1]], axis=1)
-    first = lax.cummax(jnp.where(starts, place, 0), axis=1)  # where in the order this key begins
-    owners = jnp.take_along_axis(places, first, axis=1)
+    begins = lax.cummax(jnp.where(starts, place, 0), axis=1)  # where in the order this key begins
+    owners = jnp.take_along_axis(places, begins, axis=1)
     return lax.sort((places, owners), dimension=1, num_keys=1)[1]
-
-
-def _counting(number: int) -> jnp.dtype:
-    """The type that counts so far."""
-    return jnp.dtype(jnp.int32) if number <= jnp.iinfo(jnp.int32).max else jax.dtypes.canonicalize_dtype(jnp.int64)

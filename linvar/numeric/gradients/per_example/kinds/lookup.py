@@ -34,6 +34,19 @@ from linvar.numeric.gradients.per_example.evaluation import shape_of
 from linvar.numeric.gradients.per_example.flattening import Level
 from linvar.numeric.gradients.per_example.jaxprs import gather_of, if_read, slice_shape_of
 
+#: what int32 counts
+MOST = int(np.iinfo(np.int32).max)
+
+
+def countable(number: int) -> bool:
+    """Is there a type of integers that counts so far?"""
+    return number <= MOST or jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+
+
+def counting(number: int) -> np.dtype:
+    """That type."""
+    return np.dtype(np.int32 if number <= MOST else np.int64)
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -96,7 +109,7 @@ class Windows:
 
     def countable(self) -> bool:
         """Is there a type for the keys?"""
-        return self.keys <= np.iinfo(np.int32).max or jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+        return countable(self.keys * self.length(self.batch[0]))
 
 
 class Lookup(Entry):
@@ -147,17 +160,38 @@ class Lookup(Entry):
         """Has an example one window in every group, so that its keys differ?"""
         return self.rows == self._windows.rows
 
-    def inputs(self, kept: jax.Array) -> jax.Array:
-        """Keys: (examples, groups, rows), -1 where nothing is taken."""
+    def takes_like(self, other: Lookup) -> bool:
+        """Do the same indices mean the same keys?"""
+        mine, others = self._windows, other._windows
+        return (mine.started, mine.window, mine.clips) == (others.started, others.window, others.clips)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """(before, after) where V is (before, keys, after) as it stands; (1, free) if its axes have to be turned first."""
         windows = self._windows
-        groups, local = windows.batch[1], range(kept.ndim - 1 - len(self.loops))
-        starts = self._arrange(kept, groups, [a for a in local[:-1] if a not in groups], local[-1:])
+        first, last = windows.keyed[0], windows.keyed[-1]
+        apart = windows.length([a for a in windows.free if first < a < last])
+        before = windows.length([a for a in windows.free if a < first]) if self.groups == apart == 1 else 1
+        return before, self.free // before
+
+    def starts(self, kept: jax.Array) -> jax.Array:
+        """First positions of windows: (examples, groups, windows, started axes)."""
+        groups, local = self._windows.batch[1], range(kept.ndim - 1 - len(self.loops))
+        return self._arrange(kept, groups, [a for a in local[:-1] if a not in groups], local[-1:])
+
+    def keys(self, starts: jax.Array) -> jax.Array:
+        """Of windows that start there: (examples, groups, rows), -1 where nothing is taken."""
+        windows = self._windows
         keys = _first_keys(starts, windows)
         if windows.rows == 1:
             return keys
         rows = keys[..., None] + jnp.asarray(windows.within(), keys.dtype)
         rows = jnp.where(keys[..., None] < 0, keys[..., None], rows)
         return rows.reshape(*keys.shape[:-1], -1)
+
+    def inputs(self, kept: jax.Array) -> jax.Array:
+        """Keys: (examples, groups, rows), -1 where nothing is taken."""
+        return self.keys(self.starts(kept))
 
     def cotangents(self, delta: jax.Array) -> jax.Array:
         """delta: the output's axes that run through indices and keyed axes are rows."""
@@ -175,11 +209,18 @@ class Lookup(Entry):
         outer = range(shaped.ndim - len(order))
         return jnp.transpose(shaped, [*outer, *(len(outer) + order.index(a) for a in range(len(order)))])
 
+    def filled(self, table: jax.Array) -> jax.Array:
+        """V, from a table (before, groups x keys, after): see ``blocks``."""
+        before, _ = self.blocks
+        if before > 1:
+            return table.reshape(*self.mapped, *self._windows.table)
+        return self.weight(table.reshape(self.groups, self.contracted, self.free))
+
     def product(self, h: jax.Array, delta: jax.Array) -> jax.Array:
         """Tables in which what an example looked up is filled in."""
-        keys, rows = self.inputs(h), at_least_float32(self.cotangents(delta))
-        empty = jnp.zeros((self.contracted, self.free), rows.dtype)
-        return self.weight(jax.vmap(jax.vmap(lambda k, r: add_rows(empty, k, r)))(keys, rows))
+        keys, rows = self.inputs(h), at_least_float32(self.cotangents(delta))[..., None, :]
+        empty = jnp.zeros((1, self.contracted, self.free), rows.dtype)
+        return self.weight(jax.vmap(jax.vmap(lambda k, r: add_rows(empty, k, r)))(keys, rows)[..., 0, :, :])
 
 
 class Slice(Lookup):
@@ -204,6 +245,15 @@ class Slice(Lookup):
     def kept(self, inputs: Sequence[ArrayLike]) -> ArrayLike:
         """The window's first position, on the keyed axes."""
         return jnp.stack([jnp.asarray(inputs[1 + a]) for a in self._windows.started], axis=-1)
+
+
+def keys_of(entries: Sequence[Lookup], kept: Sequence[jax.Array]) -> jax.Array:
+    """Keys of lookups in one table, alike: (examples, groups, rows of all); at once if they take windows in the same way."""
+    starts = [entry.starts(x) for entry, x in zip(entries, kept)]
+    first = entries[0]
+    if all(entry.takes_like(first) and x.dtype == starts[0].dtype for entry, x in zip(entries, starts)):
+        return first.keys(jnp.concatenate(starts, axis=2))
+    return jnp.concatenate([entry.keys(x) for entry, x in zip(entries, starts)], axis=2)
 
 
 def _accepted(windows: Windows) -> bool:
@@ -238,8 +288,8 @@ def _sliced(equation: core.JaxprEqn) -> Windows | None:
 
 def _first_keys(starts: jax.Array, windows: Windows) -> jax.Array:
     """Keys of the first positions of windows, from (..., started): -1 where nothing is taken."""
-    wide = np.dtype(np.int32 if windows.keys <= np.iinfo(np.int32).max else np.int64)
-    if jnp.iinfo(starts.dtype).max < np.iinfo(wide).max:
+    wide = counting(windows.keys)
+    if jnp.can_cast(starts.dtype, wide, "safe"):
         starts = starts.astype(wide)
     keys, outside = jnp.zeros(starts.shape[:-1], wide), jnp.zeros(starts.shape[:-1], bool)
     strides = windows.strides
@@ -252,13 +302,14 @@ def _first_keys(starts: jax.Array, windows: Windows) -> jax.Array:
 
 
 def add_rows(table: jax.Array, keys: jax.Array, rows: jax.Array) -> jax.Array:
-    """A table (keys, free) with rows (..., free) added at keys (...): a key outside adds nothing."""
-    numbers = lax.ScatterDimensionNumbers((keys.ndim,), (0,), (0,))
+    """A table (before, keys, after) with rows (..., before, after) added at keys (...): a key outside adds nothing."""
+    window = (keys.ndim, keys.ndim + 1)
+    numbers = lax.ScatterDimensionNumbers(window, (1,), (1,))
     return lax.scatter_add(table, keys[..., None], rows, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
 
 
 def rows_of(table: jax.Array, keys: jax.Array) -> jax.Array:
-    """Rows (..., free) of a table (keys, free); of any row where a key is outside."""
-    numbers = lax.GatherDimensionNumbers((keys.ndim,), (0,), (0,))
-    shape = (1, table.shape[1])
-    return lax.gather(table, keys[..., None], numbers, shape, mode=lax.GatherScatterMode.CLIP)
+    """Rows (..., before, after) of a table (before, keys, after); of any row where a key is outside."""
+    numbers = lax.GatherDimensionNumbers((keys.ndim, keys.ndim + 1), (1,), (1,))
+    before, _, after = table.shape
+    return lax.gather(table, keys[..., None], numbers, (before, 1, after), mode=lax.GatherScatterMode.CLIP)
