@@ -47,12 +47,11 @@ def assert_moments(found, gradients):
         np.testing.assert_allclose(found.squared_norms, norms, rtol=1e-10)
 
 
-def assert_lookups(loss, params, batch, others=(), **options):
-    """All moments; every leaf is a lookup, but for some."""
+def assert_lookups(loss, params, batch, **options):
+    """All moments; every leaf is a lookup."""
     found = gradient_moments(loss, params, batch, explain=True, **options)
     assert_moments(found, by_vmap(loss, params, batch))
-    taken = dict(zip(sorted(params), found.explanation.leaves))
-    assert {name for name, leaf in taken.items() if leaf.strategy != "lookup"} == set(others)
+    assert {leaf.strategy for leaf in found.explanation.leaves} == {"lookup"}
 
 
 def window(p, e):
@@ -105,15 +104,12 @@ def all_forms(p, e):
     return sum(jnp.sum(jnp.sin(form(p[name], e[name])) ** 2) for name, (form, _, _) in FORMS.items())
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"squared_norms": True, "second_moment": True}, {"squared_norms": True, "chunk_size": 3}]
-)
-def test_lookups_of_every_form(options):
+def test_lookups_of_every_form():
     with jax.enable_x64(True):
-        assert_lookups(all_forms, PARAMS, BATCH, **options)
+        assert_lookups(all_forms, PARAMS, BATCH, squared_norms=True, second_moment=True)
 
 
-def test_lookups_of_examples_that_are_dropped():
+def test_lookups_in_chunks_of_examples_of_which_some_are_dropped():
     def loss(p, e):
         return all_forms(p, e["e"]) * e["w"]
 
@@ -122,7 +118,7 @@ def test_lookups_of_examples_that_are_dropped():
     kept = np.isfinite(weights)
     with jax.enable_x64(True):
         batch = {"e": BATCH, "w": weights}
-        found = gradient_moments(loss, PARAMS, batch, nan="drop", second_moment=True)
+        found = gradient_moments(loss, PARAMS, batch, nan="drop", chunk_size=3)
         assert found.examples == EXAMPLES - 2
         assert_moments(found, by_vmap(loss, PARAMS, jax.tree.map(lambda x: x[kept], batch)))
 
@@ -139,9 +135,9 @@ def edges(dtype, length):
     return np.stack([RNG.permutation(fitting) for _ in range(EXAMPLES)])
 
 
-@pytest.mark.parametrize("length", [5, 384])
-def test_indices_of_every_type_inside_and_outside(length):
-    rows = lax.GatherDimensionNumbers((1,), (0,), (0,))
+def test_indices_of_every_type_inside_and_outside():
+    length = 384  # more than 8 bits count
+    rows, windows = (lax.GatherDimensionNumbers(*axes, (0,)) for axes in (((1,), (0,)), ((1, 2), ())))
 
     def taken(mode, p, e):
         return lax.gather(p, e[:, None], rows, (1, 2), mode=mode)
@@ -149,16 +145,34 @@ def test_indices_of_every_type_inside_and_outside(length):
     def sliced(p, e):
         return jnp.stack([lax.dynamic_slice(p, (i, jnp.zeros_like(i)), (2, 2)) for i in e[:2]])
 
-    forms = {mode: (lambda p, e, mode=mode: taken(mode, p, e)) for mode in MODES} | {"slice": sliced}
-    names = {f"{mode} {dtype}": (mode, dtype) for mode, dtype in itertools.product(forms, TYPES)}
+    # of 8 bits, JAX's own derivative of a gather leaves out rows that its forward pass reads: the reference has wider indices
+    def wide(e):
+        return e.astype("int32") if e.dtype.itemsize < 4 else e
+
+    def sliced_by_wide(p, e):
+        turned = (
+            jnp.where(e < 0, e + np.array(length).astype(e.dtype), e)
+            if jnp.issubdtype(e.dtype, jnp.signedinteger)
+            else e
+        )
+        return lax.gather(p, wide(turned[:2])[:, None], windows, (2, 2), mode="clip")
+
+    names = {f"{mode} {dtype}": (mode, dtype) for mode, dtype in itertools.product((*MODES, "slice"), TYPES)}
 
     def loss(p, e):
-        terms = [jnp.nan_to_num(jnp.sin(forms[mode](p[name], e[dtype])) ** 2) for name, (mode, dtype) in names.items()]
-        return sum(map(jnp.sum, terms))
+        found = [sliced(p[x], e[t]) if mode == "slice" else taken(mode, p[x], e[t]) for x, (mode, t) in names.items()]
+        return sum(jnp.sum(jnp.nan_to_num(jnp.sin(x) ** 2)) for x in found)
+
+    def reference(p, e):
+        of_slice = [sliced_by_wide(p[x], e[t]) for x, (mode, t) in names.items() if mode == "slice"]
+        rest = [taken(mode, p[x], wide(e[t])) for x, (mode, t) in names.items() if mode != "slice"]
+        return sum(jnp.sum(jnp.nan_to_num(jnp.sin(x) ** 2)) for x in (*of_slice, *rest))
 
     with jax.enable_x64(True):
-        params = {name: normal(length, 2) for name in names}
-        assert_lookups(loss, params, {dtype: edges(dtype, length) for dtype in TYPES})
+        params, batch = {name: normal(length, 2) for name in names}, {dtype: edges(dtype, length) for dtype in TYPES}
+        found = gradient_moments(loss, params, batch, explain=True)
+        assert_moments(found, by_vmap(reference, params, batch))
+        assert {leaf.strategy for leaf in found.explanation.leaves} == {"lookup"}
 
 
 def random_gather(rng):
@@ -182,7 +196,7 @@ def random_gather(rng):
     return tuple(table), indices, lambda p, e: lax.gather(p, e, numbers, tuple(shape), mode=mode)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_gathers(seed):
     rng = np.random.default_rng(seed)
     cases = {f"{i:02d}": random_gather(rng) for i in range(12)}
@@ -223,8 +237,9 @@ def test_a_table_that_no_integer_counts_is_not_looked_up():
 
     def strategy(length):
         shapes = jax.ShapeDtypeStruct((length,), jnp.float32), jax.ShapeDtypeStruct((3,), jnp.int32)
-        found = jax.eval_shape(lambda p, e: gradient_moments(loss, p, e, explain=True), *shapes)
-        return found.explanation.leaves[0].strategy
+        found = []
+        jax.eval_shape(lambda p, e: found.append(gradient_moments(loss, p, e, explain=True).explanation), *shapes)
+        return found[0].leaves[0].strategy
 
     assert strategy(2**31 - 1) == "lookup"
     assert strategy(2**31) == "fallback"
