@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.arithmetic import contract
 from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of
@@ -158,6 +159,10 @@ class Entry:
         """Multiplications and copies, in multiplications, to form the gradient of one example."""
         matrix = self.groups * self.contracted * self.free
         return matrix * (self.rows + MATERIALISE_COST) + MATERIALISE_COST * self.copied
+
+    def kept(self, inputs: Sequence[ArrayLike]) -> ArrayLike:
+        """What is kept of an equation's inputs: the example's."""
+        return inputs[self.example_position]
 
     @property
     def copied(self) -> int:

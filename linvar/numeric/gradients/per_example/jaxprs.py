@@ -271,7 +271,7 @@ def convolution_of(equation: core.JaxprEqn) -> Conv:
 
 @dataclass(frozen=True)
 class Gather:
-    """Slices of a table by indices, in the terms of XLA; ``clips``: an index outside means the nearest row."""
+    """Slices of a table by indices, in the terms of XLA; ``clips``: a slice outside is moved inside, otherwise left out."""
 
     offset_axes: tuple[int, ...]
     collapsed: tuple[int, ...]
@@ -285,12 +285,15 @@ class Gather:
 @_reads("gather")
 def gather_of(equation: core.JaxprEqn) -> Gather:
     """A lookup."""
-    numbers = _parameter(equation, "dimension_numbers")
-    return Gather(
-        tuple(numbers.offset_dims), tuple(numbers.collapsed_slice_dims), tuple(numbers.start_index_map),
-        tuple(numbers.operand_batching_dims), tuple(numbers.start_indices_batching_dims),
-        _integers(equation, "slice_sizes"), bool(_parameter(equation, "mode") == jax.lax.GatherScatterMode.CLIP),
-    )  # fmt: skip
+    numbers, mode = _parameter(equation, "dimension_numbers"), _parameter(equation, "mode")
+    modes = jax.lax.GatherScatterMode
+    if mode not in (modes.CLIP, modes.FILL_OR_DROP, modes.PROMISE_IN_BOUNDS):
+        raise Unread(f"gather has a mode not known to linvar (JAX {jax.__version__})")
+    axes = (numbers.offset_dims, numbers.collapsed_slice_dims, numbers.start_index_map, numbers.operand_batching_dims,
+            numbers.start_indices_batching_dims)  # fmt: skip
+    offsets, collapsed, indexed, table, indices = (tuple(map(int, own)) for own in axes)
+    shape = _integers(equation, "slice_sizes")
+    return Gather(offsets, collapsed, indexed, table, indices, shape, bool(mode == modes.CLIP))
 
 
 @_reads("dynamic_slice")

@@ -195,7 +195,7 @@ def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
         return strategies.outer(own.entries[0], own.h[0], own.delta[0], live, count, wanted)
     if group.strategy == "lookup":
         lookups = [entry for entry in own.entries if isinstance(entry, Lookup)]
-        return strategies.lookup(lookups, own.h, own.delta, live, count)
+        return strategies.lookup(lookups, own.h, own.delta, live, count, wanted)
     if group.strategy == "gram" and not wanted.squares:
         delta = own.counted(live)
         mean = _added([entry.total(h, d) for entry, h, d in zip(own.entries, own.h, delta)]) / count

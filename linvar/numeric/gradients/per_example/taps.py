@@ -122,7 +122,7 @@ def _apply(
         outputs = bind(jaxpr, equation, inputs)
         (output,) = equation.outvars
         for one in here:
-            kept[one.number] = inputs[one.entry.example_position]
+            kept[one.number] = one.entry.kept(inputs)
             if output in outputs:  # not if nothing reads it
                 outputs[output] = outputs[output] + one.tap
         return outputs

@@ -5,6 +5,6 @@ from __future__ import annotations
 from linvar.numeric.gradients.per_example.entries import Entry
 from linvar.numeric.gradients.per_example.kinds.convolution import Convolution
 from linvar.numeric.gradients.per_example.kinds.dense import Dense
-from linvar.numeric.gradients.per_example.kinds.lookup import Lookup, RowSlice
+from linvar.numeric.gradients.per_example.kinds.lookup import Lookup, Slice
 
-KINDS: tuple[type[Entry], ...] = (Dense, Convolution, Lookup, RowSlice)
+KINDS: tuple[type[Entry], ...] = (Dense, Convolution, Lookup, Slice)

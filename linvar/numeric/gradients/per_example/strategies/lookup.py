@@ -1,59 +1,159 @@
-"""Rows of a table: the rows an example looked up, added where it did so twice."""
+"""Moments of the gradient of a table that is looked up: only what an example looked up is touched.
+
+g_i[r] is the sum of example i's cotangents where it looked up row r. With c_r the number of examples that look up row r and m
+the mean of the n gradients,
+
+    sum_i ||g_i - m||^2 = sum_i sum_{r looked up by i} (||g_i[r] - m[r]||^2 + (n - c_r) / c_r ||m[r]||^2):
+
+a sum of squares, over the lookups alone. The only passes over the table are those that fill it with zeros: its mean (as the
+plain gradient does), and one integer a row for the counts.
+
+Cotangents of a row that an example looks up more than once are added in one of their places, which owns the row. Which:
+
+    few places             the first, by comparing all pairs
+    many, on a CPU         every example in turn writes its places into a list over the table's rows, and reads there who owns
+                           each: nothing has to be cleared for the next example
+    many, elsewhere        the first, by sorting every example's keys
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, squares
-from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
-from linvar.numeric.gradients.per_example.strategies.quantities import Sums
+from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, sum_in_stages
+from linvar.numeric.gradients.per_example.kinds.lookup import (
+    Lookup,
+    add_rows,
+    countable,
+    counting,
+    keys_of,
+    rows_of,
+)
+from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wanted
+
+#: places of an example up to which all pairs of them are compared
+PAIRS = 16
+
+
+class _Rows(NamedTuple):
+    """Rows that examples looked up, t places an example: keys (n t,), a key outside the table for a place that counts for
+    nothing, and values (n t, before, after)."""
+
+    keys: jax.Array
+    values: jax.Array
+
+
+class _Table(NamedTuple):
+    """Of one table (before, keys, after), or of many."""
+
+    mean: jax.Array
+    scatter: jax.Array
+    norms: jax.Array
+    squares: list[jax.Array]
 
 
 def lookup(
-    entries: Sequence[Lookup], h: Sequence[jax.Array], delta: Sequence[jax.Array], live: jax.Array, count: jax.Array
+    entries: Sequence[Lookup],
+    h: Sequence[jax.Array],
+    delta: Sequence[jax.Array],
+    live: jax.Array,
+    count: jax.Array,
+    wanted: Wanted,
 ) -> Sums:
     """Rows of a table: deviations of the rows an example looked up, and the mean of those it did not.
 
-    sum_i ||g_i - m||^2 = sum_i sum_{r looked up by i} ||g_i[r] - m[r]||^2 + sum_r (n - count_r) ||m[r]||^2
+    Args:
+        entries: lookups in one table, alike.
+        h: of every entry, its indices.
+        delta: of every entry.
+        live: (n,) 1 for an example that counts, 0 for one that does not.
+        count: sum of ``live``.
+        wanted: what else to return; norms come at no cost.
     """
-    entry, found = entries[0], []
-    for e, x, d in zip(entries, h, delta):
-        indices, outside = e.in_range(e.inputs(x))
-        cotangents = at_least_float32(e.cotangents(d))
-        dead = outside | (live == 0)[:, None, None]
-        found.append((jnp.where(dead, -1, indices), jnp.where(dead[..., None], 0, cotangents)))
-    keys, values = (jnp.concatenate(parts, axis=2) for parts in zip(*found))  # (n, g, t), (n, g, t, f)
-    groups, length, rows = keys.shape[1], entry.contracted, keys.shape[2]
-    if rows > 1:
-        order = jnp.argsort(keys, axis=2)
-        keys, values = jnp.take_along_axis(keys, order, 2), jnp.take_along_axis(values, order[..., None], 2)
-        first = jnp.concatenate([jnp.ones_like(keys[..., :1], bool), keys[..., 1:] != keys[..., :-1]], axis=2)
-        segment = jnp.cumsum(first, axis=2) - 1
+    first = entries[0]
+    keys = keys_of(entries, h)  # (n, groups, rows)
+    values = jnp.concatenate([at_least_float32(entry.cotangents(x)) for entry, x in zip(entries, delta)], axis=2)
+    keys = jnp.where(live[:, None, None] > 0, keys, -1)
+    distinct, length = len(entries) == 1 and first.distinct, first.contracted
 
-        def add(v: jax.Array, s: jax.Array) -> jax.Array:
-            return jax.ops.segment_sum(v, s, rows, indices_are_sorted=True)
+    def of_tables(keys: jax.Array, values: jax.Array) -> _Table:
+        """Groups are further rows of one table."""
+        n, groups, _ = keys.shape
+        total = groups * length
+        own = keys.astype(counting(total)) + length * jnp.arange(groups, dtype=counting(total))[:, None]
+        own = jnp.where(keys < 0, total, own)
+        rows = _Rows(own.reshape(-1), values.reshape(-1, *first.blocks))
+        return _of_table(rows if distinct else _added(rows, total, n), total, n, count, wanted)
 
-        def keep(k: jax.Array, s: jax.Array) -> jax.Array:
-            return jax.ops.segment_max(k, s, rows, indices_are_sorted=True)
+    if countable(first.groups * length):
+        found = of_tables(keys, values)
+    else:
+        each = jax.vmap(of_tables, in_axes=1)(keys[:, :, None], values[:, :, None])
+        found = _Table(each.mean, jnp.sum(each.scatter), jnp.sum(each.norms, axis=0), each.squares)
+    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], [first.filled(x) for x in found.squares])
 
-        values = jax.vmap(jax.vmap(add))(values, segment)
-        keys = jax.vmap(jax.vmap(keep))(keys, segment)  # rows beyond the last segment get the lowest integer: not live
-    real = keys >= 0
-    values = jnp.where(real[..., None], values, 0)
-    flat = jnp.where(real, keys + length * jnp.arange(groups)[:, None], groups * length)
-    table = jnp.zeros((groups * length, values.shape[-1]), values.dtype).at[flat].add(values, mode="drop")
-    counts = jnp.zeros(groups * length, jnp.int32).at[flat].add(1, mode="drop")
-    mean = table / count
-    here = mean.at[flat].get(mode="fill", fill_value=0)
-    apart = jnp.sum(squares(jnp.where(real[..., None], values - here, 0), -1))
-    scatter = apart + jnp.sum((count - counts) * squares(mean, -1))
-    norms = jnp.sum(squares(values, -1), axis=(1, 2))
-    squared = jnp.zeros_like(table).at[flat].add(values**2, mode="drop") / count
 
-    def shaped(x: jax.Array) -> jax.Array:
-        return entry.weight(x.reshape(groups, length, -1))
+def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, wanted: Wanted) -> _Table:
+    """Moments of a table of this many rows, each of which an example has in one place at most."""
+    keys, values = rows
+    before, after = values.shape[1:]
+    empty = jnp.zeros((before, length, after), values.dtype)
+    mean = add_rows(empty, keys, values / count)
+    counts = add_rows(jnp.zeros((1, length, 1), jnp.int32), keys, jnp.ones((keys.size, 1, 1), jnp.int32))
+    here, looked = rows_of(mean, keys), rows_of(counts, keys)[:, 0, 0].astype(count.dtype)
+    apart = _squared(values - here) + (count - looked) / jnp.maximum(looked, 1) * _squared(here)
+    scatter, norms = (jnp.sum(jnp.where(keys < length, x, 0).reshape(n, -1), axis=1) for x in (apart, _squared(values)))
+    squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
+    return _Table(mean, sum_in_stages(scatter), norms, squared)
 
-    return Sums([shaped(mean)], [scatter], [norms], [shaped(squared)])
+
+def _squared(rows: jax.Array) -> jax.Array:
+    """Squared norms of rows (places, before, after)."""
+    return jnp.sum(jnp.square(rows), axis=(1, 2))
+
+
+def _added(rows: _Rows, length: int, n: int) -> _Rows:
+    """Every example's values of one row added in the place that owns it; the other places count for nothing."""
+    keys, total = rows.keys.reshape(n, -1), rows.keys.size
+    t = keys.shape[1]
+    place = jnp.arange(t, dtype=jnp.int32)
+    if t <= PAIRS:
+        same = keys[:, :, None] == keys[:, None, :]
+        owner = jnp.min(jnp.where(same, place, t), axis=2)
+    elif jax.default_backend() == "cpu":
+        owner = _owners_in_turn(keys, length)
+    else:
+        owner = _owners_by_sorting(keys)
+    alone = ((owner == place) | (keys == length)).reshape(-1)
+    owner = (owner + t * jnp.arange(n, dtype=counting(total))[:, None]).reshape(-1)
+    moved = add_rows(
+        rows.values.reshape(1, total, -1), jnp.where(alone, total, owner), rows.values.reshape(total, 1, -1)
+    )
+    return _Rows(jnp.where(alone, rows.keys, length), moved.reshape(rows.values.shape))
+
+
+def _owners_in_turn(keys: jax.Array, length: int) -> jax.Array:
+    """For every place (n, t) the one place among those of its key that owns it, by a list that every example writes."""
+    place = jnp.arange(keys.shape[1], dtype=jnp.int32)[:, None]
+    numbers = lax.ScatterDimensionNumbers((1,), (0,), (0,))
+
+    def write(owners: jax.Array, own: jax.Array) -> tuple[jax.Array, jax.Array]:
+        owners = lax.scatter(owners, own[:, None], place, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
+        return owners, owners.at[own, 0].get(mode="clip")
+
+    return lax.scan(write, jnp.zeros((length, 1), jnp.int32), keys)[1]
+
+
+def _owners_by_sorting(keys: jax.Array) -> jax.Array:
+    """For every place (n, t) the first place of its key."""
+    place = lax.broadcasted_iota(jnp.int32, keys.shape, 1)
+    ordered, places = lax.sort((keys, place), dimension=1, num_keys=1, is_stable=True)
+    starts = jnp.concatenate([jnp.ones_like(ordered[:, :1], bool), ordered[:, 1:] != ordered[:, :-1]], axis=1)
+    begins = lax.cummax(jnp.where(starts, place, 0), axis=1)  # where in the order this key begins
+    owners = jnp.take_along_axis(places, begins, axis=1)
+    return lax.sort((places, owners), dimension=1, num_keys=1)[1]
