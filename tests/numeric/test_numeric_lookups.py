@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.gradients.per_example import lookup_sums
+from linvar.numeric.gradients.per_example.strategies import lookups as lookup_sums
 
 RNG = np.random.default_rng(18)
 EXAMPLES = 7

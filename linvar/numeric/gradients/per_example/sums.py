@@ -277,7 +277,7 @@ def _scale(batch: _Batch, view: View) -> jax.Array:
         + batch.analysis.parameters.values(batch.leaves, list(variables(atoms)))
         for atoms in (view.by, view.over)
     )
-    return jnp.reshape(math.prod(by) / math.prod(over), ())
+    return jnp.reshape(view.sign * math.prod(by) / math.prod(over), ())
 
 
 def _chunk(batch: _Batch, group: Group) -> int:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.evaluation import Atom, Values, bind, is_variable, read, shape_of
+from linvar.numeric.gradients.per_example.evaluation import Atom, Values, bind, is_floating, is_variable, read, shape_of
 from linvar.numeric.gradients.per_example.factors import Factor, NotFactoredError, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level, level, levels_of
 from linvar.numeric.gradients.per_example.jaxprs import (
@@ -108,6 +108,8 @@ def _shared(reading: _Reading, equation: core.JaxprEqn) -> None:
 def _linear(reading: _Reading, equation: core.JaxprEqn) -> Terms:
     """One equation of what is linear in dV."""
     name = operation(equation)
+    if not all(map(is_floating, equation.outvars)):
+        raise NotFactoredError("gradients are complex")
     if name in SUMS:
         return _sum(reading, equation)
     if name not in _RULES or unread(equation):

@@ -36,12 +36,14 @@ class View:
     Attributes:
         leaf: which.
         places: the same entries of an array of bytes as large as the leaf.
+        sign: 1, or -1 where it is the entries with the other sign.
         by: the constants that it is multiplied by.
         over: those that it is divided by.
     """
 
     leaf: int
     places: np.ndarray
+    sign: int = 1
     by: tuple[Atom, ...] = ()
     over: tuple[Atom, ...] = ()
 
@@ -81,7 +83,7 @@ def _after(equation: core.JaxprEqn, found: Views, levels: Levels) -> dict[core.V
         return {}
     view = found[first]
     if name == "neg":
-        return {equation.outvars[0]: view}
+        return {equation.outvars[0]: replace(view, sign=-view.sign)}
     pieces = _places(equation, view.places)
     apart = [p for p in pieces if p.size == 0 or np.may_share_memory(p, view.places)]  # not if it had to be copied
     return {v: replace(view, places=p) for v, p in zip(equation.outvars, apart)} if len(apart) == len(pieces) else {}

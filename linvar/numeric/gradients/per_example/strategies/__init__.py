@@ -8,7 +8,7 @@ reference (``centred``). Sums are in at least float32.
 """
 
 from linvar.numeric.gradients.per_example.strategies.factored import factored as factored
-from linvar.numeric.gradients.per_example.strategies.lookup import lookup as lookup
+from linvar.numeric.gradients.per_example.strategies.lookups import lookup as lookup
 from linvar.numeric.gradients.per_example.strategies.materialised import materialised as materialised
 from linvar.numeric.gradients.per_example.strategies.outer import outer as outer
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums as Sums
