@@ -164,7 +164,7 @@ def proximal_policy(small: bool) -> Made:
 @model()
 def poisson_regression(small: bool) -> Made:
     """Counts with an exposure, random intercepts of groups and splines of one covariate."""
-    inputs, groups, knots, n = (3, 4, 3, 7) if small else (200, 3_000, 12, 512)
+    inputs, groups, knots, n = (3, 4, 3, 7) if small else (2_000, 3_000, 12, 512)
     draw = Draw()
     places = np.linspace(-2, 2, knots).astype("float32")
 
