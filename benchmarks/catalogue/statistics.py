@@ -164,7 +164,7 @@ def proximal_policy(small: bool) -> Made:
 @model()
 def poisson_regression(small: bool) -> Made:
     """Counts with an exposure, random intercepts of groups and splines of one covariate."""
-    inputs, groups, knots, n = (3, 4, 3, 7) if small else (200, 3_000, 12, 512)
+    inputs, groups, knots, n = (3, 4, 3, 7) if small else (2_000, 3_000, 12, 512)
     draw = Draw()
     places = np.linspace(-2, 2, knots).astype("float32")
 
@@ -187,7 +187,7 @@ def poisson_regression(small: bool) -> Made:
 @model()
 def normalising_flow(small: bool) -> Made:
     """Affine coupling layers and the logarithm of their Jacobian."""
-    half, width, layers, n = (2, 4, 2, 6) if small else (16, 64, 4, 128)
+    half, width, layers, n = (2, 4, 2, 6) if small else (16, 64, 4, 512)
     draw = Draw()
 
     def loss(p, x):
@@ -202,7 +202,7 @@ def normalising_flow(small: bool) -> Made:
     return loss, params, draw.normal(n, 2 * half), {}
 
 
-@model()
+@model(formed=True)
 def topic_model(small: bool) -> Made:
     """Documents as mixtures of topics: an encoder of word counts, topics softmaxed over the words."""
     words, topics, width, n = (7, 2, 3, 5) if small else (1_000, 16, 64, 32)

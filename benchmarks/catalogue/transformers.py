@@ -114,7 +114,7 @@ def vision_transformer(small: bool) -> Made:
     """A vision transformer: patches by a strided convolution, a class token, of a whole batch, in flax.linen."""
     import flax.linen as nn
 
-    side, patch, width, heads, n = (4, 2, 4, 2, 4) if small else (32, 8, 64, 4, 16)
+    side, patch, width, heads, n = (4, 2, 6, 2, 3) if small else (32, 8, 64, 4, 12)
     draw = Draw()
 
     class Net(nn.Module):
