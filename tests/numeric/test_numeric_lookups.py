@@ -109,7 +109,9 @@ def test_lookups_of_every_form():
         assert_lookups(all_forms, PARAMS, BATCH, squared_norms=True, second_moment=True)
 
 
-def test_lookups_in_chunks_of_examples_of_which_some_are_dropped():
+def test_lookups_in_chunks_of_examples_of_which_some_are_dropped(monkeypatch):
+    monkeypatch.setattr(lookup_sums, "BLOCK", 8)  # and those of a chunk in blocks
+
     def loss(p, e):
         return all_forms(p, e["e"]) * e["w"]
 
