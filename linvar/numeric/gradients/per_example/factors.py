@@ -108,7 +108,7 @@ class Term:
     def cut(self, index: Sequence[slice]) -> Term:
         """A slice of the result."""
         term = self
-        for place, piece in enumerate(index):
+        for place, piece in enumerate(index):  # the last axes may be left out
             lengths = len(range(*piece.indices(self.shape[place])))
             if lengths == self.shape[place] and piece.step in (None, 1):
                 continue

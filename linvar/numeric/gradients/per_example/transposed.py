@@ -24,6 +24,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     operation,
     padding_of,
     permutation_of,
+    pieces_of,
     reduced_axes_of,
     slices_of,
     unread,
@@ -87,8 +88,7 @@ def transposed(
         if max((level(found, v) for v in equation.invars), default=Level.CONSTANT) < Level.EXAMPLE:
             _shared(reading, equation)
         else:
-            (out,) = equation.outvars
-            reading.terms[out] = _linear(reading, equation)
+            reading.terms.update(zip(equation.outvars, _linear(reading, equation), strict=True))
     outputs = []
     for v in flat.outvars:
         terms = reading.of(v)
@@ -105,16 +105,19 @@ def _shared(reading: _Reading, equation: core.JaxprEqn) -> None:
         reading.repeated[out] = _Repeated(before.array, tuple(axes[place] for place in before.places))
 
 
-def _linear(reading: _Reading, equation: core.JaxprEqn) -> Terms:
-    """One equation of what is linear in dV."""
+def _linear(reading: _Reading, equation: core.JaxprEqn) -> list[Terms]:
+    """The outputs of one equation of what is linear in dV."""
     name = operation(equation)
     if not all(map(is_floating, equation.outvars)):
         raise NotFactoredError("gradients are complex")
     if name in SUMS:
-        return _sum(reading, equation)
+        return [_sum(reading, equation)]
+    if name == "split" and not unread(equation):
+        terms = reading.of(equation.invars[0]) or ()
+        return [tuple(term.cut(piece) for term in terms) for piece in pieces_of(equation)]
     if name not in _RULES or unread(equation):
         raise NotFactoredError(f"{name} is not done to factors")
-    return _RULES[name](reading, equation)
+    return [_RULES[name](reading, equation)]
 
 
 def _sum(reading: _Reading, equation: core.JaxprEqn) -> Terms:

@@ -1,0 +1,159 @@
+"""Parameters that enter through a function of them: products of factors instead of matrices, parts of a leaf, constants."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from per_example import RNG, array, assert_same
+
+from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, NotFactoredError, Term, fresh_axes, product
+
+WIDE, TALL = 9, 7
+
+
+def through(function):
+    """Two layers, the first of which has a function of the parameters as its weight."""
+    return lambda p, x: jnp.sum(jnp.sin(jnp.tanh(x @ function(p)) @ p["last"]))
+
+
+def spectral(w):
+    u = jnp.ones(WIDE)
+    for _ in range(2):
+        v = w.T @ u
+        v = v / jnp.linalg.norm(v)
+        u = w @ v
+        u = u / jnp.linalg.norm(u)
+    u, v = jax.lax.stop_gradient((u, v))
+    return w / (u @ w @ v)
+
+
+MASK = jnp.asarray(np.arange(WIDE * TALL).reshape(WIDE, TALL) % 3 > 0)
+#: parameters besides the last layer's, their function, and how the first of them is computed
+FUNCTIONS = {
+    "merged_adapter": ({"a": (WIDE, 2), "b": (2, TALL)}, lambda p: jnp.ones((WIDE, TALL)) + p["a"] @ p["b"]),
+    "weight_norm": ({"g": (TALL,), "v": (WIDE, TALL)}, lambda p: p["g"] * p["v"] / jnp.linalg.norm(p["v"], axis=0)),
+    "spectral_norm": ({"v": (WIDE, TALL)}, lambda p: spectral(p["v"])),
+    "standardised": ({"v": (WIDE, TALL)}, lambda p: (p["v"] - p["v"].mean(0)) / jnp.sqrt(p["v"].var(0) + 1e-3)),
+    "pruned": ({"v": (WIDE, TALL)}, lambda p: jnp.where(MASK, p["v"], 0)),
+    "learned_mask": ({"m": (WIDE, TALL), "v": (WIDE, TALL)}, lambda p: p["v"] * jax.nn.sigmoid(p["m"])),
+    "positive": ({"v": (WIDE, TALL)}, lambda p: jnp.exp(p["v"])),
+    "heads": ({"v": (3, 3, TALL), "s": (3,)}, lambda p: (p["s"][:, None, None] * p["v"]).reshape(WIDE, TALL)),
+    "padded": ({"v": (WIDE, 4), "s": (WIDE,)}, lambda p: jnp.pad(p["s"][:, None] * p["v"], ((0, 0), (1, 2)))),
+    "gated": ({"g": (), "v": (WIDE, TALL)}, lambda p: jnp.tanh(p["g"]) * p["v"].astype(jnp.float64)),
+    "joined": ({"a": (WIDE, 3), "b": (WIDE, 4)}, lambda p: jnp.concatenate([p["a"], -2 * p["b"]], 1)),
+    "repeated": ({"r": (TALL,), "v": (WIDE, TALL)}, lambda p: p["v"] - jnp.tile(p["r"], (WIDE, 1))),
+}
+
+
+def test_functions_of_parameters_in_factors():
+    params = {name: {k: array(*shape) for k, shape in shapes.items()} for name, (shapes, _) in FUNCTIONS.items()}
+
+    def loss(p, x):
+        weights = [function(p[name]) for name, (_, function) in FUNCTIONS.items()]
+        return sum(jnp.sum(jnp.sin(k * x @ w)) for k, w in enumerate(weights, 1))
+
+    assert_same(loss, params, array(6, WIDE), ["factored"] * len(jax.tree.leaves(params)))
+
+
+#: What V is of one leaf, and its strategy where one row meets it.
+VIEWS = {
+    "scaled": (lambda w: 0.1 * w, ["outer"]),
+    "divided": (lambda w: w / jnp.sqrt(jnp.asarray(3.0)) * 2, ["outer"]),
+    "turned": (lambda w: -w.T.reshape(TALL, 3, 3).transpose(1, 2, 0).reshape(WIDE, TALL)[::-1], ["outer"]),
+    "fused": (lambda w: w[:, :3] @ jnp.ones((3, TALL)), ["factored"]),
+}
+
+
+def test_one_leaf_in_another_order_or_times_a_constant():
+    for name, (view, strategies) in VIEWS.items():
+        loss = lambda w, x, view=view: jnp.sum(jnp.sin(x @ view(w)))  # noqa: E731
+        assert_same(loss, array(WIDE, TALL), array(5, WIDE), strategies), name
+
+
+def test_parts_of_a_leaf_add_up():
+    def fused(p, x):
+        query, key = jnp.split(p["qk"], 2, axis=1)
+        return jnp.sum(jnp.tanh(x @ query) * (2 * x @ key)) + jnp.sum(jnp.cos(p["stack"][0] @ x) * (p["stack"][1] @ x))
+
+    params = {"qk": array(5, 8), "stack": array(2, 6, 5)}
+    assert_same(fused, params, array(6, 5), ["outer", "outer"])
+
+    def flat(p, tokens):  # a table, a bias and a matrix in one vector
+        rows = p[:40].reshape(10, 4)[tokens]
+        return jnp.sum(jnp.tanh(rows @ p[44:60].reshape(4, 4) + p[40:44]))
+
+    assert_same(flat, array(60), RNG.integers(0, 10, (6, 3)), ["direct"])
+
+
+def test_parts_of_a_leaf_that_overlap_do_not():
+    def loss(p, x):
+        return jnp.sum(jnp.sin(x @ p[:, :4]) * jnp.cos(x @ p[:, 2:6]))
+
+    assert_same(loss, array(5, 6), array(6, 5), ["factored"])
+
+
+def test_a_penalty_and_parts_that_fall_back():
+    def loss(p, x):
+        solved = jax.scipy.linalg.solve_triangular(jnp.eye(100) + p[:, :100], x)
+        return jnp.sum(solved**2) + jnp.sum(jnp.sin(x @ p[:, 100:])) + 0.1 * jnp.sum(p**2)
+
+    with jax.enable_x64(True):
+        p, x = array(100, 103) / 100, array(5, 100)
+        found = gradient_moments(loss, p, x, explain=True)
+        each = jax.vmap(jax.grad(loss), (None, 0))(p, x)
+        np.testing.assert_allclose(found.mean, each.mean(0), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.trace, np.sum(np.var(each, 0, ddof=1)), rtol=1e-9)
+        assert [route.strategy for route in found.explanation.leaves] == ["fallback"]
+
+
+# the algebra of factors
+
+
+def term_of(*lengths, examples=3):
+    """A term of two factors with one row axis, and the array it is: (examples, *lengths)."""
+    axes, rows = fresh_axes(len(lengths)), fresh_axes(1)
+    half = len(lengths) // 2
+    left, right = array(examples, 2, *lengths[:half]), array(examples, 2, *lengths[half:])
+    factors = (
+        Factor(jnp.asarray(left), (EXAMPLES, *rows, *axes[:half])),
+        Factor(jnp.asarray(right), (EXAMPLES, *rows, *axes[half:])),
+    )
+    letters = "abcdef"[: len(lengths)]
+    whole = np.einsum(f"nr{letters[:half]},nr{letters[half:]}->n{letters}", left, right)
+    return Term(factors, axes, tuple(lengths)), whole
+
+
+def value(term):
+    """(examples, *shape)."""
+    ones = Factor(jnp.ones(term.shape), term.axes)
+    return product((*term.factors, ones), (EXAMPLES, *term.axes))
+
+
+def test_operations_on_terms_are_those_on_arrays():
+    with jax.enable_x64(True):
+        term, whole = term_of(2, 3, 4)
+        scale, matrix = array(3, 1), array(3, 4)
+        cases = {
+            "times": (term.times(jnp.asarray(scale), (1, 2)), whole * scale),
+            "times matrix": (term.times(jnp.asarray(matrix), (1, 2)), whole * matrix),
+            "summed": (term.summed([0, 2]), whole.sum((1, 3))),
+            "moved": (term.moved([2, 0, 1]), whole.transpose(0, 3, 1, 2)),
+            "repeated": (term.repeated((5, 2, 3, 4), (1, 2, 3)), np.broadcast_to(whole[:, None], (3, 5, 2, 3, 4))),
+            "summed again": (term.repeated((5, 2, 3, 4), (1, 2, 3)).summed([0, 1]), 5 * whole.sum(1)),
+            "merged": (term.reshaped((2, 1, 12)), whole.reshape(3, 2, 1, 12)),
+            "split": (term.reshaped((2, 3, 2, 2, 1)), whole.reshape(3, 2, 3, 2, 2, 1)),
+            "cut": (term.cut((slice(None), slice(0, 3, 2), slice(1, 3))), whole[:, :, 0:3:2, 1:3]),
+            "padded": (term.padded(((1, 0, 0), (0, 0, 0), (0, 2, 0))), np.pad(whole, ((0, 0), (1, 0), (0, 0), (0, 2)))),
+        }
+        for name, (found, expected) in cases.items():
+            assert found.shape == expected.shape[1:], name
+            np.testing.assert_allclose(value(found), expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_axes_of_two_factors_are_not_merged():
+    term, _ = term_of(2, 3)
+    with pytest.raises(NotFactoredError, match="several factors"):
+        term.reshaped((6,))
+    with pytest.raises(NotFactoredError, match="between"):
+        term.padded(((0, 0, 1), (0, 0, 0)))
