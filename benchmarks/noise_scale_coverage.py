@@ -20,22 +20,19 @@ import argparse
 import itertools
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import stdtrit
 
-from linvar.numeric import NoiseScale, gradient_moments
-from linvar.numeric.gradients.blocks import Block
-from linvar.numeric.gradients.scale import summarize
+from linvar.numeric import gradient_moments
+from linvar.numeric.gradients.blocks import mean_of, products
+from linvar.numeric.gradients.jackknife import Jackknife, without_each
 
 #: n ||E g||^2 / tr Cov(g_i): well resolved, and barely.
 SIGNALS = (100, 4)
@@ -72,53 +69,64 @@ LAWS: dict[str, Callable[..., np.ndarray]] = {
 
 
 @partial(jax.jit, static_argnums=1)
-def moments_of(x: jax.Array, blocks: int) -> Any:
-    """Moments of every block of every data set."""
-    repeats, n, width = x.shape
-    of = lambda rows: gradient_moments(lambda w, e: jnp.sum(w * e), jnp.ones(width), rows, ddof=0)  # noqa: E731
-    return jax.vmap(jax.vmap(of))(x.reshape(repeats, blocks, n // blocks, width))
+def sums_of(x: jax.Array, blocks: int) -> tuple[jax.Array, ...]:
+    """Of every data set: scatter within blocks, ||mean_k - mean||^2, mean . (mean_k - mean), each (blocks,), and ||mean||^2."""
+    _, n, width = x.shape
+
+    def of(data: jax.Array) -> tuple[jax.Array, ...]:
+        rows = data.reshape(blocks, n // blocks, width)
+        moments = jax.vmap(lambda own: gradient_moments(lambda w, e: jnp.sum(w * e), jnp.ones(width), own, ddof=0))(
+            rows
+        )
+        means = [[own] for own in moments.mean]
+        mean = mean_of(means, [n // blocks] * blocks)
+        (apart, along) = (jnp.stack([own[0] for own in each]) for each in zip(*(products(mean, own) for own in means)))
+        return moments.trace * (n // blocks), apart, along, jnp.sum(mean[0] ** 2)
+
+    return jax.vmap(of)(x)
 
 
-def noise_scales(x: np.ndarray, blocks: int) -> Iterator[NoiseScale]:
-    """What ``noise_scale`` finds in each data set (repeats, examples, width)."""
-    repeats, n, width = x.shape
-    found = jax.device_get(moments_of(jnp.asarray(x, "float32"), blocks))
-    for i in range(repeats):
-        of_block = [replace(jax.tree.map(lambda a, at=(i, k): a[at], found), examples=n // blocks) for k in range(blocks)]
-        parts = [Block.of(moments, n // blocks) for moments in of_block]
-        yield summarize(parts, jax.tree.structure(0), 1, False)
+def jackknives(x: np.ndarray, blocks: int) -> Iterator[tuple[Jackknife, Jackknife]]:
+    """What ``noise_scale`` makes of each data set (repeats, examples, width)."""
+    counts = np.full(blocks, float(x.shape[1] // blocks))
+    sums = [np.asarray(s, "float64") for s in sums_of(jnp.asarray(x, "float32"), blocks)]
+    for scatter, apart, along, plain in zip(*sums):
+        yield without_each(counts, scatter, apart, along, plain=float(plain), ddof=1)
 
 
-def fieller(found: NoiseScale, truth: float, t: float) -> bool:
+def fieller(found: Jackknife, truth: float, t: float) -> bool:
     """Whether trace - truth squared_mean is within t of its own errors of 0."""
-    value, error = found.jackknife.estimate(lambda n, trace, norm: trace - truth * (norm - found.ddof * trace / n))
+    value, error = found.estimate(lambda n, trace, norm: trace - truth * (norm - found.ddof * trace / n))
     return abs(value) <= t * error
 
 
-def held(found: NoiseScale, trace: float, square: float, t: float) -> dict[str, bool]:
+def held(found: Jackknife, between: Jackknife, trace: float, square: float, t: float) -> dict[str, bool]:
     """Which intervals hold the truth."""
     scale = trace / square
-    value, error = found.noise_scale, found.standard_error
+    value, error = found.noise_scale
     unknown = not math.isfinite(value) or not math.isfinite(error)
-    ends = {of: found.interval(of=of) for of in ("noise_scale", "trace", "squared_mean", "two_batch")}
-    inside = lambda of, x: ends[of][0] <= x <= ends[of][1]  # noqa: E731
+    low, high = found.noise_scale_interval(0.95)
+    inside = lambda ends, x: ends[0] <= x <= ends[1]  # noqa: E731
+    near = lambda estimate, x: abs(estimate[0] - x) <= 1.96 * estimate[1]  # noqa: E731
     return {
-        "old": unknown or abs(value - scale) <= 1.96 * error,
+        "old": unknown or near((value, error), scale),
         "t": unknown or abs(value - scale) <= t * error,
         "log t": unknown or abs(math.log(value / scale)) <= t * error / value,
         "Fieller": fieller(found, scale, t),
-        "interval": inside("noise_scale", scale),
-        "trace old": abs(found.trace - trace) <= 1.96 * found.trace_standard_error,
-        "trace": inside("trace", trace),
-        "squared_mean old": abs(found.squared_mean - square) <= 1.96 * found.squared_mean_standard_error,
-        "squared_mean": inside("squared_mean", square),
-        "two_batch": inside("two_batch", scale),
-        "below": ends["noise_scale"][1] < scale,
-        "warned": bool(found.caution),
+        "interval": low <= scale <= high,
+        "trace old": near(found.trace, trace),
+        "trace": inside(found.trace_interval(0.95), trace),
+        "squared_mean old": near(found.squared_mean, square),
+        "squared_mean": inside(found.squared_mean_interval(0.95), square),
+        "two_batch": inside(between.noise_scale_interval(0.95), scale),
+        "below": high < scale,
+        "warned": found.carried_by_few,
     }
 
 
-def coverage(law: str, n: int, width: int, signal: float, *, blocks: int, repeats: int, seed: int = 0) -> dict[str, float]:
+def coverage(
+    law: str, n: int, width: int, signal: float, *, blocks: int, repeats: int, seed: int = 0
+) -> dict[str, float]:
     """Shares of data sets whose intervals hold the truth."""
     rng = np.random.default_rng([seed, list(LAWS).index(law), n, width, int(signal)])
     mean = np.zeros(width)
@@ -127,14 +135,13 @@ def coverage(law: str, n: int, width: int, signal: float, *, blocks: int, repeat
     rows = []
     for start in range(0, repeats, 250):
         x = mean + LAWS[law](rng, (min(250, repeats - start), n, width))
-        rows += [held(found, float(width), signal * width / n, t) for found in noise_scales(x, blocks)]
+        rows += [held(*found, float(width), signal * width / n, t) for found in jackknives(x, blocks)]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def row(cell: tuple[int, str, int], blocks: int, repeats: int) -> str:
     """A line of the table."""
     width, law, n = cell
-    warnings.simplefilter("ignore")
     found = {s: coverage(law, n, width, s, blocks=blocks, repeats=repeats) for s in SIGNALS}
     groups = [" ".join(f"{found[s][name]:.3f}" for name in METHODS) for s in SIGNALS]
     rest = [f"{found[100][name]:.3f}" for name in ("trace old", "trace")]

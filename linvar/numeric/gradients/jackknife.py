@@ -69,22 +69,18 @@ class Jackknife:
         return value, math.inf if self.blocks > 1 and math.isnan(error) else error
 
     def noise_scale_interval(self, level: float) -> tuple[float, float]:
-        """Of 1 / (E r^2 - ddof/n), with E r^2 = (E r)^2 + Var r: t for E r, the jackknife for Var r."""
-        low, high, error = self._ends(lambda n, trace, norm: np.sqrt(norm / trace), level)
-        bias = self.ddof / self.counts[0]
-        return _ratio_of(high, error, bias), _ratio_of(low, error, bias)
-
-    def trace_interval(self, level: float) -> tuple[float, float]:
-        """By t for trace^(-1/2)."""
-        low, high, _ = self._ends(lambda n, trace, norm: 1 / np.sqrt(trace), level)
-        return _ratio_of(high, 0, 0), _ratio_of(low, 0, 0)
+        """Of 1 / (E r^2 - ddof/n), r = ||mean|| / sqrt(trace); infinite above where the mean is not resolved."""
+        low, high = self._squares(lambda n, trace, norm: np.sqrt(norm / trace), level, self.ddof / self.counts[0])
+        return _inverse(high), _inverse(low)
 
     def squared_mean_interval(self, level: float) -> tuple[float, float]:
-        """Of E||mean||^2 - ddof trace / n, by t for ||mean||; never below 0."""
-        low, high, error = self._ends(lambda n, trace, norm: np.sqrt(norm), level)
-        bias = self.ddof * self.traces[0] / self.counts[0]
-        below, above = (max(0.0, float(r * r + error * error - bias)) if r > 0 else 0.0 for r in (low, high))
-        return (below, above) if self.blocks > 1 else (math.nan, math.nan)
+        """Of E r^2 - ddof trace / n, r = ||mean||; never below 0."""
+        return self._squares(lambda n, trace, norm: np.sqrt(norm), level, self.ddof * self.traces[0] / self.counts[0])
+
+    def trace_interval(self, level: float) -> tuple[float, float]:
+        """Of r^(-2), r = trace^(-1/2)."""
+        value, _, reach = self._reach(lambda n, trace, norm: 1 / np.sqrt(trace), level)
+        return _inverse((value + reach) ** 2), _inverse(max(0.0, value - reach) ** 2)
 
     @property
     def effective_examples(self) -> float:
@@ -96,6 +92,11 @@ class Jackknife:
         value, error = self.trace
         n = float(self.counts[0])
         return n / (1 + n * (error / value) ** 2) if value > 0 else n
+
+    @property
+    def carried_by_few(self) -> bool:
+        """Whether few examples carry the trace: its error, made of few numbers, is then too small more often than said."""
+        return self.effective_examples < FEWEST_EXAMPLES or self.has_outlier
 
     @property
     def has_outlier(self) -> bool:
@@ -123,19 +124,30 @@ class Jackknife:
             centre = self.blocks * value - np.sum((1 - 1 / h) * without)
             return float(value), (h * value - (h - 1) * without - centre) / np.sqrt(h - 1)
 
-    def _ends(self, root: Statistic, level: float) -> tuple[float, float, float]:
-        """value -+ t error, and the error; from -inf to inf where nothing is known."""
+    def _squares(self, root: Statistic, level: float, bias: float) -> tuple[float, float]:
+        """Of E r^2 - bias >= 0 by t for E r: E r^2 = (E r)^2 + Var r, the variance that of the jackknife.
+
+        Where the estimate r^2 + error^2 - bias is negative, the upper end is as far from 0.
+        """
+        value, error, reach = self._reach(root, level)
+        if math.isnan(reach):
+            return math.nan, math.nan
+        if not math.isfinite(value) or not math.isfinite(reach):
+            return (value, value) if reach == 0 else (0.0, math.inf)
+        excess = error**2 - float(bias)
+        low = max(0.0, (value - reach) ** 2 + excess) if value > reach else 0.0
+        return low, max(0.0, value**2 + excess) + 2 * value * reach + reach**2
+
+    def _reach(self, root: Statistic, level: float) -> tuple[float, float, float]:
+        """Its value, its error, and t times that: NaN with one block, infinite where nothing is known."""
         value, error = self.estimate(root)
-        if self.blocks < 2:
-            return math.nan, math.nan, math.nan
-        if value == math.inf and not self.traces.any():  # no spread at all
-            return math.inf, math.inf, 0.0
-        if not math.isfinite(value) or not math.isfinite(error):
-            return -math.inf, math.inf, 0.0
+        if value == math.inf and self.blocks > 1 and not self.traces.any():  # no spread at all
+            return value, 0.0, 0.0
+        if math.isnan(value) and self.blocks > 1:
+            return 0.0, math.inf, math.inf
         from scipy.special import stdtrit
 
-        reach = float(stdtrit(self.blocks - 1, (1 + level) / 2)) * error
-        return value - reach, value + reach, error
+        return value, error, float(stdtrit(self.blocks - 1, (1 + level) / 2)) * error if self.blocks > 1 else math.nan
 
 
 def without_each(
@@ -175,9 +187,6 @@ def _ratio(trace: np.ndarray, square: np.ndarray) -> np.ndarray:
     return np.where(square > 0, trace / np.where(square > 0, square, 1), math.inf)
 
 
-def _ratio_of(root: float, error: float, bias: float) -> float:
-    """1 / (r^2 + error^2 - bias), infinite where r or that is not positive."""
-    if math.isnan(root):
-        return root
-    square = root * root + error * error - bias
-    return 1 / square if root > 0 and square > 0 else math.inf
+def _inverse(x: float) -> float:
+    """1 / x, and 1 / 0 = infinity."""
+    return 1 / x if x != 0 else math.inf

@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 
 from linvar.errors import InputError
 from linvar.numeric.arguments import check_batch_sizes, check_choice, check_number
-from linvar.numeric.gradients.blocks import Block, moved, products
+from linvar.numeric.gradients.blocks import Block, mean_of, products
 from linvar.numeric.gradients.jackknife import FEWEST_BLOCKS, FEWEST_EXAMPLES, Jackknife, without_each
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.processes import gather, gather_ragged
@@ -32,13 +32,14 @@ class NoiseScale:
     Attributes:
         noise_scale: trace / squared_mean; infinite where squared_mean is not positive. Also the critical batch size.
         standard_error: of ``noise_scale``, by the jackknife over blocks of examples; NaN with a single block, infinite where
-            the mean is not resolved without some block. One-sided in truth: :meth:`interval` is not.
+            the mean is not resolved without some block. The truth lies further above than below: see :meth:`interval`.
         trace: tr Cov(g_i), divisor n - ddof.
         trace_standard_error: likewise.
         squared_mean: ||E g||^2, without bias for ddof=1: ||mean||^2 - trace / n.
         squared_mean_standard_error: likewise.
-        two_batch: the noise scale from the squared norms of the blocks' mean gradients and of the whole mean alone, without
-            bias from order 1/n for iid examples whatever ddof: as uncertain as that of ``blocks`` examples; NaN with one block.
+        two_batch: the noise scale from the squared norms of the blocks' mean gradients and of the whole mean alone, that of a
+            sample whatever ddof: a check, as uncertain as that of ``blocks`` examples; infinite and NaN as ``noise_scale`` and
+            its error.
         trace_per_leaf, squared_mean_per_leaf: of each leaf, pytrees like the parameters.
         mean: the mean gradient, a pytree like the parameters.
         loss: mean loss.
@@ -123,8 +124,7 @@ class NoiseScale:
         """
         if self.blocks < FEWEST_BLOCKS:
             return f"{self.blocks} block{'s' * (self.blocks > 1)}"
-        few = self.effective_examples < FEWEST_EXAMPLES or self.jackknife.has_outlier
-        return "few examples carry the trace" if few else ""
+        return "few examples carry the trace" if self.jackknife.carried_by_few else ""
 
     @overload
     def variance(self, batch_sizes: int | np.integer, sampling: str = "iid") -> float: ...
@@ -175,27 +175,30 @@ def warn_of(found: NoiseScale) -> None:
     if found.blocks == 1:
         fault, cure = "a single block has no standard error", "give smaller batches, or more examples"
     elif found.blocks < FEWEST_BLOCKS:
-        fault = f"the standard errors are those of {found.blocks} blocks, and intervals are wide"
+        fault = f"the errors are those of {found.blocks} blocks only, and the intervals wide"
         cure = f"give at least {FEWEST_BLOCKS} batches and blocks=16, or more examples"
     else:
+        few = found.effective_examples
+        shares = (
+            f"as if {few:.0f} of {found.examples:,} did"
+            if few < FEWEST_EXAMPLES
+            else f"one block of {found.blocks} stands out"
+        )
         fault = (
-            f"few examples carry the trace (about as if {found.effective_examples:.0f} of {found.examples:,} did), so that the "
-            f"truth may be larger than standard errors and intervals say"
+            f"few examples carry the trace, {shares}: the truth may be larger than standard errors and intervals say"
         )
         cure = "give more examples, and look at the largest, gradient_moments(..., squared_norms=True).squared_norms"
-    warnings.warn(f"{fault}: {cure}", RuntimeWarning, stacklevel=3)
+    warnings.warn(f"{fault}; {cure}", RuntimeWarning, stacklevel=3)
 
 
 def summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: int, together: bool) -> NoiseScale:
     """Everything from the blocks, of all processes if there are several."""
     gathered = gather if together else lambda x: np.asarray(x)[None]
-    mean, loss, local = found[0].mean, found[0].loss, 0
-    for block in found:  # a running mean, so that equal means stay equal
-        local += block.count
-        mean, _ = moved(mean, block.mean, block.count / local)
-        loss += block.count / local * (block.loss - loss)
+    local = [block.count for block in found]
+    mean = mean_of([block.mean for block in found], local)
+    loss = found[0].loss + float(np.average([block.loss - found[0].loss for block in found], weights=local))
     if together:
-        shares = gathered(float(local))
+        shares = gathered(float(sum(local)))
         shares = shares / shares.sum()
         mean = [jnp.tensordot(jnp.asarray(shares, m.dtype), jnp.asarray(gathered(m)), 1) for m in mean]
         loss = float(shares @ gathered(loss))
