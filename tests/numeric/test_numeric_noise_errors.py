@@ -58,17 +58,22 @@ def test_intervals_hold_the_truth_as_often_as_they_say(key, counts, ddof, signal
     """2,000 normal data sets of 256: a share of 0.95 within 3.5 standard errors, which rejects 1.5 times the truth."""
     found = found_in(normal(key, 256, signal), counts, ddof)
     square = 2 * signal / 256 + (1 - ddof) * 2 / 256  # of other 256 examples, ||mean||^2 with its bias
+    trace = [one.trace_interval(0.95) for one, _ in found]
     for ends, truth in [
         ([one.noise_scale_interval(0.95) for one, _ in found], 2 / square),
-        ([one.trace_interval(0.95) for one, _ in found], 2.0),
+        (trace, 2.0),
         ([one.squared_mean_interval(0.95) for one, _ in found], square),
         ([between.noise_scale_interval(0.95) for _, between in found], 256 / signal),
     ]:
         assert abs(share(ends, truth) - 0.95) < BAND, truth
-    assert abs(share([one.trace_interval(0.95) for one, _ in found], 3.0) - 0.95) > BAND
-    eight = [one.noise_scale_interval(0.8) for one, _ in found]
-    assert abs(share(eight, 2 / square) - 0.8) < 3.5 * math.sqrt(0.8 * 0.2 / REPEATS)
-    assert np.mean([one.carried_by_few for one, _ in found]) < 0.02
+    assert abs(share(trace, 3.0) - 0.95) > BAND
+
+
+def test_at_another_level_they_do_too_and_normal_data_are_rarely_suspected(key):
+    found = [one for one, _ in found_in(normal(key, 256, 40), EQUAL)]
+    ends = [one.noise_scale_interval(0.8) for one in found]
+    assert abs(share(ends, 256 / 40) - 0.8) < 3.5 * math.sqrt(0.8 * 0.2 / REPEATS)
+    assert np.mean([one.carried_by_few for one in found]) < 0.02  # 0.001 for normal scatter of blocks; theirs is skewed
 
 
 def test_of_eight_blocks_t_holds_and_the_normal_quantile_does_not(key):
@@ -178,7 +183,7 @@ def test_few_blocks_are_named(data, options, blocks, cure):
 def test_gradients_that_are_all_the_same_have_no_noise():
     found = noise_scale(loss, jnp.ones(3), np.ones((64, 3)))
     assert found.interval() == (0, 0) == found.interval(of="trace") and found.caution == ""
-    assert found.interval(of="squared_mean") == (3, 3)
+    np.testing.assert_allclose(found.interval(of="squared_mean"), (3, 3), rtol=1e-12)
 
 
 def test_the_trace_of_one_block_alone_has_no_upper_end():
