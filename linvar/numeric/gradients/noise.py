@@ -87,6 +87,8 @@ def noise_scale(
     >>> noise = noise_scale(lambda w, x: w * x, 1.0, x)  # tr Cov = 9, ||E g||^2 = 1
     >>> noise, noise.variance([1, 100]).round(3)
     (NoiseScale(9.868 +- 0.92, 95 % from 8.18 to 12.1; trace=8.972, squared_mean=0.9092, 4,000 examples), array([8.972, 0.09 ]))
+    >>> [round(end, 2) for of in ("noise_scale", "trace", "squared_mean") for end in noise.interval(0.9, of)]
+    [8.44, 11.63, 8.61, 9.36, 0.75, 1.08]
     """
     check_choice(ddof, "ddof", (0, 1), "give 1 (the data are a sample) or 0 (they are the whole population)")
     check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
