@@ -180,6 +180,18 @@ def test_few_blocks_are_named(data, options, blocks, cure):
         assert low < found.noise_scale < high
 
 
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("sizes", [[1, 1], [50, 1], [50]], ids=str)
+def test_where_only_one_example_is_left_out_of_a_block_there_is_no_error(sizes, ddof):
+    rng = np.random.default_rng(4)
+    with pytest.warns(RuntimeWarning, match="no standard error; give smaller batches"):
+        found = noise_scale(loss, jnp.ones(3), iter([rng.normal(1, 1, (rows, 3)) for rows in sizes]), ddof=ddof)
+    ends = [found.interval(of=of) for of in ("noise_scale", "trace", "squared_mean", "two_batch")]
+    errors = [found.standard_error, found.trace_standard_error, found.squared_mean_standard_error]
+    assert np.isnan([*np.ravel(ends), *errors, found.effective_examples]).all() and "95 %" not in repr(found)
+    assert math.isfinite(found.trace) and found.trace > 0
+
+
 def test_gradients_that_are_all_the_same_have_no_noise():
     found = noise_scale(loss, jnp.ones(3), np.ones((64, 3)))
     assert found.interval() == (0, 0) == found.interval(of="trace") and found.caution == ""

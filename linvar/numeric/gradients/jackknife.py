@@ -80,6 +80,8 @@ class Jackknife:
     def trace_interval(self, level: float) -> tuple[float, float]:
         """Of r^(-2), r = trace^(-1/2)."""
         value, _, reach = self._reach(lambda n, trace, norm: 1 / np.sqrt(trace), level)
+        if math.isnan(reach):
+            return math.nan, math.nan
         return _inverse((value + reach) ** 2), _inverse(max(0.0, value - reach) ** 2)
 
     @property
@@ -174,7 +176,7 @@ def without_each(
         left = np.concatenate([[n], rest])
         traces = within / (left - ddof)
         traces_between = between / (blocks - 1 - np.minimum(np.arange(blocks + 1), 1))
-    kept = 1 + blocks * bool(blocks > 1 and np.all(rest > ddof))
+    kept = 1 + blocks * bool(blocks > 1 and np.all(rest > 1))  # of one example there is no trace
     kept_between = kept if blocks > 2 else 1
     return (
         Jackknife(left[:kept], traces[:kept], norms[:kept], ddof),

@@ -31,8 +31,9 @@ class NoiseScale:
 
     Attributes:
         noise_scale: trace / squared_mean; infinite where squared_mean is not positive. Also the critical batch size.
-        standard_error: of ``noise_scale``, by the jackknife over blocks of examples; NaN with a single block, infinite where
-            the mean is not resolved without some block. The truth lies further above than below: see :meth:`interval`.
+        standard_error: of ``noise_scale``, by the jackknife over blocks of examples; NaN with a single block, or one of all
+            examples but one; infinite where the mean is not resolved without some block. The truth lies further above than
+            below: see :meth:`interval`.
         trace: tr Cov(g_i), divisor n - ddof.
         trace_standard_error: likewise.
         squared_mean: ||E g||^2, without bias for ddof=1: ||mean||^2 - trace / n.
@@ -93,7 +94,7 @@ class NoiseScale:
             of: "noise_scale", "trace", "squared_mean" (never below 0, where its estimate may be) or "two_batch".
 
         Returns:
-            (low, high); NaN with a single block.
+            (low, high); NaN where the standard errors are.
 
         Raises:
             InputError: a level outside (0, 1), or another ``of``.
@@ -173,8 +174,9 @@ def warn_of(found: NoiseScale) -> None:
     """Once, where the errors may be too small."""
     if not found.caution:
         return
-    if found.blocks == 1:
-        fault, cure = "a single block has no standard error", "give smaller batches, or more examples"
+    if math.isnan(found.trace_standard_error):
+        where = "a single block has" if found.blocks == 1 else "blocks of which one holds all but one example have"
+        fault, cure = f"{where} no standard error", "give smaller batches, or more examples"
     elif found.blocks < FEWEST_BLOCKS:
         fault = f"the errors are those of {found.blocks} blocks only, and the intervals wide"
         cure = f"give at least {FEWEST_BLOCKS} batches and blocks=16, or more examples"
