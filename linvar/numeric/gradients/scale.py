@@ -39,8 +39,8 @@ class NoiseScale:
         squared_mean: ||E g||^2, without bias for ddof=1: ||mean||^2 - trace / n.
         squared_mean_standard_error: likewise.
         two_batch: the noise scale from the squared norms of the blocks' mean gradients and of the whole mean alone, that of a
-            sample whatever ddof: a check, as uncertain as that of ``blocks`` examples; infinite and NaN as ``noise_scale`` and
-            its error.
+            sample whatever ddof: a check, as uncertain as that of ``blocks`` examples; infinite where the squared mean that it
+            finds is not positive, NaN with a single block.
         trace_per_leaf, squared_mean_per_leaf: of each leaf, pytrees like the parameters.
         mean: the mean gradient, a pytree like the parameters.
         loss: mean loss.
