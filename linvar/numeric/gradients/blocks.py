@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -46,6 +47,15 @@ def moved(mean: list[jax.Array], other: list[jax.Array], share: ArrayLike) -> tu
     """A mean moved towards another by a share of their distance, and its square."""
     apart = [b - a for a, b in zip(mean, other)]
     return [a + (share * d).astype(a.dtype) for a, d in zip(mean, apart)], [sum_of_squares(d) for d in apart]
+
+
+def mean_of(means: Sequence[list[jax.Array]], counts: Sequence[int]) -> list[jax.Array]:
+    """The mean of all from those of blocks; a running one, so that equal means stay equal."""
+    mean, total = means[0], 0
+    for own, count in zip(means, counts):
+        total += count
+        mean, _ = moved(mean, own, count / total)
+    return mean
 
 
 @jax.jit

@@ -1,15 +1,14 @@
-"""The gradient noise scale over a data set of any size, in one pass, with its standard error.
+"""The gradient noise scale over a data set of any size, in one pass, with its errors.
 
 Batches are taken one after another; what is kept of them are ``blocks`` running means and scatters, so that memory does
-not grow with the data. Leaving one block out at a time gives the jackknife standard errors.
+not grow with the data. Leaving one block out at a time gives the jackknife's standard errors and intervals.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar, overload
+from collections.abc import Iterator
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,103 +19,18 @@ from linvar.arguments import check_integer
 from linvar.errors import InputError, Words, shown
 from linvar.numeric.arguments import (
     check_at_least,
-    check_batch_sizes,
     check_choice,
     check_examples,
     check_floats,
     check_key,
 )
-from linvar.numeric.gradients.blocks import Block, moved, products
+from linvar.numeric.gradients.blocks import Block
 from linvar.numeric.gradients.checks import NoFiniteExamplesError
 from linvar.numeric.gradients.moments import Loss, gradient_moments
-from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
-from linvar.numeric.gradients.processes import check_all, gather, gather_ragged
+from linvar.numeric.gradients.processes import check_all
+from linvar.numeric.gradients.scale import NoiseScale as NoiseScale
+from linvar.numeric.gradients.scale import summarize, warn_of
 from linvar.progress import Progress, reporting
-from linvar.schemes.scheme import scheme_of
-
-
-@dataclass(frozen=True, eq=False)
-class NoiseScale:
-    """The noise of the gradient against its mean, over a data set, at fixed parameters.
-
-    Attributes:
-        noise_scale: trace / squared_mean; infinite where squared_mean is not positive. Also the critical batch size.
-        standard_error: of ``noise_scale``, by the jackknife over blocks of examples; NaN with a single block.
-        trace: tr Cov(g_i), divisor n - ddof.
-        trace_standard_error: likewise.
-        squared_mean: ||E g||^2, without bias for ddof=1: ||mean||^2 - trace / n.
-        squared_mean_standard_error: likewise.
-        two_batch: the noise scale from the squared norms of the blocks' mean gradients and of the whole mean alone.
-        trace_per_leaf, squared_mean_per_leaf: of each leaf, pytrees like the parameters.
-        mean: the mean gradient, a pytree like the parameters.
-        loss: mean loss.
-        examples: n, without those left out.
-        dropped: examples left out by nan="drop".
-        ddof: 1: the data are a sample; 0: the data are the whole population.
-        blocks: how many blocks of examples there were.
-    """
-
-    noise_scale: float
-    standard_error: float
-    trace: float
-    trace_standard_error: float
-    squared_mean: float
-    squared_mean_standard_error: float
-    two_batch: float
-    trace_per_leaf: PyTree
-    squared_mean_per_leaf: PyTree
-    mean: PyTree
-    loss: float
-    examples: int
-    dropped: int
-    ddof: int
-    blocks: int
-
-    @property
-    def critical_batch_size(self) -> float:
-        """The batch size at which noise and signal of the batch gradient are equal: the noise scale itself.
-
-        Much smaller batches waste steps, much larger ones examples (McCandlish et al. 2018, the "simple" noise scale).
-        """
-        return self.noise_scale
-
-    @overload
-    def variance(self, batch_sizes: int | np.integer, sampling: str = "iid") -> float: ...
-
-    @overload
-    def variance(
-        self, batch_sizes: Sequence[int | float] | np.ndarray | jax.Array, sampling: str = "iid"
-    ) -> np.ndarray: ...
-
-    def variance(
-        self, batch_sizes: int | np.integer | Sequence[int | float] | np.ndarray | jax.Array, sampling: str = "iid"
-    ) -> float | np.ndarray:
-        """The variance tr Cov(G) of the gradient of a batch of b examples, at these parameters, for every b.
-
-        iid: trace / b. Without replacement from these n examples: (n - b) / (b (n - 1)) times the trace of divisor n.
-
-        Args:
-            batch_sizes: b, or an array of them.
-            sampling: "iid" or "without_replacement".
-
-        Raises:
-            InputError: an unknown sampling, or a batch size below 1 or, without replacement, above n.
-        """
-        n = scheme_of(sampling).largest_batch(self.examples)
-        check_batch_sizes(np.atleast_1d(batch_sizes).ravel(), n)
-        b = np.asarray(batch_sizes, "float64")
-        variance: float | np.ndarray = self.trace / b
-        if n is not None:
-            variance = self.trace * (n - self.ddof) / n * (n - b) / (b * max(n - 1, 1))
-        return variance
-
-    def __repr__(self) -> str:
-        error = f" +- {self.standard_error:.2g}" if math.isfinite(self.standard_error) else ""
-        dropped = f", {self.dropped:,} dropped" if self.dropped else ""
-        return (
-            f"NoiseScale({self.noise_scale:.4g}{error}; trace={self.trace:.4g}, squared_mean={self.squared_mean:.4g}, "
-            f"{self.examples:,} examples{dropped})"
-        )
 
 
 def noise_scale(
@@ -135,8 +49,10 @@ def noise_scale(
 ) -> NoiseScale:
     """tr Cov(g_i) / ||E g||^2 over a data set, in one pass, and with it the batch variance at every b.
 
-    The standard errors are those of a jackknife over ``blocks`` groups of batches (batch j belongs to group j modulo
-    ``blocks``): honest where the batches are in random order. Memory: ``blocks`` mean gradients, and what one batch needs.
+    The errors are those of a jackknife over ``blocks`` groups of batches (batch j belongs to group j modulo ``blocks``):
+    honest where the batches are in random order. :meth:`NoiseScale.interval` gives intervals, by Student's t with
+    blocks - 1 degrees of freedom. A RuntimeWarning, and the repr, say where errors may be too small: fewer than 8 blocks, or
+    few examples that carry the trace. Memory: ``blocks`` mean gradients, and what one batch needs.
 
     With many processes (``jax.distributed``) every process gives its OWN part of the data, and all get the same result.
     A process without examples, or one whose part fails, is an error in all of them; a process that is lost ends the others
@@ -170,7 +86,9 @@ def noise_scale(
     >>> x = np.random.default_rng(0).normal(1.0, 3.0, size=4000)
     >>> noise = noise_scale(lambda w, x: w * x, 1.0, x)  # tr Cov = 9, ||E g||^2 = 1
     >>> noise, noise.variance([1, 100]).round(3)
-    (NoiseScale(9.868 +- 0.92; trace=8.972, squared_mean=0.9092, 4,000 examples), array([8.972, 0.09 ]))
+    (NoiseScale(9.868 +- 0.92, 95 % from 8.18 to 12.1; trace=8.972, squared_mean=0.9092, 4,000 examples), array([8.972, 0.09 ]))
+    >>> [round(end, 2) for of in ("noise_scale", "trace", "squared_mean") for end in noise.interval(0.9, of)]
+    [8.44, 11.63, 8.61, 9.36, 0.75, 1.08]
     """
     check_choice(ddof, "ddof", (0, 1), "give 1 (the data are a sample) or 0 (they are the whole population)")
     check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
@@ -221,7 +139,9 @@ def noise_scale(
         found[0].given += lost
     if not together and count <= ddof:
         raise InputError("data", Words(f"has {count} examples"), f"give at least {ddof + 1} for ddof={ddof}")
-    return _summarize(found, jax.tree.structure(params), ddof, together)
+    result = summarize(found, jax.tree.structure(params), ddof, together)
+    warn_of(result)
+    return result
 
 
 #: A number, or an array of them.
@@ -275,80 +195,3 @@ def _batches(data: PyTree | Iterator[PyTree], blocks: int, byte_budget: int) -> 
     rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
     for start in range(0, size, rows):
         yield jax.tree.map(lambda x, start=start: x[start : start + rows], data), size
-
-
-def _summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: int, together: bool) -> NoiseScale:
-    """Everything from the blocks, of all processes if there are several."""
-    gathered = gather if together else lambda x: np.asarray(x)[None]
-    mean, loss, local = found[0].mean, found[0].loss, 0
-    for block in found:  # a running mean, so that equal means stay equal
-        local += block.count
-        mean, _ = moved(mean, block.mean, block.count / local)
-        loss += block.count / local * (block.loss - loss)
-    if together:
-        shares = gathered(float(local))
-        shares = shares / shares.sum()
-        mean = [jnp.tensordot(jnp.asarray(shares, m.dtype), jnp.asarray(gathered(m)), 1) for m in mean]
-        loss = float(shares @ gathered(loss))
-    apart_and_along = [jax.device_get(products(mean, block.mean)) for block in found]
-    rows = [
-        [block.count, block.given, *block.scatter, *apart, *along]
-        for block, (apart, along) in zip(found, apart_and_along)
-    ]
-    table = np.concatenate(list(gather_ragged(rows) if together else [np.asarray(rows, "float64")]))
-    leaves = len(mean)
-    counts, given = table[:, 0], table[:, 1]
-    scatter, apart, along = (table[:, 2 + i * leaves : 2 + (i + 1) * leaves] for i in range(3))
-    plain = np.asarray(jax.device_get([sum_of_squares(m) for m in mean]), "float64")
-    n = counts.sum()
-    total = scatter.sum(axis=0) + counts @ apart
-    traces = total / (n - ddof)
-    squares = plain - (ddof / n) * traces
-
-    def statistics(count: float, scatter: float, square: float) -> np.ndarray:
-        """Noise scale, trace and squared mean."""
-        trace = scatter / (count - ddof)
-        square = square - ddof * trace / count
-        return np.asarray([trace / square if square > 0 else math.inf, trace, square])
-
-    whole = statistics(n, total.sum(), plain.sum())
-    errors = np.full(3, math.nan)
-    two_batch = math.nan
-    if len(counts) > 1 and np.all(n - counts > ddof):
-        rest = n - counts
-        shift = counts / rest  # without block k the mean moves by this times (mean - mean_k)
-        norms = plain.sum() - 2 * shift * along.sum(axis=1) + shift**2 * apart.sum(axis=1)
-        left = total.sum() - scatter.sum(axis=1) - counts * n / rest * apart.sum(axis=1)
-        without = np.asarray([statistics(*row) for row in zip(rest, left, norms)])
-        with np.errstate(invalid="ignore"):
-            errors = _jackknife(whole, without, n / counts)
-        blocks_norm = np.mean(plain.sum() + 2 * along.sum(axis=1) + apart.sum(axis=1))
-        two_batch = float(two_batch_noise_scale(blocks_norm, plain.sum(), 1 / np.mean(1 / counts), n)[0])
-    return NoiseScale(
-        noise_scale=float(whole[0]),
-        standard_error=float(errors[0]),
-        trace=float(whole[1]),
-        trace_standard_error=float(errors[1]),
-        squared_mean=float(whole[2]),
-        squared_mean_standard_error=float(errors[2]),
-        two_batch=two_batch if two_batch >= 0 else math.inf,
-        trace_per_leaf=jax.tree.unflatten(structure, list(traces)),
-        squared_mean_per_leaf=jax.tree.unflatten(structure, list(squares)),
-        mean=jax.tree.unflatten(structure, mean),
-        loss=float(loss),
-        examples=int(n),
-        dropped=int(given.sum() - n),
-        ddof=ddof,
-        blocks=len(counts),
-    )
-
-
-def _jackknife(whole: np.ndarray, without: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """Standard errors from leaving groups of unequal size out; ``ratios`` are n / n_k."""
-    h = ratios[:, None]
-    pseudo = h * whole - (h - 1) * without
-    centre = len(h) * whole - np.sum((1 - 1 / h) * without, axis=0)
-    errors = np.sqrt(np.mean((pseudo - centre) ** 2 / (h - 1), axis=0))
-    return np.where(
-        np.isnan(errors), math.inf, errors
-    )  # without some group the mean is not resolved: neither is the error
