@@ -36,6 +36,7 @@ from linvar.numeric.gradients.per_example.flattening import (
 from linvar.numeric.gradients.per_example.groups import Group, LeavesOf, Reasons, groups_of
 from linvar.numeric.gradients.per_example.jaxprs import (
     branches_of,
+    has_own_vjp,
     if_read,
     keeps_terms,
     operation,
@@ -43,6 +44,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     unread,
 )
 from linvar.numeric.gradients.per_example.kinds import KINDS
+from linvar.numeric.gradients.per_example.kinds.backward import entries_of
 from linvar.numeric.gradients.per_example.operations import SUMS
 
 #: An input of an equation: the equation's index, and the position among its inputs.
@@ -209,6 +211,8 @@ def _entries_at(
     for kind in KINDS:
         if not mixed and kind.accepts(equation, position, depends):
             return [kind(value, path, position, loops, equation)]
+    if has_own_vjp(equation):
+        return entries_of(value, path, position, loops, equation)
     scan, branches = if_read(scan_of, equation), if_read(branches_of, equation)
     if branches is not None and position > 0:
         every: list[Entry] = []

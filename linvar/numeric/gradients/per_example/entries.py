@@ -22,9 +22,10 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.arithmetic import contract
-from linvar.numeric.gradients.per_example.evaluation import shape_of
+from linvar.numeric.gradients.per_example.evaluation import aval_of, bind, shape_of
 from linvar.numeric.gradients.per_example.flattening import Level
 
 #: Groups of axes.
@@ -50,6 +51,8 @@ class Entry:
     equation: core.JaxprEqn
 
     kind = "entry"
+    #: which of several at this place
+    term = 0
 
     @property
     def example_position(self) -> int:
@@ -57,9 +60,15 @@ class Entry:
         return 1 - self.position
 
     @property
+    def local_tap(self) -> jax.ShapeDtypeStruct:
+        """Shape and type of the cotangents of one iteration."""
+        output = self.equation.outvars[0]
+        return jax.ShapeDtypeStruct(shape_of(output), aval_of(output).dtype)
+
+    @property
     def tap_shape(self) -> tuple[int, ...]:
         """Shape of the cotangents of one example."""
-        return tuple(loop.length for loop in self.loops) + shape_of(self.equation.outvars[0])
+        return tuple(loop.length for loop in self.loops) + tuple(self.local_tap.shape)
 
     @property
     def rows(self) -> int:
@@ -130,6 +139,22 @@ class Entry:
         raise NotImplementedError
 
     # what a kind may know better
+
+    def run(
+        self,
+        jaxpr: core.Jaxpr,
+        equation: core.JaxprEqn,
+        inputs: Sequence[ArrayLike],
+        entries: Sequence[Entry],
+        taps: Sequence[jax.Array],
+    ) -> tuple[dict[core.Var, jax.Array], list[ArrayLike]]:
+        """The equation with the taps of all its entries, of this kind: its outputs, and what each entry reads."""
+        outputs = bind(jaxpr, equation, inputs)
+        (output,) = equation.outvars
+        for tap in taps:
+            if output in outputs:  # not if nothing reads it
+                outputs[output] = outputs[output] + tap
+        return outputs, [inputs[entry.example_position] for entry in entries]
 
     @property
     def copied(self) -> int:

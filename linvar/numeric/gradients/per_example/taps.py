@@ -21,7 +21,6 @@ from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.entries import Entry
 from linvar.numeric.gradients.per_example.evaluation import (
     Values,
-    aval_of,
     bind,
     evaluate,
     outputs_of,
@@ -74,9 +73,7 @@ def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence
         examples: the batch's arrays, examples first.
     """
     (count,) = {x.shape[0] for x in examples}
-    entries = [
-        jnp.zeros((count, *entry.tap_shape), aval_of(entry.equation.outvars[0]).dtype) for entry in analysis.entries
-    ]
+    entries = [jnp.zeros((count, *entry.tap_shape), entry.local_tap.dtype) for entry in analysis.entries]
     own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
     shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
 
@@ -146,12 +143,9 @@ def _apply(
     elif branches is not None:
         results, inside = _chosen(branches, inputs, depends, here, nesting)
     else:
-        outputs = bind(jaxpr, equation, inputs)
-        (output,) = equation.outvars
-        for one in here:
-            kept[one.number] = inputs[one.entry.example_position]
-            if output in outputs:  # not if nothing reads it
-                outputs[output] = outputs[output] + one.tap
+        entries, taps = [one.entry for one in here], [one.tap for one in here]
+        outputs, read_by = entries[0].run(jaxpr, equation, inputs, entries, taps)
+        kept.update(zip((one.number for one in here), read_by))
         return outputs
     kept.update(inside)
     return dict(zip(equation.outvars, results))
