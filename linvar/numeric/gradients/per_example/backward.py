@@ -162,7 +162,7 @@ class Backward:
     ) -> list[Product]:
         """Of a value that is then summed over these axes, rearranged and scaled."""
         if not is_variable(value):
-            if not np.any(value.val):
+            if not np.any(read({}, value)):
                 return []
             raise NotAProductError("a number")
         equation = self._makers.get(value)
@@ -202,7 +202,7 @@ class Backward:
         placed = if_read(broadcast_axes_of, equation)
         if placed is not None and size_of(operands[0]) == 1:
             source = self._single(operands[0])
-            if source is not None and not is_variable(source) and not np.any(source.val):
+            if source is not None and not is_variable(source) and not np.any(read({}, source)):
                 return []
         if name in _RESHAPED or (placed is not None and size_of(operands[0]) == size_of(value)):
             return self._terms(operands[0], (("reshape", shape_of(value)), *moves), scales, ())

@@ -74,7 +74,8 @@ def read(values: Values, atom: Atom) -> ArrayLike:
 
 def outputs_of(program: core.Jaxpr, values: Values) -> list[ArrayLike]:
     """What a program returns, a number written into it in its own type."""
-    typed = (read(values, v) if is_variable(v) else jnp.asarray(v.val, aval_of(v).dtype) for v in program.outvars)
+    outputs: list[Atom] = program.outvars
+    typed = (read(values, v) if is_variable(v) else jnp.asarray(read(values, v), aval_of(v).dtype) for v in outputs)
     return list(typed)
 
 

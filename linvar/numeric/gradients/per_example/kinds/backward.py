@@ -33,7 +33,7 @@ from linvar.numeric.gradients.per_example.evaluation import (
 from linvar.numeric.gradients.per_example.jaxprs import operation
 
 #: The outputs of the function, and what its terms read.
-_Seen: TypeAlias = tuple[list[ArrayLike], list[jax.Array]]
+_Seen: TypeAlias = tuple[list[jax.Array], list[jax.Array]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class BackwardProduct(Entry):
 
     @property
     def _dtype(self) -> np.dtype:
-        return aval_of(self.value).dtype
+        return np.dtype(aval_of(self.value).dtype)
 
     @property
     def _rows(self) -> int:
@@ -129,7 +129,7 @@ class BackwardProduct(Entry):
         inputs: Sequence[ArrayLike],
         entries: Sequence[Entry],
         taps: Sequence[jax.Array],
-    ) -> tuple[dict[core.Var, ArrayLike], list[jax.Array]]:
+    ) -> tuple[dict[core.Var, jax.Array], list[ArrayLike]]:
         """The function with a backward pass that gives every delta as the cotangent of a tap, and else what it gave."""
         program = self.program
         terms = [program.products(entry.position)[entry.term] for entry in entries]
@@ -143,7 +143,7 @@ class BackwardProduct(Entry):
         def forward(arguments: list[ArrayLike], taps: list[jax.Array]) -> tuple[_Seen, list[ArrayLike]]:
             outputs, residuals = program.run_forward(arguments)
             values = program.run_back(residuals, (), kept)
-            return (outputs, [jnp.asarray(read(values, v)) for v in kept]), residuals
+            return ([jnp.asarray(x) for x in outputs], [jnp.asarray(read(values, v)) for v in kept]), residuals
 
         def back(residuals: list[ArrayLike], seen: _Seen) -> tuple[list[ArrayLike], list[jax.Array]]:
             cotangents = [c for c, v in zip(seen[0], program.outputs) if is_inexact(v)]
@@ -162,7 +162,7 @@ class BackwardProduct(Entry):
 
         function.defvjp(forward, back)
         outputs, read_by = function(typed, list(taps))
-        return dict(zip(program.outputs, outputs)), read_by
+        return dict(zip(program.outputs, outputs)), list(read_by)
 
 
 def entries_of(
@@ -178,4 +178,10 @@ def entries_of(
         if len(shape_of(value)) < 2:
             return ""
         return f"the backward pass of {operation(equation)} gives no product of two arrays ({error})"
+    except (
+        TypeError,
+        ValueError,
+        NotImplementedError,
+    ) as error:  # by functions of the user's, for inputs nobody asks of
+        return f"the backward pass of {operation(equation)} cannot be read ({type(error).__name__})"
     return [BackwardProduct(value, path, position, loops, equation, program, term) for term in range(len(terms))]
