@@ -173,10 +173,10 @@ class Backward:
             first, second = operands
             if shape_of(first) != shape_of(second):
                 raise NotAProductError(name)
-            minus = ((("mul", _number(-1, value)),) if name == "sub" else ()) + scales
+            minus = ((("mul", _number(-1.0, value)),) if name == "sub" else ()) + scales
             return [*self._terms(first, moves, scales, summed), *self._terms(second, moves, minus, summed)]
         if name == "neg":
-            return self._terms(operands[0], moves, (("mul", _number(-1, value)), *scales), summed)
+            return self._terms(operands[0], moves, (("mul", _number(-1.0, value)), *scales), summed)
         if name in _THROUGH:
             place = equation.outvars.index(value) if name == "optimization_barrier" else 0
             return self._terms(operands[place], moves, scales, summed)

@@ -56,7 +56,8 @@ class BackwardProduct(Entry):
 
     @property
     def _dtype(self) -> np.dtype:
-        return np.dtype(aval_of(self.value).dtype)
+        found: np.dtype = aval_of(self.value).dtype
+        return found
 
     @property
     def _rows(self) -> int:
@@ -173,15 +174,12 @@ def entries_of(
         return ""
     try:
         program = backward_of(equation)
+    except (TypeError, ValueError, NotImplementedError) as error:  # the user's functions, for inputs nobody asks of
+        return f"the backward pass of {operation(equation)} cannot be read ({type(error).__name__})"
+    try:
         terms = program.products(position)
     except NotAProductError as error:
         if len(shape_of(value)) < 2:
             return ""
         return f"the backward pass of {operation(equation)} gives no product of two arrays ({error})"
-    except (
-        TypeError,
-        ValueError,
-        NotImplementedError,
-    ) as error:  # by functions of the user's, for inputs nobody asks of
-        return f"the backward pass of {operation(equation)} cannot be read ({type(error).__name__})"
     return [BackwardProduct(value, path, position, loops, equation, program, term) for term in range(len(terms))]
