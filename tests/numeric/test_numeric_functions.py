@@ -9,7 +9,7 @@ from per_example import RNG, array, assert_same
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, NotFactoredError, Term, fresh_axes, product
 
-WIDE, TALL = 9, 7
+WIDE, TALL = 48, 36
 
 
 def through(function):
@@ -38,10 +38,10 @@ FUNCTIONS = {
     "pruned": ({"v": (WIDE, TALL)}, lambda p: jnp.where(MASK, p["v"], 0)),
     "learned_mask": ({"m": (WIDE, TALL), "v": (WIDE, TALL)}, lambda p: p["v"] * jax.nn.sigmoid(p["m"])),
     "positive": ({"v": (WIDE, TALL)}, lambda p: jnp.exp(p["v"])),
-    "heads": ({"v": (3, 3, TALL), "s": (3,)}, lambda p: (p["s"][:, None, None] * p["v"]).reshape(WIDE, TALL)),
-    "padded": ({"v": (WIDE, 4), "s": (WIDE,)}, lambda p: jnp.pad(p["s"][:, None] * p["v"], ((0, 0), (1, 2)))),
+    "heads": ({"v": (3, 16, TALL), "s": (3,)}, lambda p: (p["s"][:, None, None] * p["v"]).reshape(WIDE, TALL)),
+    "padded": ({"v": (WIDE, 33), "s": (WIDE,)}, lambda p: jnp.pad(p["s"][:, None] * p["v"], ((0, 0), (1, 2)))),
     "gated": ({"g": (), "v": (WIDE, TALL)}, lambda p: jnp.tanh(p["g"]) * p["v"].astype(jnp.float64)),
-    "joined": ({"a": (WIDE, 3), "b": (WIDE, 4)}, lambda p: jnp.concatenate([p["a"], -2 * p["b"]], 1)),
+    "joined": ({"a": (WIDE, 16), "b": (WIDE, 20)}, lambda p: jnp.concatenate([p["a"], -2 * p["b"]], 1)),
     "repeated": ({"r": (TALL,), "v": (WIDE, TALL)}, lambda p: p["v"] - jnp.tile(p["r"], (WIDE, 1))),
 }
 
@@ -51,7 +51,7 @@ def test_functions_of_parameters_in_factors():
 
     def loss(p, x):
         weights = [function(p[name]) for name, (_, function) in FUNCTIONS.items()]
-        return sum(jnp.sum(jnp.sin(k * x @ w)) for k, w in enumerate(weights, 1))
+        return sum(jnp.sum(jnp.sin(x @ w / k)) for k, w in enumerate(weights, 1))
 
     assert_same(loss, params, array(6, WIDE), ["factored"] * len(jax.tree.leaves(params)))
 
@@ -60,7 +60,7 @@ def test_functions_of_parameters_in_factors():
 VIEWS = {
     "scaled": (lambda w: 0.1 * w, ["outer"]),
     "divided": (lambda w: w / jnp.sqrt(jnp.asarray(3.0)) * 2, ["outer"]),
-    "turned": (lambda w: -w.T.reshape(TALL, 3, 3).transpose(1, 2, 0).reshape(WIDE, TALL)[::-1], ["outer"]),
+    "turned": (lambda w: -w.T.reshape(TALL, 3, 16).transpose(1, 2, 0).reshape(WIDE, TALL)[::-1], ["outer"]),
     "fused": (lambda w: w[:, :3] @ jnp.ones((3, TALL)), ["factored"]),
 }
 
@@ -145,6 +145,10 @@ def test_operations_on_terms_are_those_on_arrays():
             "split": (term.reshaped((2, 3, 2, 2, 1)), whole.reshape(3, 2, 3, 2, 2, 1)),
             "cut": (term.cut((slice(None), slice(0, 3, 2), slice(1, 3))), whole[:, :, 0:3:2, 1:3]),
             "padded": (term.padded(((1, 0, 0), (0, 0, 0), (0, 2, 0))), np.pad(whole, ((0, 0), (1, 0), (0, 0), (0, 2)))),
+            "cut and padded": (
+                term.padded(((0, -1, 0), (-1, 2, 0), (0, 0, 0))),
+                np.pad(whole[:, :1, 1:], ((0, 0), (0, 0), (0, 2), (0, 0))),
+            ),
         }
         for name, (found, expected) in cases.items():
             assert found.shape == expected.shape[1:], name

@@ -35,6 +35,8 @@ from linvar.numeric.gradients.per_example.flattening import (
 )
 from linvar.numeric.gradients.per_example.groups import Group, LeavesOf, Meeting, Reasons, groups_of
 from linvar.numeric.gradients.per_example.jaxprs import (
+    branches_of,
+    has_own_vjp,
     if_read,
     keeps_terms,
     operation,
@@ -42,6 +44,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     unread,
 )
 from linvar.numeric.gradients.per_example.kinds import KINDS
+from linvar.numeric.gradients.per_example.kinds.backward import entries_of
 from linvar.numeric.gradients.per_example.operations import SUMS
 from linvar.numeric.gradients.per_example.paying import factored_pays
 from linvar.numeric.gradients.per_example.pull import Parameters
@@ -217,23 +220,42 @@ def _entries_at(
     for kind in KINDS:
         if not mixed and kind.accepts(equation, position, depends):
             return [kind(value, path, position, loops, equation)]
-    scan = if_read(scan_of, equation)
+    if has_own_vjp(equation):
+        return entries_of(value, path, position, loops, equation)
+    scan, branches = if_read(scan_of, equation), if_read(branches_of, equation)
+    if branches is not None and position > 0:
+        every: list[Entry] = []
+        for number, branch in enumerate(branches):
+            some = _entries_inside(value, branch, depends[1:], position - 1, (*path, number), loops)
+            if isinstance(some, str):
+                return some
+            every.extend(some)
+        return every
     if scan is None:
         return unread(equation)
     if scan.carry.start <= position < scan.carry.stop:
         return ""
-    body = scan.body
-    inside = levels_of(body, body_levels(scan, depends))
-    mine = body.jaxpr.invars[position]
     loop = Loop(scan.length, position >= scan.sequences.start)
+    return _entries_inside(value, scan.body, body_levels(scan, depends), position, path, (*loops, loop))
+
+
+def _entries_inside(
+    value: core.Var,
+    body: core.ClosedJaxpr,
+    depends: Sequence[Level],
+    position: int,
+    path: tuple[int, ...],
+    loops: tuple[Loop, ...],
+) -> list[Entry] | str:
+    """The same of V as an input of a program inside an equation."""
+    inside = levels_of(body, depends)
+    mine = body.jaxpr.invars[position]
     found: list[Entry] = []
     for index, inner in enumerate(body.jaxpr.eqns):
         for place, v in enumerate(inner.invars):
             if v is not mine:
                 continue
-            deeper = _entries_at(
-                value, (*path, index), (*loops, loop), place, inner, [level(inside, x) for x in inner.invars]
-            )
+            deeper = _entries_at(value, (*path, index), loops, place, inner, [level(inside, x) for x in inner.invars])
             if isinstance(deeper, str):
                 return deeper
             found.extend(deeper)

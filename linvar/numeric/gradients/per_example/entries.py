@@ -25,8 +25,8 @@ from jax.extend import core
 from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.arithmetic import contract
-from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of
-from linvar.numeric.gradients.per_example.factors import NotFactoredError, Term
+from linvar.numeric.gradients.per_example.evaluation import aval_of, bind, shape_of
+from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, NotFactoredError, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level
 
 #: How the gradients of a group of leaves are computed (``groups.py``).
@@ -60,6 +60,8 @@ class Entry:
     equation: core.JaxprEqn
 
     kind = "entry"
+    #: which of several at this place
+    number = 0
 
     @property
     def example_position(self) -> int:
@@ -67,17 +69,29 @@ class Entry:
         return 1 - self.position
 
     @property
+    def local_tap(self) -> jax.ShapeDtypeStruct:
+        """Shape and type of the cotangents of one iteration."""
+        output = self.equation.outvars[0]
+        return jax.ShapeDtypeStruct(shape_of(output), aval_of(output).dtype)
+
+    @property
+    def local_kept(self) -> jax.ShapeDtypeStruct:
+        """Shape and type of what is kept of one iteration."""
+        h = self.equation.invars[self.example_position]
+        return jax.ShapeDtypeStruct(shape_of(h), aval_of(h).dtype)
+
+    @property
     def tap_shape(self) -> tuple[int, ...]:
         """Shape of the cotangents of one example."""
-        return tuple(loop.length for loop in self.loops) + shape_of(self.equation.outvars[0])
+        return tuple(loop.length for loop in self.loops) + tuple(self.local_tap.shape)
 
     def shapes(self, examples: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
         """Of what is kept of some examples, the equation's own input and its output's cotangents."""
         loops = tuple(loop.length for loop in self.loops)
-        h, out = self.equation.invars[self.example_position], self.equation.outvars[0]
+        h, delta = self.local_kept, self.local_tap
         return (
-            jax.ShapeDtypeStruct((examples, *loops, *shape_of(h)), aval_of(h).dtype),
-            jax.ShapeDtypeStruct((examples, *self.tap_shape), aval_of(out).dtype),
+            jax.ShapeDtypeStruct((examples, *loops, *h.shape), h.dtype),
+            jax.ShapeDtypeStruct((examples, *loops, *delta.shape), delta.dtype),
         )
 
     @property
@@ -164,6 +178,22 @@ class Entry:
         """What is kept of an equation's inputs: the example's."""
         return inputs[self.example_position]
 
+    def run(
+        self,
+        jaxpr: core.Jaxpr,
+        equation: core.JaxprEqn,
+        inputs: Sequence[ArrayLike],
+        entries: Sequence[Entry],
+        taps: Sequence[jax.Array],
+    ) -> tuple[dict[core.Var, jax.Array], list[ArrayLike]]:
+        """The equation with the taps of all its entries, of this kind: its outputs, and what each entry reads."""
+        outputs = bind(jaxpr, equation, inputs)
+        (output,) = equation.outvars
+        for tap in taps:
+            if output in outputs:  # not if nothing reads it
+                outputs[output] = outputs[output] + tap
+        return outputs, [entry.kept(inputs) for entry in entries]
+
     @property
     def copied(self) -> int:
         """Numbers of one example that are copied to make h."""
@@ -177,10 +207,29 @@ class Entry:
         """Their sum over the examples: (*shape of V,)."""
         return self.weight(contract("ngtc,ngtf->gcf", self.inputs(h), self.cotangents(delta)))
 
+    def pairs(self, h: jax.Array, delta: jax.Array) -> Term:
+        """The same gradients as a product of factors, as groups of matrices."""
+        groups, rows, contracted, free = fresh_axes(4)
+        left, right = self.inputs(h), self.cotangents(delta)
+        factors = (
+            Factor(left, (EXAMPLES, groups, rows, contracted)),
+            Factor(right, (EXAMPLES, groups, rows, free)),
+        )
+        return Term(factors, (groups, contracted, free), (self.groups, self.contracted, self.free))
+
     def term(self, h: jax.Array, delta: jax.Array) -> Term:
-        """The same gradients as a product of factors, with the axes of V.
+        """The same with the axes of V.
 
         Raises:
             NotFactoredError: if they are not.
         """
         raise NotFactoredError(f"a {self.kind} is not done to factors")
+
+
+def by_pairs(entry: Entry, rows: int, centred: bool) -> Strategy:
+    """Of a matrix product: pairs of rows, where rows^2 products of h and of delta cost less than matrices."""
+    if rows == 1:
+        return "outer"
+    matrix = entry.contracted * entry.free
+    pays = rows * rows * (entry.contracted + entry.free) < MATERIALISE_COST * matrix
+    return "gram" if pays and not centred else "materialised"

@@ -72,6 +72,13 @@ def read(values: Values, atom: Atom) -> ArrayLike:
     return atom.val if isinstance(atom, core.Literal) else values[atom]
 
 
+def outputs_of(program: core.Jaxpr, values: Values) -> list[ArrayLike]:
+    """What a program returns, a number written into it in its own type."""
+    outputs: list[Atom] = program.outvars
+    typed = (read(values, v) if is_variable(v) else jnp.asarray(read(values, v), aval_of(v).dtype) for v in outputs)
+    return list(typed)
+
+
 def _dropped(variable: core.Var) -> bool:
     """Is this output used nowhere? (Its class has no public name in every version of JAX.)"""
     return type(variable).__name__ == "DropVar"

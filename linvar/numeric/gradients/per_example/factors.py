@@ -120,19 +120,24 @@ class Term:
         return term
 
     def padded(self, config: Sequence[tuple[int, int, int]]) -> Term:
-        """With zeros before and after along some axes."""
+        """With so many zeros before and after along every axis; fewer than none cuts."""
+        if any(inside for _, _, inside in config):
+            raise NotFactoredError("it pads between numbers")
+        spans = zip(self.shape, config)
+        term = self.cut([slice(max(-low, 0), length - max(-high, 0)) for length, (low, high, _) in spans])
+        for place, (low, high, _) in enumerate(config):
+            if max(low, high) > 0:
+                term = term._extended(place, max(low, 0), max(high, 0))
+        return term
+
+    def _extended(self, place: int, low: int, high: int) -> Term:
+        """With zeros before and after along one axis."""
         axes, shape, factors = list(self.axes), list(self.shape), self.factors
-        for place, (low, high, inside) in enumerate(config):
-            if (low, high, inside) == (0, 0, 0):
-                continue
-            if low < 0 or high < 0 or inside:
-                raise NotFactoredError("it pads between numbers")
-            old, (new,) = axes[place], fresh_axes(1)
-            if not any(old in f.axes for f in factors):
-                factors = (*factors, Factor(jnp.ones(shape[place]), (old,)))
-            factors = tuple(_extended(f, old, new, low, high) for f in factors)
-            axes[place], shape[place] = new, shape[place] + low + high
-        return Term(factors, tuple(axes), tuple(shape))
+        old, (new,) = axes[place], fresh_axes(1)
+        if not any(old in f.axes for f in factors):
+            factors = (*factors, Factor(jnp.ones(shape[place]), (old,)))
+        axes[place], shape[place] = new, shape[place] + low + high
+        return Term(tuple(_extended(f, old, new, low, high) for f in factors), tuple(axes), tuple(shape))
 
 
 def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:

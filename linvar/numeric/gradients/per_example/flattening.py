@@ -1,7 +1,8 @@
 """The loss as one flat jaxpr, in which parameters meet examples at the top level or as inputs of a scan.
 
-Two rewritings, both exact: calls (``jit``, ``checkpoint``) are inlined, and what a scan's body computes from parameters
-alone is computed before the scan, for every iteration at once where it differs between them.
+Three rewritings, all exact: calls (``jit``, ``checkpoint``) are inlined; what a scan's body computes from parameters alone
+is computed before the scan, for every iteration at once where it differs between them; and so is what a branch of a
+``cond`` computes from parameters alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 from jax.typing import ArrayLike
 
@@ -21,10 +23,11 @@ from linvar.numeric.gradients.per_example.evaluation import (
     bind,
     evaluate,
     is_variable,
+    outputs_of,
     read,
     variables,
 )
-from linvar.numeric.gradients.per_example.jaxprs import Scan, call_of, if_read, scan_of
+from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, call_of, if_read, scan_of
 
 
 class Level(IntEnum):
@@ -93,15 +96,42 @@ def _rewrite(
         highest = max(depends, default=Level.CONSTANT)
         outputs_depend = [highest] * len(equation.outvars)
         called, loop = if_read(call_of, equation), if_read(scan_of, equation)
+        branches = if_read(branches_of, equation)
+        meets = highest == Level.EXAMPLE and Level.PARAMETER in depends
         if called is not None:
             outputs, outputs_depend = _rewrite(called, inputs, depends)
             values.update(zip(equation.outvars, outputs))
-        elif loop is not None and highest == Level.EXAMPLE and Level.PARAMETER in depends:
+        elif loop is not None and meets:
             values.update(zip(equation.outvars, _hoist(loop, inputs, depends)))
+        elif branches is not None and meets:
+            index = jnp.asarray(inputs[0], jnp.int32)
+            chosen = [_hoist_branch(branch, inputs[1:], depends[1:]) for branch in branches]
+            moving = [x for x, depend in zip(inputs[1:], depends[1:]) if depend == Level.EXAMPLE]
+            values.update(zip(equation.outvars, jax.lax.switch(index, chosen, moving)))
         else:
             values.update(bind(program, equation, inputs))
         found.update(zip(equation.outvars, outputs_depend))
     return [read(values, v) for v in program.outvars], [level(found, v) for v in program.outvars]
+
+
+def _hoist_branch(
+    branch: core.ClosedJaxpr, inputs: Sequence[ArrayLike], depends: Sequence[Level]
+) -> Callable[[Sequence[ArrayLike]], list[ArrayLike]]:
+    """A branch that only uses parameters' values computed before it: a function of the inputs that the example enters."""
+    flat = flatten(branch, depends)
+    body: core.Jaxpr = flat.jaxpr
+    found = levels_of(flat, depends)
+    moving = [v for v in body.invars if found[v] == Level.EXAMPLE]
+    known: Values = dict(zip(body.constvars, flat.consts))
+    known.update((v, x) for v, x in zip(body.invars, inputs) if found[v] < Level.EXAMPLE)
+    evaluate(body, known, lambda equation: equation_level(found, equation) < Level.EXAMPLE)
+
+    def function(operands: Sequence[ArrayLike]) -> list[ArrayLike]:
+        values: Values = known | dict(zip(moving, operands))
+        evaluate(body, values, lambda equation: equation_level(found, equation) == Level.EXAMPLE)
+        return outputs_of(body, values)
+
+    return function
 
 
 def _hoist(loop: Scan, inputs: Sequence[ArrayLike], depends: Sequence[Level]) -> list[ArrayLike]:

@@ -344,7 +344,7 @@ def reshaped_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """The new shape, of the same numbers in the same order."""
     if equation.params.get("dimensions") is not None:
         raise Unread("reshape in another order is not known to linvar")
-    return tuple(equation.outvars[0].aval.shape)
+    return _integers(equation, "new_sizes")
 
 
 @_reads("transpose")

@@ -18,9 +18,8 @@ from linvar.numeric.gradients.per_example.factors import (
     fresh_axes,
     squared_norms,
 )
-from linvar.numeric.gradients.per_example.flattening import Level
 from linvar.numeric.gradients.per_example.jaxprs import call_of, dot_of, if_read
-from linvar.numeric.gradients.per_example.pull import Parameters
+from linvar.numeric.gradients.per_example.pull import Parameters, PullProgram
 from linvar.numeric.gradients.per_example.transposed import Terms, transposed
 
 #: multiplications that one number read and written costs
@@ -45,11 +44,9 @@ def terms_of_values(
     return result
 
 
-def terms_of_leaves(
-    program: core.ClosedJaxpr, levels: Sequence[Level], leaves: Sequence[jax.Array], values: Sequence[Terms]
-) -> list[Terms]:
+def terms_of_leaves(program: PullProgram, leaves: Sequence[jax.Array], values: Sequence[Terms]) -> list[Terms]:
     """The terms of the leaves' gradients, from those of the values that are functions of them."""
-    found = transposed(program, levels, leaves, values)
+    found = transposed(*program, leaves, values)
     return [own if isinstance(own, tuple) else () for own in found]  # an array is a leaf's zero
 
 
@@ -72,7 +69,7 @@ def factored_pays(
         leaves: Sequence[jax.Array], h: Sequence[jax.Array], delta: Sequence[jax.Array], direct: Sequence[jax.Array]
     ) -> list[jax.Array]:
         found = terms_of_values(values, mine, h, delta, dict(zip(taken, direct)))
-        return [squared_norms(terms) for terms in terms_of_leaves(*program, leaves, found)]
+        return [squared_norms(terms) for terms in terms_of_leaves(program, leaves, found) if terms]
 
     try:
         program = parameters.pull_program(own, values)

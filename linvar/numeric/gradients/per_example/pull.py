@@ -24,6 +24,8 @@ from linvar.numeric.gradients.per_example.evaluation import (
 from linvar.numeric.gradients.per_example.flattening import Level, Levels, equation_level, flatten
 from linvar.numeric.gradients.per_example.jaxprs import operation
 
+#: Such a map as a program, (all leaves, cotangents) -> cotangents of some leaves, and the levels of its inputs.
+PullProgram: TypeAlias = tuple[core.ClosedJaxpr, list[Level]]
 #: A linear map from cotangents of values V to cotangents of every leaf, None where a leaf is not touched.
 Pull: TypeAlias = Callable[[Sequence[jax.Array]], list[jax.Array | None]]
 
@@ -86,8 +88,8 @@ class Parameters:
 
         return pull
 
-    def pull_program(self, own: Sequence[int], wanted: Sequence[core.Var]) -> tuple[core.ClosedJaxpr, list[Level]]:
-        """The same as a program, (all leaves, cotangents) -> cotangents of these leaves; and the levels of its inputs."""
+    def pull_program(self, own: Sequence[int], wanted: Sequence[core.Var]) -> PullProgram:
+        """The same to these leaves, as a program."""
 
         def function(*args: jax.Array) -> list[jax.Array]:
             leaves, cotangents = list(args[: self.count]), list(args[self.count :])

@@ -16,7 +16,7 @@ from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
 from linvar.numeric.gradients.per_example.entries import Entry
-from linvar.numeric.gradients.per_example.evaluation import is_variable, variables
+from linvar.numeric.gradients.per_example.evaluation import is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
 from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
@@ -199,8 +199,8 @@ def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
     if group.strategy == "gram" and not wanted.squares:
         delta = own.counted(live)
         mean = _added([entry.total(h, d) for entry, h, d in zip(own.entries, own.h, delta)]) / count
-        terms = terms_of_values(group.values, own.entries, own.h, delta, {})
-        return strategies.factored(terms, [mean], live, count)
+        terms = tuple(entry.pairs(h, d) for entry, h, d in zip(own.entries, own.h, delta))
+        return strategies.factored([terms], [mean], live, count)
     return _materialised(batch, group, own, lambda gradients: gradients)
 
 
@@ -225,7 +225,7 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
         means.append(_added(parts) / count)
     program = parameters.pull_program(group.leaves, group.values)
     values = terms_of_values(group.values, own.entries, own.h, delta, direct)
-    terms = terms_of_leaves(*program, batch.leaves, values)
+    terms = terms_of_leaves(program, batch.leaves, values)
     return strategies.factored(terms, pulled(means), live, count)
 
 
@@ -273,7 +273,7 @@ def _added(arrays: list[jax.Array]) -> jax.Array:
 def _scale(batch: _Batch, view: View) -> jax.Array:
     """What a view's entries are multiplied by."""
     by, over = (
-        [jnp.asarray(atom.val) for atom in atoms if not is_variable(atom)]
+        [jnp.asarray(read({}, atom)) for atom in atoms if not is_variable(atom)]
         + batch.analysis.parameters.values(batch.leaves, list(variables(atoms)))
         for atoms in (view.by, view.over)
     )

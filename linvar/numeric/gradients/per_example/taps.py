@@ -7,8 +7,9 @@ is divided by the number of examples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -18,11 +19,20 @@ from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.entries import Entry
-from linvar.numeric.gradients.per_example.evaluation import Values, aval_of, bind, read, zeros_like
-from linvar.numeric.gradients.per_example.jaxprs import if_read, scan_of
+from linvar.numeric.gradients.per_example.evaluation import (
+    Values,
+    bind,
+    outputs_of,
+    read,
+    zeros_like,
+)
+from linvar.numeric.gradients.per_example.flattening import Level, body_levels, level, levels_of
+from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, if_read, scan_of
 
 #: Taps of one example or of all: one an entry, one a value taken as it is.
 Taps: TypeAlias = tuple[list[jax.Array], list[jax.Array]]
+#: What entries read, by their numbers.
+Kept: TypeAlias = dict[int, ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,7 @@ def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence
         examples: the batch's arrays, examples first.
     """
     (count,) = {x.shape[0] for x in examples}
-    entries = [
-        jnp.zeros((count, *entry.tap_shape), aval_of(entry.equation.outvars[0]).dtype) for entry in analysis.entries
-    ]
+    entries = [jnp.zeros((count, *entry.tap_shape), entry.local_tap.dtype) for entry in analysis.entries]
     own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
     shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
 
@@ -95,14 +103,16 @@ def _evaluate(
     for place in analysis.direct_at:
         changed[place] = direct[analysis.direct.index(analysis.value_at(place))]
     tapped = [_Tapped(i, entry, tap) for i, (entry, tap) in enumerate(zip(analysis.entries, entries))]
-    kept: dict[int, ArrayLike] = {}
+    kept: Kept = {}
     for index, equation in enumerate(program.eqns):
         inputs = [read(values, v) for v in equation.invars]
+        depends = [level(analysis.parameters.levels, v) for v in equation.invars]
         for position in range(len(inputs)):
             if (index, position) in changed:
                 inputs[position] = changed[index, position] + inputs[position]
+                depends[position] = Level.EXAMPLE
         here = [one for one in tapped if one.entry.path[0] == index]
-        values.update(_apply(program, equation, inputs, here, 1, kept))
+        values.update(_apply(program, equation, inputs, depends, here, 1, kept))
     return jnp.asarray(read(values, program.outvars[0])), [jnp.asarray(kept[i]) for i in range(len(entries))]
 
 
@@ -110,39 +120,112 @@ def _apply(
     jaxpr: core.Jaxpr,
     equation: core.JaxprEqn,
     inputs: list[ArrayLike],
+    depends: list[Level],
     here: list[_Tapped],
     nesting: int,
-    kept: dict[int, ArrayLike],
+    kept: Kept,
 ) -> Mapping[core.Var, ArrayLike]:
-    """One equation, with the taps that belong to it or to the body it repeats; what entries read goes to ``kept``."""
+    """One equation, with the taps that belong to it or to programs inside it; what entries read goes to ``kept``."""
     if not here:
         return bind(jaxpr, equation, inputs)
-    loop = if_read(scan_of, equation)
-    if loop is None:
-        outputs = bind(jaxpr, equation, inputs)
-        (output,) = equation.outvars
-        for one in here:
-            kept[one.number] = one.entry.kept(inputs)
-            if output in outputs:  # not if nothing reads it
-                outputs[output] = outputs[output] + one.tap
+    loop, branches = if_read(scan_of, equation), if_read(branches_of, equation)
+    if loop is not None:
+        results, inside = _repeated(loop, inputs, depends, here, nesting)
+    elif branches is not None:
+        results, inside = _chosen(branches, inputs, depends, here, nesting)
+    else:
+        entries, taps = [one.entry for one in here], [one.tap for one in here]
+        outputs, read_by = entries[0].run(jaxpr, equation, inputs, entries, taps)
+        kept.update(zip((one.number for one in here), read_by))
         return outputs
-    body: core.Jaxpr = loop.body.jaxpr
+    kept.update(inside)
+    return dict(zip(equation.outvars, results))
+
+
+def _inside(
+    body: core.ClosedJaxpr, inputs: Sequence[ArrayLike], depends: Sequence[Level], here: list[_Tapped], nesting: int
+) -> tuple[list[ArrayLike], Kept]:
+    """The outputs of a program inside an equation, and what its entries read."""
+    program: core.Jaxpr = body.jaxpr
+    found = levels_of(body, depends)
+    values: Values = dict(zip(program.constvars, body.consts)) | dict(zip(program.invars, inputs))
+    kept: Kept = {}
+    for index, inner in enumerate(program.eqns):
+        deeper = [one for one in here if one.entry.path[nesting] == index]
+        arguments, levels = [read(values, v) for v in inner.invars], [level(found, v) for v in inner.invars]
+        values.update(_apply(program, inner, arguments, levels, deeper, nesting + 1, kept))
+    return outputs_of(program, values), kept
+
+
+def _with_taps(here: list[_Tapped], taps: Mapping[int, jax.Array]) -> list[_Tapped]:
+    return [replace(one, tap=taps[one.number]) for one in here]
+
+
+def _repeated(
+    loop: Scan, inputs: list[ArrayLike], depends: list[Level], here: list[_Tapped], nesting: int
+) -> tuple[list[ArrayLike], Kept]:
+    """A scan: its taps are read row by row, what its entries read is stacked."""
 
     def iteration(
         carried: list[ArrayLike], slices: tuple[list[ArrayLike], dict[int, jax.Array]]
-    ) -> tuple[list[ArrayLike], tuple[list[ArrayLike], dict[int, ArrayLike]]]:
+    ) -> tuple[list[ArrayLike], tuple[list[ArrayLike], Kept]]:
         own, taps = slices
-        values: Values = dict(zip(body.constvars, loop.body.consts))
-        values.update(zip(body.invars, [*inputs[loop.constants], *carried, *own]))
-        inside: dict[int, ArrayLike] = {}
-        for index, inner in enumerate(body.eqns):
-            deeper = [replace(one, tap=taps[one.number]) for one in here if one.entry.path[nesting] == index]
-            arguments = [read(values, v) for v in inner.invars]
-            values.update(_apply(body, inner, arguments, deeper, nesting + 1, inside))
-        outputs = [read(values, v) for v in body.outvars]
-        return outputs[: len(carried)], (outputs[len(carried) :], inside)
+        arguments = [*inputs[loop.constants], *carried, *own]
+        outputs, kept = _inside(loop.body, arguments, body_levels(loop, depends), _with_taps(here, taps), nesting)
+        return outputs[: len(carried)], (outputs[len(carried) :], kept)
 
     taps = {one.number: one.tap for one in here}
-    last, (stacked, inside) = loop.run(iteration, inputs[loop.carry], (inputs[loop.sequences], taps))
-    kept.update(inside)
-    return dict(zip(equation.outvars, [*last, *stacked]))
+    last, (stacked, kept) = loop.run(iteration, inputs[loop.carry], (inputs[loop.sequences], taps))
+    return [*last, *stacked], kept
+
+
+def _chosen(
+    branches: Sequence[core.ClosedJaxpr],
+    inputs: list[ArrayLike],
+    depends: list[Level],
+    here: list[_Tapped],
+    nesting: int,
+) -> tuple[list[ArrayLike], Kept]:
+    """One of several programs: where it is not taken, its entries read zeros and get no cotangents.
+
+    Where the example chooses, all are run and one is selected, as ``vmap`` does it: operands that are not selected pass
+    on no gradient, so that what is not finite in a branch that is not taken stays there. Parameters, which JAX copies for
+    every example to do so, stay as they are: nothing is differentiated by them here.
+    """
+    index, operands = jnp.asarray(inputs[0], jnp.int32), inputs[1:]
+    taps = {one.number: one.tap for one in here}
+
+    def run(number: int, operands: list[ArrayLike], taps: dict[int, jax.Array]) -> tuple[list[ArrayLike], Kept]:
+        mine = [one for one in here if one.entry.path[nesting] == number]
+        return _inside(branches[number], operands, depends[1:], _with_taps(mine, taps), nesting + 1)
+
+    shapes: dict[int, jax.ShapeDtypeStruct] = {}
+    for number in range(len(branches)):
+        shapes.update(jax.eval_shape(partial(run, number), operands, taps)[1])
+
+    def whole(number: int) -> Callable[[list[ArrayLike], dict[int, jax.Array]], tuple[list[ArrayLike], Kept]]:
+        def branch(operands: list[ArrayLike], taps: dict[int, jax.Array]) -> tuple[list[ArrayLike], Kept]:
+            outputs, kept = run(number, operands, taps)
+            return outputs, {i: jnp.asarray(kept.get(i, jnp.zeros(s.shape, s.dtype))) for i, s in shapes.items()}
+
+        return branch
+
+    if depends[0] < Level.EXAMPLE:
+        results: tuple[list[ArrayLike], Kept] = jax.lax.switch(
+            index, list(map(whole, range(len(branches)))), operands, taps
+        )
+        return results
+    found = []
+    for number in range(len(branches)):
+        taken = index == number
+        own = [_if_taken(taken, x) if d == Level.EXAMPLE else x for x, d in zip(operands, depends[1:])]
+        found.append(whole(number)(own, {i: jnp.asarray(_if_taken(taken, tap)) for i, tap in taps.items()}))
+    selected: tuple[list[ArrayLike], Kept] = jax.tree.map(lambda *cases: jax.lax.select_n(index, *cases), *found)
+    return selected
+
+
+def _if_taken(taken: jax.Array, x: ArrayLike) -> ArrayLike:
+    """The same value, that passes on a gradient only where its branch is taken."""
+    if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+        return x
+    return jnp.where(taken, x, jax.lax.stop_gradient(x))

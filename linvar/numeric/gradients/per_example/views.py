@@ -55,7 +55,7 @@ class View:
     def overlaps(self, other: View) -> bool:
         """May they have an entry in common?"""
         try:
-            return bool(np.shares_memory(self.places, other.places, max_work=MOST_WORK))
+            return bool(np.shares_memory(self.places, other.places, max_work=MOST_WORK))  # type: ignore[arg-type] # any int
         except np.exceptions.TooHardError:
             return True
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.entries import MATERIALISE_COST, Entry, Layout, Strategy
+from linvar.numeric.gradients.per_example.entries import Entry, Layout, Strategy, by_pairs
 from linvar.numeric.gradients.per_example.evaluation import shape_of
 from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level
@@ -98,10 +98,8 @@ class Dense(Entry):
         return jnp.transpose(shaped, [*range(outer), *(outer + order.index(a) for a in range(len(v.shape)))])
 
     def strategy(self, rows: int, centred: bool) -> Strategy:
-        """Pairs of rows, where they cost less than matrices: rows^2 products of h and of delta."""
-        matrix = self.contracted * self.free
-        pairs = rows > 1 and rows * rows * (self.contracted + self.free) < MATERIALISE_COST * matrix
-        return "gram" if pairs and not centred else super().strategy(rows, centred)
+        """Pairs of rows, or matrices."""
+        return by_pairs(self, rows, centred)
 
     def term(self, h: jax.Array, delta: jax.Array) -> Term:
         """h and delta, their axes those of V; one row is no axis."""
