@@ -17,6 +17,8 @@ _STACK = "a list of examples is stacked by jax.tree.map(lambda *rows: np.stack(r
 
 def is_numbers(leaf: object) -> bool:
     """Numbers to JAX, and no function, type or word."""
+    if isinstance(leaf, jax.Array):
+        return True
     if callable(leaf) or isinstance(leaf, (str, bytes, np.dtype)):
         return False
     try:
@@ -60,15 +62,17 @@ def as_array(leaf: object, name: str) -> object:
 
 
 def as_arrays(tree: PyTree, name: str) -> PyTree:
-    """A batch with the arrays of other libraries as NumPy's, and mappings as dictionaries."""
+    """The tree with the arrays of other libraries as NumPy's."""
 
     def taken(path: Sequence[object], leaf: object) -> object:
-        where = f"{name}{jax.tree_util.keystr(tuple(path))}"
-        if isinstance(leaf, Mapping):
-            return as_arrays(dict(leaf), where)
-        return as_array(leaf, where)
+        return leaf if isinstance(leaf, jax.Array) else as_array(leaf, f"{name}{jax.tree_util.keystr(tuple(path))}")
 
     return jax.tree_util.tree_map_with_path(taken, tree)
+
+
+def _as_batch(batch: PyTree, name: str) -> PyTree:
+    """The same, with mappings that JAX does not know as dictionaries."""
+    return as_arrays(jax.tree.map(lambda x: dict(x) if isinstance(x, Mapping) else x, batch), name)
 
 
 def one_batch(batch: PyTree) -> tuple[PyTree, int]:
@@ -77,13 +81,13 @@ def one_batch(batch: PyTree) -> tuple[PyTree, int]:
         raise InputTypeError(
             "batch", batch, "give ONE batch, next(iter(batch)); noise_scale takes all of them", fault="gives batches"
         )
-    taken = as_arrays(batch, "batch")
+    taken = _as_batch(batch, "batch")
     return taken, check_examples(taken, "batch", _cure(taken, "give every leaf one row per example"))
 
 
 def one_of_many(batch: PyTree, name: str) -> PyTree:
     """A batch that an iterator gave."""
-    taken = as_arrays(batch, name)
+    taken = _as_batch(batch, name)
     check_examples(taken, name, _cure(taken, "give batches, in which every leaf has one row per example"))
     return taken
 

@@ -183,7 +183,7 @@ def _moments(
     exact_norms = wanted.norms or wanted.squares
     analysis = analyse(of_example, leaves, example, exact_norms=exact_norms, centred=wanted.centred)
     check_depends(group.strategy for group in analysis.groups)
-    warn_of_vanishing(analysis.jaxpr)
+    warn_of_vanishing(analysis.jaxpr, analysis.levels)
     chunk_bytes = min(CHUNK_BYTES.get(jax.default_backend(), OTHER_CHUNK_BYTES), options.byte_budget)
     chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
 

@@ -8,7 +8,7 @@ classes are looked up in ``sys.modules``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import FunctionType
@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.numeric.gradients.fixed import Frame, apart
-from linvar.numeric.gradients.inputs import as_array, is_numbers
+from linvar.numeric.gradients.inputs import as_arrays, is_numbers
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,22 @@ def part(params: PyTree) -> tuple[PyTree, list[object], Rest | None]:
         InputTypeError: nothing to differentiate; an array that JAX does not take; complex numbers.
     """
     _check_not_variables(params)
-    pairs, structure = jax.tree_util.tree_flatten_with_path(params)
-    names = [f"params{jax.tree_util.keystr(path)}" for path, _ in pairs]
-    leaves = [as_array(leaf, name) for (_, leaf), name in zip(pairs, names)]
-    by_library = _held_by_libraries(params)
-    for leaf, name, library in zip(leaves, names, by_library):
-        if not (library or is_numbers(leaf) or _is_plain(leaf)):
+    leaves, structure = jax.tree.flatten(params)
+    if not all(isinstance(x, jax.Array) for x in leaves):
+        leaves = jax.tree.leaves(as_arrays(params, "params"))
+    numbers, by_library = list(map(is_numbers, leaves)), _held_by_libraries(params, leaves)
+    held = [library or not number for number, library in zip(numbers, by_library)]
+    for i, (leaf, library) in enumerate(zip(leaves, by_library)):
+        if held[i] and not (library or _is_plain(leaf)):
             cure = "give arrays: a class that holds some is registered by jax.tree_util.register_dataclass"
-            raise InputTypeError(name, leaf, cure, fault=f"is a {type(leaf).__name__}, in which JAX sees no arrays")
-    held = [not is_numbers(x) or library for x, library in zip(leaves, by_library)]
-    own = [x for x, other in zip(leaves, held) if not other]
-    for leaf, name, other in zip(leaves, names, held):
-        if not other and jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
-            raise InputTypeError(name, Words("is complex"), "give real and imaginary part as two leaves")
-    if not any(jnp.issubdtype(jnp.result_type(x), jnp.floating) for x in own):
-        kinds = sorted({str(jnp.result_type(x)) if is_numbers(x) else type(x).__name__ for x in leaves})
+            fault = f"is a {type(leaf).__name__}, in which JAX sees no arrays"
+            raise InputTypeError(_name(params, i), leaf, cure, fault=fault)
+    dtypes = [None if other else jnp.result_type(x) for x, other in zip(leaves, held)]
+    for i, dtype in enumerate(dtypes):
+        if dtype is not None and jnp.issubdtype(dtype, jnp.complexfloating):
+            raise InputTypeError(_name(params, i), Words("is complex"), "give real and imaginary part as two leaves")
+    if not any(dtype is not None and jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
+        kinds = sorted({str(jnp.result_type(x)) if number else type(x).__name__ for x, number in zip(leaves, numbers)})
         has = f"has leaves of type {cut(', '.join(kinds), 60)} only" if leaves else "has no leaves"
         raise InputTypeError(
             "params",
@@ -75,18 +76,29 @@ def part(params: PyTree) -> tuple[PyTree, list[object], Rest | None]:
 
 def _is_plain(leaf: object) -> bool:
     """A function, a type or a word: nothing that could hold arrays of its own which would silently be left out."""
-    if isinstance(leaf, (str, bytes, type, FunctionType, Enum)):
+    if isinstance(leaf, (str, bytes, type, np.dtype, slice, range, FunctionType, Enum)):
         return True
-    return type(leaf).__module__.partition(".")[0] in ("builtins", "functools", "jax", "jaxlib", "numpy")
+    return callable(leaf) and type(leaf).__module__.partition(".")[0] in (
+        "builtins",
+        "functools",
+        "jax",
+        "jaxlib",
+        "numpy",
+    )
 
 
-def _held_by_libraries(params: PyTree) -> list[bool]:
+def _name(params: PyTree, leaf: int) -> str:
+    """Of a leaf, as a user writes it."""
+    path, _ = jax.tree_util.tree_leaves_with_path(params)[leaf]
+    return f"params{jax.tree_util.keystr(path)}"
+
+
+def _held_by_libraries(params: PyTree, leaves: Sequence[object]) -> list[bool]:
     """Leaves of modules that are no parameters: to Equinox all but floating-point arrays, to Flax other variables than Param."""
-    count = len(jax.tree.leaves(params))
-    held = [False] * count
+    held = [False] * len(leaves)
     module = _loaded("equinox", "Module")
     if module is not None:
-        pairs = zip(jax.tree.leaves(params), _under(params, lambda x: isinstance(x, module)))
+        pairs = zip(leaves, _under(params, lambda x: isinstance(x, module)))
         held = [inside and not _is_inexact_array(leaf) for leaf, inside in pairs]
     variable, parameter = _loaded("flax.nnx", "Variable"), _loaded("flax.nnx", "Param")
     if variable is not None and parameter is not None:

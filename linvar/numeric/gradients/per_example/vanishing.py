@@ -13,14 +13,15 @@ import warnings
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.evaluation import Atom, is_floating, is_variable, shape_of, size_of
+from linvar.numeric.gradients.per_example.flattening import Level, Levels, level
 from linvar.numeric.gradients.per_example.jaxprs import operation, reduced_axes_of
 
 #: Operations that keep all entries in their order where they keep their number.
 _ARRANGE = frozenset(("broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy"))
 
 
-def vanishes(jaxpr: core.ClosedJaxpr) -> bool:
-    """Is a value subtracted from the mean of itself alone, at the top level of a flat jaxpr?"""
+def vanishes(jaxpr: core.ClosedJaxpr, levels: Levels) -> bool:
+    """Is a value of the example subtracted from the mean of itself alone, at the top level of a flat jaxpr?"""
     roots: dict[
         core.Var, tuple[core.Var, bool]
     ] = {}  # the value that this one is, and whether by a sum of single entries
@@ -35,7 +36,7 @@ def vanishes(jaxpr: core.ClosedJaxpr) -> bool:
         if name == "sub":
             second = root(equation.invars[1])
             alike = second is not None and first[0] is second[0] and first[1] != second[1]
-            if alike and size_of(equation.outvars[0]) == size_of(first[0]):
+            if alike and level(levels, first[0]) == Level.EXAMPLE and size_of(equation.outvars[0]) == size_of(first[0]):
                 return True
         same_size = is_floating(equation.invars[0]) and size_of(equation.outvars[0]) == size_of(equation.invars[0])
         if name in _ARRANGE and same_size:
@@ -52,9 +53,9 @@ def _is_one(atom: Atom) -> bool:
     return isinstance(atom, core.Literal) and shape_of(atom) == () and bool(atom.val == 1)
 
 
-def warn_of_vanishing(jaxpr: core.ClosedJaxpr) -> None:
+def warn_of_vanishing(jaxpr: core.ClosedJaxpr, levels: Levels) -> None:
     """Say so, once for every program that is compiled."""
-    if vanishes(jaxpr):
+    if vanishes(jaxpr, levels):
         warnings.warn(
             "loss subtracts a value from the mean of itself alone, which is zero, as batch norm over ONE example does: gradients "
             "vanish; use the running averages (model.eval(), use_running_average=True)",
