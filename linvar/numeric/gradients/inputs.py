@@ -82,13 +82,13 @@ def one_batch(batch: PyTree) -> tuple[PyTree, int]:
             "batch", batch, "give ONE batch, next(iter(batch)); noise_scale takes all of them", fault="gives batches"
         )
     taken = _as_batch(batch, "batch")
-    return taken, check_examples(taken, "batch", _cure(taken, "give every leaf one row per example"))
+    return taken, check_examples(taken, "batch", _cure(taken, "batch", "give every leaf one row per example"))
 
 
 def one_of_many(batch: PyTree, name: str) -> PyTree:
     """A batch that an iterator gave."""
     taken = _as_batch(batch, name)
-    check_examples(taken, name, _cure(taken, "give batches, in which every leaf has one row per example"))
+    check_examples(taken, name, _cure(taken, name, "give batches, in which every leaf has one row per example"))
     return taken
 
 
@@ -132,20 +132,27 @@ def rows_of(data: PyTree) -> tuple[PyTree, int]:
 
     data = jax.tree_util.tree_map_with_path(taken, dict(data) if isinstance(data, Mapping) else data)
     cure = "give arrays with a row per example, or an iterator of batches: iter(data) of a list of them"
-    return data, check_examples(data, "data", _cure(data, cure))
+    return data, check_examples(data, "data", _cure(data, "data", cure))
 
 
-def _cure(tree: PyTree, otherwise: str) -> str:
+def _cure(tree: PyTree, name: str, otherwise: str) -> str:
     """What to do where the leading axes differ: lists of numbers and of examples are seen from their shapes."""
-    leaves = jax.tree.leaves(tree)
-    if not leaves or not isinstance(tree, (list, tuple)):
+    for path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_list_of_numbers):
+        if _is_list_of_numbers(node):
+            where = f"{name}{jax.tree_util.keystr(path)}"
+            return f"{where} is a list: give an array, np.asarray of it, with rows of equal length"
+    if not isinstance(tree, (list, tuple)):
         return otherwise
-    if all(isinstance(leaf, (bool, int, float, complex)) for leaf in leaves):
-        return "give an array, np.asarray of the list, with rows of equal length"
     kinds = {(jax.tree.structure(one), tuple(map(_shape, jax.tree.leaves(one)))) for one in tree}
-    lengths = {_shape(leaf)[:1] for leaf in leaves}
-    alike = len(tree) > 1 and len(kinds) == 1 and len(lengths) > 1 and not isinstance(tree[0], (jax.Array, np.ndarray))
+    lengths = {_shape(leaf)[:1] for leaf in jax.tree.leaves(tree)}
+    alike = len(tree) > 1 and len(kinds) == 1 and len(lengths) > 1
     return f"{otherwise}; {_STACK}" if alike else otherwise
+
+
+def _is_list_of_numbers(node: object) -> bool:
+    """Of Python's, in lists: to JAX each is a leaf."""
+    leaves = jax.tree.leaves(node) if isinstance(node, (list, tuple)) else []
+    return bool(leaves) and all(isinstance(leaf, (bool, int, float, complex)) for leaf in leaves)
 
 
 def _shape(leaf: object) -> tuple[int, ...]:
