@@ -109,7 +109,7 @@ def check_leaves(tree: Any, name: str) -> None:
     """Arrays of numbers, or of keys, in every leaf."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         try:
-            known = not isinstance(leaf, (str, bytes)) and jnp.result_type(leaf) is not None
+            known = not (callable(leaf) or isinstance(leaf, (str, bytes))) and jnp.result_type(leaf) is not None
         except (TypeError, ValueError):
             known = False
         if not known:
@@ -119,6 +119,7 @@ def check_leaves(tree: Any, name: str) -> None:
 
 def check_examples(tree: Any, name: str, cure: str = "give every leaf one row per example") -> int:
     """How many examples: the leading axis that all leaves have."""
+    check_leaves(tree, name)
     leaves = jax.tree.leaves(tree)
     lengths: set[tuple[int, ...]] = set()
     for leaf in leaves:
@@ -128,7 +129,6 @@ def check_examples(tree: Any, name: str, cure: str = "give every leaf one row pe
             raise InputTypeError(name, leaf, cure, fault="has rows of different lengths") from None
     if len(lengths) != 1 or () in lengths:
         raise InputError(name, Words(f"has leaves with leading axes {cut(str(sorted(lengths)))}"), cure)
-    check_leaves(tree, name)
     ((examples,),) = lengths
     return int(examples)
 

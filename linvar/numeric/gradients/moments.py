@@ -19,16 +19,12 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from linvar.arguments import check_flags, check_integer
-from linvar.errors import InputError, InputTypeError, Words
-from linvar.numeric.arguments import (
-    check_at_least,
-    check_choice,
-    check_examples,
-    check_key,
-    check_leaves,
-    check_loss,
-)
+from linvar.errors import InputError, Words
+from linvar.numeric.arguments import check_at_least, check_choice, check_key
+from linvar.numeric.gradients.callables import TakenLoss, take
 from linvar.numeric.gradients.checks import check_finite, check_rounding, check_whole
+from linvar.numeric.gradients.inputs import one_batch
+from linvar.numeric.gradients.parameters import check_depends
 from linvar.numeric.gradients.per_example.analysis import analyse
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.batches import in_chunks
@@ -37,6 +33,7 @@ from linvar.numeric.gradients.per_example.explanation import explain
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
+from linvar.numeric.gradients.per_example.vanishing import warn_of_vanishing
 from linvar.numeric.gradients.result import GradientMoments, over_leaves
 from linvar.numeric.gradients.spread import Spread, on_every_device, spread_of
 
@@ -87,7 +84,9 @@ def gradient_moments(
     In float32 the relative error of a trace is about 1e-7 ||mean||^2 / trace by the strategies "outer" and "gram": a warning says
     when that exceeds 2 %, and ``centred=True``, somewhat slower, does not have it. Half precision is summed in float32.
 
-    The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call.
+    The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call. What is BOUND to it is
+    that of this call: arguments of a ``functools.partial``, arrays of a module that is a pytree or whose method it is (both are
+    inputs of the program), and attributes of an object that its code names (one that changes compiles the loss again).
 
     A batch sharded over devices by its leading axis (``jax.sharding.NamedSharding``) stays where it is: each device sums its
     own examples. The parameters are then replicated.
@@ -95,8 +94,10 @@ def gradient_moments(
     Args:
         loss: the loss of ONE example, ``loss(params, example)``, a scalar; with ``batched`` the loss of a batch,
             ``loss(params, batch)``, whose per-example loss is that of a batch of one.
-        params: any pytree of arrays (an ``nnx.State``, a dictionary, ...). Leaves that are not floating-point get zeros.
-        batch: a pytree whose leaves have a common leading axis, the n examples.
+        params: any pytree of arrays (a dictionary, an ``nnx.State``, a whole Equinox or Flax nnx module, ...). Leaves that are
+            not floating-point get zeros. Functions and words are held fixed, and so is what these libraries count among no
+            parameters (``equinox.filter_grad``, ``nnx.Param``): the results have None there.
+        batch: a pytree whose leaves have a common leading axis, the n examples; tensors of other libraries go through NumPy.
         ddof: the divisor is n - ddof; 1 or 0.
         batched: ``loss`` takes a batch. A loss that couples its examples is refused: it has no per-example gradient.
         key: a typed key for a random loss, called as ``loss(params, example, key=...)``: example i, counted over the whole
@@ -114,25 +115,27 @@ def gradient_moments(
         A :class:`GradientMoments`.
 
     Raises:
-        InputTypeError: complex parameters, or a loss that is not a floating-point number.
-        InputError: an argument out of range, too few examples, leading axes that differ, a loss that is not a scalar, does
-            not depend on the example, or (CoupledExamplesError) couples the examples of a batch.
+        InputTypeError: complex parameters, none that is floating-point, a loss that is not a floating-point number.
+        InputError: an argument out of range, too few examples, leading axes that differ, a loss that fails, is not a scalar,
+            does not depend on the example or on any parameter, or (CoupledExamplesError) couples the examples of a batch.
         NotFiniteError: an example is not finite and nan="raise", or a number overflows.
+
+    Warns:
+        RuntimeWarning: too few digits are left (``centred=True``), or the loss normalises ONE example as batch norm does.
 
     >>> moments = gradient_moments(lambda w, x: w * x, jnp.asarray(1.0), jnp.asarray([1.0, 2.0, 6.0]))
     >>> float(moments.mean), float(moments.trace)
     (3.0, 7.0)
     """
-    examples = check_examples(batch, "batch")
-    check_leaves(params, "params")
+    batch, examples = one_batch(batch)
     check_choice(ddof, "ddof", (0, 1), "give 1 (divisor n - 1) or 0 (divisor n)")
     if examples <= ddof:
         raise InputError("batch", Words(f"has {examples} examples"), f"give at least {ddof + 1} for ddof={ddof}")
-    check_loss(loss)
     check_choice(nan, "nan", ("raise", "drop"))
     check_flags(
         batched=batched, centred=centred, squared_norms=squared_norms, second_moment=second_moment, explain=explain
     )
+    loss, params = take(loss, params, batched=batched)
     if key is not None:
         check_key(key)
         if batched:
@@ -144,10 +147,6 @@ def gradient_moments(
     if chunk_size is not None:
         check_at_least(chunk_size, "chunk_size", 1, "give the number of examples differentiated at a time, >= 1")
     byte_budget = check_integer(byte_budget, "byte_budget")
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
-            where = f"params{jax.tree_util.keystr(path)}"
-            raise InputTypeError(where, Words("is complex"), "give real and imaginary part as two leaves")
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
     options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread_of(batch))
     moments, whole = _computed(loss, options, params, batch, key)
@@ -160,16 +159,16 @@ def gradient_moments(
 
 
 def _computed(
-    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
+    loss: TakenLoss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
 ) -> tuple[GradientMoments, jax.Array | None]:
     """The moments, compiled; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
     found: tuple[GradientMoments, jax.Array | None] = _moments(loss, options, params, batch, key)
     return found
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=1)
 def _moments(
-    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
+    loss: TakenLoss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
 ) -> tuple[GradientMoments, jax.Array | None]:
     """One device or many."""
     structure, batch_structure = jax.tree.structure(params), jax.tree.structure(batch)
@@ -184,6 +183,8 @@ def _moments(
     exact_norms = wanted.norms or wanted.squares
     count = len(arrays[0])
     analysis = analyse(of_example, leaves, example, examples=count, exact_norms=exact_norms, centred=wanted.centred)
+    check_depends(group.strategy for group in analysis.groups)
+    warn_of_vanishing(analysis.jaxpr, analysis.parameters.levels)
     chunk_bytes = min(CHUNK_BYTES.get(jax.default_backend(), OTHER_CHUNK_BYTES), options.byte_budget)
     chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
 

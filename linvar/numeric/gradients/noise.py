@@ -7,7 +7,7 @@ not grow with the data. Leaving one block out at a time gives the jackknife's st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import jax
@@ -25,7 +25,9 @@ from linvar.numeric.arguments import (
     check_key,
 )
 from linvar.numeric.gradients.blocks import Block
+from linvar.numeric.gradients.callables import take
 from linvar.numeric.gradients.checks import NoFiniteExamplesError
+from linvar.numeric.gradients.inputs import one_of_many, rows_of, source_of
 from linvar.numeric.gradients.moments import Loss, gradient_moments
 from linvar.numeric.gradients.processes import check_all
 from linvar.numeric.gradients.scale import NoiseScale as NoiseScale
@@ -36,7 +38,7 @@ from linvar.progress import Progress, reporting
 def noise_scale(
     loss: Loss,
     params: PyTree,
-    data: PyTree | Iterator[PyTree],
+    data: PyTree | Iterable[PyTree],
     *,
     ddof: int = 1,
     batched: bool = False,
@@ -60,9 +62,10 @@ def noise_scale(
 
     Args:
         loss: of one example, or with ``batched`` of a batch; see :func:`linvar.numeric.gradient_moments`.
-        params: any pytree of arrays.
-        data: a pytree of arrays with the n examples first (NumPy arrays stay on the host, memory maps on the disk), or an
-            ITERATOR of such batches; batches of one size are compiled once.
+        params: any pytree of arrays, or a module; see :func:`linvar.numeric.gradient_moments`.
+        data: a pytree of arrays with the n examples first (NumPy arrays stay on the host, memory maps on the disk), or what gives
+            such batches one by one: an iterator, a ``DataLoader`` (a LIST is a pytree: give ``iter`` of a list of batches);
+            tensors of other libraries go through NumPy; batches of one size are compiled once.
         ddof: 1: the data are a sample of a law; 0: they are the whole population.
         batched: ``loss`` takes a batch.
         key: a typed key for a random loss: example i of batch j gets ``fold_in(fold_in(key, j), i)``, of process p > 0
@@ -93,6 +96,7 @@ def noise_scale(
     check_choice(ddof, "ddof", (0, 1), "give 1 (the data are a sample) or 0 (they are the whole population)")
     check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
     byte_budget = check_integer(byte_budget, "byte_budget")
+    loss, params = take(loss, params, batched=batched)
     if key is not None:
         key = check_key(key)
         key = jax.random.fold_in(key, jax.process_index()) if jax.process_index() else key
@@ -179,14 +183,15 @@ def two_batch_noise_scale(
     return trace / squared_mean, trace, squared_mean
 
 
-def _batches(data: PyTree | Iterator[PyTree], blocks: int, byte_budget: int) -> Iterator[tuple[PyTree, int | None]]:
+def _batches(data: PyTree | Iterable[PyTree], blocks: int, byte_budget: int) -> Iterator[tuple[PyTree, int | None]]:
     """Batches, and how many examples there are in all if that is known."""
-    if isinstance(data, Iterator):
-        for batch in data:
-            yield batch, None
+    source = source_of(data)
+    if source is not None:
+        for batch in source:
+            yield one_of_many(batch, "data"), None
         return
+    data, size = rows_of(data)
     leaves = jax.tree.leaves(data)
-    size = check_examples(data, "data", "give arrays with a row per example, or an iterator of batches")
     if any(isinstance(leaf, jax.Array) and not leaf.is_fully_addressable for leaf in leaves):
         raise InputError(
             "data", Words("has arrays spread over several processes"), "give each process its own part, as local arrays"

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.typing import ArrayLike
 
+from linvar.numeric.gradients.per_example.jaxprs import has_own_jvp, has_own_vjp
+
 #: What an equation reads: a variable, or a number written into the program.
 Atom: TypeAlias = core.Var | core.Literal
 #: The values of a program's variables while it runs.
@@ -89,9 +91,20 @@ def bind(jaxpr: core.Jaxpr, equation: core.JaxprEqn, arguments: Sequence[ArrayLi
     inputs = list(dict.fromkeys(variables(equation.invars)))
     outputs = [v for v in equation.outvars if not _dropped(v)]
     one = jaxpr.replace(constvars=[], invars=inputs, outvars=outputs, eqns=[equation], effects=equation.effects)
+    if has_own_jvp(equation) or has_own_vjp(equation):
+        arguments = [_concrete(a) for a in arguments]
     by_variable = {v: a for v, a in zip(equation.invars, arguments) if is_variable(v)}
     results = core.jaxpr_as_fun(core.ClosedJaxpr(one, ()))(*(by_variable[v] for v in inputs))
     return dict(zip(outputs, results))
+
+
+def _concrete(value: ArrayLike) -> ArrayLike:
+    """A constant as the derivative that a user wrote expects it: JAX keeps those of a program as NumPy's, which a traced index
+    cannot enter; as an array of JAX, not traced, it takes both that and Python's ``float``."""
+    if isinstance(value, jax.Array):
+        return value
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value)
 
 
 def evaluate(jaxpr: core.Jaxpr, values: Values, chosen: Callable[[core.JaxprEqn], bool]) -> None:

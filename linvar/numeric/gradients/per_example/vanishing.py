@@ -1,0 +1,64 @@
+"""A value minus the mean of itself alone: batch norm of ONE example, whose gradients vanish without an error.
+
+    y = x - mean(x over an axis of one entry) = 0,    so that d loss / d x = 0 through y, and y / sqrt(0 + epsilon) = 0
+
+It is read off the jaxpr, where no model means it: the mean must be a sum over axes of length one only. The same
+normalisation over an axis that has entries (layers, groups, the pixels of an image) is not zero, and is left alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from jax.extend import core
+
+from linvar.numeric.gradients.per_example.evaluation import Atom, is_floating, is_variable, shape_of, size_of
+from linvar.numeric.gradients.per_example.flattening import Level, Levels, level
+from linvar.numeric.gradients.per_example.jaxprs import operation, reduced_axes_of
+
+#: Operations that keep all entries in their order where they keep their number.
+_ARRANGE = frozenset(("broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy"))
+
+
+def vanishes(jaxpr: core.ClosedJaxpr, levels: Levels) -> bool:
+    """Is a value of the example subtracted from the mean of itself alone, at the top level of a flat jaxpr?"""
+    roots: dict[
+        core.Var, tuple[core.Var, bool]
+    ] = {}  # the value that this one is, and whether by a sum of single entries
+
+    def root(atom: Atom) -> tuple[core.Var, bool] | None:
+        return roots.get(atom, (atom, False)) if is_variable(atom) else None
+
+    for equation in jaxpr.jaxpr.eqns:
+        name, first = operation(equation), root(equation.invars[0]) if equation.invars else None
+        if first is None or not is_floating(equation.outvars[0]) or not size_of(equation.outvars[0]):
+            continue
+        if name == "sub":
+            second = root(equation.invars[1])
+            alike = second is not None and first[0] is second[0] and first[1] != second[1]
+            if alike and level(levels, first[0]) == Level.EXAMPLE and size_of(equation.outvars[0]) == size_of(first[0]):
+                return True
+        same_size = is_floating(equation.invars[0]) and size_of(equation.outvars[0]) == size_of(equation.invars[0])
+        if name in _ARRANGE and same_size:
+            roots[equation.outvars[0]] = first
+        elif name == "reduce_sum" and all(shape_of(equation.invars[0])[a] == 1 for a in reduced_axes_of(equation)):
+            roots[equation.outvars[0]] = (first[0], True)
+        elif name in ("div", "mul") and _is_one(equation.invars[1]):
+            roots[equation.outvars[0]] = first
+    return False
+
+
+def _is_one(atom: Atom) -> bool:
+    """The number 1, as the count by which a mean divides."""
+    return isinstance(atom, core.Literal) and shape_of(atom) == () and bool(atom.val == 1)
+
+
+def warn_of_vanishing(jaxpr: core.ClosedJaxpr, levels: Levels) -> None:
+    """Say so, once for every program that is compiled."""
+    if vanishes(jaxpr, levels):
+        warnings.warn(
+            "loss subtracts a value from the mean of itself alone, which is zero, as batch norm over ONE example does: gradients "
+            "vanish; use the running averages (model.eval(), use_running_average=True)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
