@@ -54,7 +54,7 @@ class Pool(NamedTuple):
         """No micro-batch yet."""
         return Pool(
             jnp.zeros((), jnp.int32),
-            jnp.zeros((), jnp.float32),
+            jnp.zeros((), widest(params)),
             jax.tree.map(_zeros, params),
             jax.tree.map(lambda x: jnp.zeros((), wide(x)), params),
             jnp.zeros((), bool),
@@ -91,6 +91,11 @@ def wide(x: object) -> jnp.dtype:
     """The type in which a leaf's moments are kept: its own, but at least float32."""
     dtype = jnp.result_type(x)
     return jnp.promote_types(dtype, jnp.float32) if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype("float32")
+
+
+def widest(params: PyTree) -> jnp.dtype:
+    """The type of numbers about all leaves."""
+    return jnp.result_type(jnp.float32, *map(wide, jax.tree.leaves(params)))
 
 
 def _zeros(x: object) -> jax.Array:

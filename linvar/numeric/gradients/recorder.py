@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from linvar.arguments import is_flag
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.numeric.arguments import check_at_least, check_number
-from linvar.numeric.gradients.pool import Noise, Pool, chosen, wide
+from linvar.numeric.gradients.pool import Noise, Pool, chosen, wide, widest
 from linvar.numeric.gradients.result import GradientMoments, any_leaf, number, over_leaves, ratio
 
 
@@ -153,8 +153,7 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
         def zeros() -> PyTree:
             return jax.tree.map(lambda x: jnp.zeros((), wide(x)), params)
 
-        types = [wide(x) for x in jax.tree.leaves(params)]
-        weight = jnp.zeros((), jnp.result_type(jnp.float32, *types))
+        weight = jnp.zeros((), widest(params))
         none = [jnp.zeros((), jnp.int32) for _ in range(3)]
         pool: Pool | tuple[()] = Pool.empty(params) if batches > 1 else ()
         return NoiseRecord(none[0], weight, zeros(), zeros(), zeros(), zeros(), none[1], none[2], pool)
@@ -174,7 +173,7 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
         if batches > 1:
             assert isinstance(pool, Pool)
             more = pool.with_batch(
-                jnp.asarray(given.examples, jnp.float32), _seen(given.mean, state.trace), noise, given.ddof
+                jnp.asarray(given.examples, pool.examples.dtype), _seen(given.mean, state.trace), noise, given.ddof
             )
             pool = chosen(whole, more, pool)
             full = pool.batches == batches
