@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from optax.transforms import partition
 
 from linvar.errors import InputError, InputTypeError
 from linvar.numeric import gradient_moments, record_noise, recorded_noise
@@ -222,9 +223,9 @@ WHOLE, ONLY_W = {"w", "b"}, {"w"}
         (optax.named_chain(("noise", record_noise()), ("sgd", optax.sgd(0.1))), WHOLE),
         (optax.masked(optax.chain(record_noise(), optax.sgd(0.1)), {"w": True, "b": False}), ONLY_W),
         (optax.masked(optax.chain(record_noise(accumulate=1), optax.sgd(0.1)), lambda p: {"w": True, "b": False}), ONLY_W),
-        (optax.partition({"a": optax.chain(record_noise(), optax.sgd(0.1)), "z": optax.set_to_zero()}, {"w": "a", "b": "z"}),
+        (partition({"a": optax.chain(record_noise(), optax.sgd(0.1)), "z": optax.set_to_zero()}, {"w": "a", "b": "z"}),
          ONLY_W),
-        (optax.chain(record_noise(), optax.partition({"a": optax.sgd(0.1), "z": optax.set_to_zero()}, {"w": "a", "b": "z"})),
+        (optax.chain(record_noise(), partition({"a": optax.sgd(0.1), "z": optax.set_to_zero()}, {"w": "a", "b": "z"})),
          WHOLE),
     ],
     ids=["chain of chains", "inject", "injected", "apply_if_finite", "named_chain", "masked", "callable", "partition", "outside"],

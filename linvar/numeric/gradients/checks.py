@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from linvar.errors import NotFiniteError, Words
 from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
@@ -89,7 +90,7 @@ def cancelled(
         if not route.cancels:
             return jnp.zeros_like(trace, bool)
         terms = 0 if route.strategy == "outer" else max(shape, default=1)
-        return trace < (ROUNDINGS + ROUNDINGS_PER_TERM * terms) * jnp.finfo(trace.dtype).eps * square
+        return trace < (ROUNDINGS + ROUNDINGS_PER_TERM * terms) * float(np.finfo(trace.dtype).eps) * square
 
     return [of_leaf(*leaf) for leaf in zip(explanation.leaves, traces, squares, shapes)]
 

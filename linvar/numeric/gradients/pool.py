@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from linvar.numeric.gradients.blocks import moved
@@ -87,7 +88,7 @@ class Pool(NamedTuple):
         return Noise(trace, squared, self.cancelled)
 
 
-def wide(x: object) -> jnp.dtype:
+def wide(x: ArrayLike) -> jnp.dtype:
     """The type in which a leaf's moments are kept: its own, but at least float32."""
     dtype = jnp.result_type(x)
     return jnp.promote_types(dtype, jnp.float32) if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype("float32")
@@ -98,7 +99,7 @@ def widest(params: PyTree) -> jnp.dtype:
     return jnp.result_type(jnp.float32, *map(wide, jax.tree.leaves(params)))
 
 
-def _zeros(x: object) -> jax.Array:
+def _zeros(x: ArrayLike) -> jax.Array:
     """Like one leaf, where it lies."""
     if jnp.issubdtype(jnp.result_type(x), jnp.floating):
         return jnp.zeros_like(x, wide(x))

@@ -187,7 +187,7 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
         def average(old: PyTree, new: PyTree) -> PyTree:
             return jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, old, new)
 
-        new = (
+        new = NoiseRecord(
             state.count + 1,
             keep * state.weight + (1 - keep),
             noise.trace,
@@ -196,9 +196,10 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
             average(state.squared_mean_average, noise.squared_mean),
             state.skipped,
             state.cancelled + noise.cancelled,
+            (),
         )
-        record = NoiseRecord(*chosen(whole, new, tuple(state[:-1])), pool)
-        return updates, record._replace(skipped=state.skipped + skipped)
+        record: NoiseRecord = chosen(whole, new, state._replace(pool=()))
+        return updates, record._replace(skipped=state.skipped + skipped, pool=pool)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -236,14 +237,14 @@ def _seen(tree: PyTree, like: PyTree) -> PyTree:
     """A tree of all parameters without those that the recorder does not see."""
     try:
         found = jax.tree.map(lambda own, x: own if _absent(own) else x, like, tree, is_leaf=_absent)
+        jax.tree.map(lambda *_: None, found, like)
+        jax.tree.map(lambda *_: None, like, found)  # neither is a part of the other
     except (TypeError, ValueError):
-        found = None
-    if found is None or jax.tree.structure(found) != jax.tree.structure(like):
         raise InputError(
             "moments",
             Words("has other leaves than the parameters that the optimizer was initialised with"),
             "give the moments of these; a wrapper that regroups parameters, as optax.flatten does, goes after record_noise",
-        )
+        ) from None
     return found
 
 

@@ -26,7 +26,7 @@ def contract(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:
     """
     wide = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
     inputs, output = formula.split("->")
-    (examples, *left), (_, *right) = inputs.split(",")
+    examples, left, right = inputs[0], *(names[1:] for names in inputs.split(","))
     own = [
         math.prod(x.shape[i + 1] for i, name in enumerate(some) if name in output)
         for some, x in ((left, a), (right, b))
