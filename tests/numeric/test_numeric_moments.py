@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example.arithmetic import contract
+from linvar.numeric.gradients.result import ratio
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(23, 4)), RNG.normal(size=23)
@@ -124,6 +126,72 @@ def test_the_default_warns_where_it_may_be_off_by_more(ratio):
     params, batch = dominated(ratio)
     with pytest.warns(RuntimeWarning, match=r"trace of \['w'\] may be off by over 2 %; give centred=True"):
         gradient_moments(linear, params, batch)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "examples"), [(1, (5, 1), 4096), (1, (3, 2), 1500), (2, (40, 30), 16), (1, (30, 20), 64)]
+)
+def test_what_is_not_flagged_under_jit_is_right(rows, shape, examples):
+    """Equal examples but for a spread of 1e-1 to 1e-5, the worst for running sums; every trace off by over 5 % is flagged."""
+    rng = np.random.default_rng(7)
+
+    @jax.jit
+    def found(*batch):
+        moments = gradient_moments(lambda p, e: jnp.sum((e[0] @ p) * e[1]), jnp.zeros(shape), batch)
+        return moments.trace, moments.cancelled, moments.cancelled_per_leaf
+
+    flags = []
+    for spread in (1e-1, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5):
+        h, t = (
+            np.asarray(x + spread * rng.normal(size=(examples, rows, n)), "float32") for x, n in zip((1.7, 0.9), shape)
+        )
+        trace, flag, of_leaf = found(h, t)
+        assert flag == of_leaf and flag.dtype == bool
+        h, t = h.astype("float64"), t.astype("float64")
+        exact = np.einsum("nrc,nrf->ncf", h, t).var(axis=0, ddof=1).sum()
+        flags.append(bool(flag))
+        assert flag or abs(trace / exact - 1) < 0.05, spread
+    assert flags[:2] == [False, False] and flags[-3:] == [True] * 3  # at 1e-2 rounding takes less than 1 %
+
+
+def test_a_traced_caller_may_take_the_centred_trace_where_digits_are_lost():
+    @jax.jit
+    def trace(params, batch):
+        moments = gradient_moments(linear, params, batch)
+        centred = lambda: gradient_moments(linear, params, batch, centred=True).trace  # noqa: E731
+        return jax.lax.cond(moments.cancelled, centred, lambda: moments.trace), moments.cancelled_per_leaf
+
+    for spread, lost in ((1e-2, False), (1e-8, True)):
+        params, batch = dominated(spread, examples=50)
+        found, flags = trace(params, batch)
+        whole = exact_trace(params, batch) + np.var(np.asarray(batch[1], "float64"), axis=0, ddof=1).sum()
+        np.testing.assert_allclose(found, whole, rtol=1e-3)
+        assert bool(flags["w"]) == lost and not flags["b"]  # the offset's trace subtracts nothing
+    assert not gradient_moments(linear, params, batch, centred=True).cancelled
+
+
+def test_long_sums_of_small_results_are_taken_in_stages():
+    for formula, a, b in (
+        ("nc,nf->cf", (1300, 3), (1300, 2)),
+        ("nc,nf->cf", (512, 9), (512, 1)),
+        ("ngtc,ngtf->gcf", (600, 2, 3, 4), (600, 2, 3, 5)),
+        ("ngtc,ngsc->ngts", (600, 1, 2, 5), (600, 1, 3, 5)),
+        ("nc,nf->cf", (70_000, 1), (70_000, 2)),
+    ):
+        x, y = (np.asarray(1 + RNG.normal(size=shape) / 9, "float32") for shape in (a, b))
+        exact = np.einsum(formula, x.astype("float64"), y.astype("float64"))
+        found = contract(formula, jnp.asarray(x), jnp.asarray(y))
+        np.testing.assert_allclose(found, exact, rtol=2e-6)
+
+
+def test_what_is_no_number_stays_none():
+    nan, one = jnp.float32(np.nan), jnp.float32(1)
+    assert all(np.isnan(ratio(*pair)) for pair in ((nan, one), (one, nan), (nan, nan), (nan, -one), (nan, 0 * one)))
+    assert [float(ratio(one, x)) for x in (0 * one, -one, 2 * one)] == [np.inf, np.inf, 0.5]
+    bad = np.asarray([[1, 2], [np.nan, 1]], "float32")
+    found = jax.jit(lambda x: gradient_moments(lambda w, x: jnp.sum(w * x) ** 2, jnp.ones(2), x))(bad)
+    assert np.isnan(found.noise_scale) and np.isnan(found.noise_scale_per_leaf) and not found.cancelled
+    assert repr(found).startswith("GradientMoments(2 examples, trace=nan, noise_scale=nan")
 
 
 def test_a_convolution_and_a_table_do_not_cancel_either():

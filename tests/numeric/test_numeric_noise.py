@@ -6,10 +6,9 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from linvar.numeric import gradient_moments, noise_scale, record_noise, recorded_noise, two_batch_noise_scale
+from linvar.numeric import noise_scale, two_batch_noise_scale
 from linvar.schemes.scheme import SCHEMES, Scheme
 
 RNG = np.random.default_rng(6)
@@ -133,15 +132,6 @@ def test_whole_batches_without_a_finite_example_are_dropped_too(n):
         noise_scale(loss, jnp.ones(3), np.full((20, 3), np.nan), nan="drop")
 
 
-def test_the_recorder_forgets_slowly_without_bias():
-    recorder, moments = (
-        record_noise(decay=0.9999999),
-        gradient_moments(loss, jnp.ones(3), jnp.asarray(sample(50), "float32")),
-    )
-    _, state = recorder.update(moments.mean, recorder.init(jnp.ones(3)), moments=moments)
-    np.testing.assert_allclose(state.smoothed_variance, moments.trace, rtol=1e-5)
-
-
 def test_dropped_examples_random_losses_and_progress():
     x = sample(100).astype("float32")
     x[3], x[55] = np.nan, np.inf
@@ -194,53 +184,3 @@ def test_memory_does_not_grow_with_the_data():
         for n in (8192, 64 * 4096)
     )
     assert large < small + 27, (small, large)
-
-
-def test_the_recorder_in_a_training_loop():
-    params = {"w": jnp.zeros(3), "b": jnp.zeros(())}
-    x = jnp.asarray(sample(256, 1), "float32")
-    batches = [x[i : i + 32] for i in range(0, 256, 32)]
-
-    def squared(p, e):
-        return (e[:2] @ p["w"][:2] + p["b"] - e[2]) ** 2
-
-    optimizer = optax.chain(record_noise(decay=0.5), optax.sgd(0.1))
-    plain = optax.sgd(0.1)
-    state, plain_state, other = optimizer.init(params), plain.init(params), params
-
-    @jax.jit
-    def step(params, state, batch):
-        moments = gradient_moments(squared, params, batch)
-        updates, state = optimizer.update(moments.mean, state, params, moments=moments)
-        return optax.apply_updates(params, updates), state, moments
-
-    traces, squares = [], []
-    for batch in batches:
-        gradient = jax.grad(lambda p, b: jnp.mean(jax.vmap(lambda e: squared(p, e))(b)))(other, batch)
-        updates, plain_state = plain.update(gradient, plain_state)
-        other = optax.apply_updates(other, updates)
-        params, state, moments = step(params, state, batch)
-        traces.append(float(moments.trace))
-        squares.append(float(moments.squared_mean))
-    np.testing.assert_allclose(params["w"], other["w"], rtol=1e-4, atol=1e-6)  # the gradient passed through unchanged
-    record = recorded_noise(state)
-    weights = 0.5 ** np.arange(7, -1, -1)
-    assert int(record.count) == 8
-    np.testing.assert_allclose(record.variance, traces[-1], rtol=1e-5)
-    np.testing.assert_allclose(record.noise_scale, moments.noise_scale, rtol=1e-5)
-    np.testing.assert_allclose(record.smoothed_variance, weights @ traces / weights.sum(), rtol=1e-5)
-    np.testing.assert_allclose(record.smoothed_noise_scale, (weights @ traces) / (weights @ squares), rtol=1e-4)
-    np.testing.assert_allclose(
-        sum(jax.tree.leaves(record.smoothed_variance_per_leaf)), record.smoothed_variance, rtol=1e-5
-    )
-    assert set(record.noise_scale_per_leaf) == set(record.smoothed_noise_scale_per_leaf) == {"w", "b"}
-
-
-def test_the_recorder_says_what_it_needs():
-    with pytest.raises(ValueError, match="decay=1.0"):
-        record_noise(1.0)
-    recorder = record_noise()
-    with pytest.raises(ValueError, match="without moments"):
-        recorder.update(jnp.ones(2), recorder.init(jnp.ones(2)))
-    with pytest.raises(ValueError, match="holds 0 noise records"):
-        recorded_noise(optax.sgd(0.1).init(jnp.ones(2)))

@@ -22,7 +22,7 @@ from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, Words
 from linvar.numeric.arguments import check_at_least, check_choice, check_key
 from linvar.numeric.gradients.callables import TakenLoss, take
-from linvar.numeric.gradients.checks import check_finite, check_rounding, check_whole
+from linvar.numeric.gradients.checks import cancelled, check_finite, check_rounding, check_whole
 from linvar.numeric.gradients.inputs import one_batch
 from linvar.numeric.gradients.parameters import check_depends
 from linvar.numeric.gradients.per_example.analysis import analyse
@@ -34,7 +34,7 @@ from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
 from linvar.numeric.gradients.per_example.vanishing import warn_of_vanishing
-from linvar.numeric.gradients.result import GradientMoments, over_leaves
+from linvar.numeric.gradients.result import GradientMoments, any_leaf, over_leaves
 from linvar.numeric.gradients.spread import Spread, on_every_device, spread_of
 
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
@@ -82,7 +82,8 @@ def gradient_moments(
     Parameters are recognised where they enter through matrix products, convolutions, embedding lookups and elementwise
     operations, also inside ``scan``, ``remat`` and when shared; the rest is differentiated example by example, in chunks.
     In float32 the relative error of a trace is about 1e-7 ||mean||^2 / trace by the strategies "outer" and "gram": a warning says
-    when that exceeds 2 %, and ``centred=True``, somewhat slower, does not have it. Half precision is summed in float32.
+    when that may exceed 2 %, ``cancelled`` in the result says it under ``jit`` too, and ``centred=True``, somewhat slower, does
+    not have it. Half precision is summed in float32.
 
     The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call. What is BOUND to it is
     that of this call: arguments of a ``functools.partial``, arrays of a module that is a pytree or whose method it is (both are
@@ -202,20 +203,25 @@ def _moments(
     )
     traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
     share = options.ddof / jnp.maximum(totals.examples, 1)
-    squared = [sum_of_squares(m) - share * t for m, t in zip(totals.mean, traces)]
+    norms = [sum_of_squares(m) for m in totals.mean]
+    squared = [norm - share * t for norm, t in zip(norms, traces)]
     mean = [m.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else m for m, x in zip(totals.mean, leaves)]
+    explanation = explain(analysis, params)
+    lost = cancelled(explanation, traces, norms, [x.shape for x in leaves])
     moments = GradientMoments(
         mean=jax.tree.unflatten(structure, mean),
         trace_per_leaf=jax.tree.unflatten(structure, traces),
         trace=over_leaves(traces),
         squared_mean_per_leaf=jax.tree.unflatten(structure, squared),
         squared_mean=over_leaves(squared),
+        cancelled_per_leaf=jax.tree.unflatten(structure, lost),
+        cancelled=any_leaf(lost),
         examples=totals.examples,
         loss=jnp.sum(each.losses) / totals.examples,
         squared_norms=over_leaves(each.norms) if wanted.norms else None,
         second_moment=jax.tree.unflatten(structure, totals.squares) if wanted.squares else None,
         ddof=options.ddof,
-        explanation=explain(analysis, params),
+        explanation=explanation,
     )
     return moments, jnp.asarray(loss(params, batch)) if options.batched else None
 

