@@ -29,16 +29,17 @@ from linvar.numeric.arguments import (
     check_loss,
 )
 from linvar.numeric.gradients.checks import check_finite, check_rounding, check_whole
-from linvar.numeric.gradients.per_example.analysis import analyse
+from linvar.numeric.gradients.per_example.analysis import Analysis, analyse
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.batches import in_chunks
 from linvar.numeric.gradients.per_example.coupling import check_uncoupled
 from linvar.numeric.gradients.per_example.explanation import explain
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
+from linvar.numeric.gradients.per_example.meshes import Types, vary, varying
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
 from linvar.numeric.gradients.result import GradientMoments, over_leaves
-from linvar.numeric.gradients.spread import Spread, on_every_device, spread_of
+from linvar.numeric.gradients.spread import Spread, beside, on_every_device, spread_of
 
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
 CHUNK_BYTES = {"cpu": 2**21}
@@ -149,7 +150,9 @@ def gradient_moments(
             where = f"params{jax.tree_util.keystr(path)}"
             raise InputTypeError(where, Words("is complex"), "give real and imaginary part as two leaves")
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
-    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread_of(batch))
+    spread = spread_of(batch)
+    batch = beside(batch, spread)
+    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread)
     moments, whole = _computed(loss, options, params, batch, key)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
@@ -178,26 +181,27 @@ def _moments(
         check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
     of_example = _of_example(loss, options.batched, key is not None, structure, batch_structure)
     if key is not None:
-        arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(arrays[0]))))
+        numbers = vary(jnp.arange(len(arrays[0])), varying([key]))
+        arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, numbers))
     wanted = options.wanted
-    example = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in arrays]
-    exact_norms = wanted.norms or wanted.squares
-    analysis = analyse(of_example, leaves, example, exact_norms=exact_norms, centred=wanted.centred)
     chunk_bytes = min(CHUNK_BYTES.get(jax.default_backend(), OTHER_CHUNK_BYTES), options.byte_budget)
-    chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
+    analyses: list[Analysis] = []
 
-    def of_examples(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+    def sums_of(types: Types, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+        with types.explicit():
+            exact_norms = wanted.norms or wanted.squares
+            shapes = types.shapes(leaves, arrays)
+            analysis = analyse(of_example, *shapes, exact_norms=exact_norms, centred=wanted.centred)
+        analyses.append(analysis)
+        chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
+        loss, drop = types.opened(of_example), options.drop
+
         def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
-            drop = options.drop
-            return batch_sums(analysis, of_example, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
+            return batch_sums(analysis, loss, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
 
         return in_chunks(make, arrays, chunk)
 
-    totals, each = (
-        of_examples(leaves, arrays)
-        if options.spread is None
-        else on_every_device(of_examples, options.spread, leaves, arrays)
-    )
+    totals, each = on_every_device(sums_of, options.spread, leaves, arrays)
     traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
     share = options.ddof / jnp.maximum(totals.examples, 1)
     squared = [sum_of_squares(m) - share * t for m, t in zip(totals.mean, traces)]
@@ -213,7 +217,7 @@ def _moments(
         squared_norms=over_leaves(each.norms) if wanted.norms else None,
         second_moment=jax.tree.unflatten(structure, totals.squares) if wanted.squares else None,
         ddof=options.ddof,
-        explanation=explain(analysis, params),
+        explanation=explain(analyses[-1], params),
     )
     return moments, jnp.asarray(loss(params, batch)) if options.batched else None
 

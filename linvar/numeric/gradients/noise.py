@@ -31,6 +31,7 @@ from linvar.numeric.gradients.checks import NoFiniteExamplesError
 from linvar.numeric.gradients.moments import Loss, gradient_moments
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.processes import check_all, gather, gather_ragged
+from linvar.numeric.gradients.spread import rows_of
 from linvar.progress import Progress, reporting
 from linvar.schemes.scheme import scheme_of
 
@@ -274,7 +275,7 @@ def _batches(data: PyTree | Iterator[PyTree], blocks: int, byte_budget: int) -> 
     row = sum(math.prod(np.shape(leaf)[1:]) * jnp.result_type(leaf).itemsize for leaf in leaves)
     rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
     for start in range(0, size, rows):
-        yield jax.tree.map(lambda x, start=start: x[start : start + rows], data), size
+        yield rows_of(data, start, min(start + rows, size)), size
 
 
 def _summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: int, together: bool) -> NoiseScale:

@@ -21,6 +21,7 @@ from linvar.numeric.gradients.per_example.entries import Entry
 from linvar.numeric.gradients.per_example.evaluation import Values, aval_of, bind, evaluate, read, zeros_like
 from linvar.numeric.gradients.per_example.flattening import Level, equation_level
 from linvar.numeric.gradients.per_example.jaxprs import if_read, scan_of
+from linvar.numeric.gradients.per_example.meshes import Types, zeros_of
 
 #: Taps of one example or of all: one an entry, one a value taken as it is.
 Taps: TypeAlias = tuple[list[jax.Array], list[jax.Array]]
@@ -63,29 +64,36 @@ def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence
         examples: the batch's arrays, examples first.
     """
     (count,) = {x.shape[0] for x in examples}
-    entries = [
-        jnp.zeros((count, *entry.tap_shape), aval_of(entry.equation.outvars[0]).dtype) for entry in analysis.entries
-    ]
-    own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
-    shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
+    types = Types.declared(analysis.jaxpr.jaxpr)
+    with types.explicit():
+        leaves = types.entering(leaves)
+        examples = types.entering(examples, len(leaves), lead=1)
+        outputs = [aval_of(entry.equation.outvars[0]) for entry in analysis.entries]
+        entries = [zeros_of(aval, (count, *entry.tap_shape)) for aval, entry in zip(outputs, analysis.entries)]
+        own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
+        shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
 
-    def tapped(taps: Taps, common: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
-        def one(tap: Taps, example: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
-            return _evaluate(analysis, leaves, example, tap, common)
+        def tapped(taps: Taps, common: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+            def one(tap: Taps, example: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+                return _evaluate(analysis, leaves, example, tap, common)
 
-        return jax.vmap(one)(taps, list(examples))
+            return jax.vmap(one)(taps, list(examples))
 
-    losses, backward, kept = jax.vjp(tapped, own, shared, has_aux=True)
-    (cotangents, direct), constants = backward(jnp.ones_like(losses))
-    return Pass(losses, kept, cotangents, direct, constants)
+        losses, backward, kept = jax.vjp(tapped, own, shared, has_aux=True)
+        (cotangents, direct), constants = backward(jnp.ones_like(losses))
+    kept, cotangents, direct, constants = map(types.leaving, (kept, cotangents, direct, constants))
+    return Pass(types.leaving([losses])[0], kept, cotangents, direct, constants)
 
 
 def values_of(analysis: Analysis, leaves: Sequence[jax.Array], wanted: Sequence[core.Var]) -> list[jax.Array]:
     """Values of parameters alone, as a function of the leaves."""
     program: core.Jaxpr = analysis.jaxpr.jaxpr
-    values: Values = dict(zip(program.constvars, analysis.jaxpr.consts)) | dict(zip(analysis.parameters, leaves))
-    evaluate(program, values, lambda equation: equation_level(analysis.levels, equation) < Level.EXAMPLE)
-    return [jnp.asarray(values[v]) for v in wanted]
+    types = Types.declared(program)
+    with types.explicit():
+        values: Values = dict(zip(program.constvars, analysis.jaxpr.consts))
+        values.update(zip(analysis.parameters, types.entering(leaves)))
+        evaluate(program, values, lambda equation: equation_level(analysis.levels, equation) < Level.EXAMPLE)
+    return types.leaving([jnp.asarray(values[v]) for v in wanted])
 
 
 def _evaluate(
