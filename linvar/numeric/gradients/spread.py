@@ -105,13 +105,27 @@ def on_every_device(
         arrays: examples first.
     """
     if spread is None:
-        return _of_device(sums_of, leaves, arrays, ())
-    rows, everywhere, specs = PartitionSpec(spread.axes), PartitionSpec(), [spec_of(x) for x in leaves]
-    mesh = spread.mesh.abstract_mesh
-    typed = bool(explicit_axes(mesh))
-    if typed:
-        leaves = [placed(x, mesh, _without(spec, spread.axes)) for x, spec in zip(leaves, specs)]
-        arrays = [placed(x, mesh, (spread.axes, *_without(spec_of(x)[1:], spread.axes))) for x in arrays]
+        return _of_device(sums_of, leaves, arrays)
+    mesh, specs = spread.mesh.abstract_mesh, [spec_of(x) for x in leaves]
+    if not explicit_axes(mesh):
+        return _in_shards(sums_of, spread, leaves, arrays)
+    arrays = [placed(x, mesh, (spread.axes, *_without(spec_of(x)[1:], spread.axes))) for x in arrays]
+    same = [placed(x, mesh, _without(spec, spread.axes)) for x, spec in zip(leaves, specs)]
+    try:
+        totals, each = _in_shards(sums_of, spread, same, arrays)
+    except InputError:
+        raise
+    except (
+        ValueError
+    ):  # a loss that names the whole mesh does not run where axes of it are Manual: every device takes all
+        return _of_device(sums_of, leaves, arrays)
+    mean, squares = ([placed(x, mesh, spec) for x, spec in zip(xs, specs)] for xs in (totals.mean, totals.squares))
+    return BatchSums(totals._replace(mean=mean, squares=squares), each)
+
+
+def _in_shards(sums_of: SumsOf, spread: Spread, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+    """Every shard by itself."""
+    rows, everywhere = PartitionSpec(spread.axes), PartitionSpec()
 
     def of_shard(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> tuple[Totals, PerExample]:
         found = _of_device(sums_of, leaves, arrays, spread.axes)
@@ -121,17 +135,13 @@ def on_every_device(
         of_shard, mesh=spread.mesh, in_specs=(everywhere, rows), out_specs=(everywhere, rows),
         axis_names=set(spread.axes), check_vma=False,
     )  # fmt: skip
-    totals, each = mapped(list(leaves), list(arrays))
-    if typed:  # as the leaves were given
-        mean, squares = ([placed(x, mesh, spec) for x, spec in zip(xs, specs)] for xs in (totals.mean, totals.squares))
-        totals = totals._replace(mean=mean, squares=squares)
-    return BatchSums(totals, each)
+    return BatchSums(*mapped(list(leaves), list(arrays)))
 
 
 def _of_device(
-    sums_of: SumsOf, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array], axes: tuple[str, ...]
+    sums_of: SumsOf, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array], axes: tuple[str, ...] = ()
 ) -> BatchSums:
-    """The sums of one device's examples, merged over axes of a mesh; the mean spread as the leaves are."""
+    """The sums of one device's examples, merged over axes of a mesh; the mean is spread as the leaves are."""
     own = varying(arrays)
     leaves, arrays = [vary(x, own) for x in leaves], [vary(x, own) for x in arrays]
     types = Types.of(leaves, arrays)
