@@ -7,10 +7,17 @@ import math
 import jax
 import jax.numpy as jnp
 
+from linvar.numeric.gradients.per_example.meshes import vary, varying
+
 
 def at_least_float32(x: jax.Array) -> jax.Array:
     """Half precision is widened before it is summed."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def zeros_as(x: jax.Array | jax.ShapeDtypeStruct, shape: tuple[int, ...], dtype: jax.typing.DTypeLike) -> jax.Array:
+    """Zeros that vary between devices as ``x`` does: a sum that starts with them in a ``scan`` keeps its type."""
+    return vary(jnp.zeros(shape, dtype), varying([x]))
 
 
 def contract(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:

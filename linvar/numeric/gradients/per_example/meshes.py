@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 Spec: TypeAlias = tuple[str | tuple[str, ...] | None, ...]
 
 
-def varying(values: Iterable[jax.Array]) -> frozenset[str]:
+def varying(values: Iterable[jax.Array | jax.ShapeDtypeStruct]) -> frozenset[str]:
     """Axes of a mesh along which any of these values varies."""
     return frozenset().union(*(jax.typeof(x).manual_axis_type.varying for x in values))
 
