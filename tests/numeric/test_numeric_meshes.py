@@ -2,8 +2,13 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from processes import run_on_devices, two_processes
+
+from linvar.numeric import gradient_moments
 
 MODEL = """
 import json, sys
@@ -36,10 +41,13 @@ def dense(p, example):
 
 small = {"w": params["w"], "b": params["b"], "v": rng.normal(size=(8, 2))}
 
-def gradients(loss, p, *more):
+@jax.jit
+def random(p, keys):
+    return jax.vmap(jax.value_and_grad(lambda p, example, key: everything(p, example, key=key)), (None, 0, 0))(p, batch, keys)
+
+def gradients(loss, p):
     "Loss and gradient of every example, by plain autodiff on one device."
-    call = jax.value_and_grad(lambda p, example, *key: loss(p, example, **({"key": key[0]} if key else {})))
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(call, (None, *[0] * (1 + len(more)))))(p, batch, *more))
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(p, batch))
 """
 
 EIGHT_DEVICES = (
@@ -49,7 +57,8 @@ names = ("data", "model")
 auto, explicit = (jax.make_mesh((4, 2), names, axis_types=(kind,) * 2) for kind in (AxisType.Auto, AxisType.Explicit))
 key = jax.random.key(1)
 keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(16))
-whole, masked, plain = gradients(everything, params), gradients(everything, params, keys), gradients(dense, small)
+whole, plain = gradients(everything, params), gradients(dense, small)
+masked = jax.tree.map(np.asarray, random(params, keys))
 count = 0
 
 def same(moments, reference, rows=slice(None), scale=1.0):
@@ -133,7 +142,7 @@ for checked, cast in ((True, False), (True, True), (False, False)):
         reference = whole
     else:  # every device counts its examples from 0
         four = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(16) % 4)
-        reference = gradients(everything, params, four)
+        reference = jax.tree.map(np.asarray, random(params, four))
     for i in range(4):
         mine = jax.tree.map(lambda x: x[i], found)
         rows = slice(4 * i, 4 * i + 4)
@@ -146,6 +155,36 @@ print(json.dumps({"checks": count}))
 def test_every_kind_of_axis_gives_the_moments_of_plain_autodiff():
     out = run_on_devices(EIGHT_DEVICES, 8)
     assert json.loads(out.splitlines()[-1]) == {"checks": 20}
+
+
+def test_one_device_with_an_explicit_mesh_whose_loss_says_how_products_are_spread():
+    """With annotations checked, which the processes are without."""
+    rng = np.random.default_rng(1)
+    params, x = {"w": rng.normal(size=(3, 4)), "v": rng.normal(size=(4, 2))}, rng.normal(size=(6, 2, 3))
+
+    def loss(p, x, **how):
+        return jnp.sum(jnp.dot(jnp.tanh(x @ p["w"]), jnp.sin(p["v"]), **how) ** 2)
+
+    def annotated(p, x):
+        return loss(p, x, out_sharding=PartitionSpec(None, None))
+
+    mesh = jax.make_mesh((1, 1), ("data", "model"), axis_types=(AxisType.Explicit,) * 2, devices=jax.devices()[:1])
+    specs = {"w": PartitionSpec(None, "model"), "v": PartitionSpec("model", None)}
+    with jax.enable_x64(True):
+        g = jax.vmap(jax.grad(loss), (None, 0))(params, x)
+        expected = [np.sum((a - a.mean(0)) ** 2) / 5 for a in map(np.asarray, jax.tree.leaves(g))]
+        spread = {name: jax.device_put(a, NamedSharding(mesh, specs[name])) for name, a in params.items()}
+        with jax.set_mesh(mesh):
+            moments = gradient_moments(annotated, spread, x, squared_norms=True)
+        assert moments.mean["w"].sharding.is_equivalent_to(spread["w"].sharding, 2)
+        np.testing.assert_allclose(jax.tree.leaves(moments.trace_per_leaf), expected, rtol=1e-9)
+        rows = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+        alone = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+        inside = jax.shard_map(
+            lambda p, x: gradient_moments(loss, p, x, chunk_size=4).trace[None], mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec("data")), out_specs=PartitionSpec("data"),
+        )  # fmt: skip
+        np.testing.assert_allclose(inside(alone, rows), sum(expected), rtol=1e-9)
 
 
 TRAINING = (

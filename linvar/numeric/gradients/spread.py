@@ -85,9 +85,8 @@ def rows_of(batch: PyTree, start: int, stop: int) -> PyTree:
     there = NamedSharding(spread.mesh, PartitionSpec(axes))
 
     def taken(x: jax.Array | np.ndarray) -> jax.Array:
-        if _spread(x, traced=False) is None:
-            return jax.device_put(x[start:stop], there)
-        found: jax.Array = _taken(x, start, stop - start, there)
+        alone = _spread(x, traced=False) is None
+        found: jax.Array = jax.device_put(x[start:stop], there) if alone else _taken(x, start, stop - start, there)
         return found
 
     return jax.tree.map(taken, batch)
@@ -167,6 +166,8 @@ def _taken(x: jax.Array, start: int | jax.Array, length: int, there: NamedShardi
     with types.automatic():
         (rows,) = types.leaving([x])
         rows = jax.lax.dynamic_slice_in_dim(rows, start, length)
-    if types.mesh is None:
-        return jax.lax.with_sharding_constraint(rows, there)
-    return placed(rows, types.mesh, tuple(there.spec))
+    mesh = types.mesh
+    found: jax.Array = (
+        jax.lax.with_sharding_constraint(rows, there) if mesh is None else placed(rows, mesh, tuple(there.spec))
+    )
+    return found

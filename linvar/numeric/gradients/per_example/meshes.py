@@ -74,7 +74,7 @@ class Types:
     @staticmethod
     def declared(program: core.Jaxpr) -> Types:
         """Of a program's inputs."""
-        shardings = [v.aval.sharding for v in program.invars]
+        shardings = [v.aval.sharding for v in program.invars]  # type: ignore[attr-defined]
         return Types(_explicit(s.mesh for s in shardings), tuple(tuple(s.spec) for s in shardings))
 
     @contextmanager
@@ -154,7 +154,8 @@ def _explicit(meshes: Iterable[AbstractMesh]) -> AbstractMesh | None:
 
 def _automatic(mesh: AbstractMesh) -> AbstractMesh:
     """The mesh with its Explicit axes made Auto."""
-    return mesh.update_axis_types(dict.fromkeys(explicit_axes(mesh), AxisType.Auto))
+    free: AbstractMesh = mesh.update_axis_types(dict.fromkeys(explicit_axes(mesh), AxisType.Auto))
+    return free
 
 
 @contextmanager

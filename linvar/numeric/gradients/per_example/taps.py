@@ -93,7 +93,8 @@ def values_of(analysis: Analysis, leaves: Sequence[jax.Array], wanted: Sequence[
         values: Values = dict(zip(program.constvars, analysis.jaxpr.consts))
         values.update(zip(analysis.parameters, types.entering(leaves)))
         evaluate(program, values, lambda equation: equation_level(analysis.levels, equation) < Level.EXAMPLE)
-    return types.leaving([jnp.asarray(values[v]) for v in wanted])
+        found = [jnp.asarray(values[v]) for v in wanted]
+    return types.leaving(found)
 
 
 def _evaluate(
