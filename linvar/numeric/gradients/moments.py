@@ -90,7 +90,7 @@ def gradient_moments(
 
     The loss is compiled: as under ``jax.jit``, arrays that it closes over are those of the first call.
 
-    A batch spread over devices by its leading axis (``jax.sharding.NamedSharding``; over axes of a mesh that are Auto or Explicit)
+    A batch spread over devices by its leading axis (``jax.sharding.NamedSharding``; over Auto or Explicit axes of a mesh)
     stays where it is: each device sums its own examples, and leaves that are elsewhere are put beside the others. Parameters
     may be spread over other axes of the mesh, and are gathered along those of the examples. Inside ``jax.shard_map`` the
     moments are those of each device's own examples, whether or not the parameters vary from device to device.
