@@ -1,14 +1,11 @@
 """Many devices and many processes: the numbers of one device, and a clear error where a part is missing."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
+from processes import run_on_devices, two_processes
 
 MODEL = """
 import json, sys
@@ -74,12 +71,14 @@ except FloatingPointError as error:
     assert "7 of 48 examples" in str(error), error
 else:
     raise SystemExit("a NaN went unnoticed")
+apart = [jax.sharding.Mesh(np.asarray(jax.devices()[i : i + 4]), ("a",)) for i in (0, 4)]
+halves = [jax.device_put(a, NamedSharding(mesh, P("a"))) for a, mesh in zip((x, tokens), apart)]
 try:
-    gradient_moments(loss, params, (batch[0], tokens))
+    gradient_moments(loss, params, tuple(halves))
 except ValueError as error:
-    assert "spread over devices in 2 ways" in str(error), error
+    assert "leaves spread over different devices" in str(error), error
 else:
-    raise SystemExit("leaves that are spread differently went unnoticed")
+    raise SystemExit("leaves on different devices went unnoticed")
 print(json.dumps({"done": len(cases)}))
 """
 )
@@ -111,35 +110,12 @@ else:
 )
 
 
-def run(script, *arguments, flags=""):
-    """A process on the CPU that compiles as the tests do; started, not waited for."""
-    environment = {**os.environ, "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flags}", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("layouts", ["one", "every"])
 def test_eight_devices_give_the_numbers_of_one(layouts):
     """The plain case with the examples spread in every way, the others in one way each, or in every way."""
-    process = run(EIGHT_DEVICES, layouts, flags="--xla_force_host_platform_device_count=8")
-    out, error = process.communicate(timeout=300)
-    assert process.returncode == 0, error[-3000:]
+    out = run_on_devices(EIGHT_DEVICES, 8, layouts)
     assert json.loads(out.splitlines()[-1])["done"] == 6
-
-
-def two_processes(how):
-    """Both ends of a job on this machine: return codes, outputs, errors."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    both = [run(PROCESS, address, str(i), how) for i in range(2)]
-    try:
-        ended = [process.communicate(timeout=200) for process in both]
-    finally:
-        for process in both:
-            process.kill()
-    return [(process.returncode, *texts) for process, texts in zip(both, ended)]
 
 
 ALONE = (
@@ -164,7 +140,7 @@ def alone():
 
 def test_two_processes_give_the_numbers_of_one(alone):
     expected = alone["moments"]
-    for code, out, error in two_processes("moments"):
+    for code, out, error in two_processes(PROCESS, "moments"):
         assert code == 0, error[-3000:]
         found = json.loads(out.splitlines()[-1])
         for name, value in expected.items():
@@ -173,7 +149,7 @@ def test_two_processes_give_the_numbers_of_one(alone):
 
 def test_the_noise_scale_of_two_processes_with_unequal_parts(alone):
     expected = alone["noise"]
-    ended = two_processes("noise")
+    ended = two_processes(PROCESS, "noise")
     for code, out, error in ended:
         assert code == 0, error[-3000:]
         found = json.loads(out.splitlines()[-1])
@@ -191,12 +167,12 @@ def test_the_noise_scale_of_two_processes_with_unequal_parts(alone):
     ],
 )
 def test_a_part_that_is_missing_or_bad_is_an_error_everywhere(how, messages):
-    for (code, _, error), message in zip(two_processes(how), messages):
+    for (code, _, error), message in zip(two_processes(PROCESS, how), messages):
         assert code != 0 and message in error, error[-3000:]
 
 
 @pytest.mark.slow
 def test_a_lost_process_ends_the_other():
-    (code, out, error), _ = two_processes("lost")
+    (code, out, error), _ = two_processes(PROCESS, "lost")
     assert code != 0 and "trace" not in out, error[-3000:]
     assert "heartbeat" in error.lower() or "connection" in error.lower() or "unhealthy" in error.lower(), error[-3000:]

@@ -25,17 +25,18 @@ from linvar.numeric.gradients.callables import TakenLoss, take
 from linvar.numeric.gradients.checks import cancelled, check_finite, check_rounding, check_whole
 from linvar.numeric.gradients.inputs import one_batch
 from linvar.numeric.gradients.parameters import check_depends
-from linvar.numeric.gradients.per_example.analysis import analyse
+from linvar.numeric.gradients.per_example.analysis import Analysis, analyse
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.batches import in_chunks
 from linvar.numeric.gradients.per_example.coupling import check_uncoupled
 from linvar.numeric.gradients.per_example.explanation import explain
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
+from linvar.numeric.gradients.per_example.meshes import Types, vary, varying
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
 from linvar.numeric.gradients.per_example.vanishing import warn_of_vanishing
 from linvar.numeric.gradients.result import GradientMoments, any_leaf, over_leaves
-from linvar.numeric.gradients.spread import Spread, on_every_device, spread_of
+from linvar.numeric.gradients.spread import Spread, beside, on_every_device, spread_of
 
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
 CHUNK_BYTES = {"cpu": 2**21}
@@ -89,8 +90,10 @@ def gradient_moments(
     that of this call: arguments of a ``functools.partial``, arrays of a module that is a pytree or whose method it is (both are
     inputs of the program), and attributes of an object that its code names (one that changes compiles the loss again).
 
-    A batch sharded over devices by its leading axis (``jax.sharding.NamedSharding``) stays where it is: each device sums its
-    own examples. The parameters are then replicated.
+    A batch spread over devices by its leading axis (``jax.sharding.NamedSharding``; over Auto or Explicit axes of a mesh)
+    stays where it is: each device sums its own examples, and leaves that are elsewhere are put beside the others. Parameters
+    may be spread over other axes of the mesh, and are gathered along those of the examples. Inside ``jax.shard_map`` the
+    moments are those of each device's own examples, whether or not the parameters vary from device to device.
 
     Args:
         loss: the loss of ONE example, ``loss(params, example)``, a scalar; with ``batched`` the loss of a batch,
@@ -149,7 +152,9 @@ def gradient_moments(
         check_at_least(chunk_size, "chunk_size", 1, "give the number of examples differentiated at a time, >= 1")
     byte_budget = check_integer(byte_budget, "byte_budget")
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
-    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread_of(batch))
+    spread = spread_of(batch)
+    batch = beside(batch, spread)
+    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread)
     moments, whole = _computed(loss, options, params, batch, key)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
@@ -178,35 +183,35 @@ def _moments(
         check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
     of_example = _of_example(loss, options.batched, key is not None, structure, batch_structure)
     if key is not None:
-        arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(arrays[0]))))
+        numbers = vary(jnp.arange(len(arrays[0])), varying([key]))
+        arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, numbers))
     wanted = options.wanted
-    example = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in arrays]
-    exact_norms = wanted.norms or wanted.squares
-    count = len(arrays[0])
-    analysis = analyse(of_example, leaves, example, examples=count, exact_norms=exact_norms, centred=wanted.centred)
-    check_depends(group.strategy for group in analysis.groups)
-    warn_of_vanishing(analysis.jaxpr, analysis.parameters.levels)
     chunk_bytes = min(CHUNK_BYTES.get(jax.default_backend(), OTHER_CHUNK_BYTES), options.byte_budget)
-    chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
+    analyses: list[Analysis] = []
 
-    def of_examples(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+    def sums_of(types: Types, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+        with types.explicit():
+            exact_norms = wanted.norms or wanted.squares
+            shapes, count = types.shapes(leaves, arrays), len(arrays[0])
+            analysis = analyse(of_example, *shapes, examples=count, exact_norms=exact_norms, centred=wanted.centred)
+            check_depends(group.strategy for group in analysis.groups)
+            warn_of_vanishing(analysis.jaxpr, analysis.parameters.levels)
+        analyses.append(analysis)
+        chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
+        loss, drop = types.opened(of_example), options.drop
+
         def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
-            drop = options.drop
-            return batch_sums(analysis, of_example, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
+            return batch_sums(analysis, loss, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
 
         return in_chunks(make, arrays, chunk)
 
-    totals, each = (
-        of_examples(leaves, arrays)
-        if options.spread is None
-        else on_every_device(of_examples, options.spread, leaves, arrays)
-    )
+    totals, each = on_every_device(sums_of, options.spread, leaves, arrays)
     traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
     share = options.ddof / jnp.maximum(totals.examples, 1)
     norms = [sum_of_squares(m) for m in totals.mean]
     squared = [norm - share * t for norm, t in zip(norms, traces)]
     mean = [m.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else m for m, x in zip(totals.mean, leaves)]
-    explanation = explain(analysis, params)
+    explanation = explain(analyses[-1], params)
     lost = cancelled(explanation, traces, norms, [x.shape for x in leaves])
     moments = GradientMoments(
         mean=jax.tree.unflatten(structure, mean),

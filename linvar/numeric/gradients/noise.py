@@ -32,6 +32,7 @@ from linvar.numeric.gradients.moments import Loss, gradient_moments
 from linvar.numeric.gradients.processes import check_all
 from linvar.numeric.gradients.scale import NoiseScale as NoiseScale
 from linvar.numeric.gradients.scale import summarize, warn_of
+from linvar.numeric.gradients.spread import some_rows
 from linvar.progress import Progress, reporting
 
 
@@ -199,4 +200,4 @@ def _batches(data: PyTree | Iterable[PyTree], blocks: int, byte_budget: int) -> 
     row = sum(math.prod(np.shape(leaf)[1:]) * jnp.result_type(leaf).itemsize for leaf in leaves)
     rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
     for start in range(0, size, rows):
-        yield jax.tree.map(lambda x, start=start: x[start : start + rows], data), size
+        yield some_rows(data, start, min(start + rows, size)), size

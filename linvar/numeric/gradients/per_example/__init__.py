@@ -11,6 +11,7 @@ mean, norm and deviation from the mean need no per-example matrix.
 
     operations.py   the operations of JAX by name: which act entry by entry, which are linear, which only call others
     jaxprs.py       the one place that knows what this version of JAX calls their parameters
+    meshes.py       what the types of values say of many devices
     evaluation.py   running a jaxpr equation by equation
     flattening.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans and branches
     entries.py      an equation at which a parameter meets the example; kinds/: matrix products, convolutions, lookups

@@ -45,6 +45,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
 )
 from linvar.numeric.gradients.per_example.kinds import KINDS
 from linvar.numeric.gradients.per_example.kinds.backward import entries_of
+from linvar.numeric.gradients.per_example.meshes import Types
 from linvar.numeric.gradients.per_example.operations import SUMS
 from linvar.numeric.gradients.per_example.paying import factored_pays
 from linvar.numeric.gradients.per_example.pull import Parameters
@@ -124,7 +125,8 @@ def analyse(
     parameters = Parameters(jaxpr, levels, count)
 
     def pays(own: Sequence[int], values: Sequence[core.Var]) -> bool:
-        return factored_pays(parameters, own, values, met.entries, list(met.reasons), examples)
+        spread = Types.declared(jaxpr.jaxpr).mesh is not None  # factors have no types that say how they are spread
+        return not spread and factored_pays(parameters, own, values, met.entries, list(met.reasons), examples)
 
     meeting = Meeting(
         leaves_of, met.entries, met.reasons, [value_at(jaxpr, place) for place in constants],

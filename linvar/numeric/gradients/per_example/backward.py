@@ -45,6 +45,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     primal_of,
     reduced_axes_of,
 )
+from linvar.numeric.gradients.per_example.meshes import shape_like
 
 #: A rearrangement of an array: its axes in another order, or another shape.
 Move: TypeAlias = tuple[str, tuple[int, ...]]
@@ -338,4 +339,4 @@ def backward_of(equation: core.JaxprEqn) -> Backward:
 
 
 def _shaped(atom: Atom) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape_of(atom), aval_of(atom).dtype)
+    return shape_like(aval_of(atom))

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
+from linvar.numeric.gradients.per_example.meshes import vary, varying
 from linvar.numeric.gradients.per_example.sums import BatchSums, PerExample, Totals
 
 
@@ -50,12 +51,13 @@ def in_chunks(
         chunk: examples at a time; the last chunk is filled up with copies that do not count.
     """
     (count,) = {x.shape[0] for x in examples}
+    axes = varying(examples)
     if chunk >= count:
-        return make(examples, jnp.ones(count, bool))
+        return make(examples, vary(jnp.ones(count, bool), axes))
     chunks = -(-count // chunk)
     chunk = -(-count // chunks)  # of equal length, so that hardly any copy is needed
     rows = jnp.minimum(jnp.arange(chunks * chunk), count - 1)
-    live = (jnp.arange(chunks * chunk) < count).reshape(chunks, chunk)
+    live = vary((jnp.arange(chunks * chunk) < count).reshape(chunks, chunk), axes)
     folded = [(x if chunks * chunk == count else x[rows]).reshape(chunks, chunk, *x.shape[1:]) for x in examples]
     first = make([x[0] for x in folded], live[0])
 

@@ -25,9 +25,10 @@ from jax.extend import core
 from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.arithmetic import contract
-from linvar.numeric.gradients.per_example.evaluation import aval_of, bind, shape_of
+from linvar.numeric.gradients.per_example.evaluation import aval_of, bind
 from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, NotFactoredError, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level
+from linvar.numeric.gradients.per_example.meshes import shape_like
 
 #: How the gradients of a group of leaves are computed (``groups.py``).
 Strategy: TypeAlias = Literal[
@@ -69,16 +70,21 @@ class Entry:
         return 1 - self.position
 
     @property
+    def like(self) -> jax.core.ShapedArray:
+        """The type of the cotangents of one iteration, with how it varies and is spread over devices."""
+        return aval_of(self.equation.outvars[0])
+
+    @property
     def local_tap(self) -> jax.ShapeDtypeStruct:
         """Shape and type of the cotangents of one iteration."""
         output = self.equation.outvars[0]
-        return jax.ShapeDtypeStruct(shape_of(output), aval_of(output).dtype)
+        return shape_like(aval_of(output))
 
     @property
     def local_kept(self) -> jax.ShapeDtypeStruct:
         """Shape and type of what is kept of one iteration."""
         h = self.equation.invars[self.example_position]
-        return jax.ShapeDtypeStruct(shape_of(h), aval_of(h).dtype)
+        return shape_like(aval_of(h))
 
     @property
     def tap_shape(self) -> tuple[int, ...]:
@@ -89,10 +95,7 @@ class Entry:
         """Of what is kept of some examples, the equation's own input and its output's cotangents."""
         loops = tuple(loop.length for loop in self.loops)
         h, delta = self.local_kept, self.local_tap
-        return (
-            jax.ShapeDtypeStruct((examples, *loops, *h.shape), h.dtype),
-            jax.ShapeDtypeStruct((examples, *loops, *delta.shape), delta.dtype),
-        )
+        return h.update(shape=(examples, *loops, *h.shape)), delta.update(shape=(examples, *loops, *delta.shape))
 
     @property
     def rows(self) -> int:

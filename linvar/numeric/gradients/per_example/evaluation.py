@@ -12,6 +12,7 @@ from jax.extend import core
 from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.jaxprs import has_own_jvp, has_own_vjp
+from linvar.numeric.gradients.per_example.meshes import zeros_of
 
 #: What an equation reads: a variable, or a number written into the program.
 Atom: TypeAlias = core.Var | core.Literal
@@ -56,7 +57,7 @@ def is_inexact(atom: Atom) -> bool:
 
 def zeros_like(atom: Atom, *leading: int) -> jax.Array:
     """Zeros of this shape and type, after leading axes."""
-    return jnp.zeros((*leading, *shape_of(atom)), aval_of(atom).dtype)
+    return zeros_of(aval_of(atom), (*leading, *shape_of(atom)))
 
 
 def is_variable(atom: Atom) -> TypeGuard[core.Var]:

@@ -28,6 +28,7 @@ from linvar.numeric.gradients.per_example.evaluation import (
     variables,
 )
 from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, call_of, if_read, scan_of
+from linvar.numeric.gradients.per_example.meshes import shape_like
 
 
 class Level(IntEnum):
@@ -55,9 +56,7 @@ def flatten(jaxpr: core.ClosedJaxpr, levels: Sequence[Level]) -> core.ClosedJaxp
     def function(*args: jax.Array) -> list[ArrayLike]:
         return _rewrite(jaxpr, args, levels)[0]
 
-    avals = [aval_of(v) for v in jaxpr.jaxpr.invars]
-    arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type) for aval in avals]
-    return jax.make_jaxpr(function)(*arguments)
+    return jax.make_jaxpr(function)(*(shape_like(aval_of(v)) for v in jaxpr.jaxpr.invars))
 
 
 def levels_of(jaxpr: core.ClosedJaxpr, inputs: Sequence[Level]) -> Levels:

@@ -19,6 +19,7 @@ from linvar.numeric.gradients.per_example.factors import (
     squared_norms,
 )
 from linvar.numeric.gradients.per_example.jaxprs import call_of, dot_of, if_read
+from linvar.numeric.gradients.per_example.meshes import shape_like
 from linvar.numeric.gradients.per_example.pull import Parameters, PullProgram
 from linvar.numeric.gradients.per_example.transposed import Terms, transposed
 
@@ -62,8 +63,8 @@ def factored_pays(
     mine = [entry for entry in entries if entry.value in values]
     taken = [v for v in direct if v in values]
     shapes = [entry.shapes(examples) for entry in mine]
-    leaves = [jax.ShapeDtypeStruct(shape_of(v), aval_of(v).dtype) for v in parameters.variables]
-    kept = [jax.ShapeDtypeStruct((examples, *shape_of(v)), aval_of(v).dtype) for v in taken]
+    leaves = [shape_like(aval_of(v)) for v in parameters.variables]
+    kept = [shape_like(aval_of(v), (examples, *shape_of(v))) for v in taken]
 
     def norms(
         leaves: Sequence[jax.Array], h: Sequence[jax.Array], delta: Sequence[jax.Array], direct: Sequence[jax.Array]

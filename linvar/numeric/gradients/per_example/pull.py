@@ -18,11 +18,11 @@ from linvar.numeric.gradients.per_example.evaluation import (
     bind,
     is_floating,
     read,
-    shape_of,
     variables,
 )
 from linvar.numeric.gradients.per_example.flattening import Level, Levels, equation_level, flatten
 from linvar.numeric.gradients.per_example.jaxprs import operation
+from linvar.numeric.gradients.per_example.meshes import Types, shape_like
 
 #: Such a map as a program, (all leaves, cotangents) -> cotangents of some leaves, and the levels of its inputs.
 PullProgram: TypeAlias = tuple[core.ClosedJaxpr, list[Level]]
@@ -51,10 +51,14 @@ class Parameters:
             if equation_level(self.levels, equation) < Level.EXAMPLE and any(v in needed for v in equation.outvars):
                 needed.update(variables(equation.invars))
                 equations.append(equation)
-        values: Values = dict(zip(program.constvars, self.jaxpr.consts)) | dict(zip(self.variables, leaves))
-        for equation in reversed(equations):
-            values.update(bind(program, equation, [read(values, v) for v in equation.invars]))
-        return [jnp.asarray(values[v]) for v in wanted]
+        types = Types.declared(program)
+        with types.explicit():
+            values: Values = dict(zip(program.constvars, self.jaxpr.consts))
+            values.update(zip(self.variables, types.entering(leaves)))
+            for equation in reversed(equations):
+                values.update(bind(program, equation, [read(values, v) for v in equation.invars]))
+            found = [jnp.asarray(values[v]) for v in wanted]
+        return types.leaving(found)
 
     def pull(self, leaves: Sequence[jax.Array], wanted: Sequence[core.Var]) -> Pull:
         """The transpose, at these leaves, of the derivative of some values."""
@@ -103,7 +107,7 @@ class Parameters:
             pulled: list[jax.Array] = jax.vjp(of_own, [leaves[i] for i in own])[1](cotangents)[0]
             return pulled
 
-        inputs = [jax.ShapeDtypeStruct(shape_of(v), aval_of(v).dtype) for v in (*self.variables, *wanted)]
+        inputs = [shape_like(aval_of(v)) for v in (*self.variables, *wanted)]
         levels = [Level.PARAMETER] * self.count + [Level.EXAMPLE] * len(wanted)
         return flatten(jax.make_jaxpr(function)(*inputs), levels), levels
 

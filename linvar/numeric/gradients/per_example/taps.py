@@ -28,6 +28,7 @@ from linvar.numeric.gradients.per_example.evaluation import (
 )
 from linvar.numeric.gradients.per_example.flattening import Level, body_levels, level, levels_of
 from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, if_read, scan_of
+from linvar.numeric.gradients.per_example.meshes import Types, zeros_as, zeros_of
 
 #: Taps of one example or of all: one an entry, one a value taken as it is.
 Taps: TypeAlias = tuple[list[jax.Array], list[jax.Array]]
@@ -72,19 +73,24 @@ def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence
         examples: the batch's arrays, examples first.
     """
     (count,) = {x.shape[0] for x in examples}
-    entries = [jnp.zeros((count, *entry.tap_shape), entry.local_tap.dtype) for entry in analysis.entries]
-    own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
-    shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
+    types = Types.declared(analysis.jaxpr.jaxpr)
+    with types.explicit():
+        leaves = types.entering(leaves)
+        examples = types.entering(examples, len(leaves), lead=1)
+        entries = [zeros_of(entry.like, (count, *entry.tap_shape), entry.local_tap.dtype) for entry in analysis.entries]
+        own: Taps = (entries, [zeros_like(v, count) for v in analysis.direct])
+        shared = [zeros_like(analysis.constant_value(i)) for i in range(len(analysis.constants))]
 
-    def tapped(taps: Taps, common: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
-        def one(tap: Taps, example: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
-            return _evaluate(analysis, leaves, example, tap, common)
+        def tapped(taps: Taps, common: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+            def one(tap: Taps, example: list[jax.Array]) -> tuple[jax.Array, list[jax.Array]]:
+                return _evaluate(analysis, leaves, example, tap, common)
 
-        return jax.vmap(one)(taps, list(examples))
+            return jax.vmap(one)(taps, list(examples))
 
-    losses, backward, kept = jax.vjp(tapped, own, shared, has_aux=True)
-    (cotangents, direct), constants = backward(jnp.ones_like(losses))
-    return Pass(losses, kept, cotangents, direct, constants)
+        losses, backward, kept = jax.vjp(tapped, own, shared, has_aux=True)
+        (cotangents, direct), constants = backward(jnp.ones_like(losses))
+    kept, cotangents, direct, constants = map(types.leaving, (kept, cotangents, direct, constants))
+    return Pass(types.leaving([losses])[0], kept, cotangents, direct, constants)
 
 
 def _evaluate(
@@ -206,7 +212,7 @@ def _chosen(
     def whole(number: int) -> Callable[[list[ArrayLike], dict[int, jax.Array]], tuple[list[ArrayLike], Kept]]:
         def branch(operands: list[ArrayLike], taps: dict[int, jax.Array]) -> tuple[list[ArrayLike], Kept]:
             outputs, kept = run(number, operands, taps)
-            return outputs, {i: jnp.asarray(kept.get(i, jnp.zeros(s.shape, s.dtype))) for i, s in shapes.items()}
+            return outputs, {i: jnp.asarray(kept.get(i, zeros_as(s, s.shape, s.dtype))) for i, s in shapes.items()}
 
         return branch
 

@@ -50,6 +50,10 @@ class BackwardProduct(Entry):
         return self.program.products(self.position)[self.number]
 
     @property
+    def like(self) -> jax.core.ShapedArray:
+        return aval_of(self._product.delta.value)
+
+    @property
     def local_tap(self) -> jax.ShapeDtypeStruct:
         product = self._product
         return jax.ShapeDtypeStruct(shape_of(product.delta.value), product.dtype(self._dtype))

@@ -34,6 +34,7 @@ from linvar.numeric.gradients.per_example.kinds.lookup import (
     keys_of,
     rows_of,
 )
+from linvar.numeric.gradients.per_example.meshes import zeros_as
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wanted
 
 #: places of an example up to which all pairs of them are compared
@@ -167,7 +168,7 @@ def _owners_in_turn(keys: jax.Array, length: int) -> jax.Array:
         owners = lax.scatter(owners, own[:, None], place, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
         return owners, owners.at[own, 0].get(mode="clip")
 
-    return lax.scan(write, jnp.zeros((length, 1), jnp.int32), keys)[1]
+    return lax.scan(write, zeros_as(keys, (length, 1), jnp.int32), keys)[1]
 
 
 def _owners_by_sorting(keys: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, squares_each, sum_of_squares
+from linvar.numeric.gradients.per_example.meshes import zeros_as
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wanted
 
 #: Arrays in lists and tuples, examples first.
@@ -59,7 +60,7 @@ def materialised(
     folded = jax.tree.map(lambda x: _folded(x, chunks, chunk), arrays)
     counted = _folded(live, chunks, chunk) * _folded(jnp.ones_like(live), chunks, chunk, fill=False)
     shapes = jax.eval_shape(make, jax.tree.map(lambda x: x[0], folded))
-    start = [jnp.zeros(g.shape[1:], jnp.promote_types(g.dtype, jnp.float32)) for g in shapes]
+    start = [zeros_as(g, g.shape[1:], jnp.promote_types(g.dtype, jnp.float32)) for g in shapes]
 
     def add_chunk(total: _Apart, part: tuple[Arrays, jax.Array]) -> tuple[_Apart, list[jax.Array]]:
         inputs, weights = part
@@ -86,7 +87,9 @@ def _at_once(gradients: list[jax.Array], live: jax.Array, count: jax.Array, want
 def _empty(like: list[jax.Array], live: jax.Array, wanted: Wanted) -> _Apart:
     """The sums over no example."""
     zeros = [jnp.zeros_like(x) for x in like]
-    return _Apart(zeros, zeros, [jnp.zeros((), x.dtype) for x in like], zeros if wanted.squares else [], live[0] * 0)
+    return _Apart(
+        zeros, zeros, [jnp.zeros_like(x, shape=()) for x in like], zeros if wanted.squares else [], live[0] * 0
+    )
 
 
 def _added(
