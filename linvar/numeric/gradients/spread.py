@@ -112,11 +112,10 @@ def on_every_device(
     same = [placed(x, mesh, _without(spec, spread.axes)) for x, spec in zip(leaves, specs)]
     try:
         totals, each = _in_shards(sums_of, spread, same, arrays)
-    except InputError:
-        raise
-    except (
-        ValueError
-    ):  # a loss that names the whole mesh does not run where axes of it are Manual: every device takes all
+    except ValueError as error:
+        if isinstance(error, InputError) and error.__cause__ is None:
+            raise
+        # a loss that names the whole mesh does not run where axes of it are Manual: every device takes all
         return _of_device(sums_of, leaves, arrays)
     mean, squares = ([placed(x, mesh, spec) for x, spec in zip(xs, specs)] for xs in (totals.mean, totals.squares))
     return BatchSums(totals._replace(mean=mean, squares=squares), each)
