@@ -27,22 +27,25 @@ from linvar.numeric.arguments import (
     check_key,
     check_leaves,
     check_loss,
+    check_mask,
 )
 from linvar.numeric.gradients.checks import check_finite, check_rounding, check_whole
 from linvar.numeric.gradients.per_example.analysis import analyse
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
-from linvar.numeric.gradients.per_example.batches import in_chunks
-from linvar.numeric.gradients.per_example.coupling import check_uncoupled
+from linvar.numeric.gradients.per_example.batches import in_chunks, without_padding
+from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError, check_uncoupled
 from linvar.numeric.gradients.per_example.explanation import explain
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
 from linvar.numeric.gradients.result import GradientMoments, over_leaves
-from linvar.numeric.gradients.spread import Spread, on_every_device, spread_of
+from linvar.numeric.gradients.spread import Spread, on_every_device, spread_like, spread_of
 
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
 CHUNK_BYTES = {"cpu": 2**21}
 OTHER_CHUNK_BYTES = 2**27
+#: With ``batched``, the loss of the whole batch, and the mean over it of the losses of batches of one.
+_Whole: TypeAlias = tuple[jax.Array, jax.Array] | None
 #: loss(params, example), or loss(params, example, key=...): one number.
 Loss: TypeAlias = Callable[..., ArrayLike]
 
@@ -68,6 +71,7 @@ def gradient_moments(
     ddof: int = 1,
     batched: bool = False,
     key: jax.Array | None = None,
+    mask: ArrayLike | Sequence[bool | int | float] | None = None,
     centred: bool = False,
     squared_norms: bool = False,
     second_moment: bool = False,
@@ -98,9 +102,12 @@ def gradient_moments(
         params: any pytree of arrays (an ``nnx.State``, a dictionary, ...). Leaves that are not floating-point get zeros.
         batch: a pytree whose leaves have a common leading axis, the n examples.
         ddof: the divisor is n - ddof; 1 or 0.
-        batched: ``loss`` takes a batch. A loss that couples its examples is refused: it has no per-example gradient.
+        batched: ``loss`` takes a batch. A loss that couples its examples is refused: it has no per-example gradient. So is
+            ``sum(mask * l) / sum(mask)``, in which the number of live rows couples them: return ``mean(l)`` and give ``mask``.
         key: a typed key for a random loss, called as ``loss(params, example, key=...)``: example i, counted over the whole
             batch, gets ``jax.random.fold_in(key, i)``.
+        mask: (n,) booleans, or 0 and 1: False for a row of padding, which counts nowhere, whatever it holds (its squared norm
+            is 0). The others keep their place: example i its key.
         centred: subtract a reference gradient before squaring, everywhere.
         squared_norms: also return ||g_i||^2 of every example.
         second_moment: also return the mean of g_i^2 entry by entry.
@@ -125,9 +132,15 @@ def gradient_moments(
     """
     examples = check_examples(batch, "batch")
     check_leaves(params, "params")
+    live, rows = (examples, None) if mask is None else check_mask(mask, examples)
     check_choice(ddof, "ddof", (0, 1), "give 1 (divisor n - 1) or 0 (divisor n)")
-    if examples <= ddof:
-        raise InputError("batch", Words(f"has {examples} examples"), f"give at least {ddof + 1} for ddof={ddof}")
+    if live <= ddof:
+        what = (
+            ("batch", Words(f"has {examples} examples"))
+            if mask is None
+            else ("mask", Words(f"has {live} rows that count"))
+        )
+        raise InputError(*what, f"give at least {ddof + 1} for ddof={ddof}")
     check_loss(loss)
     check_choice(nan, "nan", ("raise", "drop"))
     check_flags(
@@ -150,32 +163,41 @@ def gradient_moments(
             raise InputTypeError(where, Words("is complex"), "give real and imaginary part as two leaves")
     wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
     options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread_of(batch))
-    moments, whole = _computed(loss, options, params, batch, key)
+    rows = None if rows is None else spread_like(options.spread, rows)
+    moments, whole = _computed(loss, options, params, batch, key, rows)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
-    check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key)[0])
-    check_whole(moments, whole, examples)
+    check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key, rows)[0])
+    if int(moments.examples) == live:
+        check_whole(whole, examples)
     check_rounding(moments)
     return replace(moments, examples=int(moments.examples), explanation=moments.explanation if explain else None)
 
 
 def _computed(
-    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
-) -> tuple[GradientMoments, jax.Array | None]:
+    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None, mask: jax.Array | None
+) -> tuple[GradientMoments, _Whole]:
     """The moments, compiled; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
-    found: tuple[GradientMoments, jax.Array | None] = _moments(loss, options, params, batch, key)
+    found: tuple[GradientMoments, _Whole] = _moments(loss, options, params, batch, key, mask)
     return found
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _moments(
-    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
-) -> tuple[GradientMoments, jax.Array | None]:
+    loss: Loss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None, mask: jax.Array | None
+) -> tuple[GradientMoments, _Whole]:
     """One device or many."""
     structure, batch_structure = jax.tree.structure(params), jax.tree.structure(batch)
     leaves, arrays = [jnp.asarray(x) for x in jax.tree.leaves(params)], [jnp.asarray(x) for x in jax.tree.leaves(batch)]
+    live = None if mask is None else mask != 0
+    if live is not None:
+        arrays = without_padding(arrays, live)
+        batch = jax.tree.unflatten(batch_structure, arrays)
     if options.batched:
-        check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
+        try:
+            check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
+        except CoupledExamplesError as error:
+            raise error.fitted(loss, batch) from error.__cause__
     of_example = _of_example(loss, options.batched, key is not None, structure, batch_structure)
     if key is not None:
         arrays.append(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(arrays[0]))))
@@ -187,17 +209,23 @@ def _moments(
     chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
 
     def of_examples(leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+        arrays, own_mask = (arrays, None) if live is None else (arrays[:-1], arrays[-1])
+
         def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
             drop = options.drop
             return batch_sums(analysis, of_example, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
 
-        return in_chunks(make, arrays, chunk)
+        return in_chunks(make, arrays, chunk, own_mask)
 
+    given = arrays if live is None else [*arrays, live]
     totals, each = (
-        of_examples(leaves, arrays)
+        of_examples(leaves, given)
         if options.spread is None
-        else on_every_device(of_examples, options.spread, leaves, arrays)
+        else on_every_device(of_examples, options.spread, leaves, given)
     )
+    if mask is not None and mask.dtype != bool:  # traced: no number from what is neither 0 nor 1
+        right = jnp.all((mask == 0) | (mask == 1))
+        totals, each = jax.tree.map(lambda x: x if x.dtype == bool else jnp.where(right, x, jnp.nan), (totals, each))
     traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
     share = options.ddof / jnp.maximum(totals.examples, 1)
     squared = [sum_of_squares(m) - share * t for m, t in zip(totals.mean, traces)]
@@ -215,7 +243,12 @@ def _moments(
         ddof=options.ddof,
         explanation=explain(analysis, params),
     )
-    return moments, jnp.asarray(loss(params, batch)) if options.batched else None
+    if not options.batched:
+        return moments, None
+    # rows of padding are copies of the first example that counts, also in its loss
+    first = each.losses[0 if live is None else jnp.argmax(live)]
+    every = each.losses if live is None else jnp.where(live, each.losses, first)
+    return moments, (jnp.asarray(loss(params, batch)), jnp.mean(every))
 
 
 def _of_lists(loss: Loss, structure: PyTreeDef, batch_structure: PyTreeDef) -> LossOfLists:

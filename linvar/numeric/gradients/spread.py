@@ -43,6 +43,13 @@ def spread_of(batch: PyTree) -> Spread | None:
     return spread if spread is not None and spread.axes else None
 
 
+def spread_like(spread: Spread | None, mask: jax.Array) -> jax.Array:
+    """One number an example, where the examples are."""
+    if spread is None or isinstance(mask, jax.core.Tracer) or isinstance(spread.mesh, AbstractMesh):
+        return mask
+    return jax.device_put(mask, NamedSharding(spread.mesh, PartitionSpec(spread.axes)))
+
+
 def on_every_device(
     of_examples: Callable[[Sequence[jax.Array], Sequence[jax.Array]], BatchSums],
     spread: Spread,

@@ -8,7 +8,7 @@ operation, and ``explain=`` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import jax
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.operations import (
+    ADDING,
     ALONG,
     CALLS,
     DILATED,
@@ -24,6 +25,7 @@ from linvar.numeric.gradients.per_example.operations import (
     OWN_DERIVATIVE,
     PLAIN,
     REDUCTIONS,
+    SCATTERS,
     SUMS,
     TERMWISE,
     WINDOWS,
@@ -46,7 +48,7 @@ SPELLINGS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 #: Parameters that hold shapes or programs, which are compared by themselves.
 _SHAPES = frozenset(
-    ("shape", "sharding", "out_sharding", "new_sizes", "sizes", "slice_sizes", "limit_indices", "length", "jaxpr",
+    ("shape", "reps", "sharding", "out_sharding", "new_sizes", "sizes", "slice_sizes", "limit_indices", "length", "jaxpr",
      "call_jaxpr", "fun_jaxpr", "branches", "cond_jaxpr", "body_jaxpr", "jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "name",
      "debug", "debug_info")
 )  # fmt: skip
@@ -111,7 +113,12 @@ def _parameter(equation: core.JaxprEqn, name: str) -> Any:
 
 
 def _integers(equation: core.JaxprEqn, name: str) -> tuple[int, ...]:
-    return tuple(int(a) for a in _parameter(equation, name))
+    return _ints(_parameter(equation, name))
+
+
+def _ints(numbers: Iterable[Any]) -> tuple[int, ...]:
+    """Some are NumPy's."""
+    return tuple(int(a) for a in numbers)
 
 
 def _closed(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> core.ClosedJaxpr:
@@ -170,6 +177,26 @@ def call_of(equation: core.JaxprEqn) -> core.ClosedJaxpr:
 def call_name(equation: core.JaxprEqn) -> str:
     """The name of the function that a call calls, if it has one."""
     return str(equation.params.get("name", "")) if operation(equation) in CALLS else ""
+
+
+@dataclass(frozen=True)
+class Solve:
+    """A program of a linear system: to apply or to solve it, as it is or transposed; of its constants and one side."""
+
+    program: core.ClosedJaxpr
+    constants: slice
+
+
+@_reads("custom_linear_solve")
+def solves_of(equation: core.JaxprEqn) -> tuple[Solve, ...]:
+    """The programs of a linear system."""
+    lengths, jaxprs = _parameter(equation, "const_lengths"), _parameter(equation, "jaxprs")
+    found, start = [], 0
+    for length, jaxpr in zip(lengths, jaxprs):
+        if jaxpr is not None:
+            found.append(Solve(_closed(jaxpr), slice(start, start + length)))
+        start += length
+    return tuple(found)
 
 
 @_reads("cond")
@@ -257,7 +284,7 @@ def convolution_of(equation: core.JaxprEqn) -> Conv:
     """A convolution."""
     numbers = _parameter(equation, "dimension_numbers")
     return Conv(
-        tuple(numbers.lhs_spec), tuple(numbers.rhs_spec), tuple(numbers.out_spec),
+        _ints(numbers.lhs_spec), _ints(numbers.rhs_spec), _ints(numbers.out_spec),
         _integers(equation, "window_strides"),
         tuple((int(low), int(high)) for low, high in _parameter(equation, "padding")),
         _integers(equation, "lhs_dilation"), _integers(equation, "rhs_dilation"),
@@ -286,8 +313,8 @@ def gather_of(equation: core.JaxprEqn) -> Gather:
     """A lookup."""
     numbers = _parameter(equation, "dimension_numbers")
     return Gather(
-        tuple(numbers.offset_dims), tuple(numbers.collapsed_slice_dims), tuple(numbers.start_index_map),
-        tuple(numbers.operand_batching_dims), tuple(numbers.start_indices_batching_dims),
+        _ints(numbers.offset_dims), _ints(numbers.collapsed_slice_dims), _ints(numbers.start_index_map),
+        _ints(numbers.operand_batching_dims), _ints(numbers.start_indices_batching_dims),
         _integers(equation, "slice_sizes"), bool(_parameter(equation, "mode") == jax.lax.GatherScatterMode.CLIP),
     )  # fmt: skip
 
@@ -298,7 +325,62 @@ def slice_shape_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     return _integers(equation, "slice_sizes")
 
 
+@dataclass(frozen=True)
+class Scatter:
+    """Updates written into an array, or added to it, at indices, in the terms of XLA."""
+
+    window_axes: tuple[int, ...]
+    inserted: tuple[int, ...]
+    indexed: tuple[int, ...]
+    operand_batch: tuple[int, ...]
+    index_batch: tuple[int, ...]
+    adds: bool
+
+
+@_reads(*SCATTERS)
+def scatter_of(equation: core.JaxprEqn) -> Scatter:
+    """A scatter."""
+    numbers = _parameter(equation, "dimension_numbers")
+    return Scatter(
+        _ints(numbers.update_window_dims), _ints(numbers.inserted_window_dims),
+        _ints(numbers.scatter_dims_to_operand_dims), _ints(numbers.operand_batching_dims),
+        _ints(numbers.scatter_indices_batching_dims), operation(equation) in ADDING,
+    )  # fmt: skip
+
+
+@_reads("slice")
+def slice_of(equation: core.JaxprEqn) -> tuple[slice, ...]:
+    """A slice at a fixed place."""
+    starts, limits = _integers(equation, "start_indices"), _integers(equation, "limit_indices")
+    strides = _parameter(equation, "strides") or (1,) * len(starts)
+    return tuple(slice(*bounds) for bounds in zip(starts, limits, map(int, strides)))
+
+
+@_reads("split")
+def split_of(equation: core.JaxprEqn) -> tuple[int, tuple[int, ...]]:
+    """The axis that is cut, and the lengths of its parts."""
+    return int(_parameter(equation, "axis")), _integers(equation, "sizes")
+
+
+@_reads("tile")
+def repetitions_of(equation: core.JaxprEqn) -> tuple[int, ...]:
+    """How often an array is repeated along each axis."""
+    return _integers(equation, "reps")
+
+
 # axes
+
+
+@_reads("stack")
+def stacked_axis_of(equation: core.JaxprEqn) -> int:
+    """The new axis along which arrays are stacked."""
+    return int(_parameter(equation, "axis"))
+
+
+@_reads("fft")
+def fourier_axes_of(equation: core.JaxprEqn) -> int:
+    """How many last axes are transformed."""
+    return len(_parameter(equation, "fft_lengths"))
 
 
 @_reads(*sorted(REDUCTIONS))
