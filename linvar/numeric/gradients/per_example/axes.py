@@ -17,18 +17,13 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     call_name,
     convolution_of,
     dot_of,
-    fourier_axes_of,
     joined_axis_of,
     operation,
     padding_of,
     permutation_of,
     reduced_axes_of,
-    repetitions_of,
     reversed_axes_of,
-    slice_of,
-    split_of,
     squeezed_axes_of,
-    stacked_axis_of,
     top_axis_of,
     window_of,
 )
@@ -40,6 +35,14 @@ from linvar.numeric.gradients.per_example.places import (
     counts_along,
     relocated,
     reshaped,
+)
+from linvar.numeric.gradients.per_example.readers import (
+    fourier_axes_of,
+    from_left,
+    repetitions_of,
+    slice_of,
+    split_of,
+    stacked_axis_of,
 )
 
 #: The loss of one example made of that of a batch, as a user writes it.
@@ -236,6 +239,17 @@ def moved(equation: core.JaxprEqn, place: Place) -> list[State] | None:
     elif _leaves_alone(equation, axis):
         found = place
     return None if found is None else [State(found)] * len(equation.outvars)
+
+
+def sides(equation: core.JaxprEqn, states: Sequence[State]) -> State | None:
+    """The examples as right-hand sides of one triangular system, which is free of them; None if they are not."""
+    if operation(equation) != "triangular_solve" or not states[0].free or states[1].own:
+        return None
+    place = states[1].place
+    if place is None:
+        return None
+    rank = len(shape_of(equation.invars[1]))
+    return State(place) if place.axis == rank - (1 if from_left(equation) else 2) else None
 
 
 def _split(equation: core.JaxprEqn, place: Place) -> list[State] | None:

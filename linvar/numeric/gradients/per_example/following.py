@@ -22,6 +22,7 @@ from linvar.numeric.gradients.per_example.axes import (
     moved,
     product,
     refusal,
+    sides,
     the_place,
 )
 from linvar.numeric.gradients.per_example.evaluation import Atom, is_inexact, shape_of
@@ -38,8 +39,6 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     operation,
     primal_of,
     programs,
-    slice_of,
-    solves_of,
 )
 from linvar.numeric.gradients.per_example.known import number, power_of, worked_out
 from linvar.numeric.gradients.per_example.lookups import gathered, own_slice, scattered, sliced
@@ -50,11 +49,14 @@ from linvar.numeric.gradients.per_example.operations import (
     HOMOGENEOUS,
     LINEAR,
     MAKERS,
+    MATRICES,
     MOVES,
+    OWN_DERIVATIVE,
     SCATTERS,
     SUMS,
 )
 from linvar.numeric.gradients.per_example.places import Known, Place, State, inside, summed
+from linvar.numeric.gradients.per_example.readers import slice_of, solves_of
 from linvar.numeric.gradients.per_example.twins import grown, same_constant, tangent_of
 
 _ONE = "give the loss of ONE example, loss(params, example)"
@@ -62,7 +64,20 @@ _ANOTHER = Words("is another program for another number of examples")
 _SIZED = "uses a number that depends on the number of examples"
 #: operations that may join values with and without the examples along an axis as long as there are examples
 _LONG = (
-    ELEMENTWISE | CALLS | {"concatenate", "stack", "sort", "scan", "cond", "gather", "custom_linear_solve", *SCATTERS}
+    ELEMENTWISE
+    | CALLS
+    | {
+        "concatenate",
+        "stack",
+        "sort",
+        "scan",
+        "cond",
+        "gather",
+        "custom_linear_solve",
+        *OWN_DERIVATIVE,
+        *MATRICES,
+        *SCATTERS,
+    }
 )
 #: operations that may meet indices with columns that hold the examples' positions
 _KEEPS_COLUMNS = CALLS | {"concatenate", "gather", "convert_element_type", "copy", *SCATTERS}
@@ -219,29 +234,31 @@ class Follower:
 
     def _in_a_loop(self, equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
         """In a loop over the examples: whatever is of one example; sums that are only added to."""
-        if any(s.place is not None or s.reduced for s in states):
+        name = operation(equation)
+        whole = any(s.place is not None or s.reduced for s in states)
+        one, sized = any(s.one for s in states), any(s.sized for s in states)
+        if name in CALLS and (whole or sized or not one or any(s.carried is not None for s in states)):
+            return self.enter(call_of(equation), states, call_of(other))
+        if whole:
             if states[0].place is not None and own_slice(equation, states, self.counts[0]):
-                return [State(one=True)]
+                return [State(one=True, power=states[0].power)]
             raise refusal(equation, "brings one example of a loop together with the whole batch")
         if any(s.carried is not None for s in states):
-            if operation(equation) in CALLS:
-                return self.enter(call_of(equation), states, call_of(other))
             return [added(equation, states)]
-        changes = any(s.sized for s in states) or differs(equation, other) or programs(equation) != programs(other)
-        if any(s.one for s in states):
+        changes = differs(equation, other) or programs(equation) != programs(other)
+        if one:
             if any(s.moving for s in states):
                 raise refusal(equation, "combines the examples with values that differ between their positions,")
-            if changes:
+            power = self._power(equation, states)
+            if changes or power is None:
                 raise refusal(equation, _SIZED)
-            return [State(one=True) for _ in equation.outvars]
+            return [State(one=True, power=power) for _ in equation.outvars]
         decided = _decided(equation, states)
         if decided is not None:
             return [decided]
-        if operation(equation) in CALLS:
-            return self.enter(call_of(equation), states, call_of(other))
-        scalars = operation(equation) in ELEMENTWISE and not any(map(shape_of, (*equation.invars, *equation.outvars)))
+        scalars = name in ELEMENTWISE and not any(map(shape_of, (*equation.invars, *equation.outvars)))
         known = self._worked_out(equation, states, other) if scalars else None
-        return [State(moving=True, power=None if changes else 0.0, known=known) for _ in equation.outvars]
+        return [State(moving=True, power=None if changes or sized else 0.0, known=known) for _ in equation.outvars]
 
     def _after_the_sum(self, equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> list[State]:
         """Linear in what is summed: still a sum of one term an example."""
@@ -344,6 +361,9 @@ class Follower:
         one = _ONE_OUTPUT.get(name)
         if one is not None:
             return [one(equation, states)]
+        columns = sides(equation, states)
+        if columns is not None:
+            return [columns]
         place = the_place(equation, states)
         alone = all(
             s.place is not None or shape_of(v) == () or s.is_even(place) for s, v in zip(states, equation.invars)

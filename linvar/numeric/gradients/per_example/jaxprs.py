@@ -17,7 +17,6 @@ import jax
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.operations import (
-    ADDING,
     ALONG,
     CALLS,
     DILATED,
@@ -25,7 +24,6 @@ from linvar.numeric.gradients.per_example.operations import (
     OWN_DERIVATIVE,
     PLAIN,
     REDUCTIONS,
-    SCATTERS,
     SUMS,
     TERMWISE,
     WINDOWS,
@@ -179,26 +177,6 @@ def call_name(equation: core.JaxprEqn) -> str:
     return str(equation.params.get("name", "")) if operation(equation) in CALLS else ""
 
 
-@dataclass(frozen=True)
-class Solve:
-    """A program of a linear system: to apply or to solve it, as it is or transposed; of its constants and one side."""
-
-    program: core.ClosedJaxpr
-    constants: slice
-
-
-@_reads("custom_linear_solve")
-def solves_of(equation: core.JaxprEqn) -> tuple[Solve, ...]:
-    """The programs of a linear system."""
-    lengths, jaxprs = _parameter(equation, "const_lengths"), _parameter(equation, "jaxprs")
-    found, start = [], 0
-    for length, jaxpr in zip(lengths, jaxprs):
-        if jaxpr is not None:
-            found.append(Solve(_closed(jaxpr), slice(start, start + length)))
-        start += length
-    return tuple(found)
-
-
 @_reads("cond")
 def branches_of(equation: core.JaxprEqn) -> tuple[core.ClosedJaxpr, ...]:
     """The programs among which the first input chooses; the others are their inputs."""
@@ -325,62 +303,7 @@ def slice_shape_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     return _integers(equation, "slice_sizes")
 
 
-@dataclass(frozen=True)
-class Scatter:
-    """Updates written into an array, or added to it, at indices, in the terms of XLA."""
-
-    window_axes: tuple[int, ...]
-    inserted: tuple[int, ...]
-    indexed: tuple[int, ...]
-    operand_batch: tuple[int, ...]
-    index_batch: tuple[int, ...]
-    adds: bool
-
-
-@_reads(*SCATTERS)
-def scatter_of(equation: core.JaxprEqn) -> Scatter:
-    """A scatter."""
-    numbers = _parameter(equation, "dimension_numbers")
-    return Scatter(
-        _ints(numbers.update_window_dims), _ints(numbers.inserted_window_dims),
-        _ints(numbers.scatter_dims_to_operand_dims), _ints(numbers.operand_batching_dims),
-        _ints(numbers.scatter_indices_batching_dims), operation(equation) in ADDING,
-    )  # fmt: skip
-
-
-@_reads("slice")
-def slice_of(equation: core.JaxprEqn) -> tuple[slice, ...]:
-    """A slice at a fixed place."""
-    starts, limits = _integers(equation, "start_indices"), _integers(equation, "limit_indices")
-    strides = _parameter(equation, "strides") or (1,) * len(starts)
-    return tuple(slice(*bounds) for bounds in zip(starts, limits, map(int, strides)))
-
-
-@_reads("split")
-def split_of(equation: core.JaxprEqn) -> tuple[int, tuple[int, ...]]:
-    """The axis that is cut, and the lengths of its parts."""
-    return int(_parameter(equation, "axis")), _integers(equation, "sizes")
-
-
-@_reads("tile")
-def repetitions_of(equation: core.JaxprEqn) -> tuple[int, ...]:
-    """How often an array is repeated along each axis."""
-    return _integers(equation, "reps")
-
-
 # axes
-
-
-@_reads("stack")
-def stacked_axis_of(equation: core.JaxprEqn) -> int:
-    """The new axis along which arrays are stacked."""
-    return int(_parameter(equation, "axis"))
-
-
-@_reads("fft")
-def fourier_axes_of(equation: core.JaxprEqn) -> int:
-    """How many last axes are transformed."""
-    return len(_parameter(equation, "fft_lengths"))
 
 
 @_reads(*sorted(REDUCTIONS))

@@ -19,10 +19,9 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     operation,
     permutation_of,
     reduced_axes_of,
-    slice_of,
-    stacked_axis_of,
 )
 from linvar.numeric.gradients.per_example.places import Known
+from linvar.numeric.gradients.per_example.readers import slice_of, stacked_axis_of
 
 #: No larger arrays are worked out.
 LARGEST = 2**18

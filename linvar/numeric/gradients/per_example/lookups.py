@@ -10,8 +10,9 @@ from jax.extend import core
 
 from linvar.numeric.gradients.per_example.axes import refusal
 from linvar.numeric.gradients.per_example.evaluation import shape_of
-from linvar.numeric.gradients.per_example.jaxprs import gather_of, operation, scatter_of
+from linvar.numeric.gradients.per_example.jaxprs import gather_of, operation
 from linvar.numeric.gradients.per_example.places import REDUCED, Place, State, counts_along, even_along, relocated
+from linvar.numeric.gradients.per_example.readers import scatter_of
 
 
 def _own_columns(index: State, columns: int, place: Place) -> frozenset[int] | None:
@@ -108,19 +109,32 @@ def scattered(equation: core.JaxprEqn, states: Sequence[State]) -> State:
                     continue
                 if _own_columns(index, columns, mine) == {column} and fits(place, place.at(rows[mine.axis])):
                     return State(place)
+            if _sent_home(index, updates, shape, axis, rows) and (
+                operand.place == Place(axis) or operand.is_even(Place(axis))
+            ):
+                return State(Place(axis))
         elif axis in windows:
             update = place.at(scatter.window_axes[windows.index(axis)])
             if index.free and update_shape[update.axis] == shape[axis] and fits(place, update):
                 return State(place)
     if scatter.adds and operand.free and not index.own:
-        mine = index.place if index.place is not None else None
-        for row in [mine] if mine is not None else _row_places(index, index_shape, met[0]):
+        for row in _row_places(index, index_shape, met[0]):
             update = row.at(rows[row.axis]) if row.axis < len(rows) else None
             if update is None or row.axis in scatter.index_batch or _own_columns(index, columns, row) != frozenset():
                 continue
             if updates.place == update or (updates.free and updates.is_even(update)):
                 return replace(REDUCED, penalty=operand.offset)
     raise refusal(equation, "writes one example into another's place")
+
+
+def _sent_home(index: State, updates: State, shape: Sequence[int], axis: int, rows: Sequence[int]) -> bool:
+    """Do known indices send every block of rows to the example that it is of, as the tokens of each to a sum of its own?"""
+    if index.known is None or updates.place is None or len(rows) != 1 or updates.place.axis != rows[0]:
+        return False
+    targets = index.known[0]
+    if targets.ndim != 2 or targets.shape[1] != 1:
+        return False
+    return relocated(shape, Place(axis), targets[:, 0].astype(int)) == updates.place.at(axis)
 
 
 def sliced(equation: core.JaxprEqn, states: Sequence[State]) -> State:

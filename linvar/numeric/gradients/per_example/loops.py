@@ -35,10 +35,10 @@ def scanned(
         raise refusal(equation, "loops over the examples, but not one by one")
     slices = [_row(s) for s in rows]
     carried = list(states[loop.carry])
-    for _ in range(len(carried) + 2):
+    for _ in range(2 * len(carried) + 3):
         now = [replace(s, known=None) for s in carried]
         outputs = enter(loop.body, [*states[loop.constants], *now, *slices], twin.body)
-        together = [_join(equation, old, new) for old, new in zip(carried, outputs)]
+        together = [_join(equation, old, new, starts=True) for old, new in zip(carried, outputs)]
         if together == carried:
             return [*now, *(_stacked(s) for s in outputs[len(carried) :])]
         carried = together
@@ -59,14 +59,17 @@ def _stacked(s: State) -> State:
     return State(place, reduced=s.reduced, even=even, power=s.power, penalty=s.penalty)
 
 
-def _join(equation: core.JaxprEqn, old: State, new: State) -> State:
+def _join(equation: core.JaxprEqn, old: State, new: State, *, starts: bool = False) -> State:
     """What is carried, before and after an iteration; or chosen by a branch."""
     if any(s.own or s.one or s.moving or s.carried is not None for s in (old, new)):
         raise refusal(equation, "computes with the examples' positions")
     if old.reduced or new.reduced:  # a sum of one term an example, and of what is free
         if any(s.place is not None for s in (old, new)):
             raise refusal(equation, "brings a sum over the batch together with single examples")
+        # at first what enters the sum beside the examples is that of its start alone, not that of the body added to nothing
         both = summed((old, new))
+        if starts and old.free:
+            both = State(reduced=True, power=new.power, penalty=old.offset)
         if both is None:
             raise refusal(equation, "adds a sum over the batch and a mean, or a penalty that is not in proportion,")
         return both
@@ -128,7 +131,7 @@ def _over_examples(
         carried = []
         for number, (s, inner) in enumerate(zip(before, body.invars[loop.carry])):
             if number in entered:
-                carried.append(State(carried=number))
+                carried.append(State(carried=number, power=None))
             elif body.outvars[number] is inner:
                 carried.append(replace(s, known=None))
             else:
@@ -149,18 +152,22 @@ def _over_examples(
         elif now.carried != number or s.place is not None or s.sized:
             raise refusal(equation, "carries something from one example to the next that is not a sum over them")
         else:
-            found.append(State(reduced=True, penalty=s.offset))
+            found.append(State(reduced=True, power=now.power or 0.0, penalty=s.offset))
     for now in outputs[len(before) :]:
         if now.carried is not None or now.reduced or now.place is not None:
             raise refusal(equation, "gives out what it has carried from one example to the next")
-        found.append(State(Place(0)) if now.one else State(even=frozenset() if now.moving else frozenset({Place(0)})))
+        found.append(
+            State(Place(0), power=now.power)
+            if now.one
+            else State(even=frozenset() if now.moving else frozenset({Place(0)}))
+        )
     return found
 
 
 def _turn(s: State, row: core.Atom) -> State:
     """What a loop over the examples reads in one iteration."""
     if s.place is not None:
-        return State(one=True, own=s.own)
+        return State(one=True, power=s.power)
     if s.free and s.is_even(Place(0)):
         return State(power=s.power)
     return State(reduced=s.reduced, moving=s.free, power=s.power, known=s.known if len(shape_of(row)) == 1 else None)
@@ -198,6 +205,8 @@ def added(equation: core.JaxprEqn, states: Sequence[State]) -> State:
     sums = [position for position, s in enumerate(states) if s.carried is not None]
     others = [s for s in states if s.carried is None]
     fine = name in ("add", "add_any") or (name in ("sub", *ADDING, "convert_element_type", "copy") and sums == [0])
-    if len(sums) != 1 or not fine or any(s.moving or s.sized for s in others):
+    total = states[sums[0]]
+    powers = {s.power for s in (total, *others) if s.one or s.power is not None}
+    if len(sums) != 1 or not fine or any(s.moving or (s.free and s.sized) for s in others) or len(powers) > 1:
         raise refusal(equation, "is not just added to what a loop carries from one example to the next")
-    return states[sums[0]]
+    return replace(total, power=powers.pop() if powers else None)
