@@ -1,5 +1,7 @@
 """Losses of a batch as people write them: those that are sums over the examples are taken, those that couple them refused."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from flax import nnx
 from jax import lax
 
 from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
+from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError, check_uncoupled
 
 RNG = np.random.default_rng(8)
 B, T, D, V = 6, 5, 4, 7
@@ -358,6 +360,38 @@ TAKEN = {
         TO_CLASSES,
         of(TOKENS),
     ),
+    "sums of tokens, by number": (
+        lambda p, b: jnp.mean(
+            jax.ops.segment_sum((b @ p).reshape(-1, D), jnp.repeat(jnp.arange(size(b)), T), size(b)) ** 2
+        ),
+        W,
+        of(SERIES),
+    ),
+    "loop over the batch, by name": (
+        lambda p, b: lax.fori_loop(
+            0,
+            size(b),
+            lambda i, s: s + jnp.sum((lax.dynamic_index_in_dim(b, i, keepdims=False) @ p) ** 2) / size(b),
+            0.0,
+        ),
+        W,
+        of(FLAT),
+    ),
+    "sums over time, added": (
+        lambda p, b: lax.scan(lambda s, e: (s + jnp.sum((e @ p) ** 2), None), 0.0, b.swapaxes(0, 1))[0] / size(b),
+        W,
+        of(SERIES),
+    ),
+    "one triangular system": (
+        lambda p, b: jnp.mean(jax.scipy.linalg.solve_triangular(p, b.T, lower=True) ** 2),
+        W + 3 * np.eye(D),
+        of(FLAT),
+    ),
+    "interpolated": (
+        lambda p, b: jnp.mean(jnp.interp(b @ p, jnp.linspace(-2, 2, 5), jnp.arange(5.0) ** 2)),
+        W,
+        of(FLAT),
+    ),
     "mean of means": (lambda p, b: jnp.mean(jnp.asarray([jnp.mean(b[:, t] @ p) for t in range(T)])), W, of(SERIES)),
     "heads and tokens flattened": (
         lambda p, b: jnp.mean(
@@ -538,6 +572,35 @@ COUPLED = {
     "over n - 1": (lambda p, b: jnp.sum((b @ p) ** 2) / (size(b) - 1), W, of(FLAT)),
     "over n squared": (lambda p, b: jnp.sum((b @ p) ** 2) / size(b) ** 2, W, of(FLAT)),
     "over the root of n": (lambda p, b: jnp.sum((b @ p) ** 2) / jnp.sqrt(size(b)), W, of(FLAT)),
+    "a sum and a penalty": (lambda p, b: jnp.sum((b @ p) ** 2) + jnp.sum(p**2), W, of(FLAT)),
+    "a mean and n penalties": (lambda p, b: jnp.mean((b @ p) ** 2) + size(b) * jnp.sum(p**2), W, of(FLAT)),
+    "tokens summed by another": (
+        lambda p, b: jnp.mean(
+            jax.ops.segment_sum((b @ p).reshape(-1, D), jnp.tile(jnp.arange(size(b)), T), size(b)) ** 2
+        ),
+        W,
+        of(SERIES),
+    ),
+    "a key carried": (
+        lambda p, b: lax.scan(
+            lambda c, e: ((jax.random.split(c[0])[0], c[1] + jnp.sum(e @ p) * jax.random.normal(c[0])), None),
+            (jax.random.key(0), 0.0),
+            b,
+        )[0][1],
+        W,
+        of(FLAT),
+    ),
+    "two carried values swapped": (
+        lambda p, b: lax.scan(lambda c, e: ((c[1], c[0] + jnp.sum(e @ p)), None), (0.0, 0.0), b)[0][0],
+        W,
+        of(FLAT),
+    ),
+    "rows joined the other way": (
+        lambda p, b: jnp.mean(jnp.concatenate([b @ p, b]).reshape(-1, 2, D).prod(1)),
+        W,
+        of(FLAT),
+    ),
+    "a row of the sum by n": (lambda p, b: jnp.mean(b @ p, 0)[size(b) - 5 :].sum(), W, of(FLAT)),
     "a sum and a mean": (lambda p, b: jnp.sum((b @ p) ** 2) + jnp.mean(b @ p), W, of(FLAT)),
     "tanh of what is divided by n": (lambda p, b: jnp.sum(jnp.tanh((b @ p) / size(b))), W, of(FLAT)),
     "mean where": (lambda p, b: jnp.mean((b[0] @ p) ** 2, where=b[1][..., None]), W, of(SERIES, KEPT)),
@@ -575,18 +638,71 @@ COUPLED = {
 }
 
 
-def traced(loss, params, batch):
-    """The trace, as under jit: nothing is computed."""
-    return jax.eval_shape(lambda p, b: gradient_moments(loss, p, b, batched=True).trace, params, batch)
+def check(loss, params, batch):
+    """As under jit: nothing is computed."""
+    leaves, structure = jax.tree.flatten(params)
+    arrays, own = jax.tree.flatten(batch)
+    check_uncoupled(
+        lambda p, b: loss(structure.unflatten(p), own.unflatten(b)),
+        [jnp.asarray(x) for x in leaves],
+        [jnp.asarray(x) for x in arrays],
+    )
 
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_sum_over_the_examples_is_taken(name):
     loss, params, batch = TAKEN[name]
-    assert traced(loss, params, batch).shape == ()
+    with jax.enable_x64(True):
+        check(loss, params, batch)
+        # and rightly: it is the mean or the sum of the losses of batches of one
+        of_one = jax.vmap(lambda e: loss(params, jax.tree.map(lambda x: x[None], e)))
+        whole, each = jax.jit(lambda b: (loss(params, b), of_one(b)))(jax.tree.map(jnp.asarray, batch))
+    assert any(np.isclose(whole, expected, rtol=1e-6) for expected in (np.mean(each), np.sum(each)))
 
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_what_couples_the_examples_is_refused_before_anything_runs(name):
     with pytest.raises(CoupledExamplesError):
-        traced(*COUPLED[name])
+        check(*COUPLED[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["own token, flattened", "two views, split", "scan adds and stacks", "written into classes", "weights over n"],
+)
+def test_its_moments_are_those_of_one_example_after_another(name):
+    loss, params, batch = TAKEN[name]
+    with jax.enable_x64(True):
+        params, batch = jnp.asarray(params), jax.tree.map(jnp.asarray, batch)
+        single = lambda p, e: loss(p, jax.tree.map(lambda x: x[None], e))  # noqa: E731
+        gradients = np.asarray(jax.vmap(jax.grad(single), (None, 0))(params, batch))
+        found = gradient_moments(loss, params, batch, batched=True)
+        np.testing.assert_allclose(found.trace, gradients.var(0, ddof=1).sum(), rtol=1e-10)
+        np.testing.assert_allclose(found.mean, gradients.mean(0), rtol=1e-10, atol=1e-13)
+
+
+def ratio(p, b):
+    return jnp.sum((b @ p) ** 2) / jnp.sum(b)
+
+
+def test_the_refusal_ends_with_the_loss_of_one_example():
+    with pytest.raises(CoupledExamplesError) as caught:
+        gradient_moments(ratio, W, FLAT, batched=True)
+    first, *code = str(caught.value).splitlines()
+    assert first.startswith("loss couples the examples of a batch") and first.endswith("loss of ONE example, or:")
+    assert [line.strip() for line in code[:2]] == [
+        "of_one = lambda params, example: ratio(params, example[None])  # the loss of a batch of one",
+        "linvar.gradient_moments(of_one, params, batch)",
+    ]
+    scope = {"ratio": ratio}
+    exec(code[0].strip(), scope)  # what it says can be run
+    assert gradient_moments(scope["of_one"], W, FLAT).examples == B
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again).splitlines()[:3] == [first, *code[:2]]
+
+
+def test_the_refusal_of_a_batch_of_arrays_maps_over_them():
+    with pytest.raises(
+        CoupledExamplesError, match=r"batch_loss\(params, jax.tree.map\(lambda x: x\[None\], example\)\)"
+    ):
+        gradient_moments(lambda p, b: jnp.max(b[0] @ p) * b[1].sum(), W, of(FLAT, WEIGHTS), batched=True)

@@ -63,22 +63,9 @@ _ONE = "give the loss of ONE example, loss(params, example)"
 _ANOTHER = Words("is another program for another number of examples")
 _SIZED = "uses a number that depends on the number of examples"
 #: operations that may join values with and without the examples along an axis as long as there are examples
-_LONG = (
-    ELEMENTWISE
-    | CALLS
-    | {
-        "concatenate",
-        "stack",
-        "sort",
-        "scan",
-        "cond",
-        "gather",
-        "custom_linear_solve",
-        *OWN_DERIVATIVE,
-        *MATRICES,
-        *SCATTERS,
-    }
-)
+_LONG = ELEMENTWISE | CALLS | MATRICES | frozenset(
+    ("concatenate", "stack", "sort", "scan", "cond", "gather", "custom_linear_solve", *OWN_DERIVATIVE, *SCATTERS)
+)  # fmt: skip
 #: operations that may meet indices with columns that hold the examples' positions
 _KEEPS_COLUMNS = CALLS | {"concatenate", "gather", "convert_element_type", "copy", *SCATTERS}
 
@@ -188,11 +175,19 @@ class Follower:
         lengths = [len(grown(a, b)) for a, b in zip(equation.invars, other.invars)]
         within = sum(lengths) if name == "dot_general" else max(lengths, default=0)
         outside = max((len(grown(a, b)) for a, b in zip(equation.outvars, other.outvars)), default=0)
-        sized = any(s.sized for s in states) or within > outside or differs(equation, other)
-        sized = sized or (outside > within and name not in MAKERS)
-        sized = sized or programs(equation) != programs(other)
-        power = self._power_of(known) if sized else 0.0
+        changes = within > outside or differs(equation, other) or programs(equation) != programs(other)
+        changes = changes or (outside > within and name not in MAKERS)
+        power: float | None = 0.0
+        if changes or any(s.sized for s in states):
+            power = self._power_of(known) if known is not None or changes else self._proportional(equation, states)
         return [State(even=frozenset(even), power=power, known=known) for even in evens]
+
+    def _proportional(self, equation: core.JaxprEqn, states: Sequence[State]) -> float | None:
+        """How a product of parameters and numbers of examples grows."""
+        try:
+            return self._power(equation, states)
+        except CoupledExamplesError:
+            return None
 
     def _worked_out(self, equation: core.JaxprEqn, states: Sequence[State], other: core.JaxprEqn) -> Known | None:
         """The value, for both numbers of examples."""
