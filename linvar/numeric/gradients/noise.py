@@ -292,13 +292,14 @@ def _batches(
         )
     row = sum(math.prod(np.shape(leaf)[1:]) * jnp.result_type(leaf).itemsize for leaf in leaves)
     rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
+    beside = None
     if mask is not None and of_batch is None:
         check_mask(mask, size)
-        mask = np.asarray(mask)
+        beside = np.asarray(mask)
     for start in range(0, size, rows):
         batch = jax.tree.map(lambda x, start=start: x[start : start + rows], data)
-        own = of_batch(batch) if of_batch is not None else None if mask is None else mask[start : start + rows]
-        yield batch, own, size
+        own = None if beside is None else beside[start : start + rows]
+        yield batch, own if of_batch is None else of_batch(batch), size
 
 
 def _summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: int, together: bool) -> NoiseScale:

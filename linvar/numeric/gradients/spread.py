@@ -47,7 +47,8 @@ def spread_like(spread: Spread | None, mask: jax.Array) -> jax.Array:
     """One number an example, where the examples are."""
     if spread is None or isinstance(mask, jax.core.Tracer) or isinstance(spread.mesh, AbstractMesh):
         return mask
-    return jax.device_put(mask, NamedSharding(spread.mesh, PartitionSpec(spread.axes)))
+    placed: jax.Array = jax.device_put(mask, NamedSharding(spread.mesh, PartitionSpec(spread.axes)))
+    return placed
 
 
 def on_every_device(

@@ -80,7 +80,7 @@ class CoupledExamplesError(InputError):
     def fitted(self, loss: object, batch: PyTree) -> CoupledExamplesError:
         """The same, said of this loss and this batch."""
         name = getattr(loss, "__name__", "")
-        one = "example[None]" if jax.tree.structure(batch) == jax.tree.structure(0) else self.one
+        one = "example[None]" if jax.tree_util.all_leaves([batch]) else self.one
         return CoupledExamplesError(
             self.argument,
             self.value,
@@ -92,7 +92,7 @@ class CoupledExamplesError(InputError):
         )
 
     def __str__(self) -> str:
-        return f"{super().__str__()}, or:{OF_ONE.format(loss=self.loss, one=self.one, batch=self.batch)}"
+        return f"{super().__str__()}; the loss of one example here:{OF_ONE.format(loss=self.loss, one=self.one, batch=self.batch)}"
 
 
 def refusal(equation: core.JaxprEqn, why: str) -> CoupledExamplesError:

@@ -333,10 +333,10 @@ class Follower:
                 wrong = wrong or (place.count(shape_of(mine)), place.count(shape_of(theirs))) != self.counts
             wrong = wrong or (state.reduced and bool(longer))
         if name not in _LONG:
-            for side, (mine, theirs, state) in enumerate(zip(equation.invars, other.invars, states)):
+            for side, (given, twin, state) in enumerate(zip(equation.invars, other.invars, states)):
                 dot = if_read(dot_of, equation)
                 fine = (*dot.batch[side], *dot.contracted[side]) if dot is not None else ()
-                wrong = wrong or bool(state.free and set(grown(mine, theirs)) - set(fine))
+                wrong = wrong or bool(state.free and set(grown(given, twin)) - set(fine))
         if wrong:
             raise refusal(equation, "has another axis that is as long as there are examples")
 

@@ -61,7 +61,11 @@ def gathered(equation: core.JaxprEqn, states: Sequence[State]) -> State:
         column = gather.indexed.index(place.axis)
         for mine in _row_places(index, index_shape, place):
             same = mine.at(0) == place.at(0) and index_shape[mine.axis] == shape[place.axis]
-            if same and mine.axis not in gather.index_batch and _own_columns(index, columns, mine) == {column}:
+            if (
+                same
+                and mine.axis not in gather.index_batch
+                and _own_columns(index, columns, mine) == frozenset((column,))
+            ):
                 return State(place.at(rows[mine.axis]))
         if index.known is not None and columns == 1 and len(index_shape) == 2:
             found = relocated(shape, place, index.known[0][:, 0].astype(int))
@@ -107,7 +111,9 @@ def scattered(equation: core.JaxprEqn, states: Sequence[State]) -> State:
                     or mine.axis in scatter.index_batch
                 ):
                     continue
-                if _own_columns(index, columns, mine) == {column} and fits(place, place.at(rows[mine.axis])):
+                if _own_columns(index, columns, mine) == frozenset((column,)) and fits(
+                    place, place.at(rows[mine.axis])
+                ):
                     return State(place)
             if _sent_home(index, updates, shape, axis, rows) and (
                 operand.place == Place(axis) or operand.is_even(Place(axis))
@@ -119,8 +125,10 @@ def scattered(equation: core.JaxprEqn, states: Sequence[State]) -> State:
                 return State(place)
     if scatter.adds and operand.free and not index.own:
         for row in _row_places(index, index_shape, met[0]):
-            update = row.at(rows[row.axis]) if row.axis < len(rows) else None
-            if update is None or row.axis in scatter.index_batch or _own_columns(index, columns, row) != frozenset():
+            if row.axis >= len(rows) or row.axis in scatter.index_batch:
+                continue
+            update = row.at(rows[row.axis])
+            if _own_columns(index, columns, row) != frozenset():
                 continue
             if updates.place == update or (updates.free and updates.is_even(update)):
                 return replace(REDUCED, penalty=operand.offset)

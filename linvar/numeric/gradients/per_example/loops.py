@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.axes import refusal
-from linvar.numeric.gradients.per_example.evaluation import shape_of, variables
+from linvar.numeric.gradients.per_example.evaluation import Atom, shape_of, variables
 from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, operation, scan_of
 from linvar.numeric.gradients.per_example.operations import ADDING
 from linvar.numeric.gradients.per_example.places import Known, Place, State, summed
@@ -164,7 +164,7 @@ def _over_examples(
     return found
 
 
-def _turn(s: State, row: core.Atom) -> State:
+def _turn(s: State, row: Atom) -> State:
     """What a loop over the examples reads in one iteration."""
     if s.place is not None:
         return State(one=True, power=s.power)
