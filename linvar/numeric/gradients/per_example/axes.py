@@ -92,7 +92,8 @@ class CoupledExamplesError(InputError):
         )
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; the loss of one example here:{OF_ONE.format(loss=self.loss, one=self.one, batch=self.batch)}"
+        code = OF_ONE.format(loss=self.loss, one=self.one, batch=self.batch)
+        return f"{super().__str__()}; the loss of one example here:{code}"
 
 
 def refusal(equation: core.JaxprEqn, why: str) -> CoupledExamplesError:
