@@ -133,6 +133,30 @@ def check_examples(tree: Any, name: str, cure: str = "give every leaf one row pe
     return int(examples)
 
 
+def check_mask(mask: Any, examples: int) -> tuple[int, jax.Array]:
+    """How many rows count, and which: booleans of shape (n,), or 0 and 1.
+
+    Traced, all may count; numbers other than 0 and 1 cannot be found then.
+    """
+    cure = "give one boolean a row: True for an example, False for padding"
+    try:
+        array = mask if isinstance(mask, jax.Array) else np.asarray(mask)
+    except ValueError:
+        raise InputTypeError("mask", mask, cure, fault="has rows of different lengths") from None
+    if array.dtype != bool and not (
+        jnp.issubdtype(array.dtype, jnp.integer) or jnp.issubdtype(array.dtype, jnp.floating)
+    ):
+        raise InputTypeError("mask", Words(f"has dtype {array.dtype}"), cure)
+    if array.shape != (examples,):
+        raise InputError("mask", Words(f"has shape {array.shape}, the batch has {examples} rows"), cure)
+    if isinstance(array, jax.core.Tracer):
+        return examples, array
+    if array.dtype != bool and not bool(((array == 0) | (array == 1)).all()):
+        fault = "has numbers other than 0 and 1"
+        raise InputError("mask", Words(fault), f"{cure}; a weight belongs into the loss of its example")
+    return int((array != 0).sum()), jnp.asarray(array) != 0
+
+
 def check_loss(loss: Any) -> None:
     """A function."""
     if not callable(loss):

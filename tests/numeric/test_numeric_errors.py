@@ -16,7 +16,7 @@ import linvar as lv
 import linvar.numeric
 from linvar.errors import InputError, InputTypeError, NotFiniteError
 from linvar.numeric.gradients.checks import NoFiniteExamplesError
-from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
+from linvar.numeric.gradients.per_example.coupling.check import CoupledExamplesError
 from linvar.numeric.models.linear import network_from_problem
 from linvar.numeric.simulation.rare_batches import rare_batches
 
@@ -166,8 +166,9 @@ WRONG = [
 def test_what_a_user_can_mend_is_said_in_one_short_line(call, error, message):
     with pytest.raises(error, match=message) as caught:
         call()
-    text = str(caught.value)
-    assert "\n" not in text and len(text) < 500 and ": " in text
+    text, *code = str(caught.value).splitlines()
+    assert not code or isinstance(caught.value, CoupledExamplesError)  # which goes on with two lines of code
+    assert len(text) < 500 and ": " in text
     assert "x" * 200 not in text
 
 

@@ -17,7 +17,7 @@ from jax.interpreters import ad, batching, mlir
 import linvar.numeric.gradients
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.gradients.per_example import jaxprs, operations
-from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
+from linvar.numeric.gradients.per_example.coupling.check import CoupledExamplesError
 
 RNG = np.random.default_rng(5)
 #: the room of jaxprs: elsewhere ``params`` are a model's

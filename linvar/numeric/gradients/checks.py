@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from linvar.errors import NotFiniteError, Words
-from linvar.numeric.gradients.per_example.coupling import CoupledExamplesError
+from linvar.numeric.gradients.per_example.coupling.check import CoupledExamplesError
 from linvar.numeric.gradients.per_example.explanation import Explanation, Route
 from linvar.numeric.gradients.result import GradientMoments
 
@@ -55,11 +55,16 @@ def _overflow_cure(moments: GradientMoments) -> str:
     return "scale the loss" if moments.trace.dtype == jnp.float64 else "scale the loss, or use jax.enable_x64(True)"
 
 
-def check_whole(moments: GradientMoments, whole: jax.Array | None, given: int) -> None:
-    """The loss of the batch is the mean or the sum of the losses of batches of one."""
-    if whole is None or int(moments.examples) != given:
+def check_whole(whole: tuple[jax.Array, jax.Array] | None, given: int) -> None:
+    """The loss of the batch is the mean or the sum of the losses of batches of one.
+
+    Args:
+        whole: the loss of the whole batch, and the mean of those of its examples, rows of padding made to examples.
+        given: rows of the batch.
+    """
+    if whole is None:
         return
-    value, mean = float(whole), float(moments.loss)
+    value, mean = map(float, whole)
     if not any(math.isclose(value, expected, rel_tol=1e-2, abs_tol=1e-6) for expected in (mean, given * mean)):
         raise CoupledExamplesError(
             "loss",

@@ -20,15 +20,15 @@ from jaxtyping import PyTree
 
 from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, Words
-from linvar.numeric.arguments import check_at_least, check_choice, check_key
+from linvar.numeric.arguments import check_at_least, check_choice, check_key, check_mask
 from linvar.numeric.gradients.callables import TakenLoss, take
 from linvar.numeric.gradients.checks import cancelled, check_finite, check_rounding, check_whole
 from linvar.numeric.gradients.inputs import one_batch
 from linvar.numeric.gradients.parameters import check_depends
 from linvar.numeric.gradients.per_example.analysis import Analysis, analyse
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
-from linvar.numeric.gradients.per_example.batches import in_chunks
-from linvar.numeric.gradients.per_example.coupling import check_uncoupled
+from linvar.numeric.gradients.per_example.batches import in_chunks, without_padding
+from linvar.numeric.gradients.per_example.coupling.check import CoupledExamplesError, check_uncoupled
 from linvar.numeric.gradients.per_example.explanation import explain
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.meshes import Types, vary, varying
@@ -41,6 +41,8 @@ from linvar.numeric.gradients.spread import Spread, beside, on_every_device, spr
 #: Per-example gradients made at a time where they are made at all, in bytes: larger chunks leave a CPU's cache.
 CHUNK_BYTES = {"cpu": 2**21}
 OTHER_CHUNK_BYTES = 2**27
+#: With ``batched``, the loss of the whole batch, and the mean over it of the losses of batches of one.
+_Whole: TypeAlias = tuple[jax.Array, jax.Array] | None
 #: loss(params, example), or loss(params, example, key=...): one number.
 Loss: TypeAlias = Callable[..., ArrayLike]
 
@@ -66,6 +68,7 @@ def gradient_moments(
     ddof: int = 1,
     batched: bool = False,
     key: jax.Array | None = None,
+    mask: ArrayLike | Sequence[bool | int | float] | None = None,
     centred: bool = False,
     squared_norms: bool = False,
     second_moment: bool = False,
@@ -103,9 +106,12 @@ def gradient_moments(
             parameters (``equinox.filter_grad``, ``nnx.Param``): the results have None there.
         batch: a pytree whose leaves have a common leading axis, the n examples; tensors of other libraries go through NumPy.
         ddof: the divisor is n - ddof; 1 or 0.
-        batched: ``loss`` takes a batch. A loss that couples its examples is refused: it has no per-example gradient.
+        batched: ``loss`` takes a batch. A loss that couples its examples is refused: it has no per-example gradient. So is
+            ``sum(mask * l) / sum(mask)``, in which the number of live rows couples them: return ``mean(l)`` and give ``mask``.
         key: a typed key for a random loss, called as ``loss(params, example, key=...)``: example i, counted over the whole
             batch, gets ``jax.random.fold_in(key, i)``.
+        mask: (n,) booleans, or 0 and 1: False for a row of padding, which counts nowhere, whatever it holds (its squared norm
+            is 0). The others keep their place: example i its key.
         centred: subtract a reference gradient before squaring, everywhere.
         squared_norms: also return ||g_i||^2 of every example.
         second_moment: also return the mean of g_i^2 entry by entry.
@@ -132,9 +138,15 @@ def gradient_moments(
     (3.0, 7.0)
     """
     batch, examples = one_batch(batch)
+    live, rows = (examples, None) if mask is None else check_mask(mask, examples)
     check_choice(ddof, "ddof", (0, 1), "give 1 (divisor n - 1) or 0 (divisor n)")
-    if examples <= ddof:
-        raise InputError("batch", Words(f"has {examples} examples"), f"give at least {ddof + 1} for ddof={ddof}")
+    if live <= ddof:
+        what = (
+            ("batch", Words(f"has {examples} examples"))
+            if mask is None
+            else ("mask", Words(f"has {live} rows that count"))
+        )
+        raise InputError(*what, f"give at least {ddof + 1} for ddof={ddof}")
     check_choice(nan, "nan", ("raise", "drop"))
     check_flags(
         batched=batched, centred=centred, squared_norms=squared_norms, second_moment=second_moment, explain=explain
@@ -155,32 +167,41 @@ def gradient_moments(
     spread = spread_of(batch)
     batch = beside(batch, spread)
     options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread)
-    moments, whole = _computed(loss, options, params, batch, key)
+    rows = None if rows is None else beside(rows, spread)
+    moments, whole = _computed(loss, options, params, batch, key, rows)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
-    check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key)[0])
-    check_whole(moments, whole, examples)
+    check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key, rows)[0])
+    if int(moments.examples) == live:
+        check_whole(whole, examples)
     check_rounding(moments)
     return replace(moments, examples=int(moments.examples), explanation=moments.explanation if explain else None)
 
 
 def _computed(
-    loss: TakenLoss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
-) -> tuple[GradientMoments, jax.Array | None]:
+    loss: TakenLoss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None, mask: jax.Array | None
+) -> tuple[GradientMoments, _Whole]:
     """The moments, compiled; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
-    found: tuple[GradientMoments, jax.Array | None] = _moments(loss, options, params, batch, key)
+    found: tuple[GradientMoments, _Whole] = _moments(loss, options, params, batch, key, mask)
     return found
 
 
 @partial(jax.jit, static_argnums=1)
 def _moments(
-    loss: TakenLoss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None
-) -> tuple[GradientMoments, jax.Array | None]:
+    loss: TakenLoss, options: _Options, params: PyTree, batch: PyTree, key: jax.Array | None, mask: jax.Array | None
+) -> tuple[GradientMoments, _Whole]:
     """One device or many."""
     structure, batch_structure = jax.tree.structure(params), jax.tree.structure(batch)
     leaves, arrays = [jnp.asarray(x) for x in jax.tree.leaves(params)], [jnp.asarray(x) for x in jax.tree.leaves(batch)]
+    live = None if mask is None else mask != 0
+    if live is not None:
+        arrays = without_padding(arrays, live)
+        batch = jax.tree.unflatten(batch_structure, arrays)
     if options.batched:
-        check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
+        try:
+            check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
+        except CoupledExamplesError as error:
+            raise error.fitted(loss, batch) from error.__cause__
     of_example = _of_example(loss, options.batched, key is not None, structure, batch_structure)
     if key is not None:
         numbers = vary(jnp.arange(len(arrays[0])), varying([key]))
@@ -190,6 +211,7 @@ def _moments(
     analyses: list[Analysis] = []
 
     def sums_of(types: Types, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
+        arrays, own_mask = (arrays, None) if live is None else (arrays[:-1], arrays[-1])
         with types.explicit():
             exact_norms = wanted.norms or wanted.squares
             shapes, count = types.shapes(leaves, arrays), len(arrays[0])
@@ -203,9 +225,13 @@ def _moments(
         def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
             return batch_sums(analysis, loss, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
 
-        return in_chunks(make, arrays, chunk)
+        return in_chunks(make, arrays, chunk, own_mask)
 
-    totals, each = on_every_device(sums_of, options.spread, leaves, arrays)
+    given = arrays if live is None else [*arrays, live]
+    totals, each = on_every_device(sums_of, options.spread, leaves, given)
+    if mask is not None and mask.dtype != bool:  # traced: no number from what is neither 0 nor 1
+        right = jnp.all((mask == 0) | (mask == 1))
+        totals, each = jax.tree.map(lambda x: x if x.dtype == bool else jnp.where(right, x, jnp.nan), (totals, each))
     traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
     share = options.ddof / jnp.maximum(totals.examples, 1)
     norms = [sum_of_squares(m) for m in totals.mean]
@@ -228,7 +254,12 @@ def _moments(
         ddof=options.ddof,
         explanation=explanation,
     )
-    return moments, jnp.asarray(loss(params, batch)) if options.batched else None
+    if not options.batched:
+        return moments, None
+    # rows of padding are copies of the first example that counts, also in its loss
+    first = each.losses[0 if live is None else jnp.argmax(live)]
+    every = each.losses if live is None else jnp.where(live, each.losses, first)
+    return moments, (jnp.asarray(loss(params, batch)), jnp.mean(every))
 
 
 def _of_lists(loss: Loss, structure: PyTreeDef, batch_structure: PyTreeDef) -> LossOfLists:

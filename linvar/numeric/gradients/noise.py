@@ -7,22 +7,24 @@ not grow with the data. Leaving one block out at a time gives the jackknife's st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from linvar.arguments import check_integer
-from linvar.errors import InputError, Words, shown
+from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.numeric.arguments import (
     check_at_least,
     check_choice,
     check_examples,
     check_floats,
     check_key,
+    check_mask,
 )
 from linvar.numeric.gradients.blocks import Block
 from linvar.numeric.gradients.callables import take
@@ -35,6 +37,9 @@ from linvar.numeric.gradients.scale import summarize, warn_of
 from linvar.numeric.gradients.spread import some_rows
 from linvar.progress import Progress, reporting
 
+#: Which rows count, or a function of a batch that says so.
+_Mask: TypeAlias = ArrayLike | Sequence[bool | int | float] | Callable[[PyTree], ArrayLike] | None
+
 
 def noise_scale(
     loss: Loss,
@@ -44,6 +49,7 @@ def noise_scale(
     ddof: int = 1,
     batched: bool = False,
     key: jax.Array | None = None,
+    mask: _Mask = None,
     centred: bool = False,
     nan: str = "raise",
     blocks: int = 16,
@@ -71,6 +77,8 @@ def noise_scale(
         batched: ``loss`` takes a batch.
         key: a typed key for a random loss: example i of batch j gets ``fold_in(fold_in(key, j), i)``, of process p > 0
             ``fold_in(fold_in(fold_in(key, p), j), i)``.
+        mask: rows of padding count nowhere: (n,) booleans beside arrays, or a function of a batch that gives those of its rows,
+            as ``lambda batch: batch["mask"]``, which an iterator needs whose last batch is filled up.
         centred: as in :func:`linvar.numeric.gradient_moments`.
         nan: "raise", or "drop" examples that are not finite, and count them.
         blocks: groups of the jackknife, at least 2.
@@ -108,9 +116,13 @@ def noise_scale(
     try:
         with reporting(progress, "examples") as advance:
             done = 0
-            for j, (batch, total) in enumerate(_batches(data, blocks, byte_budget)):
+            for j, (batch, rows, total) in enumerate(_batches(data, mask, blocks, byte_budget)):
                 own = None if key is None else jax.random.fold_in(key, j)
-                given = check_examples(batch, "data")
+                length = check_examples(batch, "data")
+                given = length if rows is None else check_mask(rows, length)[0]
+                if not given:  # padding only
+                    done += length
+                    continue
                 try:
                     moments = gradient_moments(
                         loss,
@@ -119,19 +131,20 @@ def noise_scale(
                         ddof=0,
                         batched=batched,
                         key=own,
+                        mask=rows,
                         centred=centred,
                         nan=nan,
                         byte_budget=byte_budget,
                     )
                 except NoFiniteExamplesError:
-                    lost, done = lost + given, done + given
+                    lost, done = lost + given, done + length
                     advance(done, total)
                     continue
                 if len(found) < blocks:
                     found.append(Block.of(moments, given))
                 else:
                     found[j % blocks].add(moments, given)
-                done += given
+                done += length
                 advance(done, total)
     except Exception as error:
         if not together:
@@ -184,12 +197,19 @@ def two_batch_noise_scale(
     return trace / squared_mean, trace, squared_mean
 
 
-def _batches(data: PyTree | Iterable[PyTree], blocks: int, byte_budget: int) -> Iterator[tuple[PyTree, int | None]]:
-    """Batches, and how many examples there are in all if that is known."""
+def _batches(
+    data: PyTree | Iterable[PyTree], mask: _Mask, blocks: int, byte_budget: int
+) -> Iterator[tuple[PyTree, ArrayLike | None, int | None]]:
+    """Batches, which of their rows count (None: all), and how many rows there are in all if that is known."""
+    of_batch = mask if callable(mask) else None
     source = source_of(data)
     if source is not None:
-        for batch in source:
-            yield one_of_many(batch, "data"), None
+        if mask is not None and of_batch is None:
+            cure = 'give a function of a batch, mask=lambda batch: batch["mask"]'
+            raise InputTypeError("mask", mask, cure, fault="is no function, and the data are batches")
+        for given in source:
+            batch = one_of_many(given, "data")
+            yield batch, None if of_batch is None else of_batch(batch), None
         return
     data, size = rows_of(data)
     leaves = jax.tree.leaves(data)
@@ -199,5 +219,11 @@ def _batches(data: PyTree | Iterable[PyTree], blocks: int, byte_budget: int) -> 
         )
     row = sum(math.prod(np.shape(leaf)[1:]) * jnp.result_type(leaf).itemsize for leaf in leaves)
     rows = max(1, min(-(-size // blocks), byte_budget // max(1, 4 * row)))
+    beside = None
+    if mask is not None and of_batch is None:
+        check_mask(mask, size)
+        beside = np.asarray(mask)
     for start in range(0, size, rows):
-        yield some_rows(data, start, min(start + rows, size)), size
+        batch = some_rows(data, start, min(start + rows, size))
+        own = None if beside is None else beside[start : start + rows]
+        yield batch, own if of_batch is None else of_batch(batch), size

@@ -92,6 +92,14 @@ def some_rows(batch: PyTree, start: int, stop: int) -> PyTree:
     return jax.tree.map(taken, batch)
 
 
+def spread_like(spread: Spread | None, mask: jax.Array) -> jax.Array:
+    """One number an example, where the examples are."""
+    if spread is None or isinstance(mask, jax.core.Tracer) or isinstance(spread.mesh, AbstractMesh):
+        return mask
+    placed: jax.Array = jax.device_put(mask, NamedSharding(spread.mesh, PartitionSpec(spread.axes)))
+    return placed
+
+
 def on_every_device(
     sums_of: SumsOf, spread: Spread | None, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]
 ) -> BatchSums:

@@ -24,5 +24,8 @@ mean, norm and deviation from the mean need no per-example matrix.
     arithmetic.py   sums in at least float32
     sums.py         all leaves of one batch
     batches.py      many batches and many devices
-    coupling.py     does a loss of a whole batch couple its examples? axes.py: where their axis goes; twins.py: does n enter?
+    coupling.py     does a loss of a whole batch couple its examples?
+    following.py    one program of a batch, equation by equation: places.py where the examples are in a value; axes.py where an
+                    operation takes them; lookups.py reading and writing at indices; loops.py over time or over the examples;
+                    known.py numbers worked out on the way; twins.py: does n enter? readers.py: more parameters
 """

@@ -41,7 +41,10 @@ def merge_over(axes: tuple[str, ...], own: Totals) -> Totals:
 
 
 def in_chunks(
-    make: Callable[[Sequence[jax.Array], jax.Array], BatchSums], examples: Sequence[jax.Array], chunk: int
+    make: Callable[[Sequence[jax.Array], jax.Array], BatchSums],
+    examples: Sequence[jax.Array],
+    chunk: int,
+    mask: jax.Array | None = None,
 ) -> BatchSums:
     """The sums of all examples, ``chunk`` at a time.
 
@@ -49,15 +52,18 @@ def in_chunks(
         make: (arrays of some examples, which of them count) -> their sums.
         examples: arrays, examples first.
         chunk: examples at a time; the last chunk is filled up with copies that do not count.
+        mask: (n,) booleans, the examples that count; None: all.
     """
     (count,) = {x.shape[0] for x in examples}
     axes = varying(examples)
+    counts = vary(jnp.ones(count, bool), axes) if mask is None else mask
     if chunk >= count:
-        return make(examples, vary(jnp.ones(count, bool), axes))
+        return make(examples, counts)
     chunks = -(-count // chunk)
     chunk = -(-count // chunks)  # of equal length, so that hardly any copy is needed
     rows = jnp.minimum(jnp.arange(chunks * chunk), count - 1)
-    live = vary((jnp.arange(chunks * chunk) < count).reshape(chunks, chunk), axes)
+    live = vary(jnp.arange(chunks * chunk) < count, axes) & counts[rows]
+    live = live.reshape(chunks, chunk)
     folded = [(x if chunks * chunk == count else x[rows]).reshape(chunks, chunk, *x.shape[1:]) for x in examples]
     first = make([x[0] for x in folded], live[0])
 
@@ -69,6 +75,22 @@ def in_chunks(
     total, others = jax.lax.scan(add_chunk, start, ([x[1:] for x in folded], live[1:]))
     every = jax.tree.map(lambda a, b: jnp.concatenate([a, b.reshape(-1)])[:count], first.each, others)
     return BatchSums(total, every)
+
+
+def without_padding(examples: Sequence[jax.Array], mask: jax.Array) -> list[jax.Array]:
+    """Copies of the first example that counts in the rows that do not: whatever they held, nothing of it is computed with."""
+    rows = jnp.arange(mask.shape[0])
+    first = rows == jnp.argmax(mask)
+
+    def filled(x: jax.Array) -> jax.Array:
+        if jnp.issubdtype(x.dtype, jax.dtypes.extended):  # keys
+            return x
+        shape = (-1, *[1] * (x.ndim - 1))
+        alone = jnp.where(first.reshape(shape), x, jnp.zeros((), x.dtype))
+        row = jnp.any(alone, axis=0) if x.dtype == bool else jnp.sum(alone, axis=0, dtype=x.dtype)
+        return jnp.where(mask.reshape(shape), x, row)
+
+    return [filled(x) for x in examples]
 
 
 def _empty(like: Totals) -> Totals:

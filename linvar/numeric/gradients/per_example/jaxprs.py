@@ -8,8 +8,7 @@ operation, and ``explain=`` says so.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -47,7 +46,7 @@ SPELLINGS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 #: Parameters that hold shapes or programs, which are compared by themselves.
 _SHAPES = frozenset(
-    ("shape", "sharding", "out_sharding", "new_sizes", "sizes", "slice_sizes", "limit_indices", "length", "jaxpr",
+    ("shape", "reps", "sharding", "out_sharding", "new_sizes", "sizes", "slice_sizes", "limit_indices", "length", "jaxpr",
      "call_jaxpr", "fun_jaxpr", "branches", "cond_jaxpr", "body_jaxpr", "jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "name",
      "debug", "debug_info")
 )  # fmt: skip
@@ -112,7 +111,12 @@ def _parameter(equation: core.JaxprEqn, name: str) -> Any:
 
 
 def _integers(equation: core.JaxprEqn, name: str) -> tuple[int, ...]:
-    return tuple(int(a) for a in _parameter(equation, name))
+    return _ints(_parameter(equation, name))
+
+
+def _ints(numbers: Iterable[Any]) -> tuple[int, ...]:
+    """Some are NumPy's."""
+    return tuple(int(a) for a in numbers)
 
 
 def _closed(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> core.ClosedJaxpr:
@@ -258,7 +262,7 @@ def convolution_of(equation: core.JaxprEqn) -> Conv:
     """A convolution."""
     numbers = _parameter(equation, "dimension_numbers")
     return Conv(
-        tuple(numbers.lhs_spec), tuple(numbers.rhs_spec), tuple(numbers.out_spec),
+        _ints(numbers.lhs_spec), _ints(numbers.rhs_spec), _ints(numbers.out_spec),
         _integers(equation, "window_strides"),
         tuple((int(low), int(high)) for low, high in _parameter(equation, "padding")),
         _integers(equation, "lhs_dilation"), _integers(equation, "rhs_dilation"),
@@ -291,7 +295,7 @@ def gather_of(equation: core.JaxprEqn) -> Gather:
         raise Unread(f"gather has a mode not known to linvar (JAX {jax.__version__})")
     axes = (numbers.offset_dims, numbers.collapsed_slice_dims, numbers.start_index_map, numbers.operand_batching_dims,
             numbers.start_indices_batching_dims)  # fmt: skip
-    offsets, collapsed, indexed, table, indices = (tuple(map(int, own)) for own in axes)
+    offsets, collapsed, indexed, table, indices = (_ints(own) for own in axes)
     shape = _integers(equation, "slice_sizes")
     return Gather(offsets, collapsed, indexed, table, indices, shape, bool(mode == modes.CLIP))
 
@@ -300,22 +304,6 @@ def gather_of(equation: core.JaxprEqn) -> Gather:
 def slice_shape_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """The shape of a slice at a computed place."""
     return _integers(equation, "slice_sizes")
-
-
-@_reads("slice")
-def slices_of(equation: core.JaxprEqn) -> tuple[slice, ...]:
-    """A slice at a fixed place, axis by axis."""
-    start, limit = _integers(equation, "start_indices"), _integers(equation, "limit_indices")
-    strides = (1,) * len(start) if _parameter(equation, "strides") is None else _integers(equation, "strides")
-    return tuple(map(slice, start, limit, strides))
-
-
-@_reads("split")
-def pieces_of(equation: core.JaxprEqn) -> list[tuple[slice, ...]]:
-    """Pieces one after another along one axis, each as a slice."""
-    axis, sizes = int(_parameter(equation, "axis")), _integers(equation, "sizes")
-    ends = list(itertools.accumulate(sizes))
-    return [(slice(None),) * axis + (slice(end - size, end),) for size, end in zip(sizes, ends)]
 
 
 # axes
@@ -337,14 +325,6 @@ def broadcast_axes_of(equation: core.JaxprEqn) -> tuple[int, ...]:
 def counted_axis_of(equation: core.JaxprEqn) -> int:
     """The axis along which numbers count up."""
     return int(_parameter(equation, "dimension"))
-
-
-@_reads("reshape")
-def reshaped_of(equation: core.JaxprEqn) -> tuple[int, ...]:
-    """The new shape, of the same numbers in the same order."""
-    if equation.params.get("dimensions") is not None:
-        raise Unread("reshape in another order is not known to linvar")
-    return _integers(equation, "new_sizes")
 
 
 @_reads("transpose")

@@ -24,12 +24,11 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     operation,
     padding_of,
     permutation_of,
-    pieces_of,
     reduced_axes_of,
-    slices_of,
     unread,
 )
 from linvar.numeric.gradients.per_example.operations import RESHAPED, SUMS
+from linvar.numeric.gradients.per_example.readers import pieces_of, slice_of
 
 #: A value that is linear in dV: a sum of terms.
 Terms: TypeAlias = tuple[Term, ...]
@@ -201,7 +200,7 @@ _RULES: Mapping[str, Callable[[_Reading, core.JaxprEqn], Terms]] = {
     "neg": _moving(lambda term, _: _scaled(term, jnp.asarray(-1.0))),
     "reduce_sum": _moving(lambda term, equation: term.summed(reduced_axes_of(equation))),
     "transpose": _moving(lambda term, equation: term.moved(permutation_of(equation))),
-    "slice": _moving(lambda term, equation: term.cut(slices_of(equation))),
+    "slice": _moving(lambda term, equation: term.cut(slice_of(equation))),
     "pad": _moving(lambda term, equation: term.padded(padding_of(equation))),
     "broadcast_in_dim": _moving(lambda term, equation: term.repeated(_out(equation), broadcast_axes_of(equation))),
     **{name: _moving(lambda term, equation: term.reshaped(_out(equation))) for name in RESHAPED},

@@ -18,12 +18,11 @@ from linvar.numeric.gradients.per_example.flattening import Level, Levels, level
 from linvar.numeric.gradients.per_example.jaxprs import (
     operation,
     permutation_of,
-    pieces_of,
     reversed_axes_of,
-    slices_of,
     unread,
 )
 from linvar.numeric.gradients.per_example.operations import RESHAPED
+from linvar.numeric.gradients.per_example.readers import pieces_of, slice_of
 
 #: steps of the search for a common entry of two values, after which they are taken to have one
 MOST_WORK = 10_000
@@ -111,7 +110,7 @@ def _number(atom: Atom, levels: Levels) -> bool:
 _MOVES: Mapping[str, Callable[[core.JaxprEqn, np.ndarray], list[np.ndarray]]] = {
     "transpose": lambda equation, places: [places.transpose(permutation_of(equation))],
     "rev": lambda equation, places: [np.flip(places, reversed_axes_of(equation))],
-    "slice": lambda equation, places: [places[slices_of(equation)]],
+    "slice": lambda equation, places: [places[slice_of(equation)]],
     "split": lambda equation, places: [places[piece] for piece in pieces_of(equation)],
 }
 

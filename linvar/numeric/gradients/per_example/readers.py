@@ -1,0 +1,107 @@
+"""Further readers in the manner of ``jaxprs.py``, of operations that move or solve, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from jax.extend import core
+
+from linvar.numeric.gradients.per_example.jaxprs import Unread, _closed, _integers, _ints, _parameter, _reads, operation
+from linvar.numeric.gradients.per_example.operations import ADDING, SCATTERS
+
+
+@dataclass(frozen=True)
+class Solve:
+    """A program of a linear system: to apply or to solve it, as it is or transposed; of its constants and one side."""
+
+    program: core.ClosedJaxpr
+    constants: slice
+
+
+@_reads("custom_linear_solve")
+def solves_of(equation: core.JaxprEqn) -> tuple[Solve, ...]:
+    """The programs of a linear system."""
+    lengths, jaxprs = _parameter(equation, "const_lengths"), _parameter(equation, "jaxprs")
+    found, start = [], 0
+    for length, jaxpr in zip(lengths, jaxprs):
+        if jaxpr is not None:
+            found.append(Solve(_closed(jaxpr), slice(start, start + length)))
+        start += length
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Updates written into an array, or added to it, at indices, in the terms of XLA."""
+
+    window_axes: tuple[int, ...]
+    inserted: tuple[int, ...]
+    indexed: tuple[int, ...]
+    operand_batch: tuple[int, ...]
+    index_batch: tuple[int, ...]
+    adds: bool
+
+
+@_reads(*SCATTERS)
+def scatter_of(equation: core.JaxprEqn) -> Scatter:
+    """A scatter."""
+    numbers = _parameter(equation, "dimension_numbers")
+    return Scatter(
+        _ints(numbers.update_window_dims), _ints(numbers.inserted_window_dims),
+        _ints(numbers.scatter_dims_to_operand_dims), _ints(numbers.operand_batching_dims),
+        _ints(numbers.scatter_indices_batching_dims), operation(equation) in ADDING,
+    )  # fmt: skip
+
+
+@_reads("slice")
+def slice_of(equation: core.JaxprEqn) -> tuple[slice, ...]:
+    """A slice at a fixed place."""
+    starts, limits = _integers(equation, "start_indices"), _integers(equation, "limit_indices")
+    strides = _parameter(equation, "strides") or (1,) * len(starts)
+    return tuple(slice(*bounds) for bounds in zip(starts, limits, map(int, strides)))
+
+
+@_reads("split")
+def split_of(equation: core.JaxprEqn) -> tuple[int, tuple[int, ...]]:
+    """The axis that is cut, and the lengths of its parts."""
+    return int(_parameter(equation, "axis")), _integers(equation, "sizes")
+
+
+def pieces_of(equation: core.JaxprEqn) -> list[tuple[slice, ...]]:
+    """The parts of a split, each as a slice."""
+    axis, sizes = split_of(equation)
+    ends = list(itertools.accumulate(sizes))
+    return [(slice(None),) * axis + (slice(end - size, end),) for size, end in zip(sizes, ends)]
+
+
+@_reads("reshape")
+def reshaped_of(equation: core.JaxprEqn) -> tuple[int, ...]:
+    """The new shape, of the same numbers in the same order."""
+    if equation.params.get("dimensions") is not None:
+        raise Unread("reshape in another order is not known to linvar")
+    return _integers(equation, "new_sizes")
+
+
+@_reads("tile")
+def repetitions_of(equation: core.JaxprEqn) -> tuple[int, ...]:
+    """How often an array is repeated along each axis."""
+    return _integers(equation, "reps")
+
+
+@_reads("stack")
+def stacked_axis_of(equation: core.JaxprEqn) -> int:
+    """The new axis along which arrays are stacked."""
+    return int(_parameter(equation, "axis"))
+
+
+@_reads("triangular_solve")
+def from_left(equation: core.JaxprEqn) -> bool:
+    """Is the matrix on the left, so that columns are solved for?"""
+    return bool(_parameter(equation, "left_side"))
+
+
+@_reads("fft")
+def fourier_axes_of(equation: core.JaxprEqn) -> int:
+    """How many last axes are transformed."""
+    return len(_parameter(equation, "fft_lengths"))
