@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from per_example import array, reference
 
 from linvar.numeric.gradients.moments import gradient_moments
 
@@ -164,3 +165,21 @@ def test_loops_branches_integers_and_several_outputs_around_a_backward_pass_of_t
         return jnp.sum(lax.scan(step, x, None, length=3)[0])
 
     agree(loss, PARAMS, ROWS, ["gram", "gram"])
+
+
+def test_a_backward_pass_that_closes_over_a_value_of_the_loss():
+    def loss(p, x):
+        scale = jnp.arange(4.0) + x[0]
+        f = jax.custom_vjp(lambda x, w: x @ w)
+        f.defvjp(lambda x, w: (x @ w, (x, w)), lambda r, g: (g @ r[1].T, jnp.outer(r[0] * scale, g)))
+        return jnp.sum(jnp.tanh(f(x, p["w"]) + p["b"])) + jnp.sum(p["w"] ** 2)
+
+    with jax.enable_x64(True):
+        params, batch = {"b": array(3), "w": array(4, 3)}, array(6, 4)
+        mean, traces, _, _ = reference(loss, params, batch)
+        for moments in (gradient_moments, jax.jit(gradient_moments, static_argnums=0, static_argnames="explain")):
+            found = moments(loss, params, batch, explain=True)
+            for mine, theirs in zip(jax.tree.leaves(found.mean), mean):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-9)
+            np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=1e-9)
+            assert {route.strategy for route in found.explanation.leaves} == {"fallback"}

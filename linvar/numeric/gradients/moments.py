@@ -34,6 +34,7 @@ from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.meshes import Types, vary, varying
 from linvar.numeric.gradients.per_example.strategies import Wanted
 from linvar.numeric.gradients.per_example.sums import BatchSums, batch_sums
+from linvar.numeric.gradients.per_example.taps import outlives
 from linvar.numeric.gradients.per_example.vanishing import warn_of_vanishing
 from linvar.numeric.gradients.result import GradientMoments, any_leaf, over_leaves
 from linvar.numeric.gradients.spread import Spread, beside, on_every_device, spread_of
@@ -218,9 +219,12 @@ def _moments(
             analysis = analyse(of_example, *shapes, examples=count, exact_norms=exact_norms, centred=wanted.centred)
             check_depends(group.strategy for group in analysis.groups)
             warn_of_vanishing(analysis.jaxpr, analysis.parameters.levels)
-        analyses.append(analysis)
         chunk = options.chunk_size or max(1, options.byte_budget // max(1, 2 * analysis.activation_bytes))
         loss, drop = types.opened(of_example), options.drop
+
+        if outlives(analysis, leaves, arrays):
+            analysis = analysis.fallen("a backward pass of the user's that closes over a value of the loss")
+        analyses.append(analysis)
 
         def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
             return batch_sums(analysis, loss, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import jax
@@ -72,6 +72,16 @@ class Analysis:
     def jaxpr(self) -> core.ClosedJaxpr:
         """The program."""
         return self.parameters.jaxpr
+
+    def fallen(self, why: str) -> Analysis:
+        """The same, with nothing read off the program: every leaf that it depends on by autodiff of the loss itself."""
+        groups = [
+            Group((leaf,), (), "none" if group.strategy == "none" else "fallback", why)
+            for group in self.groups
+            for leaf in group.leaves
+        ]
+        once = {group.leaves: group for group in groups}
+        return replace(self, entries=(), direct=(), direct_at=frozenset(), constants=(), groups=tuple(once.values()))
 
     def value_at(self, place: Place) -> core.Var:
         """The variable that an equation reads there."""

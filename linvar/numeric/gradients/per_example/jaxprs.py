@@ -199,11 +199,24 @@ def has_own_vjp(equation: core.JaxprEqn) -> bool:
     return operation(equation).startswith("custom_vjp_call")
 
 
+def _inside(equation: core.JaxprEqn) -> list[core.Jaxpr | core.ClosedJaxpr]:
+    """The programs inside any operation."""
+    flat = [x for value in equation.params.values() for x in (value if isinstance(value, tuple) else (value,))]
+    return [x for x in flat if isinstance(x, (core.Jaxpr, core.ClosedJaxpr))]
+
+
 def programs(equation: core.JaxprEqn) -> list[str]:
     """The programs inside any operation, with their constants and how often a loop runs them."""
-    flat = [x for value in equation.params.values() for x in (value if isinstance(value, tuple) else (value,))]
-    inside = [f"{x} {getattr(x, 'consts', ())}" for x in flat if isinstance(x, (core.Jaxpr, core.ClosedJaxpr))]
+    inside = [f"{x} {getattr(x, 'consts', ())}" for x in _inside(equation)]
     return [*inside, str(equation.params.get("length"))]
+
+
+def has_own_backward(program: core.Jaxpr) -> bool:
+    """Is there, anywhere in a program, a function whose backward pass is the user's?"""
+    return any(
+        has_own_vjp(equation) or any(has_own_backward(_closed(x).jaxpr) for x in _inside(equation))
+        for equation in program.eqns
+    )
 
 
 def differs(equation: core.JaxprEqn, other: core.JaxprEqn) -> bool:

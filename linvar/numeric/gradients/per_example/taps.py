@@ -27,7 +27,7 @@ from linvar.numeric.gradients.per_example.evaluation import (
     zeros_like,
 )
 from linvar.numeric.gradients.per_example.flattening import Level, body_levels, level, levels_of
-from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, if_read, scan_of
+from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, has_own_backward, if_read, scan_of
 from linvar.numeric.gradients.per_example.meshes import Types, zeros_as, zeros_of
 
 #: Taps of one example or of all: one an entry, one a value taken as it is.
@@ -36,6 +36,11 @@ Taps: TypeAlias = tuple[list[jax.Array], list[jax.Array]]
 Kept: TypeAlias = dict[int, ArrayLike]
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["losses", "inputs", "cotangents", "direct", "constants"],
+    meta_fields=[],
+)
 @dataclass(frozen=True)
 class Pass:
     """What one pass leaves: arrays with the examples first.
@@ -91,6 +96,18 @@ def run_pass(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence
         (cotangents, direct), constants = backward(jnp.ones_like(losses))
     kept, cotangents, direct, constants = map(types.leaving, (kept, cotangents, direct, constants))
     return Pass(types.leaving([losses])[0], kept, cotangents, direct, constants)
+
+
+def outlives(analysis: Analysis, leaves: Sequence[jax.Array], examples: Sequence[jax.Array]) -> bool:
+    """Does a backward pass of the user's read values of the trace that the program was read off, which has ended?
+
+    It would as a constant of the pass that the program itself does not have.
+    """
+    if not has_own_backward(analysis.jaxpr.jaxpr):
+        return False
+    found = jax.make_jaxpr(partial(run_pass, analysis))(leaves, examples).consts
+    given = {id(x) for x in (*analysis.jaxpr.consts, *leaves, *examples)}
+    return any(isinstance(x, jax.core.Tracer) and id(x) not in given for x in found)
 
 
 def _evaluate(

@@ -187,7 +187,7 @@ def entries_of(
         return ""
     try:
         program = backward_of(equation)
-    except (TypeError, ValueError, NotImplementedError) as error:  # the user's functions, for inputs nobody asks of
+    except Exception as error:  # of any kind: these are the user's functions, for inputs that nobody asks of
         return f"the backward pass of {operation(equation)} cannot be read ({type(error).__name__})"
     try:
         terms = program.products(position)
