@@ -10,22 +10,22 @@ all that is to be known about every per-example gradient; for a matrix product i
 mean, norm and deviation from the mean need no per-example matrix.
 
     operations.py   the operations of JAX by name: which act entry by entry, which are linear, which only call others
-    jaxprs.py       the one place that knows what this version of JAX calls their parameters
+    jaxprs.py       the one place that knows what this version of JAX calls their parameters; readers.py: more of it
     meshes.py       what the types of values say of many devices
     evaluation.py   running a jaxpr equation by equation
     flattening.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans and branches
     entries.py      an equation at which a parameter meets the example; kinds/: matrix products, convolutions, lookups
     backward.py     backward passes of the user's (custom_vjp) as programs, and the products in them
+    pull.py         values V as functions of the leaves, and the transpose of that
+    views.py        values that are entries of one leaf, moved or times a constant
+    factors.py      gradients as products of small arrays; transposed.py: the transpose done to them; paying.py: does it pay?
     analysis.py     where parameters enter
-    groups.py       which leaves are computed together, by which strategy, and why
-    explanation.py  the analysis in words
+    groups.py       which leaves are computed together, by which strategy, and why; explanation.py: in words
     taps.py         the pass: h and delta of every entry
-    strategies.py   from h and delta to the mean, the covariance trace, norms: outer, Gram, lookup, materialised in chunks
+    strategies/     from h and delta to the mean, the covariance trace, norms: outer, factored, lookups, materialised in chunks
     arithmetic.py   sums in at least float32
     sums.py         all leaves of one batch
     batches.py      many batches and many devices
-    coupling.py     does a loss of a whole batch couple its examples?
-    following.py    one program of a batch, equation by equation: places.py where the examples are in a value; axes.py where an
-                    operation takes them; lookups.py reading and writing at indices; loops.py over time or over the examples;
-                    known.py numbers worked out on the way; twins.py: does n enter? readers.py: more parameters
+    coupling/       does a loss of a whole batch couple its examples?
+    vanishing.py    a value minus the mean of itself alone: batch norm of one example
 """
