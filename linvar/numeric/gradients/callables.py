@@ -45,6 +45,11 @@ class TakenLoss:
     held: Sequence[object]
     form: Form
 
+    @property
+    def given(self) -> Callable[..., ArrayLike]:
+        """The callable that was given, with what is bound to it."""
+        return self.form.make(self.form.frame.joined(self.bound))
+
     def __call__(self, params: PyTree, example: PyTree, **keys: jax.Array) -> ArrayLike:
         """The loss of one example or of a batch.
 
@@ -53,9 +58,8 @@ class TakenLoss:
         """
         rest = self.form.rest
         whole = params if rest is None else rest.joined(params, self.held)
-        loss = self.form.make(self.form.frame.joined(self.bound))
         try:
-            found = loss(whole, example, **keys)
+            found = self.given(whole, example, **keys)
         except Exception as error:
             failed(error, params, example, batched=self.form.batched, keyed=bool(keys))
             raise

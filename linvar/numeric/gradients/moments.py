@@ -202,7 +202,7 @@ def _moments(
         try:
             check_uncoupled(_of_lists(loss, structure, batch_structure), leaves, arrays)
         except CoupledExamplesError as error:
-            raise error.fitted(loss, batch) from error.__cause__
+            raise error.fitted(loss.given, batch) from error.__cause__
     of_example = _of_example(loss, options.batched, key is not None, structure, batch_structure)
     if key is not None:
         numbers = vary(jnp.arange(len(arrays[0])), varying([key]))

@@ -3,15 +3,15 @@
 Leaves that share a value V form a group (usually one leaf); where the values of one leaf are different entries of it, each
 is a group of its own. A group is computed by one strategy:
 
-    outer         one row: ||g_i||^2 = ||h_i||^2 ||delta_i||^2, no per-example matrix
-    gram          few rows: ||g_i||^2 = sum over pairs of rows of (h . h') (delta . delta')
-    lookup        rows of a table: the rows an example looked up, added where it did so twice
-    factored      through a function of the leaf, whose transpose is done to h and delta, and pairs of what comes out
-    materialised  per-example gradients of a chunk of examples at a time, made from h and delta
-    direct        V enters elementwise or is small: autodiff gives its per-example gradient in the same pass
-    fallback      anything else, where V is large: chunks of vmap(grad), a pass of its own
-    constant      the loss depends on it, but not together with the example (a penalty): only the mean
     none          the loss does not depend on it, or it is not differentiable
+    constant      the loss depends on it, but not together with the example (a penalty): only the mean
+    outer         one row: ||g_i||^2 = ||h_i||^2 ||delta_i||^2, no per-example matrix
+    lookup        rows of a table: the rows an example looked up, added where it did so twice
+    gram          few rows: ||g_i||^2 = sum over pairs of rows of (h . h') (delta . delta')
+    factored      through a function of the leaf, whose transpose is done to h and delta, and pairs of what comes out
+    direct        V enters elementwise or is small: autodiff gives its per-example gradient in the same pass
+    materialised  per-example gradients of a chunk of examples at a time, made from h and delta
+    fallback      anything else, where V is large: chunks of vmap(grad), a pass of its own
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def pieces_of(equation: core.JaxprEqn) -> list[tuple[slice, ...]]:
 @_reads("reshape")
 def reshaped_of(equation: core.JaxprEqn) -> tuple[int, ...]:
     """The new shape, of the same numbers in the same order."""
-    if equation.params.get("dimensions") is not None:
+    if _parameter(equation, "dimensions") is not None:
         raise Unread("reshape in another order is not known to linvar")
     return _integers(equation, "new_sizes")
 
