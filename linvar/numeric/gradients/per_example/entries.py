@@ -38,6 +38,8 @@ Strategy: TypeAlias = Literal[
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 #: a row of a per-example matrix written and read costs about as much as this many multiplications on it
 MATERIALISE_COST = 30
+#: h and delta of one or many entries that are alike: (examples, groups, rows, contracted) and (examples, groups, rows, free).
+Rows: TypeAlias = tuple[jax.Array, jax.Array]
 #: Groups of axes.
 Layout: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -202,22 +204,19 @@ class Entry:
         """Numbers of one example that are copied to make h."""
         return 0
 
-    def product(self, h: jax.Array, delta: jax.Array) -> jax.Array:
-        """Per-example gradients of V: (examples, *shape of V)."""
-        return self.weight(contract("ngtc,ngtf->ngcf", self.inputs(h), self.cotangents(delta)))
+    def product(self, rows: Rows) -> jax.Array:
+        """Per-example gradients of V from the rows of some entries like this one: (examples, *shape of V)."""
+        return self.weight(contract("ngtc,ngtf->ngcf", *rows))
 
-    def total(self, h: jax.Array, delta: jax.Array) -> jax.Array:
+    def total(self, rows: Rows) -> jax.Array:
         """Their sum over the examples: (*shape of V,)."""
-        return self.weight(contract("ngtc,ngtf->gcf", self.inputs(h), self.cotangents(delta)))
+        return self.weight(contract("ngtc,ngtf->gcf", *rows))
 
-    def pairs(self, h: jax.Array, delta: jax.Array) -> Term:
+    def pairs(self, rows: Rows) -> Term:
         """The same gradients as a product of factors, as groups of matrices."""
-        groups, rows, contracted, free = fresh_axes(4)
-        left, right = self.inputs(h), self.cotangents(delta)
-        factors = (
-            Factor(left, (EXAMPLES, groups, rows, contracted)),
-            Factor(right, (EXAMPLES, groups, rows, free)),
-        )
+        groups, row, contracted, free = fresh_axes(4)
+        left, right = rows
+        factors = (Factor(left, (EXAMPLES, groups, row, contracted)), Factor(right, (EXAMPLES, groups, row, free)))
         return Term(factors, (groups, contracted, free), (self.groups, self.contracted, self.free))
 
     def term(self, h: jax.Array, delta: jax.Array) -> Term:
@@ -227,6 +226,32 @@ class Entry:
             NotFactoredError: if they are not.
         """
         raise NotFactoredError(f"a {self.kind} is not done to factors")
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Entries that agree in this have products that add up row by row."""
+
+    kind: str
+    layout: Layout
+    mapped: tuple[int, ...]
+    groups: int
+    contracted: int
+    free: int
+
+
+def alike(entry: Entry) -> _Alike:
+    """What entries must agree in for their rows to be put one after another."""
+    return _Alike(entry.kind, entry.layout, entry.mapped, entry.groups, entry.contracted, entry.free)
+
+
+def rows_of(entries: Sequence[Entry], h: Sequence[jax.Array], delta: Sequence[jax.Array]) -> Rows:
+    """The rows of entries that are alike, one after another."""
+    inputs = [entry.inputs(x) for entry, x in zip(entries, h)]
+    cotangents = [entry.cotangents(x) for entry, x in zip(entries, delta)]
+    if len(entries) == 1:
+        return inputs[0], cotangents[0]
+    return jnp.concatenate(inputs, axis=2), jnp.concatenate(cotangents, axis=2)
 
 
 def by_pairs(entry: Entry, rows: int, centred: bool) -> Strategy:

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.entries import Entry, Layout, Strategy
+from linvar.numeric.gradients.per_example.entries import Entry, Strategy, alike
 from linvar.numeric.gradients.per_example.evaluation import bytes_of
 from linvar.numeric.gradients.per_example.views import View, Views
 
@@ -134,7 +134,7 @@ def _decided(meeting: Meeting, leaves: tuple[int, ...], values: tuple[core.Var, 
     if not entries:
         return by("direct", fallen or "elementwise or small")
     first = entries[0]
-    same = not direct and all(_alike(entry) == _alike(first) for entry in entries)
+    same = not direct and all(alike(entry) == alike(first) for entry in entries)
     if view is not None and same:
         rows = sum(entry.rows for entry in entries)
         scaled = "" if view.plain else "times a constant"
@@ -142,22 +142,6 @@ def _decided(meeting: Meeting, leaves: tuple[int, ...], values: tuple[core.Var, 
     how = "through a function of it" if view is None else "several values of it"
     pays = not meeting.centred and meeting.pays(leaves, values)
     return by("factored" if pays else "materialised", names, how, fallen)
-
-
-@dataclass(frozen=True)
-class _Alike:
-    """Entries that agree in this have products that add up row by row."""
-
-    kind: str
-    layout: Layout
-    mapped: tuple[int, ...]
-    groups: int
-    contracted: int
-    free: int
-
-
-def _alike(entry: Entry) -> _Alike:
-    return _Alike(entry.kind, entry.layout, entry.mapped, entry.groups, entry.contracted, entry.free)
 
 
 def _describe(entry: Entry) -> str:

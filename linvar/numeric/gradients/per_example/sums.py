@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
-from linvar.numeric.gradients.per_example.entries import Entry
+from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, rows_of
 from linvar.numeric.gradients.per_example.evaluation import is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
@@ -198,9 +198,8 @@ def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
         return strategies.lookup(lookups, own.h, own.delta, live, count, wanted)
     if group.strategy == "gram" and not wanted.squares:
         delta = own.counted(live)
-        mean = _added([entry.total(h, d) for entry, h, d in zip(own.entries, own.h, delta)]) / count
-        terms = tuple(entry.pairs(h, d) for entry, h, d in zip(own.entries, own.h, delta))
-        return strategies.factored([terms], [mean], live, count)
+        first, rows = own.entries[0], rows_of(own.entries, own.h, delta)
+        return strategies.factored([(first.pairs(rows),)], [first.total(rows) / count], live, count)
     return _materialised(batch, group, own, lambda gradients: gradients)
 
 
@@ -220,7 +219,7 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
     direct = {v: jnp.where(live.reshape(-1, *[1] * (d.ndim - 1)) > 0, d, 0) for v, d in own.direct.items()}
     means = []
     for v in group.values:
-        parts = [entry.total(h, d) for entry, h, d in zip(own.entries, own.h, delta) if entry.value is v]
+        parts = [first.total(rows) for first, rows in _alike_rows(v, own.entries, own.h, delta)]
         parts += [jnp.sum(at_least_float32(direct[v]), axis=0)] if v in direct else []
         means.append(_added(parts) / count)
     program = parameters.pull_program(group.leaves, group.values)
@@ -237,7 +236,7 @@ def _materialised(batch: _Batch, group: Group, own: _Met, pulled: Callable[[list
         inputs, cotangents, taken = part
         gradients = []
         for v in group.values:
-            terms = [e.product(x, d) for e, x, d in zip(own.entries, inputs, cotangents) if e.value is v]
+            terms = [first.product(rows) for first, rows in _alike_rows(v, own.entries, inputs, cotangents)]
             terms += [at_least_float32(taken[keys.index(v)])] if v in own.direct else []
             gradients.append(_added(terms))
         return pulled(gradients)
@@ -245,6 +244,21 @@ def _materialised(batch: _Batch, group: Group, own: _Met, pulled: Callable[[list
     arrays = (own.h, own.delta, list(own.direct.values()))
     chunk = _chunk(batch, group)
     return strategies.materialised(made, arrays, batch.live, batch.count, chunk, batch.wanted)
+
+
+def _alike_rows(
+    value: core.Var, entries: Sequence[Entry], h: Sequence[jax.Array], delta: Sequence[jax.Array]
+) -> list[tuple[Entry, Rows]]:
+    """The entries of one value: one of every sort, and the rows of all of its sort."""
+    mine = [i for i, entry in enumerate(entries) if entry.value is value]
+    sorts = dict.fromkeys(alike(entries[i]) for i in mine)
+    found = []
+    for sort in sorts:
+        own = [i for i in mine if alike(entries[i]) == sort]
+        found.append(
+            (entries[own[0]], rows_of([entries[i] for i in own], [h[i] for i in own], [delta[i] for i in own]))
+        )
+    return found
 
 
 def _by_autodiff(batch: _Batch, group: Group) -> Sums:

@@ -29,7 +29,7 @@ from jax.extend import core
 from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
-from linvar.numeric.gradients.per_example.entries import Entry, Layout, Strategy
+from linvar.numeric.gradients.per_example.entries import Entry, Layout, Rows, Strategy
 from linvar.numeric.gradients.per_example.evaluation import shape_of
 from linvar.numeric.gradients.per_example.flattening import Level
 from linvar.numeric.gradients.per_example.jaxprs import gather_of, if_read, slice_shape_of
@@ -220,11 +220,16 @@ class Lookup(Entry):
         """Rows by themselves."""
         return "lookup"
 
-    def product(self, h: jax.Array, delta: jax.Array) -> jax.Array:
+    def product(self, rows: Rows) -> jax.Array:
         """Tables in which what an example looked up is filled in."""
-        keys, rows = self.inputs(h), at_least_float32(self.cotangents(delta))[..., None, :]
-        empty = jnp.zeros((1, self.contracted, self.free), rows.dtype)
-        return self.weight(jax.vmap(jax.vmap(lambda k, r: add_rows(empty, k, r)))(keys, rows)[..., 0, :, :])
+        keys, values = rows
+        empty = jnp.zeros((1, self.contracted, self.free), jnp.promote_types(values.dtype, jnp.float32))
+        filled = jax.vmap(jax.vmap(lambda k, r: add_rows(empty, k, r)))(keys, at_least_float32(values)[..., None, :])
+        return self.weight(filled[..., 0, :, :])
+
+    def total(self, rows: Rows) -> jax.Array:
+        """The table filled in by all examples."""
+        return jnp.sum(self.product(rows), axis=0)
 
 
 class Slice(Lookup):
