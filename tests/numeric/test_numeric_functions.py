@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from per_example import RNG, array, assert_same
 
 from linvar.numeric.gradients.moments import gradient_moments
@@ -105,6 +106,16 @@ def test_a_penalty_and_parts_that_fall_back():
         np.testing.assert_allclose(found.mean, each.mean(0), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.trace, np.sum(np.var(each, 0, ddof=1)), rtol=1e-9)
         assert [route.strategy for route in found.explanation.leaves] == ["fallback"]
+
+
+def test_what_is_only_read_without_a_derivative_is_no_entry():
+    def loss(q, example):  # a temporal difference: the target is held fixed
+        state, action, following = example
+        target = lax.stop_gradient(jnp.max(q["table"][following]) + jnp.sum(jnp.tanh(q["w"] @ q["w"])[0]))
+        return (q["table"][state, action] - target) ** 2 + jnp.sum(q["w"][0, 0] * example[0])
+
+    batch = (RNG.integers(0, 6, 8), RNG.integers(0, 3, 8), RNG.integers(0, 6, 8))
+    assert_same(loss, {"table": array(6, 3), "w": array(2, 2)}, batch, ["lookup", "direct"])
 
 
 # the algebra of factors

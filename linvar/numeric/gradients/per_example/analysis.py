@@ -200,9 +200,10 @@ def _meetings(jaxpr: core.ClosedJaxpr, levels: Levels, leaves_of: LeavesOf, cons
     entries: list[Entry] = []
     direct_at: list[Place] = []
     reasons: dict[core.Var, list[str]] = {}
+    moving = _differentiated(jaxpr)
     for index, equation in enumerate(jaxpr.jaxpr.eqns):
         depends = [level(levels, v) for v in equation.invars]
-        if max(depends, default=Level.CONSTANT) < Level.EXAMPLE:
+        if max(depends, default=Level.CONSTANT) < Level.EXAMPLE or moving.isdisjoint(equation.outvars):
             continue
         for position, value in enumerate(equation.invars):
             if not is_variable(value) or depends[position] != Level.PARAMETER or not leaves_of[value]:
@@ -216,6 +217,15 @@ def _meetings(jaxpr: core.ClosedJaxpr, levels: Levels, leaves_of: LeavesOf, cons
             else:
                 entries.extend(found)
     return _Meetings(entries, direct_at, reasons)
+
+
+def _differentiated(jaxpr: core.ClosedJaxpr) -> set[core.Var]:
+    """Values on a way to the loss that no ``stop_gradient`` cuts: of the others every derivative is zero."""
+    found = set(variables(jaxpr.jaxpr.outvars))
+    for equation in reversed(jaxpr.jaxpr.eqns):
+        if operation(equation) != "stop_gradient" and not found.isdisjoint(equation.outvars):
+            found.update(v for v in variables(equation.invars) if is_inexact(v))
+    return found
 
 
 def _entries_at(

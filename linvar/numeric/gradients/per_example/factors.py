@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -197,17 +197,35 @@ def product(factors: Sequence[Factor], axes: Sequence[Axis]) -> jax.Array:
     """The product of some factors, summed over all axes but these (which some factor has), two factors at a time.
 
     Factors with the same axes are multiplied entry by entry, and an axis that one alone has is summed: batches of products of
-    vectors, which a CPU is slow at, become sums. Of what is left the pair goes first that takes the fewest multiplications.
+    vectors, which a CPU is slow at, become sums. Of what is left the pair goes first that takes the fewest multiplications, and
+    of those that leaves the fewest numbers.
     """
     left = _simplified(factors, axes)
     while len(left) > 1:
-        pairs = itertools.combinations(range(len(left)), 2)
-        i, j = min(pairs, key=lambda pair: _work(left[pair[0]], left[pair[1]]))
-        rest = [f for k, f in enumerate(left) if k not in (i, j)]
-        needed = {*axes, *(a for f in rest for a in f.axes)}
-        both = tuple(a for a in dict.fromkeys((*left[i].axes, *left[j].axes)) if a in needed)
-        left = _simplified([*rest, Factor(_einsum([left[i], left[j]], both), both)], axes)
+        plans = [_pair(left, i, j, axes) for i, j in itertools.combinations(range(len(left)), 2)]
+        best = min(plans, key=lambda plan: (plan.work, plan.size))
+        made = Factor(_einsum([left[best.one], left[best.two]], best.axes), best.axes)
+        left = _simplified([*(f for k, f in enumerate(left) if k not in (best.one, best.two)), made], axes)
     return _einsum(left, [a for a in axes if a in left[0].axes])
+
+
+class _Pair(NamedTuple):
+    """Two factors that might be multiplied next: how many multiplications, and the axes and the size of the product."""
+
+    one: int
+    two: int
+    work: int
+    size: int
+    axes: tuple[Axis, ...]
+
+
+def _pair(factors: Sequence[Factor], i: int, j: int, axes: Sequence[Axis]) -> _Pair:
+    """Of two of the factors; an axis that nothing else needs is summed."""
+    one, two = factors[i], factors[j]
+    lengths = dict(zip(one.axes, one.array.shape)) | dict(zip(two.axes, two.array.shape))
+    needed = {*axes, *(a for k, f in enumerate(factors) if k not in (i, j) for a in f.axes)}
+    kept = tuple(a for a in lengths if a in needed)
+    return _Pair(i, j, math.prod(lengths.values()), math.prod(lengths[a] for a in kept), kept)
 
 
 def _simplified(factors: Sequence[Factor], axes: Sequence[Axis]) -> list[Factor]:
@@ -234,12 +252,6 @@ def _simplified(factors: Sequence[Factor], axes: Sequence[Axis]) -> list[Factor]
             else factor
         )
     return _simplified(summed, axes)
-
-
-def _work(one: Factor, two: Factor) -> int:
-    """Multiplications of the product of two factors."""
-    lengths = dict(zip(one.axes, one.array.shape)) | dict(zip(two.axes, two.array.shape))
-    return math.prod(lengths.values())
 
 
 def _wide(array: jax.Array) -> jax.Array:

@@ -217,8 +217,8 @@ class Lookup(Entry):
         return self.weight(table.reshape(self.groups, self.contracted, self.free))
 
     def strategy(self, rows: int, centred: bool) -> Strategy:
-        """Rows by themselves."""
-        return "lookup"
+        """Rows by themselves, if an example looks up fewer of them than there are."""
+        return "lookup" if rows < self.contracted else "materialised"
 
     def product(self, rows: Rows) -> jax.Array:
         """Tables in which what an example looked up is filled in."""
