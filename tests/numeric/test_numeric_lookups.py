@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 
 from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example.kinds import Lookup
 from linvar.numeric.gradients.per_example.strategies import lookups as lookup_sums
 
 RNG = np.random.default_rng(18)
@@ -24,6 +25,12 @@ def normal(*shape):
 def below(bound, *shape):
     """An index of every example."""
     return RNG.integers(0, bound, (EXAMPLES, *shape))
+
+
+@pytest.fixture
+def by_rows(monkeypatch):
+    """Small tables as the large ones that they stand for: row by row, not filled in."""
+    monkeypatch.setattr(Lookup, "strategy", lambda *_: "lookup")
 
 
 def by_vmap(loss, params, batch):
@@ -104,12 +111,12 @@ def all_forms(p, e):
     return sum(jnp.sum(jnp.sin(form(p[name], e[name])) ** 2) for name, (form, _, _) in FORMS.items())
 
 
-def test_lookups_of_every_form():
+def test_lookups_of_every_form(by_rows):
     with jax.enable_x64(True):
         assert_lookups(all_forms, PARAMS, BATCH, squared_norms=True, second_moment=True)
 
 
-def test_lookups_in_chunks_of_examples_of_which_some_are_dropped(monkeypatch):
+def test_lookups_in_chunks_of_examples_of_which_some_are_dropped(monkeypatch, by_rows):
     monkeypatch.setattr(lookup_sums, "BLOCK", 8)  # and those of a chunk in blocks
 
     def loss(p, e):
@@ -199,7 +206,7 @@ def random_gather(rng):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_gathers(seed):
+def test_random_gathers(seed, by_rows):
     rng = np.random.default_rng(seed)
     cases = {f"{i:02d}": random_gather(rng) for i in range(12)}
 
@@ -265,3 +272,16 @@ def test_what_all_examples_look_up_does_not_cancel():
     trace = np.sum((exact - exact.mean(axis=0)) ** 2) / (EXAMPLES - 1)
     found = gradient_moments(small, jnp.asarray(table, jnp.float32), batch)
     assert trace < 1e-6 and abs(float(found.trace) / trace - 1) < 1e-3
+
+
+def test_a_table_of_fewer_rows_than_an_example_looks_up_is_filled_in():
+    def loss(p, tokens):
+        return jnp.sum(jnp.tanh(p["table"][tokens]) ** 2 * jnp.arange(1.0, 6.0)[:, None])
+
+    with jax.enable_x64(True):
+        params, tokens = {"table": normal(3, 2)}, RNG.integers(0, 3, (7, 5))
+        found = gradient_moments(loss, params, tokens, explain=True, squared_norms=True, second_moment=True)
+        assert_moments(found, by_vmap(loss, params, tokens))
+        assert [(leaf.strategy, leaf.reason) for leaf in found.explanation.leaves] == [
+            ("materialised", "lookup, 5 rows")
+        ]
