@@ -28,7 +28,7 @@ def reference(loss, params, batch, ddof=1):
     )
 
 
-def assert_same(loss, params, batch, strategies=None, **options):
+def assert_same(loss, params, batch, strategies=None, rtol=1e-9, **options):
     """Every moment, with the default and with everything asked for; the strategies of the leaves."""
     with jax.enable_x64(True):
         params, batch = jax.tree.map(jnp.asarray, (params, batch))
@@ -42,8 +42,8 @@ def assert_same(loss, params, batch, strategies=None, **options):
             scale = max(traces)
             for mine, theirs in zip(jax.tree.leaves(found.mean), mean):
                 np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
-            np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=1e-9, atol=1e-12 * scale)
-            np.testing.assert_allclose(found.trace, sum(traces), rtol=1e-9)
+            np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=rtol, atol=1e-12 * scale)
+            np.testing.assert_allclose(found.trace, sum(traces), rtol=rtol)
             if found.squared_norms is not None:
                 np.testing.assert_allclose(found.squared_norms, norms, rtol=1e-9)
             if found.second_moment is not None:

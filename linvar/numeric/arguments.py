@@ -105,6 +105,13 @@ def check_floats(value: Any, name: str) -> np.ndarray:
     return floats
 
 
+def check_untraced(tree: Any, name: str) -> None:
+    """Arrays that are there, not those of a program being traced."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree)):
+        cure = "it runs over data as a program of its own; under jit use gradient_moments, and record_noise in training"
+        raise InputError(name, Words("is traced (inside jit, vmap or grad)"), cure)
+
+
 def check_leaves(tree: Any, name: str) -> None:
     """Arrays of numbers, or of keys, in every leaf."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

@@ -118,6 +118,57 @@ def test_what_is_only_read_without_a_derivative_is_no_entry():
     assert_same(loss, {"table": array(6, 3), "w": array(2, 2)}, batch, ["lookup", "direct"])
 
 
+def first(function):
+    """One layer whose weight is a function of the parameter."""
+    return lambda p, x: jnp.sum(jnp.tanh(x @ function(p)))
+
+
+def test_terms_that_cancel_are_flagged():
+    weight = jnp.asarray(array(64, 64) / 8, jnp.float32)
+    centred = first(lambda p: p - p.mean(0))
+    for offset, lost in ((0, False), (5000, True)):
+        x = jnp.asarray(offset + array(16, 64), jnp.float32)
+        found = jax.jit(lambda w, x: gradient_moments(centred, w, x, explain=True))(weight, x)
+        assert [route.strategy for route in found.explanation.leaves] == ["factored"]
+        assert bool(found.cancelled) == lost
+
+
+def orthogonalised(p):
+    for _ in range(4):
+        p = 1.5 * p - 0.5 * p @ p.T @ p
+    return p
+
+
+@pytest.mark.parametrize("function", [orthogonalised, lambda p: p + jnp.sin(p + jnp.sin(p + jnp.sin(p + jnp.sin(p))))])
+def test_sums_of_many_terms_are_not_done_to_factors(function):
+    assert_same(first(function), array(4, 4) / 4, array(5, 4), ["materialised"])
+
+
+def test_an_infinite_derivative_that_is_masked_afterwards():
+    root = first(lambda p: p / (1 + jnp.sqrt(jax.nn.relu(p.sum(1, keepdims=True)))))
+    weight = np.where(np.arange(40)[:, None] % 3, 1, -1) * np.abs(array(40, 40))  # half of the sums are negative
+    assert_same(root, weight, array(5, 40), ["factored"])
+
+
+def test_views_in_half_precision_and_of_two_types():
+    half, x = jnp.asarray(array(4, 3), jnp.float16), jnp.asarray(array(6, 2) / 300, jnp.float32)
+
+    for scale, by in ((1e3, 1.0), (1e-4, 1.0), (1e3, 1e-4), (1.0, 300.0)):
+        factor = np.float16(by)
+
+        def loss(p, x, scale=scale, factor=factor):
+            return scale * jnp.sum(jnp.tanh(x @ (p[:2] * factor.astype(p.dtype)).astype(x.dtype)))
+
+        found = gradient_moments(loss, half, x, second_moment=True)
+        with jax.enable_x64(True):
+            wide = jax.vmap(jax.grad(loss), (None, 0))(np.asarray(half, "float64"), np.asarray(x, "float64"))
+        np.testing.assert_allclose(found.trace, np.var(wide, 0, ddof=1).sum(), rtol=1e-2)
+        np.testing.assert_allclose(found.second_moment, np.mean(np.square(wide), 0), rtol=2e-2)
+    with jax.enable_x64(True):
+        x = jnp.asarray(5 + 1e-4 * array(16, 64), jnp.float32)
+        assert_same(lambda p, e: jnp.sum(jnp.tanh(jnp.einsum("c,cf->f", e, p))), array(64, 8) / 20, x, rtol=1e-6)
+
+
 # the algebra of factors
 
 

@@ -309,3 +309,27 @@ def test_an_error_of_the_users_own_is_raised_as_it_is_with_a_note():
     assert any(
         re.search(r"example, of shapes \(3,\), \(2,\), and params .*\(3, 2\)", note) for note in caught.value.__notes__
     )
+
+
+def test_a_module_that_the_loss_changes_is_refused():
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.dropout, self.dense = nnx.Dropout(0.5, rngs=rngs), nnx.Linear(3, 1, rngs=rngs)
+
+        def __call__(self, x):
+            return self.dense(self.dropout(x))
+
+    net = Net(nnx.Rngs(0))
+    with pytest.raises(InputError, match=r"changes the state of the module.*model\.eval\(\)"):
+        gradient_moments(lambda net, x: jnp.sum(net(x) ** 2), net, X)
+    net.eval()
+    assert gradient_moments(lambda net, x: jnp.sum(net(x) ** 2), net, X).trace > 0
+
+
+def test_noise_scale_is_not_traced():
+    with pytest.raises(InputError, match="params is traced.*under jit use gradient_moments"):
+        jax.jit(lambda w: noise_scale(squared, w, (X, Y)).trace)(W)
+    with pytest.raises(InputError, match="data is traced"):
+        jax.jit(lambda x: noise_scale(squared, W, (x, Y)).trace)(X)

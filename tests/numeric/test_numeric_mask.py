@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -195,3 +196,20 @@ def test_on_many_devices_the_mask_follows_the_batch():
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     np.testing.assert_allclose(found[0::2], found[1::2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [(lambda batch: None, "returns None for a batch"), (lambda batch: batch["rows"], "fails for a batch")],
+)
+def test_a_function_of_a_batch_that_gives_no_mask_is_refused(mask, said):
+    with pytest.raises(InputError, match=said):
+        noise_scale(loss, W, iter([CLEAN]), mask=mask, progress=False)
+
+
+def test_one_live_row_gives_no_trace_and_no_false_warning():
+    found = jax.jit(lambda mask: gradient_moments(loss, W, CLEAN, mask=mask))(np.arange(ROWS) == 2)
+    assert np.isnan(found.trace) and np.isfinite(found.loss) and not found.cancelled
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gradient_moments(loss, W, tuple(x[:1] for x in CLEAN), ddof=0).trace == 0

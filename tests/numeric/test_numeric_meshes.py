@@ -116,6 +116,10 @@ for mesh in (auto, explicit):
 check("jit, Auto", jax.jit(lambda b: gradient_moments(dense, small, b, **extra))(put(batch, auto, both)), plain)
 on_one = (put(batch[0], explicit, P("data")), *jax.device_put(batch[1:], jax.devices()[5]))
 check("leaves on another device", gradient_moments(dense, small, on_one), plain)
+of_batch = lambda p, b: jnp.mean(jax.vmap(dense, (None, 0))(p, b))
+live = np.arange(16) % 5 != 3
+moments = gradient_moments(of_batch, small, put(batch, explicit, P("data")), batched=True, mask=live)
+check("Explicit, of a batch, some rows", moments, plain, live)
 for blocks in (2, 6):  # of 8 rows, which go into 4 parts, and of 3, which do not
     noise = noise_scale(dense, small, put(batch, explicit, P("data")), blocks=blocks, progress=False)
     np.testing.assert_allclose(noise.trace, noise_scale(dense, small, batch, blocks=blocks, progress=False).trace, rtol=1e-9)
@@ -147,6 +151,13 @@ for checked, cast in ((True, False), (True, True), (False, False)):
         mine = jax.tree.map(lambda x: x[i], found)
         rows = slice(4 * i, 4 * i + 4)
         check(f"shard_map {checked} {cast} {i}", mine, reference, rows)
+def own(p, b):
+    p = jax.tree.map(lambda x: x[0], p)
+    return jax.tree.map(lambda x: jnp.asarray(x)[None], gradient_moments(of_batch, p, b, batched=True))
+each = jax.tree.map(lambda x: jnp.stack([x] * 4), small)
+found = jax.jit(jax.shard_map(own, mesh=line, in_specs=P("data"), out_specs=P("data")))(*put((each, batch), line, P("data")))
+mine = jax.tree.map(lambda x: np.asarray(x[2]), found)
+check("shard_map, of a batch", mine, plain, slice(8, 12))
 print(json.dumps({"checks": count}))
 """
 )

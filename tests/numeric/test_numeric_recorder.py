@@ -256,6 +256,12 @@ def test_an_optimizer_of_flax():
     record = recorded_noise(optimizer.opt_state)
     np.testing.assert_allclose(record.variance, moments.trace, rtol=1e-6)
     assert len(jax.tree.leaves(record.noise_scale_per_leaf)) == 2 and "1 steps" in repr(record)
+    whole = gradient_moments(lambda net, x: jnp.sum(net(x) ** 2), net, X)  # the same leaves in the module itself
+    optimizer.update(net, whole.mean, moments=whole)
+    record = recorded_noise(optimizer.opt_state)
+    for mine, theirs in zip(jax.tree.leaves(record.trace), jax.tree.leaves(moments.trace_per_leaf), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    assert "2 steps" in repr(record)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 
 from linvar.errors import InputTypeError
 from linvar.numeric.gradients.fixed import Fixed, Frame, apart, key_of, same
-from linvar.numeric.gradients.hints import check_returned, failed
+from linvar.numeric.gradients.hints import check_returned, check_unchanged, failed
 from linvar.numeric.gradients.parameters import Rest, part
 
 #: Names in code that may read any attribute.
@@ -58,12 +58,15 @@ class TakenLoss:
         """
         rest = self.form.rest
         whole = params if rest is None else rest.joined(params, self.held)
+        before = None if rest is None else jax.tree.leaves(whole)
         try:
             found = self.given(whole, example, **keys)
         except Exception as error:
             failed(error, params, example, batched=self.form.batched, keyed=bool(keys))
             raise
         check_returned(found, batched=self.form.batched)
+        if before is not None:
+            check_unchanged(before, whole)
         return found
 
 

@@ -81,6 +81,8 @@ def cancelled(
     traces: Sequence[jax.Array],
     squares: Sequence[jax.Array],
     shapes: Sequence[tuple[int, ...]],
+    examples: jax.Array,
+    sizes: Sequence[jax.Array],
 ) -> list[jax.Array]:
     """For each leaf, whether the sum of squares and n ||mean||^2 are too close for their difference.
 
@@ -89,15 +91,20 @@ def cancelled(
         traces: of each leaf.
         squares: ||mean||^2 of each leaf.
         shapes: of each leaf.
+        sizes: of each leaf, of terms that cancel already in the norms of the gradients, summed over the examples.
+        examples: how many; of one the trace is zero, whatever rounding says.
     """
 
-    def of_leaf(route: Route, trace: jax.Array, square: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    def of_leaf(
+        route: Route, trace: jax.Array, square: jax.Array, shape: tuple[int, ...], size: jax.Array
+    ) -> jax.Array:
         if not route.cancels:
             return jnp.zeros_like(trace, bool)
         terms = 0 if route.strategy == "outer" else max(shape, default=1)
-        return trace < (ROUNDINGS + ROUNDINGS_PER_TERM * terms) * float(np.finfo(trace.dtype).eps) * square
+        lost = (ROUNDINGS + ROUNDINGS_PER_TERM * terms) * float(np.finfo(trace.dtype).eps)
+        return (examples > 1) & (trace < lost * jnp.maximum(square, size / jnp.maximum(examples, 1)))
 
-    return [of_leaf(*leaf) for leaf in zip(explanation.leaves, traces, squares, shapes)]
+    return [of_leaf(*leaf) for leaf in zip(explanation.leaves, traces, squares, shapes, sizes)]
 
 
 def check_rounding(moments: GradientMoments) -> None:

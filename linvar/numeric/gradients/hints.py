@@ -91,6 +91,14 @@ def _shapes(tree: PyTree) -> str:
     return cut(f"of shapes {', '.join(str(tuple(np.shape(x))) for x in jax.tree.leaves(tree))}", 80)
 
 
+def check_unchanged(before: Sequence[object], params: PyTree) -> None:
+    """A module among the parameters is as it was: running averages and counts of random numbers are those of all examples."""
+    after = jax.tree.leaves(params)
+    if len(after) != len(before) or any(a is not b for a, b in zip(after, before)):
+        cure = "call model.eval() before; for dropout make its random numbers from key="
+        raise InputError("loss", Words("changes the state of the module among params (batch norm, dropout)"), cure)
+
+
 def check_returned(found: object, *, batched: bool) -> None:
     """One array, and no tree of them."""
     one = "a batch" if batched else "one example"

@@ -236,13 +236,15 @@ def _moments(
     if mask is not None and mask.dtype != bool:  # traced: no number from what is neither 0 nor 1
         right = jnp.all((mask == 0) | (mask == 1))
         totals, each = jax.tree.map(lambda x: x if x.dtype == bool else jnp.where(right, x, jnp.nan), (totals, each))
-    traces = [s / jnp.maximum(totals.examples - options.ddof, 0) for s in totals.scatter]
+    enough = totals.examples > options.ddof
+    apart = [jnp.where(totals.examples == 1, 0, s) for s in totals.scatter]  # of one example, whatever rounding says
+    traces = [jnp.where(enough, s / jnp.maximum(totals.examples - options.ddof, 1), jnp.nan) for s in apart]
     share = options.ddof / jnp.maximum(totals.examples, 1)
     norms = [sum_of_squares(m) for m in totals.mean]
     squared = [norm - share * t for norm, t in zip(norms, traces)]
     mean = [m.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else m for m, x in zip(totals.mean, leaves)]
     explanation = explain(analyses[-1], params)
-    lost = cancelled(explanation, traces, norms, [x.shape for x in leaves])
+    lost = cancelled(explanation, traces, norms, [x.shape for x in leaves], totals.examples, totals.sizes)
     moments = GradientMoments(
         mean=jax.tree.unflatten(structure, mean),
         trace_per_leaf=jax.tree.unflatten(structure, traces),
@@ -261,8 +263,10 @@ def _moments(
     if not options.batched:
         return moments, None
     # rows of padding are copies of the first example that counts, also in its loss
-    first = each.losses[0 if live is None else jnp.argmax(live)]
-    every = each.losses if live is None else jnp.where(live, each.losses, first)
+    every = each.losses
+    if live is not None:
+        first = jnp.arange(len(live)) == jnp.argmax(live)  # a slice would cut an axis that is spread over devices
+        every = jnp.where(live, each.losses, jnp.sum(jnp.where(first, each.losses, 0)))
     return moments, (jnp.asarray(loss(params, batch)), jnp.mean(every))
 
 

@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from linvar.arguments import check_integer
-from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.numeric.arguments import (
     check_at_least,
     check_choice,
@@ -25,6 +25,7 @@ from linvar.numeric.arguments import (
     check_floats,
     check_key,
     check_mask,
+    check_untraced,
 )
 from linvar.numeric.gradients.blocks import Block
 from linvar.numeric.gradients.callables import take
@@ -105,6 +106,7 @@ def noise_scale(
     check_choice(ddof, "ddof", (0, 1), "give 1 (the data are a sample) or 0 (they are the whole population)")
     check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
     byte_budget = check_integer(byte_budget, "byte_budget")
+    check_untraced(params, "params")
     loss, params = take(loss, params, batched=batched)
     if key is not None:
         key = check_key(key)
@@ -209,9 +211,10 @@ def _batches(
             raise InputTypeError("mask", mask, cure, fault="is no function, and the data are batches")
         for given in source:
             batch = one_of_many(given, "data")
-            yield batch, None if of_batch is None else of_batch(batch), None
+            yield batch, None if of_batch is None else _said(of_batch, batch), None
         return
     data, size = rows_of(data)
+    check_untraced(data, "data")
     leaves = jax.tree.leaves(data)
     if any(isinstance(leaf, jax.Array) and not leaf.is_fully_addressable for leaf in leaves):
         raise InputError(
@@ -226,4 +229,16 @@ def _batches(
     for start in range(0, size, rows):
         batch = some_rows(data, start, min(start + rows, size))
         own = None if beside is None else beside[start : start + rows]
-        yield batch, own if of_batch is None else of_batch(batch), size
+        yield batch, own if of_batch is None else _said(of_batch, batch), size
+
+
+def _said(of_batch: Callable[[PyTree], ArrayLike], batch: PyTree) -> ArrayLike:
+    """Which rows of a batch count, by a function of it."""
+    cure = 'give a function of a batch that returns its mask, mask=lambda batch: batch["mask"]'
+    try:
+        rows = of_batch(batch)
+    except (TypeError, LookupError) as error:
+        raise InputError("mask", Words(f"fails for a batch ({cut(str(error))})"), cure) from error
+    if rows is None:
+        raise InputTypeError("mask", Words("returns None for a batch"), cure)
+    return rows

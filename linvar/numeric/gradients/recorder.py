@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from functools import partial
@@ -239,13 +240,25 @@ def _seen(tree: PyTree, like: PyTree) -> PyTree:
         found = jax.tree.map(lambda own, x: own if _absent(own) else x, like, tree, is_leaf=_absent)
         jax.tree.map(lambda *_: None, found, like)
         jax.tree.map(lambda *_: None, like, found)  # neither is a part of the other
+        return found
     except (TypeError, ValueError):
+        pass
+    own, structure = jax.tree_util.tree_flatten_with_path(like)
+    named = {_names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    if named.keys() != {_names(path) for path, _ in own}:
         raise InputError(
             "moments",
             Words("has other leaves than the parameters that the optimizer was initialised with"),
             "give the moments of these; a wrapper that regroups parameters, as optax.flatten does, goes after record_noise",
-        ) from None
-    return found
+        )
+    return jax.tree.unflatten(structure, [named[_names(path)] for path, _ in own])
+
+
+def _names(path: tuple[object, ...]) -> tuple[str, ...]:
+    """The keys to a leaf, whatever holds them: an nnx module and its State have other containers for the same leaves."""
+    entry = re.compile(r"\[?\.?'?([^'\]]*)'?\]?")
+    names = tuple(entry.sub(r"\1", jax.tree_util.keystr((key,))) for key in path)
+    return names[:-1] if names[-1:] == ("value",) else names
 
 
 def _records(state: PyTree) -> list[NoiseRecord]:

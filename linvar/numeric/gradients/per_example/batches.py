@@ -26,7 +26,8 @@ def merge(first: Totals, second: Totals) -> Totals:
         a + b + first.examples * share * sum_of_squares(d) for a, b, d in zip(first.scatter, second.scatter, apart)
     ]
     squares = [a + share * (b - a) for a, b in zip(first.squares, second.squares)]
-    return Totals(count, mean, scatter, squares)
+    sizes = [a + b for a, b in zip(first.sizes, second.sizes)]
+    return Totals(count, mean, scatter, squares, sizes)
 
 
 def merge_over(axes: tuple[str, ...], own: Totals) -> Totals:
@@ -37,7 +38,8 @@ def merge_over(axes: tuple[str, ...], own: Totals) -> Totals:
     # the mean of means is rounded like any mean; the distances from it are small where the shards agree
     apart = [sum_of_squares(mine - all_) for mine, all_ in zip(own.mean, mean)]
     scatter = [jax.lax.psum(s + own.examples * a, axes) for s, a in zip(own.scatter, apart)]
-    return Totals(count, mean, scatter, [jax.lax.psum(share * q, axes) for q in own.squares])
+    squares, sizes = [jax.lax.psum(share * q, axes) for q in own.squares], jax.lax.psum(own.sizes, axes)
+    return Totals(count, mean, scatter, squares, sizes)
 
 
 def in_chunks(

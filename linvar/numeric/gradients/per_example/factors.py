@@ -24,6 +24,8 @@ from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
 Axis: TypeAlias = int
 #: The axis of the examples.
 EXAMPLES: Axis = 0
+#: terms of one value; their pairs are counted and traced
+MOST_TERMS = 8
 #: Letters of a formula.
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -60,6 +62,16 @@ class Term:
         kept = [i for i, place in enumerate(places) if array.shape[i] == self.shape[place] and array.shape[i] != 1]
         squeezed = array.reshape([array.shape[i] for i in kept])
         return replace(self, factors=(*self.factors, Factor(squeezed, tuple(self.axes[places[i]] for i in kept))))
+
+    def masked(self, condition: jax.Array, places: Sequence[int]) -> Term:
+        """Zero where a condition does not hold, also where a factor without the examples is infinite there."""
+        mask = self.times(condition, places).factors[-1]
+        shared = [f for f in self.factors if EXAMPLES not in f.axes]
+        kept = tuple(f for f in self.factors if EXAMPLES in f.axes)
+        axes = tuple(dict.fromkeys(a for f in (*shared, mask) for a in f.axes))
+        ones = jnp.ones((), self.factors[0].array.dtype)
+        whole = math.prod((_spread(f, axes) for f in shared), start=ones)
+        return replace(self, factors=(*kept, Factor(jnp.where(_spread(mask, axes), whole, 0), axes)))
 
     def summed(self, places: Sequence[int]) -> Term:
         """Summed over the result's axes at these places: the factors that have them become one."""
@@ -140,6 +152,13 @@ class Term:
             factors = (*factors, Factor(jnp.ones(shape[place]), (old,)))
         axes[place], shape[place] = new, shape[place] + low + high
         return Term(tuple(_extended(f, old, new, low, high) for f in factors), tuple(axes), tuple(shape))
+
+
+def _spread(factor: Factor, axes: Sequence[Axis]) -> jax.Array:
+    """Its array with these axes, of length one where it has none."""
+    order = [factor.axes.index(a) for a in axes if a in factor.axes]
+    lengths = iter(factor.array.shape[i] for i in order)
+    return jnp.transpose(factor.array, order).reshape([next(lengths) if a in factor.axes else 1 for a in axes])
 
 
 def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
@@ -279,7 +298,18 @@ def inner(left: Term, right: Term) -> jax.Array:
     return repeated * product(factors, (EXAMPLES,))
 
 
-def squared_norms(terms: Sequence[Term]) -> jax.Array:
-    """(examples,) squared norm of the sum of some terms, at least one."""
-    total = sum(inner(term, term) for term in terms)
-    return jnp.asarray(total + 2 * sum(inner(a, b) for a, b in itertools.combinations(terms, 2)))
+class Norms(NamedTuple):
+    """(examples,) squared norms of sums of terms, and what they are sums of in absolute value: what is lost where it cancels."""
+
+    norms: jax.Array
+    sizes: jax.Array
+
+
+def norms_of(terms: Sequence[Term]) -> Norms:
+    """Of the sum of some terms, at least one."""
+    pairs = [(1, inner(term, term)) for term in terms]
+    pairs += [(2, inner(a, b)) for a, b in itertools.combinations(terms, 2)]
+    return Norms(
+        jnp.asarray(sum(times * each for times, each in pairs)),
+        jnp.asarray(sum(times * jnp.abs(each) for times, each in pairs)),
+    )

@@ -12,11 +12,12 @@ from linvar.numeric.gradients.per_example.entries import MATERIALISE_COST, Entry
 from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of, size_of
 from linvar.numeric.gradients.per_example.factors import (
     EXAMPLES,
+    MOST_TERMS,
     Factor,
     NotFactoredError,
     Term,
     fresh_axes,
-    squared_norms,
+    norms_of,
 )
 from linvar.numeric.gradients.per_example.jaxprs import call_of, dot_of, if_read
 from linvar.numeric.gradients.per_example.meshes import shape_like
@@ -37,7 +38,10 @@ def terms_of_values(
     """The terms of the gradients by some values: of every entry one, and what is taken as it is."""
     result: list[Terms] = []
     for v in values:
-        terms = [e.term(x, d) for e, x, d in zip(entries, h, delta) if e.value is v]
+        mine = [(e, x, d) for e, x, d in zip(entries, h, delta) if e.value is v]
+        if len(mine) > MOST_TERMS:
+            raise NotFactoredError("it meets the example in many places")
+        terms = [e.term(x, d) for e, x, d in mine]
         if v in direct:
             axes = fresh_axes(direct[v].ndim - 1)
             terms.append(Term((Factor(direct[v], (EXAMPLES, *axes)),), axes, direct[v].shape[1:]))
@@ -70,7 +74,7 @@ def factored_pays(
         leaves: Sequence[jax.Array], h: Sequence[jax.Array], delta: Sequence[jax.Array], direct: Sequence[jax.Array]
     ) -> list[jax.Array]:
         found = terms_of_values(values, mine, h, delta, dict(zip(taken, direct)))
-        return [squared_norms(terms) for terms in terms_of_leaves(program, leaves, found) if terms]
+        return [x for terms in terms_of_leaves(program, leaves, found) if terms for x in norms_of(terms)]
 
     try:
         program = parameters.pull_program(own, values)

@@ -38,12 +38,14 @@ class Totals(NamedTuple):
         mean: mean gradient of every leaf.
         scatter: sum of squared deviations from it.
         squares: mean of the squares entry by entry; empty if not asked for.
+        sizes: of terms that cancel in the norms, summed over the examples; zero where none do.
     """
 
     examples: jax.Array
     mean: list[jax.Array]
     scatter: list[jax.Array]
     squares: list[jax.Array]
+    sizes: list[jax.Array]
 
 
 class PerExample(NamedTuple):
@@ -107,7 +109,7 @@ def batch_sums(
         whole = {leaf for own in fallen for leaf in own}  # have their penalty already
         mean = [m if p is None or leaf in whole else m + p for leaf, (m, p) in enumerate(zip(mean, pulled))]
     return BatchSums(
-        Totals(count, mean, sums.scatter, sums.squares if wanted.squares else []),
+        Totals(count, mean, sums.scatter, sums.squares if wanted.squares else [], sums.sizes),
         PerExample(jnp.where(live, found.losses, 0), live, sums.norms if wanted.norms else []),
     )
 
@@ -122,7 +124,13 @@ def _merged(parts: Sequence[tuple[Group, Sums]], count: int) -> Sums:
     def each(of: Callable[[Sums], list[jax.Array]]) -> list[jax.Array]:
         return [_added([of(sums)[place] for sums, place in own]) for own in found if all(of(sums) for sums, _ in own)]
 
-    return Sums(each(lambda s: s.mean), each(lambda s: s.scatter), each(lambda s: s.norms), each(lambda s: s.squares))
+    sizes = [
+        _added([sums.sizes[place] if sums.sizes else jnp.zeros_like(sums.scatter[place]) for sums, place in own])
+        for own in found
+    ]
+    return Sums(
+        each(lambda s: s.mean), each(lambda s: s.scatter), each(lambda s: s.norms), each(lambda s: s.squares), sizes
+    )
 
 
 @dataclass(frozen=True)
@@ -147,22 +155,23 @@ def _of_group(batch: _Batch, group: Group) -> Sums:
         return _nothing(leaves, batch.live, batch.wanted)
     if group.strategy == "fallback":
         return _by_autodiff(batch, group)
-    if group.view is not None:
+    if group.view is not None and group.strategy != "factored":
         return _seen(batch, group, group.view)
     return _of_function(batch, group)
 
 
 def _seen(batch: _Batch, group: Group, view: View) -> Sums:
     """One value, which is some entries of a leaf times a constant."""
-    sums = _of_value(batch, group, _met(batch, group.values))
-    pull, by = batch.analysis.parameters.pull(batch.leaves, group.values), _scale(batch, view)
-    (leaf,) = group.leaves
-
-    def placed(arrays: list[jax.Array]) -> list[jax.Array]:
-        return [touched(pull([x])[leaf]) for x in arrays]
-
-    squares = [x * by for x in placed(sums.squares)] if batch.wanted.squares else []
-    return Sums(placed(sums.mean), [x * by**2 for x in sums.scatter], [x * by**2 for x in sums.norms], squares)
+    sums, by = _of_value(batch, group, _met(batch, group.values)), _scale(batch, view)
+    shape = batch.leaves[view.leaf].shape
+    squares = sums.squares if batch.wanted.squares else []
+    return Sums(
+        [view.back(at_least_float32(x) * by, shape) for x in sums.mean],
+        [x * by**2 for x in sums.scatter],
+        [x * by**2 for x in sums.norms],
+        [view.back(at_least_float32(x) * by**2, shape) for x in squares],
+        [x * by**2 for x in sums.sizes],
+    )
 
 
 @dataclass(frozen=True)
@@ -184,8 +193,14 @@ def _met(batch: _Batch, values: Sequence[core.Var]) -> _Met:
     analysis, found = batch.analysis, batch.found
     own = [i for i, entry in enumerate(analysis.entries) if entry.value in values]
     direct = {v: found.direct[analysis.direct.index(v)] for v in values if v in analysis.direct}
-    entries = [analysis.entries[i] for i in own]
-    return _Met(entries, [found.inputs[i] for i in own], [found.cotangents[i] for i in own], direct)
+    entries, delta = [analysis.entries[i] for i in own], [found.cotangents[i] for i in own]
+    h = [_as_wide(found.inputs[i], d) for i, d in zip(own, delta)]
+    return _Met(entries, h, delta, direct)
+
+
+def _as_wide(h: jax.Array, delta: jax.Array) -> jax.Array:
+    """h in a type at least as wide as delta's: a product of both types is computed in the wider one; indices stay."""
+    return h.astype(jnp.promote_types(h.dtype, delta.dtype)) if jnp.issubdtype(h.dtype, jnp.floating) else h
 
 
 def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
@@ -287,8 +302,8 @@ def _added(arrays: list[jax.Array]) -> jax.Array:
 def _scale(batch: _Batch, view: View) -> jax.Array:
     """What a view's entries are multiplied by."""
     by, over = (
-        [jnp.asarray(read({}, atom)) for atom in atoms if not is_variable(atom)]
-        + batch.analysis.parameters.values(batch.leaves, list(variables(atoms)))
+        [at_least_float32(jnp.asarray(read({}, atom))) for atom in atoms if not is_variable(atom)]
+        + [at_least_float32(x) for x in batch.analysis.parameters.values(batch.leaves, list(variables(atoms)))]
         for atoms in (view.by, view.over)
     )
     return jnp.reshape(view.sign * math.prod(by) / math.prod(over), ())

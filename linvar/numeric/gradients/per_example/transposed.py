@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.evaluation import Atom, Values, bind, is_floating, is_variable, read, shape_of
-from linvar.numeric.gradients.per_example.factors import Factor, NotFactoredError, Term, fresh_axes
+from linvar.numeric.gradients.per_example.factors import MOST_TERMS, Factor, NotFactoredError, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level, level, levels_of
 from linvar.numeric.gradients.per_example.jaxprs import (
     broadcast_axes_of,
@@ -122,6 +122,8 @@ def _linear(reading: _Reading, equation: core.JaxprEqn) -> list[Terms]:
 def _sum(reading: _Reading, equation: core.JaxprEqn) -> Terms:
     """Terms of both sides; an array in place of one is zero, as everything here is linear."""
     parts = [reading.of(v) or () for v in equation.invars]
+    if sum(map(len, parts)) > MOST_TERMS:
+        raise NotFactoredError("a sum of many terms")
     signs = [1.0, -1.0 if operation(equation) == "sub" else 1.0]
     return tuple(_scaled(term, jnp.asarray(sign)) for part, sign in zip(parts, signs) for term in part)
 
@@ -150,7 +152,7 @@ def _chosen(reading: _Reading, equation: core.JaxprEqn) -> Terms:
     which, *cases = equation.invars
     condition = reading.factor(which)
     return tuple(
-        term.times((condition.array == case).astype(term.factors[0].array.dtype), condition.places)
+        term.masked(condition.array == case, condition.places)
         for case, v in enumerate(cases)
         for term in reading.of(v) or ()
     )

@@ -6,10 +6,11 @@ says that they share no memory have no entry of the leaf in common, and what the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 from jax.extend import core
 
@@ -21,6 +22,7 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     reversed_axes_of,
     unread,
 )
+from linvar.numeric.gradients.per_example.meshes import zeros_as
 from linvar.numeric.gradients.per_example.operations import RESHAPED
 from linvar.numeric.gradients.per_example.readers import pieces_of, slice_of
 
@@ -35,6 +37,7 @@ class View:
     Attributes:
         leaf: which.
         places: the same entries of an array of bytes as large as the leaf.
+        moves: the equations that take it from the leaf, and which of their outputs it is.
         sign: 1, or -1 where it is the entries with the other sign.
         by: the constants that it is multiplied by.
         over: those that it is divided by.
@@ -42,6 +45,7 @@ class View:
 
     leaf: int
     places: np.ndarray
+    moves: tuple[tuple[core.JaxprEqn, int], ...] = ()
     sign: int = 1
     by: tuple[Atom, ...] = ()
     over: tuple[Atom, ...] = ()
@@ -51,6 +55,18 @@ class View:
         """Is its gradient as long as that of the entries of the leaf?"""
         return not self.by and not self.over
 
+    def back(self, gradient: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """The leaf, of this shape, with these numbers in the places of the entries, and zeros."""
+
+        def taken(leaf: jax.Array) -> jax.Array:
+            for equation, number in self.moves:
+                leaf = _places(equation, leaf)[number]
+            return leaf
+
+        (found,) = jax.vjp(taken, zeros_as(gradient, shape, gradient.dtype))[1](gradient)
+        placed: jax.Array = found
+        return placed
+
     def overlaps(self, other: View) -> bool:
         """May they have an entry in common?"""
         try:
@@ -59,6 +75,8 @@ class View:
             return True
 
 
+#: Arrays that are moved: of places, or of numbers.
+Moved: TypeAlias = Any  # np.ndarray or jax.Array, whose methods are the same here
 #: The views among a program's values.
 Views: TypeAlias = Mapping[core.Var, View]
 
@@ -85,7 +103,10 @@ def _after(equation: core.JaxprEqn, found: Views, levels: Levels) -> dict[core.V
         return {equation.outvars[0]: replace(view, sign=-view.sign)}
     pieces = _places(equation, view.places)
     apart = [p for p in pieces if p.size == 0 or np.may_share_memory(p, view.places)]  # not if it had to be copied
-    return {v: replace(view, places=p) for v, p in zip(equation.outvars, apart)} if len(apart) == len(pieces) else {}
+    if len(apart) < len(pieces):
+        return {}
+    outputs = zip(equation.outvars, apart)
+    return {v: replace(view, places=p, moves=(*view.moves, (equation, i))) for i, (v, p) in enumerate(outputs)}
 
 
 def _scaled(equation: core.JaxprEqn, found: Views, levels: Levels) -> dict[core.Var, View]:
@@ -107,15 +128,19 @@ def _number(atom: Atom, levels: Levels) -> bool:
 
 
 #: Operations that move entries, on the places of the entries.
-_MOVES: Mapping[str, Callable[[core.JaxprEqn, np.ndarray], list[np.ndarray]]] = {
+_MOVES: Mapping[str, Callable[[core.JaxprEqn, Moved], list[Moved]]] = {
     "transpose": lambda equation, places: [places.transpose(permutation_of(equation))],
-    "rev": lambda equation, places: [np.flip(places, reversed_axes_of(equation))],
+    "rev": lambda equation, places: [places[_turned(reversed_axes_of(equation), places.ndim)]],
     "slice": lambda equation, places: [places[slice_of(equation)]],
     "split": lambda equation, places: [places[piece] for piece in pieces_of(equation)],
 }
 
 
-def _places(equation: core.JaxprEqn, places: np.ndarray) -> list[np.ndarray]:
+def _turned(axes: Sequence[int], count: int) -> tuple[slice, ...]:
+    return tuple(slice(None, None, -1 if axis in axes else 1) for axis in range(count))
+
+
+def _places(equation: core.JaxprEqn, places: Moved) -> list[Moved]:
     """The places of the entries of every output; none if this is not an operation that moves entries."""
     name, out = operation(equation), equation.outvars[0]
     if name in RESHAPED or (name == "broadcast_in_dim" and size_of(out) == places.size):

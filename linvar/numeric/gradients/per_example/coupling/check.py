@@ -13,12 +13,14 @@ from collections.abc import Sequence
 
 import jax
 from jax.extend import core
+from jax.sharding import NamedSharding, PartitionSpec, get_abstract_mesh
 
 from linvar.errors import Words, cut
 from linvar.numeric.gradients.per_example.coupling.axes import CoupledExamplesError
 from linvar.numeric.gradients.per_example.coupling.following import Follower
 from linvar.numeric.gradients.per_example.coupling.places import FREE, Place, State
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
+from linvar.numeric.gradients.per_example.meshes import shape_like, vary, varying
 
 _ONE = "give the loss of ONE example, loss(params, example)"
 _RETURN = "with batched=True return the mean or the sum over the batch"
@@ -63,9 +65,19 @@ def _check_power(result: State) -> None:
         )
 
 
+def _longer(x: jax.Array, count: int) -> jax.ShapeDtypeStruct:
+    """The shape of so many examples, which vary between devices as these do and are spread over none."""
+    shape = (count, *x.shape[1:])
+    if not varying([x]):
+        return jax.ShapeDtypeStruct(shape, x.dtype)
+    return shape_like(jax.typeof(x), shape, NamedSharding(get_abstract_mesh(), PartitionSpec()))
+
+
 def _trace(loss: LossOfLists, leaves: Sequence[jax.Array], batch: Sequence[jax.Array], count: int) -> core.ClosedJaxpr:
     """The jaxpr for a batch of ``count``."""
-    shapes = [jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype) for x in batch]
+    own = varying([*leaves, *batch])
+    leaves, batch = [vary(x, own) for x in leaves], [vary(x, own) for x in batch]
+    shapes = [_longer(x, count) for x in batch]
     try:
         traced = jax.make_jaxpr(lambda a, b: loss(a, b))(list(leaves), shapes)
     except (TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.arithmetic import sum_in_stages, sum_of_squares
-from linvar.numeric.gradients.per_example.factors import squared_norms
+from linvar.numeric.gradients.per_example.factors import Norms, norms_of
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums
 from linvar.numeric.gradients.per_example.transposed import Terms
 
@@ -25,6 +25,7 @@ def factored(terms: Sequence[Terms], mean: list[jax.Array], live: jax.Array, cou
         live: (n,) 1 for an example that counts, 0 for one that does not.
         count: sum of ``live``.
     """
-    norms = [squared_norms(own) if own else jnp.zeros_like(live) for own in terms]
+    found = [norms_of(own) if own else Norms(jnp.zeros_like(live), jnp.zeros_like(live)) for own in terms]
+    norms = [each.norms for each in found]
     scatter = [sum_in_stages(each) - count * sum_of_squares(m) for each, m in zip(norms, mean)]
-    return Sums(mean, scatter, norms, [])
+    return Sums(mean, scatter, norms, [], [sum_in_stages(each.sizes) for each in found])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 
@@ -25,9 +25,11 @@ class Sums:
         scatter: sum of squared deviations from the mean.
         norms: (n,) squared norm of every example's gradient; empty if not asked for.
         squares: mean of the squares, entry by entry; empty if not asked for.
+        sizes: of the terms that cancel in the norms, summed over the examples; empty where none do.
     """
 
     mean: list[jax.Array]
     scatter: list[jax.Array]
     norms: list[jax.Array]
     squares: list[jax.Array]
+    sizes: list[jax.Array] = field(default_factory=list)
