@@ -156,7 +156,7 @@ def own(p, b):
     return jax.tree.map(lambda x: jnp.asarray(x)[None], gradient_moments(of_batch, p, b, batched=True))
 each = jax.tree.map(lambda x: jnp.stack([x] * 4), small)
 found = jax.jit(jax.shard_map(own, mesh=line, in_specs=P("data"), out_specs=P("data")))(*put((each, batch), line, P("data")))
-mine = jax.tree.map(lambda x: np.asarray(x[2]), found)
+mine = jax.tree.map(lambda x: np.asarray(x)[2], found)
 check("shard_map, of a batch", mine, plain, slice(8, 12))
 print(json.dumps({"checks": count}))
 """
@@ -165,7 +165,7 @@ print(json.dumps({"checks": count}))
 
 def test_every_kind_of_axis_gives_the_moments_of_plain_autodiff():
     out = run_on_devices(EIGHT_DEVICES, 8)
-    assert json.loads(out.splitlines()[-1]) == {"checks": 20}
+    assert json.loads(out.splitlines()[-1]) == {"checks": 22}
 
 
 def test_one_device_with_an_explicit_mesh_whose_loss_says_how_products_are_spread():
