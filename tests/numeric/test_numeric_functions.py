@@ -150,6 +150,14 @@ def test_an_infinite_derivative_that_is_masked_afterwards():
     assert_same(root, weight, array(5, 40), ["factored"])
 
 
+def test_single_precision_stays_beside_double():
+    with jax.enable_x64(True):
+        weight, x = jnp.asarray(array(4, 3), jnp.float32), jnp.asarray(array(5, 2), jnp.float32)
+        for function in (lambda p: p[:2], lambda p: -3 * p[2:], lambda p: p[:2] / jnp.linalg.norm(p[:2])):
+            found = gradient_moments(first(function), weight, x, second_moment=True, squared_norms=True)
+            assert {a.dtype for a in (found.mean, found.trace, found.second_moment, found.squared_norms)} == {x.dtype}
+
+
 def test_views_in_half_precision_and_of_two_types():
     half, x = jnp.asarray(array(4, 3), jnp.float16), jnp.asarray(array(6, 2) / 300, jnp.float32)
 

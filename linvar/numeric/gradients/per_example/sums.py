@@ -162,15 +162,20 @@ def _of_group(batch: _Batch, group: Group) -> Sums:
 
 def _seen(batch: _Batch, group: Group, view: View) -> Sums:
     """One value, which is some entries of a leaf times a constant."""
-    sums, by = _of_value(batch, group, _met(batch, group.values)), _scale(batch, view)
-    shape = batch.leaves[view.leaf].shape
-    squares = sums.squares if batch.wanted.squares else []
+    sums = _of_value(batch, group, _met(batch, group.values))
+    shape, by = batch.leaves[view.leaf].shape, None if view.plain else _scale(batch, view)
+
+    def times(x: jax.Array, power: int) -> jax.Array:
+        return (
+            at_least_float32(x) if by is None else at_least_float32(x) * by.astype(at_least_float32(x).dtype) ** power
+        )
+
     return Sums(
-        [view.back(at_least_float32(x) * by, shape) for x in sums.mean],
-        [x * by**2 for x in sums.scatter],
-        [x * by**2 for x in sums.norms],
-        [view.back(at_least_float32(x) * by**2, shape) for x in squares],
-        [x * by**2 for x in sums.sizes],
+        [view.back(times(x, 1), shape) for x in sums.mean],
+        [times(x, 2) for x in sums.scatter],
+        [times(x, 2) for x in sums.norms],
+        [view.back(times(x, 2), shape) for x in sums.squares] if batch.wanted.squares else [],
+        [times(x, 2) for x in sums.sizes],
     )
 
 

@@ -52,8 +52,8 @@ class View:
 
     @property
     def plain(self) -> bool:
-        """Is its gradient as long as that of the entries of the leaf?"""
-        return not self.by and not self.over
+        """Is it the entries themselves?"""
+        return self.sign == 1 and not self.by and not self.over
 
     def back(self, gradient: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """The leaf, of this shape, with these numbers in the places of the entries, and zeros."""
