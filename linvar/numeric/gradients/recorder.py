@@ -125,7 +125,8 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
 
     After every fourth micro-batch the record is that of all their examples together; until then it stays. A micro-batch that is
     not finite is as if it never happened, as for ``optax.MultiSteps(..., should_skip_update_fn=optax.skip_not_finite)``: the step
-    is complete after the fourth that is finite. (Without that function ``optax.MultiSteps`` keeps a NaN for ever.)
+    is complete after the fourth that is finite. (Without that function ``optax.MultiSteps`` keeps a NaN for ever.) With
+    ``mask=`` a micro-batch of one live row has no trace for ``ddof=1``: give ``ddof=0``, and every micro-batch a live row.
 
     In ``optax.masked`` or ``optax.partition`` it records the leaves that it sees.
 
