@@ -116,6 +116,7 @@ def test_lookups_of_every_form(by_rows):
         assert_lookups(all_forms, PARAMS, BATCH, squared_norms=True, second_moment=True)
 
 
+@pytest.mark.slow
 def test_lookups_in_chunks_of_examples_of_which_some_are_dropped(monkeypatch, by_rows):
     monkeypatch.setattr(lookup_sums, "BLOCK", 8)  # and those of a chunk in blocks
 
@@ -205,7 +206,7 @@ def random_gather(rng):
     return tuple(table), indices, lambda p, e: lax.gather(p, e, numbers, tuple(shape), mode=mode)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_random_gathers(seed, by_rows):
     rng = np.random.default_rng(seed)
     cases = {f"{i:02d}": random_gather(rng) for i in range(12)}

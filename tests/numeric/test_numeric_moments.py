@@ -201,7 +201,7 @@ def test_a_convolution_and_a_table_do_not_cancel_either():
 
     rng = np.random.default_rng(4)
     x, y = 1 + 1e-4 * rng.normal(size=(500, 8, 3)), 1 + 1e-4 * rng.normal(size=(500, 6, 4))
-    params = {"k": jnp.zeros((3, 3, 4)), "t": jnp.zeros((2, 4))}
+    params = {"k": jnp.zeros((3, 3, 4)), "t": jnp.zeros((3, 4))}
     batch = (jnp.asarray(x, "float32"), jnp.asarray(y, "float32"), jnp.ones((500, 2), jnp.int32))
     found = gradient_moments(loss, params, batch, centred=True, explain=True)
     assert [route.strategy for route in found.explanation.leaves] == ["materialised", "lookup"]

@@ -63,6 +63,7 @@ def test_the_jackknife_is_the_one_written_out():
     np.testing.assert_allclose(got, errors, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_standard_errors_cover_the_truth():
     """300 data sets of 640 examples: z has a standard deviation near 1 (16 groups: 1.07), and its mean is near 0."""
     z = []
