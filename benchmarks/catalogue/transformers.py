@@ -296,7 +296,7 @@ def mixture_dense(small: bool) -> Made:
 @model()
 def contrastive_pairs(small: bool) -> Made:
     """Text and image encoders, one true pair and the example's own negatives, with a learned temperature."""
-    inputs, width, code, negatives, n = (5, 4, 3, 2, 6) if small else (128, 128, 64, 8, 64)
+    inputs, width, code, negatives, n = (5, 16, 3, 2, 6) if small else (128, 128, 64, 8, 64)
     draw = Draw()
 
     def encoded(p, x):
