@@ -87,6 +87,18 @@ def test_parts_of_a_leaf_add_up():
     assert_same(flat, array(60), RNG.integers(0, 10, (6, 3)), ["direct"])
 
 
+def test_a_reshape_that_turns_axes_is_no_reshape():
+    assert_same(first(lambda p: lax.reshape(p, (4, 3), (1, 0))), array(3, 4), array(5, 4))
+
+    def of_batch(p, x):
+        z = x @ p
+        turned = lax.reshape(lax.reshape(z, (z.size,), (1, 0)), z.shape)
+        return jnp.mean(turned * z)
+
+    with pytest.raises(ValueError, match="reshape in another order"):
+        gradient_moments(of_batch, array(4, 3), array(5, 4), batched=True)
+
+
 def test_parts_of_a_leaf_that_overlap_do_not():
     def loss(p, x):
         return jnp.sum(jnp.sin(x @ p[:, :4]) * jnp.cos(x @ p[:, 2:6]))

@@ -54,8 +54,9 @@ _READERS: dict[str, Callable[[core.JaxprEqn], object]] = {}
 
 
 def operation(equation: core.JaxprEqn) -> str:
-    """The name of an equation's operation."""
-    return str(equation.primitive.name)
+    """The name of an equation's operation; a reshape that also turns axes is another one, which nothing here knows."""
+    name = str(equation.primitive.name)
+    return "reshape in another order" if name == "reshape" and equation.params.get("dimensions") is not None else name
 
 
 def if_read(reader: Callable[[core.JaxprEqn], T], equation: core.JaxprEqn) -> T | None:

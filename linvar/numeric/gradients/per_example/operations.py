@@ -58,7 +58,7 @@ MAKERS = frozenset(
     ("broadcast_in_dim", "iota", "tile", "random_bits", "random_wrap", "random_unwrap", "random_split", "random_seed")
 )
 #: Known by their shapes alone.
-PLAIN = frozenset(("expand_dims",))
+PLAIN = frozenset(("reshape", "expand_dims"))
 #: Another jaxpr applied to the same inputs.
 CALLS = frozenset(
     ("jit", "pjit", "closed_call", "core_call", "core_closed_call", "eval_jaxpr", "remat", "remat2", "checkpoint")

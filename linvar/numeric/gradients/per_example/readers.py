@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.jaxprs import Unread, _closed, _integers, _ints, _parameter, _reads, operation
+from linvar.numeric.gradients.per_example.jaxprs import _closed, _integers, _ints, _parameter, _reads, operation
 from linvar.numeric.gradients.per_example.operations import ADDING, SCATTERS
 
 
@@ -73,14 +73,6 @@ def pieces_of(equation: core.JaxprEqn) -> list[tuple[slice, ...]]:
     axis, sizes = split_of(equation)
     ends = list(itertools.accumulate(sizes))
     return [(slice(None),) * axis + (slice(end - size, end),) for size, end in zip(sizes, ends)]
-
-
-@_reads("reshape")
-def reshaped_of(equation: core.JaxprEqn) -> tuple[int, ...]:
-    """The new shape, of the same numbers in the same order."""
-    if _parameter(equation, "dimensions") is not None:
-        raise Unread("reshape in another order is not known to linvar")
-    return _integers(equation, "new_sizes")
 
 
 @_reads("tile")
