@@ -1,7 +1,7 @@
 """The recursion on words behind road (d): each step takes one batch second moment S out of a product of traces.
 
-A state is a product of traces, tr(A S B S) tr(C S) ..., kept as its words of letters ((A, B), (C,)). For Gaussian
-x ~ N(0, Sigma) integration by parts (Stein) removes one S: with S_ab taken out of the product,
+A state is a product of traces, tr(A S B S) tr(C S) ..., kept as its words of letters. For Gaussian x ~ N(0, Sigma) integration
+by parts (Stein) removes one S: with S_ab taken out of the product,
 
     (1)   E S_ab F = Sigma_ab E F + u E sum over every other S_de in F, replaced by Sigma_ad S_be + Sigma_ae S_bd.
 
@@ -12,10 +12,17 @@ In words, taking the last S of tr(L_1 S ... S L_n S) out, and M' the transpose o
     (4)   joining   u tr(P Sigma Q S) + u tr(P Sigma Q' S)             P = L_1 S ... L_n,  tr(Q S) another factor,
                                                                        Q beginning at any of its letters
 
-Each term has one S less, so order k (the number of S) takes (2k-1)!! of them, and fewer once equal states are
-merged: words are the same up to rotation, and up to reversal with transposed letters. Nothing here knows the width
-of S, or what a letter is: ``traces`` has names for letters, and an answer in u = 1/b and traces of words, valid for every width;
-``numbers`` has integer matrices. The equations are those of proofs/wishart-words.md.
+Each term has one S less, so order k (the number of S) takes (2k-1)!! of them. Equal states are merged, all of one order at a
+time, which is why only two levels are ever kept: words are the same up to rotation, and up to reversal with transposed letters.
+The last two S have a closed form, in which no letter is joined:
+
+    (5)   E tr(A S B S)   = tr(A Sigma B Sigma) + u ( tr(A Sigma) tr(B Sigma) + tr(A Sigma B' Sigma) )
+    (6)   E tr(A S) tr(B S) = tr(A Sigma) tr(B Sigma) + u ( tr(A Sigma B Sigma) + tr(A Sigma B' Sigma) )
+
+A letter is one character, and a word a string of them, so that Python compares, rotates, mirrors and looks up words in C. What a
+letter stands for is its alphabet's to know: ``letters`` has texts, and answers valid for every width; ``numbers`` has integer
+matrices. What a state is multiplied by is a weight's to know. Nothing here knows the width of S. The equations are those of
+proofs/wishart-words.md.
 
 Source: the identity is the Wishart identity of L. R. Haff, "An identity for the Wishart distribution with
 applications", J. Multivariate Analysis 9 (1979); all invariant moments: G. Letac and H. Massam, "All invariant moments of
@@ -27,70 +34,188 @@ matrices", arXiv:0910.5541. The form used here is derived above.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from linvar.progress import Progress, say_nothing
+
+#: a product of traces: words, each a string of letters, in canonical form
+State: TypeAlias = tuple[str, ...]
+#: what a closed trace is to an alphabet
+C = TypeVar("C")
+#: what states are multiplied by
+V = TypeVar("V")
+#: power of u and closed traces -> how often
+Factor: TypeAlias = dict[tuple[int, tuple[C, ...]], int]
+
+#: parts of a level that are reported
+_PARTS = 100
 
 
-class Letter(Protocol):
-    """The number of a matrix, or its name (of a product with Sigma between: the names in their order)."""
+class Alphabet(Protocol[C]):
+    """Letters, each a character."""
 
-    def __lt__(self, other: Any, /) -> bool: ...
+    #: the transpose of each letter, for ``str.translate``
+    mirror: Mapping[int, int]
 
+    def join(self, a: str, b: str) -> str:
+        """The letter a Sigma b."""
+        ...
 
-L = TypeVar("L", bound=Letter)
-#: the letters L_1, ..., L_n of tr(L_1 S ... L_n S)
-Word: TypeAlias = tuple[L, ...]
-#: a product of traces
-State: TypeAlias = tuple[Word[L], ...]
-#: power of u, the letter of a closed trace tr(L Sigma) if any, words left
-Term: TypeAlias = tuple[int, list[L], list[list[L]]]
+    def trace(self, a: str) -> C:
+        """tr(a Sigma)."""
+        ...
 
+    def trace_of_two(self, a: str, b: str) -> C:
+        """tr(a Sigma b Sigma)."""
+        ...
 
-def remove_one(
-    state: Sequence[Sequence[L]], join: Callable[[L, L], L], transpose: Callable[[L], L]
-) -> Iterator[Term[L]]:
-    """One step of the recursion on the last S of the first word; ``join(a, b)`` is the letter a Sigma b."""
-    word, others = list(state[0]), [list(other) for other in state[1:]]
-    last = word[-1]
-    # (2): L_n Sigma L_1 is one letter; a trace without S is closed
-    if len(word) == 1:
-        yield 0, [last], others
-    else:
-        yield 0, [], [[join(last, word[0]), *word[1:-1]], *others]
-    # (3): V Sigma closes if V is one letter; V' has its letters transposed, the last one first
-    backwards = [transpose(letter) for letter in reversed(word)]
-    for i in range(1, len(word)):
-        left = word[:i]
-        if i == len(word) - 1:
-            yield 1, [last], [left, *others]
-        else:
-            yield 1, [], [[join(last, word[i]), *word[i + 1 : -1]], left, *others]
-        reverse = backwards[: len(word) - i]
-        yield 1, [], [[*left[:-1], join(left[-1], reverse[0]), *reverse[1:]], *others]
-    # (4): Q and Q' beginning at any letter
-    for j, other in enumerate(others):
-        rest = others[:j] + others[j + 1 :]
-        mirrored = [transpose(letter) for letter in reversed(other)]
-        for cycle in (other, mirrored):
-            for i in range(len(cycle)):
-                yield 1, [], [[*word[:-1], join(last, cycle[i]), *cycle[i + 1 :], *cycle[:i]], *rest]
+    def keep(self, letters: set[str]) -> None:
+        """No other letters are asked for again."""
+        ...
 
 
-def _canonical_word(word: Sequence[L], transpose: Callable[[L], L]) -> Word[L]:
-    """The smallest of the words equal to this one by rotation, or by reversal with transposition."""
-    if len(word) == 1:
-        return (min(word[0], transpose(word[0])),)
-    candidates = []
-    for cycle in (tuple(word), tuple(transpose(letter) for letter in reversed(word))):
-        smallest = min(cycle)
-        candidates += [cycle[i:] + cycle[:i] for i, letter in enumerate(cycle) if letter == smallest]
-    return min(candidates)
+class Weights(Protocol[V, C]):
+    """What states are multiplied by: sums of products of closed traces and powers of u."""
+
+    def add(self, total: V | None, weight: V, factor: Factor[C]) -> V:
+        """total + weight times factor; ``total`` may be changed."""
+        ...
+
+    def raised(self, weight: V) -> bool:
+        """Whether any power of u times it is kept."""
+        ...
 
 
-def canonical_state(words: Iterable[Sequence[L]], transpose: Callable[[L], L]) -> State[L]:
-    """Canonical words, the shortest first: the recursion then finishes a word before it opens another."""
-    return tuple(sorted((_canonical_word(word, transpose) for word in words), key=lambda word: (len(word), word)))
+class Recursion(Generic[C]):
+    """Steps on words over an alphabet."""
+
+    def __init__(self, alphabet: Alphabet[C]) -> None:
+        self.alphabet = alphabet
+        self._canonical: dict[str, str] = {}
+
+    def expectation(
+        self, starts: Mapping[State, V], weights: Weights[V, C], report: Progress = say_nothing
+    ) -> V | None:
+        """The sum of E of the states, times their weights; None where there are none.
+
+        Args:
+            starts: canonical states, of any orders.
+            weights: how they are added.
+            report: progress, about: the levels, all taken to be as long.
+        """
+        levels: dict[int, dict[State, V]] = defaultdict(dict)
+        for state, weight in starts.items():
+            levels[sum(map(len, state))][state] = weight
+        highest = max(levels, default=0)
+        for order in range(highest, 0, -1):
+            level, done = levels.pop(order, {}), highest - order
+            size, left = len(level), 0
+            while level:
+                if size >= _PARTS and left % (size // _PARTS) == 0:
+                    report(done * _PARTS + left * _PARTS // size, highest * _PARTS)
+                left += 1
+                state, weight = level.popitem()
+                for rest, factor in self.step(state, order, weights.raised(weight)).items():
+                    below = levels[sum(map(len, rest))]
+                    total = weights.add(below.get(rest), weight, factor)
+                    if total:
+                        below[rest] = total
+                    else:  # nothing of it is kept
+                        below.pop(rest, None)
+            self._canonical.clear()
+            self.alphabet.keep({letter for level in levels.values() for state in level for word in state for letter in word})
+        report(highest * _PARTS, highest * _PARTS)
+        return levels[0].get(())
+
+    def step(self, state: State, order: int, raised: bool = True) -> dict[State, Factor[C]]:
+        """The states that follow one of this order, and what each is multiplied by.
+
+        Args:
+            raised: with those that a power of u multiplies.
+        """
+        if order == 1:
+            return {(): {(0, (self.alphabet.trace(state[0]),)): 1}}
+        if not raised:
+            closed, words = self._closing(state)
+            return {self.canonical(words): {(0, closed): 1}}
+        found: dict[State, Factor[C]] = {}
+        for power, closed, words in self._of_two(state) if order == 2 else self._terms(state):
+            rest = self.canonical(words)
+            factor = found.setdefault(rest, {})
+            key = power, closed
+            factor[key] = factor.get(key, 0) + 1
+        return found
+
+    def _of_two(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
+        """(5) and (6)."""
+        alphabet = self.alphabet
+        a, b = "".join(state)
+        apart = alphabet.trace(a), alphabet.trace(b)
+        together, turned = (alphabet.trace_of_two(a, b),), (alphabet.trace_of_two(a, b.translate(alphabet.mirror)),)
+        low, high = (together, apart) if len(state) == 1 else (apart, together)
+        return [(0, low, ()), (1, high, ()), (1, turned, ())]
+
+    def _closing(self, state: State) -> tuple[tuple[C, ...], tuple[str, ...]]:
+        """(2) for the last S of the first word: L_n Sigma L_1 is one letter; a trace without S is closed."""
+        word, others = state[0], state[1:]
+        if len(word) == 1:
+            return (self.alphabet.trace(word),), others
+        return (), (self.alphabet.join(word[-1], word[0]) + word[1:-1], *others)
+
+    def _terms(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
+        """(2), (3) and (4) for the last S of the first word."""
+        join, mirror = self.alphabet.join, self.alphabet.mirror
+        word, others = state[0], state[1:]
+        last, size = word[-1], len(word)
+        terms = [(0, *self._closing(state))]
+        # (3): V Sigma closes if V is one letter; V' has its letters transposed, the last one first
+        backwards = word[::-1].translate(mirror)
+        for i in range(1, size):
+            left = word[:i]
+            if i == size - 1:
+                terms.append((1, (self.alphabet.trace(last),), (left, *others)))
+            else:
+                terms.append((1, (), (join(last, word[i]) + word[i + 1 : -1], left, *others)))
+            reverse = backwards[: size - i]
+            terms.append((1, (), (left[:-1] + join(left[-1], reverse[0]) + reverse[1:], *others)))
+        # (4): Q and Q' beginning at any letter
+        for j, other in enumerate(others):
+            rest = others[:j] + others[j + 1 :]
+            for cycle in (other, other[::-1].translate(mirror)):
+                for i in range(len(cycle)):
+                    terms.append((1, (), (word[:-1] + join(last, cycle[i]) + cycle[i + 1 :] + cycle[:i], *rest)))
+        return terms
+
+    def canonical(self, words: Iterable[str]) -> State:
+        """Canonical words, the shortest first: the recursion then finishes a word before it opens another."""
+        known = self._canonical
+        found = [known.get(word) or self._word(word) for word in words]
+        found.sort(key=_by_length)
+        return tuple(found)
+
+    def _word(self, word: str) -> str:
+        """The smallest of the words equal to this one by rotation, or by reversal with transposition."""
+        found = self._canonical[word] = canonical_word(word, self.alphabet.mirror)
+        return found
+
+
+def _by_length(word: str) -> tuple[int, str]:
+    return len(word), word
+
+
+def canonical_word(word: str, mirror: Mapping[int, int]) -> str:
+    """The smallest of its rotations, and of those of the reversed word with transposed letters; "" is itself.
+
+    >>> canonical_word("ba", {97: 97, 98: 98})
+    'ab'
+    """
+    size, back = len(word), word[::-1].translate(mirror)
+    twice, twice_back = word + word, back + back
+    rotations = [twice[i : i + size] for i in range(size)] + [twice_back[i : i + size] for i in range(size)]
+    return min(rotations, default="")
 
 
 def count_pairings(order: int) -> int:

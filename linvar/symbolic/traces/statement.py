@@ -1,0 +1,107 @@
+"""Which formula is meant, checked; and its derivation, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from linvar.arguments import check_flags
+from linvar.errors import InputError, InputTypeError
+from linvar.progress import Progress, say_nothing
+from linvar.symbolic.traces.derivation import Derivation, Formula, difference
+from linvar.symbolic.traces.network import MOST_LAYERS, Network
+
+#: what is expected -> its formula, of the layers
+QUANTITIES: dict[str, Callable[[Derivation, Iterable[int]], Formula]] = {
+    "variance": lambda found, layers: difference(found.second_moment(layers), found.squared_mean(layers)),
+    "second_moment": Derivation.second_moment,
+    "squared_mean": Derivation.squared_mean,
+    "loss": lambda found, layers: found.doubled_loss(),
+}
+COVARIANCES = ("identity", "general")
+#: formulas that are kept
+_KEPT = 32
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A formula's arguments (``linvar.trace_formula``), and the layers summed over."""
+
+    depth: int
+    step: int
+    quantity: str
+    order: int | None
+    covariance: str
+    layer_rates: bool
+    weight_decay: bool
+    layers: tuple[int, ...]
+
+    @property
+    def network(self) -> Network:
+        """Its letters."""
+        return Network(self.depth, self.covariance == "identity", self.layer_rates, self.weight_decay)
+
+    @property
+    def degree(self) -> int:
+        """A bound on the degree in u of the whole polynomial."""
+        return sum(2 * (2 * self.depth - 1) ** j - 1 for j in range(self.step + 1))
+
+    def __str__(self) -> str:
+        order = "" if self.order is None else f" to u^{self.order}"
+        return f"{self.quantity.replace('_', ' ')} of {self.depth} layers at t = {self.step}{order}, {self.covariance} covariance"
+
+
+def checked(
+    depth: Any, step: Any, quantity: Any, order: Any, covariance: Any, layer_rates: Any, weight_decay: Any
+) -> Statement:
+    """The statement, of all layers.
+
+    Raises:
+        InputTypeError, InputError: see ``linvar.trace_formula``.
+    """
+    _check_integer(depth, "depth", 1, f"give the number of layers, an integer from 1 to {MOST_LAYERS}")
+    if depth > MOST_LAYERS:
+        raise InputError("depth", depth, f"give at most {MOST_LAYERS} layers", fault="is out of range")
+    _check_integer(step, "step", 0, "give 0 or 1, the updates before the gradient is measured")
+    if step > 1:
+        cure = "give 0 or 1; the first coefficient after more steps is linvar.first_order_formula's, others linvar.large_batch's"
+        raise InputError("step", step, cure, fault="has no formula in traces (after two steps words are of order 30)")
+    for value, name, choices in ((quantity, "quantity", tuple(QUANTITIES)), (covariance, "covariance", COVARIANCES)):
+        cure = "give one of " + ", ".join(map(repr, choices))
+        if not isinstance(value, str):
+            raise InputTypeError(name, value, cure)
+        if value not in choices:
+            raise InputError(name, value, cure, fault="is unknown")
+    if order is not None:
+        _check_integer(order, "order", 0, "give the highest power of 1/b wanted, an integer >= 0, or None for all")
+    check_flags(layer_rates=layer_rates, weight_decay=weight_decay)
+    layers = tuple(range(depth))
+    options = bool(layer_rates), bool(weight_decay)
+    found = Statement(int(depth), int(step), quantity, order, covariance, *options, layers)
+    if order is not None and order >= found.degree:
+        found = Statement(int(depth), int(step), quantity, None, covariance, *options, layers)
+    return found
+
+
+def _check_integer(value: Any, name: str, least: int, cure: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputTypeError(name, value, cure)
+    if value < least:
+        raise InputError(name, value, cure, fault="is out of range")
+
+
+_known: dict[Statement, Formula] = {}
+
+
+def derived(statement: Statement, report: Progress = say_nothing) -> Formula:
+    """All terms of a formula; the last ones are kept."""
+    found = _known.pop(statement, None)
+    if found is None:
+        most = statement.order
+        derivation = Derivation(statement.network, statement.step, most, report)
+        found = QUANTITIES[statement.quantity](derivation, statement.layers)
+    _known[statement] = found
+    while len(_known) > _KEPT:
+        del _known[next(iter(_known))]
+    return found
