@@ -51,6 +51,9 @@ from .symbolic.roads.expansion.road import Expansion as Expansion
 from .symbolic.roads.large_batch.road import LargeBatch as LargeBatch
 from .symbolic.roads.lattice.road import Lattice as Lattice
 from .symbolic.roads.regression.road import Regression as Regression
+from .symbolic.roads.traces.road import Traces as Traces
+from .symbolic.traces.formula import TraceFormula as TraceFormula
+from .symbolic.traces.formula import trace_formula as trace_formula
 from .symbolic.truncation import large_batch as large_batch
 from .symbolic.words.wishart import wishart_moment as wishart_moment
 from .verification.report import Report as Report

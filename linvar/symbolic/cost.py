@@ -106,6 +106,27 @@ class Regression:
 
 
 @dataclass(frozen=True)
+class Traces:
+    """The same of formulas in traces.
+
+    Bytes: of any call, of a term of the recursion on words before equal ones are merged, of an entry of the matrices that are
+    multiplied, and of a bit of it. Seconds: of any call, of such a term, of a term of the formulas and a bit of it, of a product of
+    two entries and a bit of it.
+    """
+
+    bytes_call: float
+    bytes_recursion: float
+    bytes_entry: float
+    bytes_bit: float
+    seconds_call: float
+    seconds_recursion: float
+    seconds_term: float
+    seconds_term_bit: float
+    seconds_product: float
+    seconds_product_bit: float
+
+
+@dataclass(frozen=True)
 class Lattice:
     """The same of the lattice, JAX included.
 
@@ -166,15 +187,17 @@ class Costs:
     machine: Machine
     expansion: Expansion
     regression: Regression
+    traces: Traces
     lattice: Lattice
     large_batch: LargeBatch
     symbols: Symbols
 
 
-Section = Expansion | Regression | Lattice | LargeBatch | Symbols
+Section = Expansion | Regression | Traces | Lattice | LargeBatch | Symbols
 _SECTIONS: dict[str, type[Section]] = {
     "expansion": Expansion,
     "regression": Regression,
+    "traces": Traces,
     "lattice": Lattice,
     "large_batch": LargeBatch,
     "symbols": Symbols,

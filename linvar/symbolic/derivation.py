@@ -31,8 +31,8 @@ from linvar.symbolic.quantities import (
     symmetric,
 )
 from linvar.symbolic.result.polynomial import BatchPolynomial
-from linvar.symbolic.sgd.questions import Question
-from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
+from linvar.symbolic.sgd.questions import Means, Question
+from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan, squared_means
 from linvar.symbolic.sgd.steps import Steps
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Derivation:
         self._steps = steps
         self._integrator, self._progress = integrator, progress
         self._answers: dict[Question, list[Element]] = {}
+        self._squared: dict[str, list[Element]] = {}
         self._found: dict[Quantity, Polynomials] = {}
 
     def __repr__(self) -> str:
@@ -128,7 +129,12 @@ class Derivation:
         if quantity not in self._found:
             remark = "" if quantity in _PREDICTED else " (predicted for the variance)"
             with reporting(self._progress, self.plan.road, self.plan.cost + remark, self.plan.seconds) as report:
-                asked = Asked(self.problem, self._integrator.answers, lambda question: self._answer(question, report))
+                asked = Asked(
+                    self.problem,
+                    self._integrator.answers,
+                    lambda question: self._answer(question, report),
+                    lambda of: self._squares(of, report),
+                )
                 self._found[quantity] = quantity.of_problem(asked)
         return self._found[quantity]
 
@@ -138,6 +144,14 @@ class Derivation:
             self._steps.check_moments(question.degree(self.problem.degree))
             self._answers[question] = self._integrator.expectations(question, report)
         return self._answers[question]
+
+    def _squares(self, of: str, report: Progress) -> list[Element]:
+        """The squared means of the leaves, asked for once."""
+        if of not in self._squared:
+            self._steps.check_moments(Means(of).degree(self.problem.degree))
+            sizes = [len(matrix) * len(matrix[0]) for matrix in self.problem.leaves]
+            self._squared[of] = squared_means(self._integrator, of, sizes, report)
+        return self._squared[of]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from linvar.symbolic.roads.large_batch.road import LargeBatch
 from linvar.symbolic.sgd.road import Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
-#: seconds: what takes less by another road is not compared with one that takes long to predict, or has to compile
-_QUICK = 5.0
+#: seconds: what takes less is taken without a thorough look at the others; what takes less than an instant without any
+_QUICK, _INSTANT = 5.0, 0.05
 _CURE = f"give one of {', '.join(f'linvar.{type(road).__name__}()' for road in ROADS.values())}, or leave it out"
 
 
@@ -146,15 +146,20 @@ def choose(
             raise InputTypeError("road", road, cure, fault="has no hash")
         return asked_for(steps, road, limit)
     roads = list(among) or list(ROADS.values())
-    for one in roads:  # what is fast needs no comparison
-        quick = _limited(one.cost(steps), limit)
-        if quick.is_open and quick.seconds < _QUICK:
-            return one, quick
-    found = _plan(steps, roads, limit)
-    choice = found.choice
+    best: tuple[Road, RoadPlan] | None = None
+    for one in roads:  # what is fast needs no comparison with what takes longer to predict than it could gain
+        found = _limited(one.cost(steps), limit)
+        if found.is_open and (best is None or found.seconds < best[1].seconds):
+            best = one, found
+        if best is not None and best[1].seconds < _INSTANT:
+            break
+    if best is not None and best[1].seconds < _QUICK:
+        return best
+    whole = _plan(steps, roads, limit)
+    choice = whole.choice
     if choice is None:
-        raise _too_large(found, limit, [])
-    return next((one, two) for one, two in zip(roads, found.roads) if two is choice)
+        raise _too_large(whole, limit, [])
+    return next((one, two) for one, two in zip(roads, whole.roads) if two is choice)
 
 
 def _has_hash(road: object) -> bool:

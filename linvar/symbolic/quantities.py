@@ -34,6 +34,7 @@ class Asked:
     problem: Problem
     ring: Ring
     ask: Callable[[Question], list[Element]]
+    squared_means: Callable[[str], list[Element]]
 
     def bound(self, degree: int) -> int:
         """Degree in 1/b of the expectation of a form of this degree in the state."""
@@ -91,11 +92,9 @@ class SquaredMean:
 
     def of_problem(self, asked: Asked) -> Polynomials:
         check_measured(self.of, asked.problem)
-        question, zero = Means(self.of), asked.ring.zero
-        entries = iter(asked.ask(question))
-        squares = [sum((next(entries) ** 2 for row in matrix for _ in row), zero) for matrix in asked.problem.leaves]
-        bound = 2 * asked.bound(question.degree(asked.problem.degree))
-        return asked.polynomials(squares if self.per_leaf else [sum(squares, zero)], bound)
+        squares = asked.squared_means(self.of)
+        bound = 2 * asked.bound(Means(self.of).degree(asked.problem.degree))
+        return asked.polynomials(squares if self.per_leaf else [sum(squares, asked.ring.zero)], bound)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from linvar.symbolic.roads.expansion.road import Expansion
 from linvar.symbolic.roads.lattice.road import Lattice
 from linvar.symbolic.roads.regression.road import Regression
+from linvar.symbolic.roads.traces.road import Traces
 from linvar.symbolic.sgd.road import Road
 
 #: in the order in which they are compared: those that are predicted at once come first
-ROADS: dict[str, Road] = {road.name: road for road in (Regression(), Expansion(), Lattice())}
+ROADS: dict[str, Road] = {road.name: road for road in (Regression(), Expansion(), Traces(), Lattice())}

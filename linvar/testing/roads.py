@@ -24,6 +24,7 @@ _ROWS = Dataset([[1, "1/2"], [0, -1], [2, 1], [1, 1]], [1, "-1/2", 0, 2])
 _PAIRS = Dataset([[1, "1/2"], [0, -1], [2, 1]], [[1, 0], ["-1/2", 1], [0, 2]])
 _PAIR_OF_ROWS = Dataset([[1, "1/2"], [-1, 2]], [1, "1/3"])
 _NORMAL = Gaussian([["1/2", 1]], [[2, 1], [1, 1]], ["1/3", 0], "1/2")
+_CENTRED = Gaussian([["1/2", 1]], [[2, 1], [1, 1]], noise_variance="1/2")
 _ONE, _TWO = [[["1/2", -1]]], [[[1, "1/2"]], [["-1/3"]]]
 
 
@@ -44,6 +45,8 @@ PROBLEMS = (
     Problem(_TWO, _ROWS, "1/3", 0),
     Problem(_TWO, _ROWS, "1/3", 1, "without_replacement"),
     Problem(_TWO, _NORMAL, "1/4", 1),
+    Problem(_TWO, _CENTRED, "1/4", 1),
+    Problem([[["1/2", -1], [1, "1/3"]], [[1, 2]], [["1/2"], [-1]]], Gaussian([[1, 0], ["1/3", 2]]), "1/4", 0),
     Problem(_TWO, _ROWS, "1/4", 1, momentum="1/2", nesterov=True, weight_decay="1/7"),
     Problem([[["1/2"]], [[2]]], Gaussian([["1/3"]]), ["1/4", "1/5"], 2),
     Problem(_ONE, _ROWS, ["1/5", "1/7"], 2, momentum="1/3", nesterov=True),
@@ -131,7 +134,7 @@ def compare(road: Road, problem: Problem, questions: Sequence[Question] = QUESTI
 def _polynomials(elements: Sequence[Element], problem: Problem) -> tuple[BatchPolynomial, ...]:
     """As answers: without replacement those of the same values at b = 1..n are equal."""
     ring = answer_ring(problem.symbols)
-    return Asked(problem, ring, lambda question: []).polynomials(elements, problem.degree_bound)
+    return Asked(problem, ring, lambda question: [], lambda of: []).polynomials(elements, problem.degree_bound)
 
 
 def _check_sweep(road: Road, problems: Sequence[Problem]) -> None:

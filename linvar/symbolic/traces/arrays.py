@@ -124,7 +124,10 @@ class Program:
             stacks[f"{number + 1}", depth] = made
         like = next(iter(factors.values())).dtype if factors else float
         found = [xp.ones(1, like)]
-        found += [xp.reshape(_trace_of_power(sigma, k, self.route.widths[0], xp), 1).astype(like) for k in self.route.powers.values()]
+        found += [
+            xp.reshape(_trace_of_power(sigma, k, self.route.widths[0], xp), 1).astype(like)
+            for k in self.route.powers.values()
+        ]
         found += [xp.reshape(xp.trace(factors[factor]), 1) for factor in self.route.alone.values()]
         for name, factor, words in self._ends:
             rows = np.fromiter(words.values(), np.int64)
@@ -138,7 +141,9 @@ class Program:
         for column in rows.T:
             terms = terms * traces[column]
         parts = [terms[a:b] for a, b in zip(starts, starts[1:])]  # summed pairwise, each by itself
-        places = np.array([np.ravel_multi_index((power, *powers), self.shape) for power, powers in self.formula], np.int64)
+        places = np.array(
+            [np.ravel_multi_index((power, *powers), self.shape) for power, powers in self.formula], np.int64
+        )
         return self._filled([xp.sum(part) for part in parts], places, traces, xp), self._filled(
             [xp.sum(abs(part)) for part in parts], places, traces, xp
         )

@@ -10,20 +10,23 @@ from __future__ import annotations
 from math import comb
 
 from linvar.errors import Argument, DerivationTooLargeError, Said
+from linvar.symbolic.cost import costs
 from linvar.symbolic.limits import MOST_SECONDS, format_seconds
 from linvar.symbolic.traces.statement import Statement
 
-#: fitted: seconds of a call and of a term, at order 10; how much longer those of any covariance take; bytes of a term
-_CALL, _TERM, _GENERAL = 0.01, 1.2e-5, 2.5
+#: fitted: how much longer the recursion is for any covariance, and how many words are too many letters
+_GENERAL, _MOST_WORDS = 2.5, 500_000
 
 
-def terms(statement: Statement) -> int:
-    """Terms of the recursion, unmerged."""
+def recursion_terms(statement: Statement) -> float:
+    """Terms of the recursion before equal ones are merged, those of longer words counting more: in units of two layers'."""
     if not statement.step:
-        return 1
+        return 1.0
     highest = 4 * statement.depth - 2
     most = highest if statement.order is None else statement.order
-    return statement.depth * sum(comb(highest, n) * _unmerged(n, most) for n in range(highest + 1))
+    terms = statement.depth * sum(comb(highest, n) * _unmerged(n, most) for n in range(highest + 1))
+    longer = _GENERAL if statement.covariance == "general" else 1.0
+    return longer * min(terms, 10**18) * (highest / 6) ** 4
 
 
 def _unmerged(order: int, most: int) -> int:
@@ -37,8 +40,8 @@ def _unmerged(order: int, most: int) -> int:
 
 def predicted_seconds(statement: Statement) -> float:
     """On one core."""
-    longer = _GENERAL if statement.covariance == "general" else 1.0
-    return _CALL + _TERM * longer * min(terms(statement), 10**18) * ((4 * statement.depth - 2) / 10) ** 4
+    rates = costs().traces
+    return rates.seconds_call + rates.seconds_recursion * recursion_terms(statement)
 
 
 def check_size(statement: Statement) -> None:
@@ -47,11 +50,12 @@ def check_size(statement: Statement) -> None:
     Raises:
         DerivationTooLargeError: it says how long, and what to ask for instead.
     """
-    seconds = predicted_seconds(statement)
-    if seconds <= MOST_SECONDS:
+    seconds, highest = predicted_seconds(statement), 4 * statement.depth - 2
+    too_many = statement.step and statement.order != 0 and statement.depth * 2**highest * highest > _MOST_WORDS
+    if seconds <= MOST_SECONDS and not too_many:
         return
     order, smaller = statement.order, Said("a smaller order ({})", Argument("order", "1"))
     cures = [("order", smaller)] if order is None or order > 1 else []
     cures += [("", "linvar.first_order_formula for the first coefficient of any depth and step")]
     cures += [("", "linvar.derive for one problem of small widths")]
-    raise DerivationTooLargeError(f"the {statement} would take {format_seconds(seconds)}", cures)
+    raise DerivationTooLargeError(f"the {statement} would take {format_seconds(seconds)} or more", cures)

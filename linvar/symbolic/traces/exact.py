@@ -52,7 +52,9 @@ def evaluated(route: Route, letters: Letters[M, N]) -> dict[str, N]:
         products.append(factor if node.before is None else letters.times(products[node.before], factor))
     found = {word: letters.trace_of_power(k) for word, k in route.powers.items()}
     found |= {word: letters.trace(factors[factor]) for word, factor in route.alone.items()}
-    found |= {word: letters.trace_of_two(products[node], factors[factor]) for word, (node, factor) in route.ends.items()}
+    found |= {
+        word: letters.trace_of_two(products[node], factors[factor]) for word, (node, factor) in route.ends.items()
+    }
     return found
 
 

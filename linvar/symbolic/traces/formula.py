@@ -58,7 +58,7 @@ class TraceFormula:
 
     @property
     def quantity(self) -> str:
-        """"variance", "second_moment", "squared_mean" or "loss"."""
+        """ "variance", "second_moment", "squared_mean" or "loss"."""
         return self._statement.quantity
 
     @property
@@ -68,7 +68,7 @@ class TraceFormula:
 
     @property
     def covariance(self) -> str:
-        """"identity", or "general"."""
+        """ "identity", or "general"."""
         return self._statement.covariance
 
     @property
@@ -128,7 +128,9 @@ class TraceFormula:
         if k < 0:
             raise InputError("k", k, "give a power of 1/b, an integer >= 0", fault="is negative")
         if self.order is not None and k > self.order:
-            raise InputError("k", k, f"derive it with order={k}", fault=f"is beyond this formula, which ends with u^{self.order}")
+            raise InputError(
+                "k", k, f"derive it with order={k}", fault=f"is beyond this formula, which ends with u^{self.order}"
+            )
         names = Names(self._statement.network)
         found: dict[Power, dict[tuple[Name, ...], int]] = {}
         for (power, powers), terms in self.terms.items():
@@ -198,7 +200,9 @@ class TraceFormula:
         sums: dict[int, list[Element]] = {}
         for (power, powers), terms in self.terms.items():
             factor = reduce(lambda x, y: x * y, (p**k for p, k in zip(parameters, powers)), ring.lift(scale))
-            products = (reduce(lambda x, y: x * y, (found[word] for word in words), ring.lift(c)) for words, c in terms.items())
+            products = (
+                reduce(lambda x, y: x * y, (found[word] for word in words), ring.lift(c)) for words, c in terms.items()
+            )
             sums.setdefault(power, []).append(factor * sum_elements(ring, products))
         return [sum_elements(ring, sums.get(k, [])) for k in range(max(sums, default=0) + 1)]
 
@@ -276,11 +280,17 @@ class TraceFormula:
         law = model.law.wishart
         if model.layers is None or problem.depth != self.depth:
             here = "is no linear network" if model.layers is None else f"has depth {problem.depth}"
-            return f"{here}, and the formula is of {self.depth} linear layers", "ask for linvar.trace_formula of that depth"
+            return (
+                f"{here}, and the formula is of {self.depth} linear layers",
+                "ask for linvar.trace_formula of that depth",
+            )
         if problem.step != self.step:
             return f"has step={problem.step}, and the formula t = {self.step}", "use the formula of that step"
         if law is None or not problem.scheme.unbounded or problem.scheme.within_dataset:
-            return "is not of iid zero-mean normal inputs", "give law=linvar.Gaussian(teacher), without a mean, sampling='iid'"
+            return (
+                "is not of iid zero-mean normal inputs",
+                "give law=linvar.Gaussian(teacher), without a mean, sampling='iid'",
+            )
         if problem.momentum != 0:
             return "has momentum", "leave it out, or use linvar.derive"
         if problem.weight_decay != 0 and self.step and not statement.weight_decay:

@@ -1,7 +1,7 @@
 """Words by the names of their letters, as they are shown: of two layers in five letters, of others in the layers' own.
 
-    two layers   E, P = W_2 W_1 Sigma^{1/2}, K = (W_1 Sigma^{1/2})^T W_1 Sigma^{1/2}, H = W_2 W_2^T, Z = Sigma
-    any other    E, W_1 Sigma^{1/2}, W_2, ..., W_L, Z = Sigma
+two layers   E, P = W_2 W_1 Sigma^{1/2}, K = (W_1 Sigma^{1/2})^T W_1 Sigma^{1/2}, H = W_2 W_2^T, Z = Sigma
+any other    E, W_1 Sigma^{1/2}, W_2, ..., W_L, Z = Sigma
 """
 
 from __future__ import annotations

@@ -103,7 +103,9 @@ class Network:
         moved = []
         for l, letter in enumerate(layers):
             above = layers[l + 1 :].translate(table)  # A_l^T = W_{l+1}^T ... W_L^T
-            below = layers[:l].translate(table) if l else ("" if self.white else COVARIANCE)  # B_l^T = W_1^T ... W_{l-1}^T
+            below = (
+                layers[:l].translate(table) if l else ("" if self.white else COVARIANCE)
+            )  # B_l^T = W_1^T ... W_{l-1}^T
             push = above + ERROR + MOMENT + below
             moved.append({(self.powers(kept=l), letter): 1, (self.powers(rate=l), push): -1})
         error = defaultdict(int, product(reversed(moved)))
@@ -124,11 +126,9 @@ class State:
         """A_l^T E, the error at the outputs of layer l."""
         return product([*map(self.network.transposed, self.weights[l + 1 :]), self.error])
 
-    def gradient(self, l: int) -> tuple[Words, Words]:
-        """A_l^T E B_l^T, without the Sigma^{1/2} of the first layer; and what belongs between its transpose and it, Z or 1."""
-        network = self.network
-        below = [network.transposed(weight) for weight in self.weights[:l]]
-        return product([self.back(l), *below]), network.sigma if l == 0 else network.one()
+    def gradient(self, l: int) -> Words:
+        """A_l^T E B_l^T, without the Sigma^{1/2} of the first layer."""
+        return product([self.back(l), *map(self.network.transposed, self.weights[:l])])
 
     def spread(self, l: int) -> tuple[Words, Words]:
         """Q_l and M_l."""

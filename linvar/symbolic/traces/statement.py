@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError
+from linvar.problem import Problem
 from linvar.progress import Progress, say_nothing
-from linvar.symbolic.traces.derivation import Derivation, Formula, difference
+from linvar.symbolic.traces.derivation import Derivation, Formula
 from linvar.symbolic.traces.network import MOST_LAYERS, Network
 
-#: what is expected -> its formula, of the layers
-QUANTITIES: dict[str, Callable[[Derivation, Iterable[int]], Formula]] = {
-    "variance": lambda found, layers: difference(found.second_moment(layers), found.squared_mean(layers)),
+T = TypeVar("T")
+
+#: what may be asked for -> its formula, of the layers
+QUANTITIES: dict[str, Callable[[Derivation, tuple[int, ...]], Formula]] = {
+    "variance": Derivation.variance,
     "second_moment": Derivation.second_moment,
     "squared_mean": Derivation.squared_mean,
-    "loss": lambda found, layers: found.doubled_loss(),
+    "loss": Derivation.doubled_loss,
 }
+#: parts of the second moment, which the road asks for
+_PARTS = {"norms": Derivation.norms, "spreads": Derivation.spreads}
 COVARIANCES = ("identity", "general")
 #: formulas that are kept
-_KEPT = 32
+_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,15 @@ def checked(
     return found
 
 
+def statement_of(problem: Problem, quantity: str, white: bool, layers: tuple[int, ...] | None = None) -> Statement:
+    """Of a problem's own network and step, all powers of 1/b; of all layers if None."""
+    covariance = COVARIANCES[not white]
+    every = tuple(range(problem.depth))
+    return Statement(
+        problem.depth, problem.step, quantity, None, covariance, False, False, every if layers is None else layers
+    )
+
+
 def _check_integer(value: Any, name: str, least: int, cure: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputTypeError(name, value, cure)
@@ -91,17 +105,38 @@ def _check_integer(value: Any, name: str, least: int, cure: str) -> None:
         raise InputError(name, value, cure, fault="is out of range")
 
 
-_known: dict[Statement, Formula] = {}
+_formulas: dict[Statement, Formula] = {}
+_derivations: dict[tuple[Network, int, int | None], Derivation] = {}
 
 
 def derived(statement: Statement, report: Progress = say_nothing) -> Formula:
-    """All terms of a formula; the last ones are kept."""
-    found = _known.pop(statement, None)
+    """All terms of a formula; the last ones are kept, and what several of them share."""
+    found = _formulas.pop(statement, None)
     if found is None:
-        most = statement.order
-        derivation = Derivation(statement.network, statement.step, most, report)
-        found = QUANTITIES[statement.quantity](derivation, statement.layers)
-    _known[statement] = found
-    while len(_known) > _KEPT:
-        del _known[next(iter(_known))]
+        derivation = derivation_of(statement)
+        derivation.report = report
+        found = {**QUANTITIES, **_PARTS}[statement.quantity](derivation, statement.layers)
+        derivation.report = say_nothing
+    _formulas[statement] = found
+    _trim(_formulas)
     return found
+
+
+def derivation_of(statement: Statement) -> Derivation:
+    """What formulas of one network, step and order share."""
+    key = statement.network, statement.step, statement.order
+    _derivations[key] = _derivations.pop(key, None) or Derivation(*key)
+    _trim(_derivations)
+    return _derivations[key]
+
+
+def _trim(known: dict[T, Any]) -> None:
+    """Keep the last ones."""
+    while len(known) > _KEPT:
+        del known[next(iter(known))]
+
+
+def forget() -> None:
+    """Keep nothing: for measurements."""
+    _formulas.clear()
+    _derivations.clear()

@@ -72,7 +72,9 @@ class JaxFormula:
         Raises:
             InputTypeError, InputError: a shape that does not fit, or an argument that the formula is not for.
         """
-        found: jax.Array = self._value(*self._arrays(weights, teacher, covariance, noise_variance), learning_rate, batch_size)
+        found: jax.Array = self._value(
+            *self._arrays(weights, teacher, covariance, noise_variance), learning_rate, batch_size
+        )
         return found
 
     def table(
@@ -143,7 +145,9 @@ def checked(
 ) -> tuple[list[Array], Array, Array | None, Array]:
     """The arguments as arrays of fitting shapes."""
     if not isinstance(weights, Sequence) or len(weights) != formula.depth:
-        raise InputTypeError("weights", weights, f"give a list of {formula.depth} arrays, W_1 first", fault="is no such list")
+        raise InputTypeError(
+            "weights", weights, f"give a list of {formula.depth} arrays, W_1 first", fault="is no such list"
+        )
     layers = [made(weight, f"weights[{l}]") for l, weight in enumerate(weights)]
     for l, layer in enumerate(layers):
         fits = layer.ndim == 2 and min(layer.shape) > 0 and (l == 0 or layer.shape[1] == layers[l - 1].shape[0])
