@@ -110,8 +110,8 @@ class Traces:
     """The same of formulas in traces.
 
     Bytes: of any call, of a term of the recursion on words before equal ones are merged, of an entry of the matrices that are
-    multiplied, and of a bit of it. Seconds: of any call, of such a term, of a term of the formulas and a bit of it, of a product of
-    two entries and a bit of it.
+    multiplied, and of a bit of it. Seconds: of any call, of such a term, of a term of the formulas and a bit of it, of a product
+    of two entries and a bit of it.
     """
 
     bytes_call: float

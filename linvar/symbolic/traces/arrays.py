@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from linvar.symbolic.traces.derivation import Formula
-from linvar.symbolic.traces.network import COVARIANCE, ERROR, Network
+from linvar.symbolic.traces.network import ERROR, Network
 from linvar.symbolic.traces.route import Route
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """What the derivation of a formula takes, said before it starts.
 
 The second moment has L C(4L-2, n) words with n of S (every W_l' has two terms), and of a word of order n the recursion makes
-e_j(2, 4, ..., 2(n-1)) terms of u^j, e_j the elementary symmetric polynomials, before equal states are merged. Seconds follow these
-terms and the length of the words (fitted on two cores; benchmarks/trace_formulas.py compares).
+e_j(2, 4, ..., 2(n-1)) terms of u^j, e_j the elementary symmetric polynomials, before equal states are merged. Seconds follow
+these terms and the length of the words (fitted on two cores; benchmarks/trace_formulas.py compares).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check_size(statement: Statement) -> None:
     if seconds <= MOST_SECONDS and not too_many:
         return
     order, smaller = statement.order, Said("a smaller order ({})", Argument("order", "1"))
-    cures = [("order", smaller)] if order is None or order > 1 else []
+    cures: list[tuple[str, str]] = [("order", smaller)] if order is None or order > 1 else []
     cures += [("", "linvar.first_order_formula for the first coefficient of any depth and step")]
     cures += [("", "linvar.derive for one problem of small widths")]
     raise DerivationTooLargeError(f"the {statement} would take {format_seconds(seconds)} or more", cures)

@@ -76,8 +76,8 @@ class Derivation:
                     for (others, other), d in outer.items():
                         starts[1, (*_sum(powers, others), 1), (word, other)] += c * d
             parts: tuple[_Sum, _Sum] = {}, {}
-            for (power, traces, (*powers, crossed)), c in self._expectation(starts).items():
-                parts[crossed][power, traces, tuple(powers)] = c
+            for (power, traces, tagged), c in self._expectation(starts).items():
+                parts[tagged[-1]][power, traces, tagged[:-1]] = c
             self._known[layers] = self._named(parts[0]), self._named(parts[1])
         return self._known[layers]
 
@@ -130,7 +130,7 @@ class Derivation:
     def _expectation(self, starts: _Starts) -> _Sum:
         """Of a sum of products of traces of words with S in them."""
         texts, terms = self._texts, Terms[Powers](self.most)
-        recursion = Recursion(texts)
+        recursion: Recursion[int] = Recursion(texts)
         states: dict[tuple[str, ...], dict[int, int]] = {}
         for (power, powers, words), c in starts.items():
             closed = tuple(sorted(texts.number(word) for word in words if MOMENT not in word))

@@ -19,9 +19,10 @@ from linvar.symbolic.traces.route import Route
 M = TypeVar("M")
 #: a value
 N = TypeVar("N")
+N_co = TypeVar("N_co", covariant=True)
 
 
-class Letters(Protocol[M, N]):
+class Letters(Protocol[M, N_co]):
     """The matrices of a route's factors, and what is done with them."""
 
     def factor(self, letters: str) -> M:
@@ -32,13 +33,13 @@ class Letters(Protocol[M, N]):
         """a b."""
         ...
 
-    def trace_of_two(self, a: M, b: M) -> N:
+    def trace_of_two(self, a: M, b: M) -> N_co:
         """tr a b."""
         ...
 
-    def trace(self, a: M) -> N: ...
+    def trace(self, a: M) -> N_co: ...
 
-    def trace_of_power(self, k: int) -> N:
+    def trace_of_power(self, k: int) -> N_co:
         """tr Sigma^k."""
         ...
 

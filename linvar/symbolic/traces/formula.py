@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words
@@ -117,8 +117,8 @@ class TraceFormula:
 
         A product is a tuple of words and a word a tuple of names of letters (``letters``), the trace of whose product it stands
         for: ``(("E", "E^T"), ("K",))`` is tr(E E^T) tr(K). The empty word is the trace of the identity, d_0. Of words equal by
-        rotation, or by reversal with transposition, it is the first; everything is in a fixed order. Of several parameters a power
-        is a tuple (``parameters``). For the loss multiply by ``scale``, 1/2.
+        rotation, or by reversal with transposition, it is the first; everything is in a fixed order. Of several parameters a
+        power is a tuple (``parameters``). For the loss multiply by ``scale``, 1/2.
 
         >>> import linvar as lv
         >>> lv.trace_formula(depth=2, step=0).coefficient(1)[0][("E", "E^T", "H"),]
@@ -320,8 +320,8 @@ def trace_formula(
 ) -> TraceFormula:
     """The gradient's variance of a linear network of EVERY width, as a formula in traces of products of its weights.
 
-    For zero-mean normal inputs x ~ N(0, Sigma), targets y = W* x + noise, noise ~ N(0, v 1), and iid batches of b examples, after t
-    steps of SGD: conventions as in ``linvar.gradient_variance``. With the whitened letters E = (W_L ... W_1 - W*) Sigma^{1/2} and
+    For zero-mean normal inputs x ~ N(0, Sigma), targets y = W* x + noise, noise ~ N(0, v 1), and iid batches of b examples, after
+    t steps of SGD: conventions as in ``linvar.gradient_variance``. With the letters E = (W_L ... W_1 - W*) Sigma^{1/2} and
     (two layers) P = W_2 W_1 Sigma^{1/2}, K = Sigma^{1/2} W_1^T W_1 Sigma^{1/2}, H = W_2 W_2^T, Z = Sigma, at t = 0
 
         var_0 = (1/b) ( tr E^T H E Z + tr E K E^T + tr Z tr E^T H E + tr K tr E E^T ).

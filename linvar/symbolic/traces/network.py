@@ -4,8 +4,8 @@ The letters are whitened, x = Sigma^{1/2} g with g ~ N(0, 1), and S the second m
 
     W_1 Sigma^{1/2}, W_2, ..., W_L,    E = (W_L ... W_1 - W*) Sigma^{1/2},    Z = Sigma
 
-(no square root is ever taken: ``evaluation``). With A_l = W_L ... W_{l+1} and B_l = W_{l-1} ... W_1 Sigma^{1/2} (Sigma^{1/2} itself for
-the first layer) the batch gradient of layer l is A_l^T E S B_l^T, and a step with the rate a_l, keeping r_l of the weights
+(no square root is ever taken: ``route``). With A_l = W_L ... W_{l+1} and B_l = W_{l-1} ... W_1 Sigma^{1/2} (Sigma^{1/2} itself
+for the first layer) the batch gradient of layer l is A_l^T E S B_l^T, and a step with the rate a_l, keeping r_l of the weights
 (r_l = 1 - a_l weight_decay), is
 
     (1)   W_l' = r_l W_l - a_l A_l^T E S B_l^T,    of the first layer, times Sigma^{1/2}:  r_1 W_1 - a_1 A_1^T E S Z,

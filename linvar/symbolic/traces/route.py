@@ -4,9 +4,9 @@ Whitened letters meet at the width d_0 of the inputs as X Z^k Y with X of W_1, E
 
     (1)   X Sigma^{1/2} Sigma^k Sigma^{1/2} Y^T = X Sigma^{k+1} Y^T   (+ v, the noise variance, between E and E^T, k = 0)
 
-is one matrix, a FACTOR: no square root is taken, label noise needs no letter, and whatever the width of the inputs products are of
-the other widths. (Noise adds to the error an independent part of covariance v, E -> [E, -1], which only meets itself.) A word that
-is only Z^k has the trace of Sigma^k, and the empty one, which only white networks have, that of the identity.
+is one matrix, a FACTOR: no square root is taken, label noise needs no letter, and whatever the width of the inputs, products are
+of the other widths. (Noise adds to the error an independent part of covariance v, E -> [E, -1], which only meets itself.) A word
+that is only Z^k has the trace of Sigma^k, and the empty one, which only white networks have, that of the identity.
 
 A cyclic word is read from where it is narrowest, and products of its first factors are shared by all words that begin so.
 """
@@ -77,7 +77,7 @@ class Route:
         ends: dict[str, tuple[int, str]] = {}
         alone: dict[str, str] = {}
         for depth in range(1, max(map(len, self._read.values()), default=0) + 1):
-            for word, factors in self._read.items():
+            for factors in self._read.values():
                 if len(factors) > depth and factors[:depth] not in places:
                     places[factors[:depth]] = len(nodes)
                     nodes.append(Node(places.get(factors[: depth - 1]), factors[depth - 1], depth))

@@ -125,9 +125,10 @@ def derived(statement: Statement, report: Progress = say_nothing) -> Formula:
 def derivation_of(statement: Statement) -> Derivation:
     """What formulas of one network, step and order share."""
     key = statement.network, statement.step, statement.order
-    _derivations[key] = _derivations.pop(key, None) or Derivation(*key)
+    found = _derivations.pop(key) if key in _derivations else Derivation(*key)
+    _derivations[key] = found
     _trim(_derivations)
-    return _derivations[key]
+    return found
 
 
 def _trim(known: dict[T, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import chain, count
+from itertools import chain
+from itertools import count as counting
 from typing import Generic, TypeAlias, TypeVar
 
 from linvar.symbolic.words.recursion import Factor, canonical_word
@@ -37,7 +38,7 @@ class Texts:
         self.words: list[str] = []
         self._letters: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        self._free: Iterator[str] = map(chr, count(_FIRST))
+        self._free: Iterator[str] = map(chr, counting(_FIRST))
         self._joined: dict[str, str] = {}
         self._numbers: dict[str, int] = {}  # of texts, canonical or not
         self._closed: dict[str, int] = {}

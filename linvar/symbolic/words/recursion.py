@@ -45,6 +45,7 @@ from linvar.progress import Progress, say_nothing
 State: TypeAlias = tuple[str, ...]
 #: what a closed trace is to an alphabet
 C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
 #: what states are multiplied by
 V = TypeVar("V")
 #: power of u and closed traces -> how often
@@ -54,21 +55,23 @@ Factor: TypeAlias = dict[tuple[int, tuple[C, ...]], int]
 _PARTS = 100
 
 
-class Alphabet(Protocol[C]):
+class Alphabet(Protocol[C_co]):
     """Letters, each a character."""
 
-    #: the transpose of each letter, for ``str.translate``
-    mirror: Mapping[int, int]
+    @property
+    def mirror(self) -> Mapping[int, int]:
+        """The transpose of each letter, for ``str.translate``."""
+        ...
 
     def join(self, a: str, b: str) -> str:
         """The letter a Sigma b."""
         ...
 
-    def trace(self, a: str) -> C:
+    def trace(self, a: str) -> C_co:
         """tr(a Sigma)."""
         ...
 
-    def trace_of_two(self, a: str, b: str) -> C:
+    def trace_of_two(self, a: str, b: str) -> C_co:
         """tr(a Sigma b Sigma)."""
         ...
 
@@ -154,7 +157,7 @@ class Recursion(Generic[C]):
     def _of_two(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
         """(5) and (6)."""
         alphabet = self.alphabet
-        a, b = "".join(state)
+        a, b = list("".join(state))
         apart = alphabet.trace(a), alphabet.trace(b)
         together, turned = (alphabet.trace_of_two(a, b),), (alphabet.trace_of_two(a, b.translate(alphabet.mirror)),)
         low, high = (together, apart) if len(state) == 1 else (apart, together)

@@ -1,7 +1,7 @@
 """What a problem's formulas answer: the expectations of the forms of each question, without the forms.
 
-Squared norms, spreads and the loss are formulas (``linvar.symbolic.traces``). Means are open words, whose matrices are evaluated. Of
-the weights after one step W' = W - alpha G, G_l = X_l S Y_l^T with X_l = A_l^T E and Y_l = B_l (of the first layer 1),
+Squared norms, spreads and the loss are formulas (``linvar.symbolic.traces``). Means are open words, whose matrices are evaluated.
+Of the weights after one step W' = W - alpha G, G_l = X_l S Y_l^T with X_l = A_l^T E and Y_l = B_l (of the first layer 1),
 
     (1)   E G_l = X_l Sigma Y_l^T,
     (2)   Cov(G_l[i, j], G_m[k, n]) = u ( [X_l Sigma X_m^T]_ik [Y_l Sigma Y_m^T]_jn + [X_l Sigma Y_m^T]_in [Y_l Sigma X_m^T]_jk )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linvar.exact import Rational
+from linvar.exact import Exact, Rational
 from linvar.symbolic.cost import Work
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.traces.cost import recursion_terms
@@ -40,7 +40,6 @@ def predict(steps: Steps) -> Work:
     )
 
 
-def _bits(entry: object) -> int:
+def _bits(entry: Exact) -> int:
     """Of numerator and denominator."""
-    value = Rational(entry)  # type: ignore[arg-type]  # numbers, or the road is closed
-    return value.numerator.bit_length() + value.denominator.bit_length()
+    return entry.numerator.bit_length() + entry.denominator.bit_length() if isinstance(entry, Rational) else 0
