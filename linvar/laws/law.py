@@ -141,6 +141,10 @@ class Law(ABC):
         )
 
 
+#: entries of a matrix that are written out
+_MOST_SHOWN = 100
+
+
 @lru_cache(maxsize=32)
 def identity(width: int) -> Matrix:
     """The identity matrix, exact."""
@@ -153,8 +157,15 @@ def filled(matrix: Matrix, values: Iterator[Rational]) -> Matrix:
 
 
 def show(value: Any) -> str:
-    """Exact entries in lists, as the user typed them."""
+    """Exact entries in lists, as the user typed them; of many of them how many.
+
+    >>> show(identity(2)), show(identity(20))
+    ('[[1, 0], [0, 1]]', '<20 x 20 matrix>')
+    """
     if isinstance(value, tuple):
+        rows = value[0] if value and isinstance(value[0], tuple) else None
+        if len(value) * (1 if rows is None else len(rows)) > _MOST_SHOWN:
+            return f"<{len(value)} numbers>" if rows is None else f"<{len(value)} x {len(rows)} matrix>"
         return f"[{', '.join(show(entry) for entry in value)}]"
     text = str(value)
     return f'"{text}"' if isinstance(value, Rational) and value.denominator != 1 else text

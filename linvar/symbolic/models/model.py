@@ -143,6 +143,11 @@ class ExactModel(ABC):
         """Whether to run a step on numbers that count takes more than a moment."""
         return False
 
+    @property
+    def long_to_predict(self) -> bool:
+        """Whether to count what varies in a step takes more than a moment."""
+        return False
+
     def rough_work(self, variables: int) -> tuple[int, int]:
         """Products in a step of so many variables and in the last step, and terms of an entry of the gradient, where it is so."""
         return self.gradient_products, self.gradient_products

@@ -19,6 +19,10 @@ from linvar.symbolic.sgd.questions import Means, Question
 from linvar.symbolic.sgd.steps import Steps
 
 
+#: the obstacle of a road whose plan waits until no other is open
+NOT_COMPARED = "not compared: to predict it takes longer than it could gain"
+
+
 @dataclass(frozen=True)
 class RoadPlan:
     """One road on one problem.

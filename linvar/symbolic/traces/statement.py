@@ -54,7 +54,10 @@ class Statement:
 
     def __str__(self) -> str:
         order = "" if self.order is None else f" to u^{self.order}"
-        return f"{self.quantity.replace('_', ' ')} of {self.depth} layers at t = {self.step}{order}, {self.covariance} covariance"
+        layers = f"{self.depth} layer{'s' * (self.depth > 1)}"
+        if len(self.layers) < self.depth:
+            layers = f"layer {', '.join(str(l + 1) for l in self.layers)} of {self.depth}"
+        return f"{self.quantity.replace('_', ' ')} of {layers} at t = {self.step}{order}, {self.covariance} covariance"
 
 
 def checked(
@@ -120,6 +123,11 @@ def derived(statement: Statement, report: Progress = say_nothing) -> Formula:
     _formulas[statement] = found
     _trim(_formulas)
     return found
+
+
+def is_derived(statement: Statement) -> bool:
+    """Whether its terms are kept."""
+    return statement in _formulas
 
 
 def derivation_of(statement: Statement) -> Derivation:

@@ -19,6 +19,8 @@ from linvar.symbolic.models.step import MOST_VARIABLES
 
 #: products that a moment's prediction may take
 _MOST_COUNTED = 10_000
+#: products of fractions that a plan may take, where another road is open: a second
+_MOST_PREDICTED = 400_000
 
 
 class LinearModel(ExactModel):
@@ -116,6 +118,11 @@ class LinearModel(ExactModel):
         taken = sum(comb(degree, i) for i in range(min(2 * order, degree) + 1))
         state = self.entries * (2 if self.problem.momentum != 0 else 1)
         return state * widths[0] * widths[-1] * inner**2 // min(widths) * taken
+
+    @property
+    def long_to_predict(self) -> bool:
+        """Whether the products of matrices of fractions are many."""
+        return self.gradient_products > _MOST_PREDICTED
 
     @property
     def too_wide_to_count(self) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.expansion.size import predict
-from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.sgd.road import NOT_COMPARED, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
@@ -29,6 +29,8 @@ class Expansion:
         """The monomials, and what they take."""
         if steps.model.closure.elsewhere is not None:
             return RoadPlan(self.name, obstacle=steps.model.closure.elsewhere)
+        if steps.model.long_to_predict and not thorough:
+            return RoadPlan(self.name, obstacle=NOT_COMPARED, waits=True)
         size = predict(steps)
         return RoadPlan(self.name, f"{size.count} monomials", size.seconds + steps.moment_seconds, size.bytes)
 

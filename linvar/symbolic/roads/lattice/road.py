@@ -14,7 +14,7 @@ from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import ordered
 from linvar.symbolic.roads.lattice.size import predict
 from linvar.symbolic.sgd.questions import Norms
-from linvar.symbolic.sgd.road import Road, RoadPlan
+from linvar.symbolic.sgd.road import NOT_COMPARED, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 from linvar.text_files import checked_path
 
@@ -27,7 +27,6 @@ _MOST_STEPS = 40
 #: products beyond which the prediction, which runs the steps on numbers that count, takes more than a moment
 _MOST_PREDICTED = 10**6
 _NOTHING_VARIES = "nothing varies in the batches of any step, so there is nothing to sum"
-_NOT_NEEDED = "not compared: to predict it takes longer than it could gain"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Lattice:
             return RoadPlan(self.name, obstacle="it takes numbers, no symbols")
         if _is_long_to_predict(steps):
             if not thorough:
-                return RoadPlan(self.name, obstacle=_NOT_NEEDED, waits=True)
+                return RoadPlan(self.name, obstacle=NOT_COMPARED, waits=True)
             if not _varies(steps):
                 return RoadPlan(self.name, obstacle=_NOTHING_VARIES)
         if problem.step > _MOST_STEPS:
