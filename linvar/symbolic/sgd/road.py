@@ -18,7 +18,6 @@ from linvar.symbolic.limits import MOST_SECONDS, format_bytes, format_seconds
 from linvar.symbolic.sgd.questions import Means, Question
 from linvar.symbolic.sgd.steps import Steps
 
-
 #: the obstacle of a road whose plan waits until no other is open
 NOT_COMPARED = "not compared: to predict it takes longer than it could gain"
 

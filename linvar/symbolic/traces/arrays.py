@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 
 
+#: products of one depth that have rows of one layer and columns of another are one stack
+Stack: TypeAlias = tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class _Group:
-    """Products of one depth: rows of the stack of the depth before, times a factor; their place in the stack that they make."""
+    """Products of one depth with one factor: rows of a stack of the depth before, times the factor."""
 
-    source: tuple[str, int] | None
-    rows: NDArray[np.int64]
+    source: Stack | None
+    rows: NDArray[np.int32]
     factor: str
 
 
@@ -58,7 +62,7 @@ class Program:
         return tuple(k + 1 for k in highest) if highest else (1,) * (1 + len(self.network.powers()))
 
     @cached_property
-    def _terms(self) -> tuple[NDArray[np.float64], NDArray[np.int64], list[int]]:
+    def _terms(self) -> tuple[NDArray[np.float64], NDArray[np.int32], list[int]]:
         """Coefficients, the places of their traces (0 for none), and where each entry of the table begins."""
         place = {word: i + 1 for i, word in enumerate(self._order)}
         products = [words for terms in self.formula.values() for words in terms]
@@ -66,7 +70,7 @@ class Program:
         rows = [[place[word] for word in words] + [0] * (longest - len(words)) for words in products]
         numbers = [float(c) for terms in self.formula.values() for c in terms.values()]
         starts = np.cumsum([0, *map(len, self.formula.values())]).tolist()
-        return np.array(numbers), np.array(rows, np.int64).reshape(len(products), longest), starts
+        return np.array(numbers), np.array(rows, np.int32).reshape(len(products), longest), starts
 
     @cached_property
     def _order(self) -> list[str]:
@@ -75,63 +79,59 @@ class Program:
         return [*route.powers, *route.alone, *(word for _, _, words in self._ends for word in words)]
 
     @cached_property
-    def _groups(self) -> tuple[list[_Group], dict[int, tuple[tuple[str, int], int]]]:
-        """Products, and the stack and row of each node."""
-        places: dict[int, tuple[tuple[str, int], int]] = {}
-        heights: dict[tuple[str, int], int] = defaultdict(int)
-        by_depth: dict[tuple[int, tuple[str, int] | None, str], list[int]] = defaultdict(list)
-        groups = []
-        nodes = self.route.nodes
-        for depth in sorted({node.depth for node in nodes}):
-            for i, node in enumerate(nodes):
-                if node.depth == depth:
-                    source = None if node.before is None else places[node.before][0]
-                    by_depth[depth, source, node.factor].append(i)
-            for (_, source, factor), members in sorted(
-                ((key, found) for key, found in by_depth.items() if key[0] == depth), key=lambda item: repr(item[0])
-            ):
-                before = [nodes[i].before for i in members]
+    def _stacks(self) -> tuple[dict[Stack, list[_Group]], dict[int, tuple[Stack, int]]]:
+        """The groups whose products are each stack, one after the other; and the stack and row of each node."""
+        members: dict[Stack, dict[tuple[Stack | None, str], list[int]]] = defaultdict(lambda: defaultdict(list))
+        stack_of: dict[int, Stack] = {}
+        nodes, spaces = self.route.nodes, self.route.spaces
+        for i, node in enumerate(nodes):
+            source = None if node.before is None else stack_of[node.before]
+            start = spaces[node.factor[0]][0] if source is None else source[1]
+            stack_of[i] = node.depth, start, spaces[node.factor[-1]][1]
+            members[stack_of[i]][source, node.factor].append(i)
+        places: dict[int, tuple[Stack, int]] = {}
+        stacks: dict[Stack, list[_Group]] = {}
+        for stack, groups in sorted(members.items()):
+            order = [i for found in groups.values() for i in found]
+            places |= {i: (stack, row) for row, i in enumerate(order)}
+            stacks[stack] = []
+            for (source, factor), found in groups.items():
+                before = [nodes[i].before for i in found]
                 rows = [0 if j is None else places[j][1] for j in before]
-                groups.append(_Group(source, np.array(rows), factor))
-                name = f"{len(groups)}", depth
-                for row, i in enumerate(members):
-                    places[i] = name, row
-                heights[name] = len(members)
-        return groups, places
+                stacks[stack].append(_Group(source, np.array(rows, np.int32), factor))
+        return stacks, places
 
     @cached_property
-    def _ends(self) -> list[tuple[tuple[str, int], str, dict[str, int]]]:
+    def _ends(self) -> list[tuple[Stack, str, dict[str, int]]]:
         """Stack, factor, and words with their rows."""
-        found: dict[tuple[tuple[str, int], str], dict[str, int]] = defaultdict(dict)
-        places = self._groups[1]
+        found: dict[tuple[Stack, str], dict[str, int]] = defaultdict(dict)
+        places = self._stacks[1]
         for word, (node, factor) in self.route.ends.items():
-            name, row = places[node]
-            found[name, factor][word] = row
-        return [(name, factor, words) for (name, factor), words in found.items()]
+            stack, row = places[node]
+            found[stack, factor][word] = row
+        return [(stack, factor, words) for (stack, factor), words in found.items()]
 
     def traces(self, factors: dict[str, Array], sigma: Array | None, xp: ModuleType) -> Array:
         """1, then the traces of the words, shape (1 + words,)."""
-        stacks: dict[tuple[str, int], Array] = {}
-        for number, group in enumerate(self._groups[0]):
+        stacks: dict[Stack, Array] = {}
+
+        def made(group: _Group) -> Array:
             factor = factors[group.factor]
             if group.source is None:
-                made = factor[None]
-                depth = 1
-            else:
-                taken = stacks[group.source][group.rows]
-                made = (taken.reshape(-1, taken.shape[-1]) @ factor).reshape(*taken.shape[:-1], factor.shape[-1])
-                depth = group.source[1] + 1
-            stacks[f"{number + 1}", depth] = made
-        like = next(iter(factors.values())).dtype if factors else float
+                return factor[None]
+            taken = xp.take(stacks[group.source], group.rows, 0, mode="clip")
+            return (taken.reshape(-1, taken.shape[-1]) @ factor).reshape(*taken.shape[:-1], factor.shape[-1])
+
+        for stack, groups in self._stacks[0].items():
+            stacks[stack] = xp.concatenate([made(group) for group in groups])
+        like = next(iter(factors.values())).dtype
         found = [xp.ones(1, like)]
-        found += [
-            xp.reshape(_trace_of_power(sigma, k, self.route.widths[0], xp), 1).astype(like)
-            for k in self.route.powers.values()
-        ]
+        powers = (_trace_of_power(sigma, k, self.route.widths[0], xp) for k in self.route.powers.values())
+        found += [xp.reshape(power, 1).astype(like) for power in powers]
         found += [xp.reshape(xp.trace(factors[factor]), 1) for factor in self.route.alone.values()]
-        for name, factor, words in self._ends:
-            rows = np.fromiter(words.values(), np.int64)
-            found.append(xp.sum(stacks[name][rows] * factors[factor].T, axis=(1, 2)))
+        for stack, factor, words in self._ends:
+            rows = np.fromiter(words.values(), np.int32)
+            found.append(xp.sum(xp.take(stacks[stack], rows, 0, mode="clip") * factors[factor].T, axis=(1, 2)))
         return xp.concatenate(found)
 
     def table(self, traces: Array, xp: ModuleType) -> tuple[Array, Array]:
@@ -139,20 +139,20 @@ class Program:
         numbers, rows, starts = self._terms
         terms = xp.asarray(numbers, traces.dtype)
         for column in rows.T:
-            terms = terms * traces[column]
+            terms = terms * xp.take(traces, column, mode="clip")
         parts = [terms[a:b] for a, b in zip(starts, starts[1:])]  # summed pairwise, each by itself
         places = np.array(
-            [np.ravel_multi_index((power, *powers), self.shape) for power, powers in self.formula], np.int64
+            [np.ravel_multi_index((power, *powers), self.shape) for power, powers in self.formula], np.int32
         )
         return self._filled([xp.sum(part) for part in parts], places, traces, xp), self._filled(
             [xp.sum(abs(part)) for part in parts], places, traces, xp
         )
 
-    def _filled(self, values: list[Array], places: NDArray[np.int64], like: Array, xp: ModuleType) -> Array:
+    def _filled(self, values: list[Array], places: NDArray[np.int32], like: Array, xp: ModuleType) -> Array:
         """A table with these entries, the others zero."""
         zero = xp.zeros(1, like.dtype)
         row = xp.concatenate([zero, *(xp.reshape(value, 1) for value in values)])
-        order = np.zeros(int(np.prod(self.shape)), np.int64)
+        order = np.zeros(int(np.prod(self.shape)), np.int32)
         order[places] = np.arange(1, len(values) + 1)
         return row[order].reshape(self.shape)
 

@@ -47,7 +47,7 @@ class Route:
     words: tuple[str, ...]
 
     @cached_property
-    def _spaces(self) -> dict[str, tuple[int, int]]:
+    def spaces(self) -> dict[str, tuple[int, int]]:
         """Layer of the rows and of the columns of every letter."""
         depth = self.network.depth
         spaces = {letter: (l + 1, l) for l, letter in enumerate(self.network.layers)}
@@ -107,7 +107,7 @@ class Route:
         """The factors of a cyclic word, from one of its narrowest places, in the order that comes first."""
         table = str.maketrans(self.network.transposes)
         readings = [self._factors(word), self._factors(word[::-1].translate(table))]
-        width = {factor: self.widths[self._spaces[factor[0]][0]] for reading in readings for factor in reading}
+        width = {factor: self.widths[self.spaces[factor[0]][0]] for reading in readings for factor in reading}
         least = min(width.values())
         return min(
             reading[i:] + reading[:i] for reading in readings for i in range(len(reading)) if width[reading[i]] == least
@@ -115,7 +115,7 @@ class Route:
 
     def _factors(self, word: str) -> Factors:
         """Its letters, those that meet at the inputs together."""
-        first = next(i for i, letter in enumerate(word) if self._spaces[letter][0] != 0)
+        first = next(i for i, letter in enumerate(word) if self.spaces[letter][0] != 0)
         found: list[str] = []
         opened = False
         for letter in word[first:] + word[:first]:
@@ -123,7 +123,7 @@ class Route:
                 found[-1] += letter
             else:
                 found.append(letter)
-            opened = self._spaces[letter][1] == 0
+            opened = self.spaces[letter][1] == 0
         return tuple(found)
 
 
