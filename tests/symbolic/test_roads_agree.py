@@ -61,6 +61,9 @@ CASES = {
         Case((1, 2, 1), 2, "iid"),
         Case((2, 3, 1), 1, "gaussian"),
         Case((1, 2, 2), 1, "iid", "nesterov with decay"),
+        Case((2, 1, 1), 1, "centred"),
+        Case((1, 2, 1), 1, "centred"),
+        Case((1, 1, 2), 0, "centred"),
     ),
     3: (
         Case((2, 1, 1, 1), 0, "without_replacement"),
@@ -71,6 +74,7 @@ CASES = {
         Case((1, 2, 1, 2), 1, "iid", "decay"),
         Case((1, 1, 3, 1), 1, "without_replacement", "nesterov with decay"),
         Case((1, 1, 1, 1), 2, "iid"),
+        Case((2, 1, 2, 1), 0, "centred"),
     ),
 }
 #: Problems of a case whose numbers are no integers; whose numbers are zeros, ones and the like.
@@ -105,10 +109,11 @@ def problem_of(case: Case, draws: random.Random, kind: Callable[[random.Random],
         return [[next(numbers) for _ in range(columns)] for _ in range(rows)]
 
     inputs, outputs, law = case.widths[0], case.widths[-1], None
-    if case.kind == "gaussian":
+    if case.kind in ("gaussian", "centred"):
         factor = matrix(inputs, inputs)
         covariance = [[sum(a * b for a, b in zip(row, other)) for other in factor] for row in factor]
-        law = lv.Gaussian(matrix(outputs, inputs), covariance, matrix(1, inputs)[0], abs(next(numbers)))
+        mean = matrix(1, inputs)[0] if case.kind == "gaussian" else None
+        law = lv.Gaussian(matrix(outputs, inputs), covariance, mean, abs(next(numbers)))
     rule: dict[str, Any] = {}
     if "momentum" in case.rule or "nesterov" in case.rule:
         rule = {"momentum": Fraction(draws.randrange(1, 19), 19), "nesterov": "nesterov" in case.rule}
@@ -193,6 +198,14 @@ def of_road(problem: lv.Problem, road: Road) -> Found:
     }
 
 
+def of_traces(problem: lv.Problem) -> Found:
+    """What a derivation by formulas says of every layer: they are asked for quantities, not for forms."""
+    exact = lv.derive(problem, lv.Traces())
+    found = {name: tuple(exact.all(quantity(per_leaf=True))) for name, quantity in QUANTITIES.items()}
+    values = {**found, "expected_loss": (exact.loss,)}
+    return {name: tuple(one.coefficients for one in polynomials) for name, polynomials in values.items()}
+
+
 def of_oracle(moments: oracles.Moments) -> Found:
     """The same of an oracle."""
     return {**{name: getattr(moments, name) for name in QUANTITIES}, "expected_loss": (moments.expected_loss,)}
@@ -226,6 +239,8 @@ def ways(problem: lv.Problem, with_lattice: bool) -> Iterator[Way]:
     if problem.depth == 1:
         yield Way("regression", whole, lambda: of_road(problem, lv.Regression()))
     yield Way("expansion", whole, lambda: of_road(problem, lv.Expansion()))
+    if lv.plan(problem, lv.Traces())["traces"].obstacle is None:
+        yield Way("traces", whole, lambda: of_traces(problem))
     if with_lattice:
         yield Way("lattice", whole, lambda: of_road(problem, lv.Lattice()))
     if problem.sampling == "iid":
@@ -278,7 +293,7 @@ def test_every_road_gives_the_same_fractions(case: Case, record_property: Any) -
 
 def test_every_road_is_taken_often() -> None:
     """Every road that a plan knows, on 40 problems or more of some 200; each law has an oracle at each depth."""
-    total, named, oracle = Counter[str](), set(), {"gaussian": "quadrature"}
+    total, named, oracle = Counter[str](), set(), {"gaussian": "quadrature", "centred": "quadrature"}
     for depth, cases in CASES.items():
         some = [problem for case in cases for problem in problems(case)]
         taken = Counter(way.name for problem in some for way in ways(*problem))

@@ -1,1 +1,1 @@
-"""Road (t): formulas in traces, of every width, evaluated: zero-mean normal inputs, two layers at t = 1, any depth at t = 0."""
+"""Road (d): formulas in traces, of every width, evaluated: zero-mean normal inputs, two layers at t = 1, any depth at t = 0."""
