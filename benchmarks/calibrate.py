@@ -42,7 +42,9 @@ from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.roads.lattice import size as lattice_size
 from linvar.symbolic.roads.regression import closed
+from linvar.symbolic.roads.traces import size as traces_size
 from linvar.symbolic.sgd.steps import Steps
+from linvar.symbolic.traces.statement import forget
 
 #: what is shorter, or smaller, is noise
 LEAST_SECONDS, LEAST_BYTES = 5e-4, 2e6
@@ -176,6 +178,20 @@ def cases() -> list[Case]:
         curve(8, 1, law=dataset(20, 1, 1), rate=alpha),
         True,
     )
+    # formulas in traces: the recursion on words, wide matrices, long numbers
+    long = lv.rationalize([[0.123456789 * i - 0.987654321 * j for i in range(40)] for j in range(30)], 9)
+    for quick, name, one in (
+        (True, "2-2-2, t = 1", problem(1, 2, 2, 2)),
+        (True, "3-2-1, t = 1, noise", problem(1, 3, 2, 1, law=gaussian(3, 1, noise_variance=2))),
+        (True, "12-7-5, t = 1", problem(1, 12, 7, 5)),
+        (False, "30-20-10, t = 1", problem(1, 30, 20, 10)),
+        (False, "40-30-5, t = 1, noise", problem(1, 40, 30, 5, law=gaussian(40, 5, noise_variance=2))),
+        (True, "100-80-10, t = 1", problem(1, 100, 80, 10)),
+        (False, "40-30-1, t = 1, nine decimals", problem(1, 40, 30, 1, weights=[long, [[row[0] for row in long]]])),
+        (False, "100-80-10, t = 0", problem(0, 100, 80, 10)),
+        (False, "6-5-4-3, t = 0", problem(0, 6, 5, 4, 3)),
+    ):
+        add("traces", name, one, quick)
     # the lattice: compilation; many nodes; many primes; data
     add("lattice", "2-2-1, t = 1", problem(1, 2, 2, 1), True)
     add("lattice", "2-3-2, t = 2", problem(2, 2, 3, 2), True)
@@ -230,9 +246,11 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
     if case.road == "large_batch":
         first = large_batch_size.predict(steps, **case.options)
         return first.byte_amounts, [first.second_amounts]
-    work = (
-        closed.work(steps.model.closure, steps) if case.road == "regression" else expansion_size.expansion_work(steps)
-    )
+    work = {
+        "regression": lambda: closed.work(steps.model.closure, steps),
+        "expansion": lambda: expansion_size.expansion_work(steps),
+        "traces": lambda: traces_size.predict(steps),
+    }[case.road]()
     return work.bytes, [work.seconds]
 
 
@@ -255,6 +273,7 @@ def derived(case: Case) -> tuple[tuple[float, ...], float]:
     data, found = pickle.dumps(case.problem), []
     while len(found) < 5 or (sum(found) < 0.1 and len(found) < 50):
         again = pickle.loads(data)  # nothing that an earlier derivation left
+        forget()
         start = time.process_time()
         variance(road, again)
         found.append(time.process_time() - start)
