@@ -21,6 +21,7 @@ from linvar.symbolic.traces.cost import check_size, predicted_seconds
 from linvar.symbolic.traces.derivation import Formula
 from linvar.symbolic.traces.display import Reading
 from linvar.symbolic.traces.exact import traces
+from linvar.symbolic.traces.modes import Diagonalized
 from linvar.symbolic.traces.names import Name, Names, names_in
 from linvar.symbolic.traces.network import Powers
 from linvar.symbolic.traces.route import Route, words_of
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 Power = int | Powers
 
 
-class TraceFormula(Reading):
+class TraceFormula(Reading, Diagonalized):
     """A quantity of the gradient's noise as a formula in traces (``linvar.trace_formula``); what follows is of all its terms.
 
     f(b) = scale sum_k b^{-k} sum_j alpha^j sum_T c_{k,j,T} prod_{w in T} tr(w),      c_{k,j,T} integers.
