@@ -15,7 +15,7 @@ from typing import Any
 TOKENS = re.compile(
     r"(?P<fraction>\\frac\{1\}\{b(?:\^\{\d+\})?\}|\\frac\{\d+\}\{\d+\})|(?P<trace>\\operatorname\{tr\}\()|(?P<mean>\\langle)|"
     r"(?P<close>\\rangle|\\bigr\)|\))|(?P<open>\\bigl\(|\()|(?P<parameter>(?:\\alpha|r|d)(?:_\{\d+\})?)|"
-    r"(?P<letter>(?:\\widetilde\{W\}|[A-Z])(?:_\{\d+\})?'?(?:\^\{\\top\})?)|(?P<power>\^\{\d+\})|(?P<number>\d+)|(?P<sign>[+-])"
+    r"(?P<letter>W\^\{\*\}|\\Sigma(?:\^\{1/2\})?|(?:\\widetilde\{W\}|[A-Z])(?:_\{\d+\})?'?(?:\^\{\\top\})?)|(?P<power>\^\{\d+\})|(?P<number>\d+)|(?P<sign>[+-])"
 )
 
 

@@ -289,6 +289,25 @@ def fractions(rows: Any) -> list[list[Fraction]]:
     return [[Fraction(entry) for entry in row] for row in rows]
 
 
+@pytest.mark.parametrize("root", [IDENTITY, ROOT], ids=["identity", "general"])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_letters_are_what_the_first_line_says(depth: int, root: Any) -> None:
+    """The definitions evaluated, too: the letters that the equations are tested with."""
+    weights, teacher = ([fractions(one) for one in NETWORKS[depth][0]], fractions(NETWORKS[depth][1]))
+    formula = trace_formula(depth, 0, covariance="identity" if root == IDENTITY else "general")
+    plain = {f"W_{{{l}}}": weight for l, weight in enumerate(weights, 1)}
+    algebra = Gaussian2(plain | {"W^{*}": teacher, r"\Sigma^{1/2}": root, r"\Sigma": matrices.product(root, root)}, {})
+    line = f"E = {equations(formula.to_latex())['E']}"
+    said = {
+        left: Reader(right, algebra).value()
+        for left, _, right in (one.partition(" = ") for one in line.split(r", \quad "))
+    }
+    expected = Gaussian2(whitened(weights, teacher, root), {}).letters
+    assert {name: rows for name, rows in expected.items() if name in said} == said
+    assert set(said) == {"E", *("PKH" if depth == 2 else ()), *(() if root == IDENTITY else ("Z",)), *(
+        () if depth == 2 or root == IDENTITY else (r"\widetilde{W}_{1}",))}  # fmt: skip
+
+
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("root", [IDENTITY, ROOT], ids=["identity", "general"])
 @pytest.mark.parametrize("depth", [1, 2, 3])
