@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words
-from linvar.exact import Exact
+from linvar.exact import Rational
 from linvar.flint import fmpq
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
@@ -19,7 +19,9 @@ from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.traces.cost import check_size, predicted_seconds
 from linvar.symbolic.traces.derivation import Formula
+from linvar.symbolic.traces.display import Reading
 from linvar.symbolic.traces.exact import traces
+from linvar.symbolic.traces.modes import Diagonalized
 from linvar.symbolic.traces.names import Name, Names, names_in
 from linvar.symbolic.traces.network import Powers
 from linvar.symbolic.traces.route import Route, words_of
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 Power = int | Powers
 
 
-class TraceFormula:
+class TraceFormula(Reading, Diagonalized):
     """A quantity of the gradient's noise as a formula in traces (``linvar.trace_formula``); what follows is of all its terms.
 
     f(b) = scale sum_k b^{-k} sum_j alpha^j sum_T c_{k,j,T} prod_{w in T} tr(w),      c_{k,j,T} integers.
@@ -90,10 +92,8 @@ class TraceFormula:
         return Names(self._statement.network).letters
 
     @property
-    def scale(self) -> Exact:
+    def scale(self) -> Rational:
         """What the integers are multiplied by: 1/2 for the loss, and 1."""
-        from linvar.exact import Rational
-
         return Rational(1, 2) if self.quantity == "loss" else Rational(1)
 
     def __eq__(self, other: object) -> bool:
