@@ -238,7 +238,7 @@ class TraceFormula(Reading, Diagonalized):
         >>> import jax.numpy as jnp, linvar as lv
         >>> f = lv.trace_formula(step=0).to_jax()
         >>> float(f([jnp.ones((3, 2)), jnp.ones((1, 3))], jnp.zeros((1, 2)), learning_rate=0.0, batch_size=4))
-        324.0
+        94.5
         """
         from linvar.symbolic.traces.table import JaxFormula
 

@@ -43,7 +43,7 @@ class FormulaTable:
 
         >>> import numpy as np, linvar as lv
         >>> lv.trace_formula(step=0).table([np.ones((3, 2)), np.ones((1, 3))], np.zeros((1, 2)))(0.1, [1, 4])
-        array([1296.,  324.])
+        array([378. ,  94.5])
         """
         found: NDArray[np.float64] = _value(self.values, learning_rate, batch_size, np)
         return found
