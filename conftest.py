@@ -3,6 +3,7 @@ how many random problems each road was taken on."""
 
 from __future__ import annotations
 
+import gc
 import os
 import zlib
 from collections import Counter
@@ -19,6 +20,10 @@ FLAGS = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split
 if version("jaxlib").startswith("0.10."):
     FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+
+# Nothing that is imported or collected is garbage, and JAX keeps what it traced and compiled: Python's collector would go over
+# all of it again and again, seconds each time. It is off while tests are collected, and then looks at what a file's tests leave.
+gc.disable()
 
 # must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary
 install_import_hook("linvar.numeric", "beartype.beartype")
@@ -88,6 +93,27 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if is_quick(item):
             item.add_marker(pytest.mark.quick)
+
+
+def keep_what_is_there():
+    """Collect what is garbage; what survives is not looked at again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """From here on there is garbage."""
+    keep_what_is_there()
+    gc.set_threshold(10_000, 10, 10)
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """What the tests of a file leave behind."""
+    if nextitem is None or nextitem.path != item.path:
+        keep_what_is_there()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def check_moments(loss, params, batch):
     with jax.enable_x64(True):
         params, batch = jnp.asarray(params), jax.tree.map(jnp.asarray, batch)
         single = lambda p, e: loss(p, jax.tree.map(lambda x: x[None], e))  # noqa: E731
-        gradients = np.asarray(jax.vmap(jax.grad(single), (None, 0))(params, batch))
+        gradients = np.asarray(jax.jit(jax.vmap(jax.grad(single), (None, 0)))(params, batch))
         found = gradient_moments(loss, params, batch, batched=True)
         np.testing.assert_allclose(found.trace, gradients.var(0, ddof=1).sum(), rtol=1e-10)
         np.testing.assert_allclose(found.mean, gradients.mean(0), rtol=1e-10, atol=1e-13)

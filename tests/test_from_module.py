@@ -130,7 +130,7 @@ def spread(found: Any, law: lv.Dataset, decimals: int) -> float:
         def loss(state: Any, one: Any, target: Any) -> Any:
             return 0.5 * jnp.sum((nnx.merge(graph, state, rest)(one) - target) ** 2)
 
-        leaves = jax.tree.leaves(jax.vmap(jax.grad(loss), (None, 0, 0))(params, x, y))
+        leaves = jax.tree.leaves(jax.jit(jax.vmap(jax.grad(loss), (None, 0, 0)))(params, x, y))
         flat = np.concatenate([np.asarray(leaf).reshape(len(x), -1) for leaf in leaves], axis=1)
     return float(((flat - flat.mean(0)) ** 2).sum(1).mean())
 

@@ -135,7 +135,7 @@ def test_nights_have_more_examples_and_others(
         if value:
             environment[name] = value
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", *options, "test_a.py"],
+        [sys.executable, "-m", "pytest", "-s", "-q", "--assert=plain", "-p", "no:cacheprovider", *options, "test_a.py"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
     )  # fmt: skip
     assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import pytest
 
 import linvar as lv
 from linvar.cli.app import main
+from linvar.cli.demo import load_example
+from linvar.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -76,7 +79,44 @@ def test_the_problem_file(tmp_path):
     assert json.loads(body)["step"] == 1
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if not line.startswith(SETUP)])
+#: Commands that run for many seconds are slow as they stand; what each calls, and with what. The default run has the same work on
+#: less: test_experiments.py (the experiment, tiny), test_cli.py (a small problem verified), test_search.py (this very search).
+HEAVY = {
+    "linvar experiment diabetes": ("linvar.experiments.run_experiment", ("diabetes",), {"size": "default"}),
+    "linvar verify noisy-regression --batch-sizes 4,16": (
+        "linvar.verification.verify.verify", (load_example("noisy-regression"),), {"batch_sizes": (4, 16), "runs": None},
+    ),
+    "linvar search --depth 10": ("linvar.search.nonmonotone.search_nonmonotone", (10,), {"step": None, "vary": None}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", HEAVY)
+def test_what_heavy_commands_call(line, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    target, arguments, options = HEAVY[line]
+    module, _, name = target.rpartition(".")
+    calls = []
+
+    def stop(*given, **named):
+        calls.append((given, named))
+        raise InputError("seed", 0, "stop here")
+
+    monkeypatch.setattr(importlib.import_module(module), name, stop)
+    program, *words = shlex.split(line)
+    assert program == "linvar" and main(words) == 2 and "stop here" in capsys.readouterr().err
+    ((given, named),) = calls
+    assert given == arguments and named | options == named
+    assert line in commands()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=pytest.mark.slow) if line in HEAVY else line
+        for line in commands()
+        if not line.startswith(SETUP)
+    ],
+)
 def test_commands(line, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     program, *arguments = shlex.split(line)

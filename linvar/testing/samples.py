@@ -38,7 +38,8 @@ def check_samples(law: Law, key: jax.Array, rows: int, most_errors: float) -> No
     exact = exact_law(law)
     draw_key, verify_key = jax.random.split(key)
     with jax.enable_x64(True):
-        x, y = numeric_law(law).sampler(numeric_scheme("iid"), "float64").draw(draw_key, rows)
+        sampler = numeric_law(law).sampler(numeric_scheme("iid"), "float64")
+        x, y = jax.jit(lambda key: sampler.draw(key, rows))(draw_key)  # as in simulations: one program
         drawn = np.concatenate([np.asarray(x), np.asarray(y)], axis=1)
     check(drawn.shape == (rows, law.input_width + law.target_width), f"examples have the shape {drawn.shape}")
     # x = X z and y = Y z: each number of an example is linear in z

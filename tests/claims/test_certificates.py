@@ -124,9 +124,9 @@ def check_degrees(low: int, high: int) -> int:
 
 
 def test_generic_weights_reach_the_degree_bound() -> None:
-    assert check_degrees(0, 6_000) == 238
+    assert check_degrees(0, 3_000) == 229
 
 
 @pytest.mark.slow
 def test_generic_weights_of_the_largest_shapes_reach_the_degree_bound() -> None:
-    assert check_degrees(6_000, 10**6) == 8
+    assert check_degrees(3_000, 10**6) == 17

@@ -166,7 +166,7 @@ def test_a_run_of_the_whole_suite_fails_if_a_claim_did_not_run(name: str, tmp_pa
     (tmp_path / "proofs" / "README.md").write_text(ROW)
     suite = SUITE.format(**{"second": "2", "body": "pass", "heavy": "pass", **changes})
     (tmp_path / "tests" / "test_a.py").write_text(suite)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    command = [sys.executable, "-m", "pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == (1 if message else 0), done.stdout + done.stderr
     assert "did not run" not in done.stdout if not message else f"did not run: a (test_a.py::{message})" in done.stdout

@@ -78,7 +78,7 @@ def convolution(p, b):
 def test_losses_that_are_sums_over_examples(loss, size):
     batch = jax.tree.map(lambda x: x[:size], BATCH)
     single = lambda p, e: loss(p, jax.tree.map(lambda x: x[None], e))  # noqa: E731
-    gradients = jax.vmap(jax.grad(single), in_axes=(None, 0))(PARAMS, batch)
+    gradients = jax.jit(jax.vmap(jax.grad(single), in_axes=(None, 0)))(PARAMS, batch)
     found = gradient_moments(loss, PARAMS, batch, batched=True)
     for name in PARAMS:
         trace = np.var(np.asarray(gradients[name], "float64"), axis=0, ddof=1).sum()

@@ -310,10 +310,10 @@ def test_many_parameters_agree_with_direct_products(key: Any) -> None:
     def mean_loss(params: Any) -> Any:
         return jnp.mean(jax.vmap(tanh_loss, (None, 0))(params, data))
 
-    each = jax.vmap(jax.grad(tanh_loss), (None, 0))(params, data)
+    each = jax.jit(jax.vmap(jax.grad(tanh_loss), (None, 0)))(params, data)
     centred = jax.tree.map(lambda g: g - jnp.mean(g, axis=0), each)
     moved = jax.tree.map(lambda x, g: x - 0.1 * jnp.mean(g, axis=0), params, each)
-    products = jax.vmap(lambda v: jax.jvp(jax.grad(mean_loss), (moved,), (v,))[1])(centred)
+    products = jax.jit(jax.vmap(lambda v: jax.jvp(jax.grad(mean_loss), (moved,), (v,))[1]))(centred)
     expected = 0.01 * sum(float(jnp.sum(x**2)) for x in jax.tree.leaves(products)) / 16
     trace = sum(float(jnp.sum(x**2)) for x in jax.tree.leaves(centred)) / 16
     assert path.per_example[0] == pytest.approx(trace, rel=1e-4)

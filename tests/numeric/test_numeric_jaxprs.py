@@ -70,7 +70,7 @@ def assert_moments(loss, params, batch, said, strategies=None):
     """The moments are those of vmap(grad), and every leaf that fell back says why."""
     with jax.enable_x64(True):
         params, batch = jax.tree.map(lambda x: jnp.asarray(x), (params, batch))
-        gradients = jax.vmap(jax.grad(loss), in_axes=(None, 0))(params, batch)
+        gradients = jax.jit(jax.vmap(jax.grad(loss), in_axes=(None, 0)))(params, batch)
         for asked in ({}, {"squared_norms": True, "second_moment": True, "centred": True}, {"chunk_size": 2}):
             found = gradient_moments(loss, params, batch, explain=True, **asked)
             for name, own in gradients.items():
@@ -213,5 +213,5 @@ def test_elementwise_operations_of_newer_versions_are_followed():
     batch = jnp.asarray(RNG.normal(size=(5, 4)), "float32")
     loss = lambda p, b: jnp.mean(jnp.tanh(jnp.polyval(jnp.arange(1.0, 5.0), b @ p["w"])))  # noqa: E731
     found = gradient_moments(loss, params, batch, batched=True)
-    own = jax.vmap(jax.grad(lambda p, x: loss(p, x[None])), (None, 0))(params, batch)["w"]
+    own = jax.jit(jax.vmap(jax.grad(lambda p, x: loss(p, x[None])), (None, 0)))(params, batch)["w"]
     np.testing.assert_allclose(found.trace, np.var(np.asarray(own, "float64"), axis=0, ddof=1).sum(), rtol=1e-4)

@@ -73,14 +73,14 @@ def test_padding_counts_nowhere(function, options):
     found = gradient_moments(function, W, FULL, mask=LIVE, **options)
     assert_same(found, gradient_moments(function, W, jax.tree.map(lambda x: x[LIVE], CLEAN), **options))
     if found.squared_norms is not None:
-        gradients = jax.vmap(jax.grad(function), (None, 0))(W, CLEAN)
+        gradients = jax.jit(jax.vmap(jax.grad(function), (None, 0)))(W, CLEAN)
         norms = np.where(LIVE, np.sum(np.square(gradients), axis=(1, 2)), 0)
         np.testing.assert_allclose(found.squared_norms, norms, rtol=1e-10)
 
 
 def test_an_example_keeps_the_key_of_its_row():
     key = jax.random.key(5)
-    gradient = jax.vmap(jax.grad(lambda p, e, k: noisy(p, e, key=k)), (None, 0, 0))
+    gradient = jax.jit(jax.vmap(jax.grad(lambda p, e, k: noisy(p, e, key=k)), (None, 0, 0)))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(ROWS))
     own = np.asarray(gradient(W, CLEAN, keys))[LIVE]
     found = gradient_moments(noisy, W, FULL, mask=LIVE, key=key, chunk_size=4)

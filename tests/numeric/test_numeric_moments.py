@@ -222,7 +222,7 @@ def test_a_random_loss_gets_a_stated_key_for_every_example():
     params = {"w": jnp.asarray(RNG.normal(size=(4, 2)), "float32"), "b": jnp.zeros(2)}
     batch = (jnp.asarray(X, "float32"), jnp.asarray(RNG.normal(size=(23, 2)), "float32"))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(23))
-    gradients = jax.vmap(lambda e, k: jax.grad(dropout)(params, e, key=k))(batch, keys)
+    gradients = jax.jit(jax.vmap(lambda e, k: jax.grad(dropout)(params, e, key=k)))(batch, keys)
     for chunk_size in (None, 4):
         found = gradient_moments(dropout, params, batch, key=key, chunk_size=chunk_size, explain=True)
         assert found.explanation.leaves[1].strategy == "outer"

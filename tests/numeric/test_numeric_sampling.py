@@ -19,7 +19,7 @@ DRAWS = 20_000
 def subset_counts(size, count):
     """How often each subset came up in DRAWS draws with a fixed key."""
     keys = jax.random.split(jax.random.key(7), DRAWS)
-    rows = np.sort(jax.vmap(lambda key: random_subset(key, size, count))(keys), axis=1)
+    rows = np.sort(jax.jit(jax.vmap(lambda key: random_subset(key, size, count)))(keys), axis=1)
     found, counts = np.unique(rows, axis=0, return_counts=True)
     return {tuple(map(int, row)): int(n) for row, n in zip(found, counts)}
 
@@ -40,7 +40,7 @@ def test_every_subset_is_equally_likely(size, count):
 
 def test_the_rows_of_a_large_subset_are_distinct():
     for count in (1, 222, 442):
-        rows = np.asarray(random_subset(jax.random.key(count), 442, count))
+        rows = np.asarray(jax.jit(lambda key, count=count: random_subset(key, 442, count))(jax.random.key(count)))
         assert len(set(rows.tolist())) == count and rows.min() >= 0 and rows.max() < 442
 
 
@@ -48,7 +48,8 @@ def sample(law, count=100_000, sampling="iid"):
     """One large batch, as NumPy float64."""
     problem = Problem([[[0] * law.input_width] * law.target_width], law, sampling=sampling)
     with jax.enable_x64(True):
-        inputs, targets = sampler_from_problem(problem).draw(jax.random.key(3), count)
+        sampler = sampler_from_problem(problem)
+        inputs, targets = jax.jit(lambda key: sampler.draw(key, count))(jax.random.key(3))
         return np.asarray(inputs), np.asarray(targets)
 
 

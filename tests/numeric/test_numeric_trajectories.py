@@ -143,7 +143,9 @@ def test_a_learning_rate_a_step():
     check(moments.squared_mean, (3 * 0.5 * 0.75) ** 2)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 9, 64])
+@pytest.mark.parametrize(
+    "batch_size", [1, 3, 9, pytest.param(64, marks=pytest.mark.slow)]
+)  # 9 has more rows than 5, too
 def test_second_moments_drawn_directly_have_the_law_of_the_batch(batch_size):
     """Moments of S, the mean of (x, e) (x, e)^T over a batch, up to the third, by both roads."""
     law = Gaussian([[1, 0], [0, 1]], mean=[2, -1], noise_variance=4)
@@ -152,9 +154,9 @@ def test_second_moments_drawn_directly_have_the_law_of_the_batch(batch_size):
     with jax.enable_x64(True):
         sampler = sampler_from_problem(problem, second_moments=True)
         assert sampler.rows(batch_size) == min(batch_size, 5)
-        x, y = jax.vmap(lambda key: sampler.draw(key, batch_size))(jax.random.split(KEY, runs))
+        x, y = jax.jit(jax.vmap(lambda key: sampler.draw(key, batch_size)))(jax.random.split(KEY, runs))
         plain = sampler_from_problem(problem)
-        x1, y1 = jax.vmap(lambda key: plain.draw(key, batch_size))(jax.random.split(jax.random.key(7), runs))
+        x1, y1 = jax.jit(jax.vmap(lambda key: plain.draw(key, batch_size)))(jax.random.split(jax.random.key(7), runs))
     matrices = []
     for inputs, targets in ((x, y), (x1, y1)):
         rows = np.concatenate([np.asarray(inputs), np.asarray(targets - inputs) / 2], axis=-1)  # (c x, c e)

@@ -55,9 +55,9 @@ def test_every_twin_has_what_the_rooms_ask(law: Any, sampling: str, further: str
     with jax.enable_x64(True):
         sampler, rare = twin.sampler(scheme, "float32"), twin.rare_sampler(scheme, 4, 0.5)
         assert isinstance(sampler, Sampler) and isinstance(rare, RareSampler)
-        x, y = sampler.draw(jax.random.key(0), 2)
+        x, y = jax.jit(lambda key: sampler.draw(key, 2))(jax.random.key(0))
         assert x.shape == (sampler.rows(2), 3) and y.shape == (sampler.rows(2), 2) and x.dtype == "float32"
-        batch = rare.draw(jax.random.key(0), 2)
+        batch = jax.jit(lambda key: rare.draw(key, 2))(jax.random.key(0))
         assert batch.inputs.shape == (2, 3) and batch.targets.shape == (2, 2) and batch.log_ratio.shape == ()
         assert min(twin.squared_lengths()) > 0
         if "expectations" in further:
