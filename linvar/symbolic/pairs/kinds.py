@@ -1,0 +1,190 @@
+"""The matrices that a formula is evaluated with: exact, in floating point, or shapes that only count the work.
+
+One evaluation serves all three, so that what is predicted is what is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from linvar.exact import Matrix
+from linvar.flint import fmpq, fmpz, fmpz_mat
+from linvar.symbolic.laws.law import common_denominator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Kind(Protocol):
+    """A matrix, or (in floating point) a stack of them."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def columns(self) -> int: ...
+
+    @property
+    def T(self) -> Self: ...
+
+    def __matmul__(self, other: Self, /) -> Self: ...
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+    def scaled(self, factor: Any, /) -> Self:
+        """Times a number."""
+        ...
+
+    def inner(self, other: Self, /) -> Any:
+        """The sum of the products of entries."""
+        ...
+
+    def trace(self) -> Any:
+        """Of a square matrix."""
+        ...
+
+
+M = TypeVar("M", bound=Kind)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A matrix of integers over one denominator."""
+
+    numerator: fmpz_mat
+    denominator: fmpz
+
+    @classmethod
+    def of(cls, matrix: Matrix) -> Exact:
+        """A matrix of exact numbers."""
+        scale = common_denominator(entry for row in matrix for entry in row)
+        entries = [fmpz(int(entry * scale)) for row in matrix for entry in row]
+        return cls(fmpz_mat(len(matrix), len(matrix[0]), entries), fmpz(scale))
+
+    @property
+    def rows(self) -> int:
+        return self.numerator.nrows()
+
+    @property
+    def columns(self) -> int:
+        return self.numerator.ncols()
+
+    @property
+    def T(self) -> Exact:
+        return Exact(self.numerator.transpose(), self.denominator)
+
+    def __matmul__(self, other: Exact) -> Exact:
+        return Exact(self.numerator * other.numerator, self.denominator * other.denominator)
+
+    def __add__(self, other: Exact) -> Exact:
+        if self.denominator == other.denominator:
+            return Exact(self.numerator + other.numerator, self.denominator)
+        common = self.denominator.lcm(other.denominator)
+        ours, theirs = common // self.denominator, common // other.denominator
+        return Exact(self.numerator * ours + other.numerator * theirs, common)
+
+    def scaled(self, factor: fmpq | int) -> Exact:
+        """Times a number."""
+        number = fmpq(factor)
+        return Exact(self.numerator * number.p, self.denominator * number.q)
+
+    def inner(self, other: Exact) -> fmpq:
+        """In FLINT."""
+        ours, theirs = self.numerator.entries(), other.numerator.entries()
+        found = fmpz_mat(1, len(ours), ours) * fmpz_mat(len(theirs), 1, theirs)
+        return fmpq(found[0, 0], self.denominator * other.denominator)
+
+    def trace(self) -> fmpq:
+        """Its diagonal, summed."""
+        diagonal = [self.numerator[i, i] for i in range(self.rows)]
+        return fmpq(sum(diagonal, fmpz(0)), self.denominator)
+
+
+@dataclass(frozen=True)
+class Floats:
+    """A matrix in double precision, or a stack of them."""
+
+    array: Float[np.ndarray, "*stack rows columns"]
+
+    @property
+    def rows(self) -> int:
+        return self.array.shape[-2]
+
+    @property
+    def columns(self) -> int:
+        return self.array.shape[-1]
+
+    @property
+    def T(self) -> Floats:
+        return Floats(np.swapaxes(self.array, -1, -2))
+
+    def __matmul__(self, other: Floats) -> Floats:
+        return Floats(np.matmul(self.array, other.array))
+
+    def __add__(self, other: Floats) -> Floats:
+        return Floats(self.array + other.array)
+
+    def scaled(self, factor: float) -> Floats:
+        """Times a number."""
+        return Floats(self.array * factor)
+
+    def inner(self, other: Floats) -> float:
+        """Of a stack: summed over it."""
+        return float(np.vdot(self.array, other.array))
+
+    def trace(self) -> float:
+        """Its diagonal, summed."""
+        return float(np.trace(self.array))
+
+
+@dataclass
+class Tally:
+    """What was multiplied, and in how many operations."""
+
+    products: int = 0
+    operations: int = 0
+
+    def count(self, products: int) -> None:
+        """One operation."""
+        self.products += products
+        self.operations += 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A matrix of which only the shape is known; its products are counted."""
+
+    tally: Tally = field(repr=False)
+    rows: int
+    columns: int
+
+    def _another(self, rows: int, columns: int, products: int) -> Shape:
+        self.tally.count(products)
+        return Shape(self.tally, rows, columns)
+
+    @property
+    def T(self) -> Shape:
+        return Shape(self.tally, self.columns, self.rows)
+
+    def __matmul__(self, other: Shape) -> Shape:
+        return self._another(self.rows, other.columns, prod((self.rows, self.columns, other.columns)))
+
+    def __add__(self, other: Shape) -> Shape:
+        return self._another(self.rows, self.columns, self.rows * self.columns)
+
+    def scaled(self, factor: object) -> Shape:
+        """A pass over its entries."""
+        return self._another(self.rows, self.columns, self.rows * self.columns)
+
+    def inner(self, other: Shape) -> int:
+        """Counted; no number."""
+        self.tally.count(self.rows * self.columns)
+        return 0
+
+    def trace(self) -> int:
+        """No number."""
+        return 0
