@@ -132,6 +132,8 @@ class LargeBatch:
     """The same of the first coefficients in 1/b.
 
     Bytes: of any call, of an object, of a bit, of a term of the spread of one example's gradient, of a monomial in symbols.
+    By pairs: bytes of an entry of the matrices and of each bit of it; seconds of an operation, of a product of two entries, and of
+    each bit of it.
     Seconds: of any call, of an object moved, of a Taylor coefficient of an update, of a product, of each bit of it (long ones
     cost more), of an exact product beside its bits, of a moment of a batch, of a term of the spread, of a monomial in symbols.
     """
@@ -141,6 +143,8 @@ class LargeBatch:
     bytes_bit: float
     bytes_spread: float
     bytes_symbol_monomial: float
+    bytes_pair_entry: float
+    bytes_pair_bit: float
     seconds_call: float
     seconds_object: float
     seconds_path: float
@@ -150,6 +154,9 @@ class LargeBatch:
     seconds_moment: float
     seconds_spread: float
     seconds_symbol_monomial: float
+    seconds_pair: float
+    seconds_pair_product: float
+    seconds_pair_bit: float
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from linvar.symbolic.laws.coordinates import moments_of
 from linvar.symbolic.laws.law import ExactLaw, common_denominator
 from linvar.symbolic.laws.monomials import moments_by_monomials
 from linvar.symbolic.laws.orthogonal import composite, moments_of_products, seconds
+from linvar.symbolic.laws.wishart import Wishart
 
 if TYPE_CHECKING:
     import sympy
@@ -58,6 +59,12 @@ class ExactGaussian(ExactLaw):
         """Y with y = Y z, shape (d_L, m)."""
         noise = identity(self.law.target_width) if self._noise_width else ((),) * self.law.target_width
         return tuple(row + tail for row, tail in zip(self.law.teacher, noise))
+
+    @property
+    def wishart(self) -> Wishart | None:
+        """Where its mean is zero."""
+        law = self.law
+        return None if any(law.mean) else Wishart(law.teacher, law.covariance, law.noise_variance)
 
     def mean_and_covariance(self, ring: RingLike[T]) -> tuple[list[T], list[list[T]]]:
         """Mean and covariance of z in the ring."""

@@ -30,6 +30,7 @@ from linvar.rings import PolynomialRingLike, RingLike, T
 from linvar.symbolic.algebra.ring import Exponents, Numbers
 from linvar.symbolic.laws.along import Along, at_points
 from linvar.symbolic.laws.nodes import integer_nodes
+from linvar.symbolic.laws.wishart import Wishart
 
 if TYPE_CHECKING:
     import sympy
@@ -71,6 +72,11 @@ class ExactLaw(ABC):
     @property
     def highest_moment(self) -> int | None:
         """The highest degree in z of which all moments exist; None where they all do."""
+        return None
+
+    @property
+    def wishart(self) -> Wishart | None:
+        """Its covariance, where examples are normal of mean zero: a batch's second moment is then a Wishart matrix. Else None."""
         return None
 
     # what follows

@@ -92,6 +92,11 @@ class ExactModel(ABC):
         """What is derived of this problem, at any of its steps, in plain data: the same in every process and version."""
         return problem.to_dict()
 
+    @property
+    def layers(self) -> tuple[Matrix, ...] | None:
+        """W_1, ..., W_L of a linear network; None for other models."""
+        return None
+
     @cached_property
     def closure(self) -> Closure:
         """Whether mean and second moment of the weights close on themselves, and on what."""

@@ -1,4 +1,4 @@
-"""The matrices that a formula is evaluated with: exact, in floating point, or shapes that only count the work.
+"""The matrices that a formula is evaluated with: exact, or shapes that only count the work; in floating point: ``floats``.
 
 One evaluation serves all three, so that what is predicted is what is done.
 """
@@ -6,17 +6,11 @@ One evaluation serves all three, so that what is predicted is what is done.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
-
-import numpy as np
+from typing import Any, Protocol, Self, TypeVar
 
 from linvar.exact import Matrix
 from linvar.flint import fmpq, fmpz, fmpz_mat
 from linvar.symbolic.laws.law import common_denominator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 
 class Kind(Protocol):
@@ -65,6 +59,11 @@ class Exact:
         entries = [fmpz(int(entry * scale)) for row in matrix for entry in row]
         return cls(fmpz_mat(len(matrix), len(matrix[0]), entries), fmpz(scale))
 
+    @classmethod
+    def identity(cls, width: int) -> Exact:
+        """The identity."""
+        return cls(fmpz_mat(width, width, [int(i == j) for i in range(width) for j in range(width)]), fmpz(1))
+
     @property
     def rows(self) -> int:
         return self.numerator.nrows()
@@ -104,54 +103,19 @@ class Exact:
         return fmpq(sum(diagonal, fmpz(0)), self.denominator)
 
 
-@dataclass(frozen=True)
-class Floats:
-    """A matrix in double precision, or a stack of them."""
-
-    array: Float[np.ndarray, "*stack rows columns"]
-
-    @property
-    def rows(self) -> int:
-        return self.array.shape[-2]
-
-    @property
-    def columns(self) -> int:
-        return self.array.shape[-1]
-
-    @property
-    def T(self) -> Floats:
-        return Floats(np.swapaxes(self.array, -1, -2))
-
-    def __matmul__(self, other: Floats) -> Floats:
-        return Floats(np.matmul(self.array, other.array))
-
-    def __add__(self, other: Floats) -> Floats:
-        return Floats(self.array + other.array)
-
-    def scaled(self, factor: float) -> Floats:
-        """Times a number."""
-        return Floats(self.array * factor)
-
-    def inner(self, other: Floats) -> float:
-        """Of a stack: summed over it."""
-        return float(np.vdot(self.array, other.array))
-
-    def trace(self) -> float:
-        """Its diagonal, summed."""
-        return float(np.trace(self.array))
-
-
 @dataclass
 class Tally:
-    """What was multiplied, and in how many operations."""
+    """What was multiplied, in how many operations, and the entries of what they gave."""
 
     products: int = 0
     operations: int = 0
+    entries: int = 0
 
-    def count(self, products: int) -> None:
+    def count(self, products: int, entries: int) -> None:
         """One operation."""
         self.products += products
         self.operations += 1
+        self.entries += entries
 
 
 @dataclass(frozen=True)
@@ -162,8 +126,8 @@ class Shape:
     rows: int
     columns: int
 
-    def _another(self, rows: int, columns: int, products: int) -> Shape:
-        self.tally.count(products)
+    def _another(self, rows: int, columns: int, inner: int) -> Shape:
+        self.tally.count(rows * columns * inner, rows * columns)
         return Shape(self.tally, rows, columns)
 
     @property
@@ -171,18 +135,18 @@ class Shape:
         return Shape(self.tally, self.columns, self.rows)
 
     def __matmul__(self, other: Shape) -> Shape:
-        return self._another(self.rows, other.columns, prod((self.rows, self.columns, other.columns)))
+        return self._another(self.rows, other.columns, self.columns)
 
     def __add__(self, other: Shape) -> Shape:
-        return self._another(self.rows, self.columns, self.rows * self.columns)
+        return self._another(self.rows, self.columns, 1)
 
     def scaled(self, factor: object) -> Shape:
         """A pass over its entries."""
-        return self._another(self.rows, self.columns, self.rows * self.columns)
+        return self._another(self.rows, self.columns, 1)
 
     def inner(self, other: Shape) -> int:
         """Counted; no number."""
-        self.tally.count(self.rows * self.columns)
+        self.tally.count(self.rows * self.columns, 1)
         return 0
 
     def trace(self) -> int:

@@ -18,7 +18,7 @@ Source: derived here; the covariance of SGD at small rates that this carries exa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
@@ -218,6 +218,11 @@ def all_lists(depth: int, step: int, white: bool = False) -> tuple[Lists, ...] |
             return None
         found.append(kept)
     return tuple(found)
+
+
+def count(found: Sequence[Lists]) -> int:
+    """Pairs in all lists."""
+    return sum(one.pairs for one in found)
 
 
 def checked_lists(depth: int, step: int, white: bool = False) -> tuple[Lists, ...]:

@@ -82,11 +82,13 @@ class At(Generic[M]):
         """The mean gradient of each layer."""
         return [self.through(self.mean, l) for l in range(len(self.weights))]
 
-    def noise_of_layer(self, layer: int) -> Any:
-        """tr Cov of one example's gradient of a layer.
+    @property
+    def noise(self) -> list[Any]:
+        """tr Cov of one example's gradient of each layer: what the last batch brings."""
+        return [self._noise_of(l) for l in range(len(self.weights))]
 
-        tr(A^T (E Sigma E^T + v I) A) tr(B Sigma B^T) + ||A^T E Sigma B^T||^2.
-        """
+    def _noise_of(self, layer: int) -> Any:
+        """tr(A^T (E Sigma E^T + v I) A) tr(B Sigma B^T) + ||A^T E Sigma B^T||^2."""
         above, below, sigma = self.above[layer], self.below[layer], self.setting.covariance
         first = self.spread.trace() if above is None else (self.spread @ above).inner(above)
         gradient = self.through(self.mean, layer)

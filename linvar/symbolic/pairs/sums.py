@@ -14,16 +14,13 @@ and only r x r blocks meet, not d x d ones: at widths 784-256-10 those of W_1 W_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic
 
 from linvar.symbolic.pairs.kinds import M
-from linvar.symbolic.pairs.lists import ERROR, INPUT, Letter, Lists, Row, Sum, Term, Word
+from linvar.symbolic.pairs.lists import ERROR, INPUT, Letter, Lists, Row, Sum, Term, Word, all_lists
 from linvar.symbolic.pairs.path import At, Setting
-
-#: a letter, or the part of an end: ("q" or "x", its place)
-_Factor: TypeAlias = "Letter | tuple[str, int]"
 
 
 @dataclass(frozen=True)
@@ -93,14 +90,13 @@ class Noise(Generic[M]):
         self.path, self.first, self.lists = path, first, lists
         self.here = path[first]
         self.setting: Setting[M] = self.here.setting
-        self._words: dict[tuple[_Factor, ...], M] = {}
+        self._words: dict[Word, M] = {}
         self._ends: dict[Row, Ends[M]] = {}
         self._sums: dict[int, Ends[M]] = {}
 
-    def layers(self) -> Iterator[Any]:
+    def layers(self) -> list[Any]:
         """(1) of each layer, over u."""
-        for terms in self.lists.layers:
-            yield self._layer(terms)
+        return [self._layer(terms) for terms in self.lists.layers]
 
     def _layer(self, terms: Sequence[Term]) -> Any:
         lefts = [self._weighted(self.sum(term.left)) for term in terms]
@@ -165,7 +161,7 @@ class Noise(Generic[M]):
         if not row.word:
             return found
         q, x = (
-            None if part is None else self._product((*row.word, (name, row.end)))
+            None if part is None else self._product((*row.word, Letter(name, row.end)))
             for name, part in zip("qx", found.parts)
         )
         return Ends(q, x)
@@ -189,25 +185,25 @@ class Noise(Generic[M]):
 
     # words
 
-    def _matrix(self, factor: _Factor) -> M:
-        """A letter as it stands, or a part of a sum."""
-        if not isinstance(factor, Letter):
-            found = self._sum_at(factor[1])
-            part = found.q if factor[0] == "q" else found.x
-        elif factor.kind == "S":
-            part = self.setting.covariance
-        else:
-            at = self.path[self.first + factor.step]
-            part = at.mean if factor.kind == "R" else at.weights[factor.layer]
-            part = part.T if factor.flipped else part
-        assert part is not None  # Sigma is no letter where it is the identity, and zero parts are left out
-        return part
+    def _matrix(self, letter: Letter) -> M:
+        """A letter as it stands; "q" and "x" are the parts of the sum at a place."""
+        at = self.path[self.first + letter.step]
+        known: dict[str, Callable[[], M | None]] = {
+            "W": lambda: at.weights[letter.layer],
+            "R": lambda: at.mean,
+            "S": lambda: self.setting.covariance,
+            "q": lambda: self._sum_at(letter.layer).q,
+            "x": lambda: self._sum_at(letter.layer).x,
+        }
+        found = known[letter.kind]()
+        assert found is not None  # Sigma is no letter where it is the identity, and zero parts are left out
+        return found.T if letter.flipped else found
 
-    def _shape(self, factor: _Factor) -> tuple[int, int]:
-        found = self._matrix(factor)
+    def _shape(self, letter: Letter) -> tuple[int, int]:
+        found = self._matrix(letter)
         return found.rows, found.columns
 
-    def _product(self, word: tuple[_Factor, ...]) -> M:
+    def _product(self, word: Word) -> M:
         """The product of a word, by the cheapest order."""
         if len(word) == 1:
             return self._matrix(word[0])
@@ -215,9 +211,9 @@ class Noise(Generic[M]):
             self._multiply(word)
         return self._words[word]
 
-    def _multiply(self, word: tuple[_Factor, ...]) -> None:
+    def _multiply(self, word: Word) -> None:
         """Matrices in a chain: the cheapest split of each part; parts that are known cost nothing."""
-        shapes = [self._shape(factor) for factor in word]
+        shapes = [self._shape(letter) for letter in word]
         widths = [shapes[0][0], *(columns for _, columns in shapes)]
         costs: dict[tuple[int, int], tuple[int, int]] = {(i, i + 1): (0, i) for i in range(len(word))}
         for length in range(2, len(word) + 1):
@@ -313,3 +309,15 @@ class _Pairs(Generic[M]):
         elif a.outer is not None:
             first = first @ a.outer
         return first.inner(second)
+
+
+def by_pairs(setting: Setting[M]) -> list[Any] | None:
+    """The coefficient of u in the variance of each layer's gradient after the steps; None where the lists are too long."""
+    found = all_lists(len(setting.weights), len(setting.rates), setting.white)
+    if found is None:
+        return None
+    path = setting.path()
+    totals = path[-1].noise
+    for first, lists in enumerate(reversed(found)):
+        totals = [a + b for a, b in zip(totals, Noise(path, first, lists).layers())]
+    return totals

@@ -69,6 +69,11 @@ class LinearModel(ExactModel):
         """The network at these weights."""
         return LinearHere(weights, self.law, self._uncorrelated, ring)
 
+    @property
+    def layers(self) -> tuple[Matrix, ...] | None:
+        """Its leaves."""
+        return self.problem.leaves
+
     @cached_property
     def closure(self) -> Closure:
         """One layer has a recursion of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from linvar.symbolic.roads.large_batch.size import check_arguments, clamped, predict
+from linvar.symbolic.roads.large_batch.size import LargeBatchSize, by_pairs, check_arguments, clamped, predict
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
@@ -33,8 +33,36 @@ class LargeBatch:
         Raises:
             InputError: sampling without replacement, an order or digits that are no such numbers, digits with symbols.
         """
+        path = self.path_size(steps)
+        return self.planned(steps, self.pairs_size(steps, path) or path)
+
+    def path_size(self, steps: Steps) -> LargeBatchSize:
+        """The size of any quantity, by the moments about the path at infinite batch size."""
         check_arguments(steps.problem, self.order, self.digits)
+        return predict(steps, clamped(steps.problem, self.order), self.digits)
+
+    def pairs_size(self, steps: Steps, path: LargeBatchSize) -> LargeBatchSize | None:
+        """That of the variance by sums over pairs, where these are quicker."""
+        return by_pairs(steps, path, clamped(steps.problem, self.order), self.digits)
+
+    def planned(self, steps: Steps, size: LargeBatchSize) -> RoadPlan:
+        """A size as a plan."""
         order = clamped(steps.problem, self.order)
-        size = predict(steps, order, self.digits)
         road = RoadPlan(self.name, f"up to u^{order}, {size}", size.seconds, size.bytes, asked=True)
         return replace(road, obstacle=size.obstacle)
+
+
+@dataclass(frozen=True)
+class AboutPath:
+    """The same, whatever is asked: the plan of all quantities but the variance."""
+
+    road: LargeBatch
+
+    @property
+    def name(self) -> str:
+        """That of the road."""
+        return self.road.name
+
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
+        """What a quantity would take."""
+        return self.road.planned(steps, self.road.path_size(steps))

@@ -5,27 +5,36 @@ law, so the bits follow b_{s+1} = (2L-1) b_s + log2 k, and a coefficient, of deg
 The work is the same at every step: with n entries of the state, m variables of a batch and R(d) monomials of degree <= d
 in an update, level l of the products of ``fluctuations`` multiplies C(n+l, l+1) sum_d C(n+m+d-1, d) R(2K-l-d) numbers.
 Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py compares them with measurements).
+The variance alone, up to u^1, may be quicker by ``pairs``, whose work is counted by running them on shapes.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from math import comb, log2, log10
 
 from linvar.errors import Argument, InputError, InputTypeError, Said, cut
 from linvar.exact import Rational
+from linvar.laws.law import identity
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
 from linvar.symbolic.laws.law import common_denominator
 from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.laws.wishart import Wishart
 from linvar.symbolic.limits import MOST_STEPS, bounded
 from linvar.symbolic.models.model import ENDLESS as _ENDLESS
 from linvar.symbolic.models.step import MOST_VARIABLES
+from linvar.symbolic.pairs.lists import all_lists, count
+from linvar.symbolic.pairs.statement import wishart_of
+from linvar.symbolic.pairs.work import of_pairs
 from linvar.symbolic.sgd.steps import Steps
 
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
 MOST_ORDER = 100
+#: seconds: what takes less about the path is not compared with sums over pairs
+_QUICK = 0.05
 #: more steps than this are not counted in symbols: nothing could be read
 _MOST_SYMBOLIC_STEPS = 40
 
@@ -38,6 +47,7 @@ class LargeBatchSize:
         digits: of a coefficient's numerator; of an enclosure those it is computed with.
         terms: monomials in the symbols of a coefficient; 1 for numbers.
         seconds, bytes: time on one core, and memory at the peak.
+        pairs: that the variance is summed over; None if it is found about the path, as all else.
     """
 
     digits: int
@@ -47,6 +57,7 @@ class LargeBatchSize:
     #: amounts of work (``cost``)
     byte_amounts: Amounts = field(default_factory=dict, repr=False)
     second_amounts: Amounts = field(default_factory=dict, repr=False)
+    pairs: int | None = None
 
     @property
     def obstacle(self) -> str | None:
@@ -56,7 +67,7 @@ class LargeBatchSize:
     def __str__(self) -> str:
         count, noun = (self.terms, "terms in the symbols") if self.terms > 1 else (self.digits, "digits")
         shown = f"{count:,}" if count < _ENDLESS else "10^18 and more"
-        return f"{shown} {noun} each"
+        return f"{shown} {noun} each{'' if self.pairs is None else f', by {self.pairs:,} pairs'}"
 
 
 def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSize:
@@ -109,6 +120,36 @@ def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSi
     section = costs().large_batch
     size = int(min(total(section, memory), 1e300))
     return LargeBatchSize(found, monomials, total(section, seconds), size, memory, seconds)
+
+
+def by_pairs(kinds: Steps, path: LargeBatchSize, order: int, digits: int | None) -> LargeBatchSize | None:
+    """The size of the variance up to u^1 by ``pairs``, where they hold and are quicker than ``path``; otherwise None."""
+    law = wishart_of(kinds.model)
+    if order != 1 or digits is not None or law is None or path.seconds < _QUICK:
+        return None
+    found = size_of_pairs(kinds, law, path.seconds)
+    return found if found is not None and found.seconds < path.seconds else None
+
+
+def size_of_pairs(kinds: Steps, law: Wishart, most: float = math.inf) -> LargeBatchSize | None:
+    """The same, quicker or not; None where the lists are too long, or take more seconds at the least."""
+    problem, section = kinds.problem, costs().large_batch
+    white, noisy = law.covariance == identity(len(law.covariance)), law.noise_variance != 0
+    lists = all_lists(problem.depth, problem.step, white)
+    if lists is None or (pairs := count(lists)) * section.seconds_pair > most:
+        return None
+    tally = of_pairs(problem.widths, problem.step, white, noisy)
+    assert tally is not None  # the lists are there
+    bits, _ = _state_bits(problem, problem.step)
+    memory = {"bytes_call": 1, "bytes_pair_entry": tally.entries, "bytes_pair_bit": tally.entries * bits}
+    seconds = {
+        "seconds_pair": tally.operations,
+        "seconds_pair_product": tally.products,
+        "seconds_pair_bit": tally.products * bits,
+    }
+    digits = int(min(_ENDLESS, (2 * problem.degree - 2) * bits * log10(2) + 1))
+    size = int(min(total(section, memory), 1e300))
+    return LargeBatchSize(digits, 1, total(section, seconds), size, memory, seconds, pairs)
 
 
 def clamped(problem: Problem, order: int) -> int:
