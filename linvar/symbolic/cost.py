@@ -132,10 +132,9 @@ class LargeBatch:
     """The same of the first coefficients in 1/b.
 
     Bytes: of any call, of an object, of a bit, of a term of the spread of one example's gradient, of a monomial in symbols.
-    By pairs: bytes of an entry of the matrices and of each bit of it; seconds of an operation, of a product of two entries, and of
-    each bit of it.
     Seconds: of any call, of an object moved, of a Taylor coefficient of an update, of a product, of each bit of it (long ones
     cost more), of an exact product beside its bits, of a moment of a batch, of a term of the spread, of a monomial in symbols.
+    By pairs: bytes of an entry of a matrix, and of a bit of it; seconds of an operation, of a product, and of a bit in it.
     """
 
     bytes_call: float

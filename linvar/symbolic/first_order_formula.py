@@ -31,7 +31,7 @@ _TOGETHER = 2**27
 
 @dataclass(frozen=True)
 class FirstOrderFormula:
-    """The coefficient of u = 1/b in the variance of the gradient of ``depth`` linear layers after ``step`` steps, for every width.
+    """The coefficient of u = 1/b in the variance of the gradient of some linear layers after some steps, for every width.
 
     ``linvar.first_order_formula`` makes it, and says what it is. Formulas of the same depth and step are equal.
     """
@@ -46,7 +46,7 @@ class FirstOrderFormula:
         Terms with equal Y are joined. Fewer are left where the covariance is the identity (``pairs_if_white``).
 
         Raises:
-            DerivationTooLargeError: there are more than 400,000.
+            DerivationTooLargeError: there are more than 400,000, or more than 12 steps.
 
         >>> [first_order_formula(2, step).pairs for step in (0, 1, 2)], first_order_formula(4, 1).pairs
         ([0, 18, 283], 196)
@@ -73,7 +73,7 @@ class FirstOrderFormula:
         Raises:
             InputTypeError: ``problem`` is no Problem.
             InputError: the problem is another one than this formula is for; it says in what.
-            DerivationTooLargeError: there are more than 400,000 pairs, or they would take more memory.
+            DerivationTooLargeError: there are more than 400,000 pairs, more than 12 steps, or they would take more memory.
 
         >>> from linvar import Gaussian, Problem
         >>> problem = Problem([[[1, 2]], [[3]]], Gaussian([[1, 0]]), "1/10", 1)
@@ -143,14 +143,16 @@ class FirstOrderFormula:
                 listed = by_pairs(setting) if shorter else None
                 found = by_tangents(setting, some) if listed is None else sum(listed)
         if not np.isfinite(found):
-            raise NotFiniteError("learning_rate", learning_rate, "give a smaller one", fault="lets the weights grow too large")
+            raise NotFiniteError(
+                "learning_rate", learning_rate, "give a smaller one", fault="lets the weights grow too large"
+            )
         return float(found)
 
     def to_latex(self) -> str:
         r"""The formula: the noise of the last batch, the form q, and its lists; of 150 terms (X, Y) at most.
 
-        W_l^{(s)} and E_s = W_L^{(s)} ... W_1^{(s)} - W^* are on the path of the mean gradient; A_l and B_l are the products above and
-        below layer l after the last step, alpha_s the learning rates, Sigma the covariance, v the noise variance,
+        W_l^{(s)} and E_s = W_L^{(s)} ... W_1^{(s)} - W^* are on the path of the mean gradient; A_l and B_l are the products above
+        and below layer l after the last step, alpha_s the learning rates, Sigma the covariance, v the noise variance,
         C = diag(Sigma, v I), Q_s = [E_s, -I] and J = [I, 0].
 
         Raises:
@@ -162,7 +164,9 @@ class FirstOrderFormula:
         lists = checked_lists(self.depth, self.step)
         terms = sum(len(layer) for kept in lists for layer in kept.layers)
         if terms > _MOST_TERMS:
-            statement = f"the formula of depth={self.depth}, step={self.step} has {terms:,} terms, more than {_MOST_TERMS}"
+            statement = (
+                f"the formula of depth={self.depth}, step={self.step} has {terms:,} terms, more than {_MOST_TERMS}"
+            )
             raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("depth", "fewer layers")])
         return formula(self.depth, self.step, lists)
 
@@ -182,7 +186,9 @@ class FirstOrderFormula:
             raise InputError("law", problem.law, cure, fault="has no normal inputs of mean zero")
         for name, value in (("momentum", problem.momentum), ("weight_decay", problem.weight_decay)):
             if value != 0:
-                raise InputError(name, value, f"leave it out, or {_LARGE_BATCH}", fault="is not covered by this formula")
+                raise InputError(
+                    name, value, f"leave it out, or {_LARGE_BATCH}", fault="is not covered by this formula"
+                )
         if problem.symbols:
             names = cut(", ".join(map(str, problem.symbols)))
             raise InputError("problem", Words(f"has the symbols {names}"), f"give numbers for them, or {_LARGE_BATCH}")
@@ -190,17 +196,18 @@ class FirstOrderFormula:
 
 
 def first_order_formula(depth: int, step: int) -> FirstOrderFormula:
-    """beta_1 of the variance var_t = beta_1 / b + O(1/b^2) after t = ``step`` steps of L = ``depth`` linear layers, for EVERY width.
+    """beta_1 of the variance beta_1 / b + O(1/b^2) of L = ``depth`` linear layers after t = ``step`` steps, for EVERY width.
 
     G is the MEAN of b per-example gradients of 1/2 ||P x - y||^2, P = W_L ... W_1; var_t the trace of its covariance, summed over
     layers, given the initial weights; x ~ N(0, Sigma), y = W* x + noise of variance v in each coordinate; iid batches.
 
-        beta_1 = sum_l [ tr(A_l^T (E Sigma E^T + v I) A_l) tr(B_l Sigma B_l^T) + ||A_l^T E Sigma B_l^T||^2 ] + sum_{s<t} sum_l q(T_{s,l}),
+        beta_1 = sum_l [ tr(A_l^T (E Sigma E^T + v I) A_l) tr(B_l Sigma B_l^T) + ||A_l^T E Sigma B_l^T||^2 ]
+                 + sum_{s<t} sum_l q(T_{s,l}),
         q(T)   = sum over pairs (X, Y), (X', Y') of T of ( <X C, X'> <C Y, Y'> + <X C Y', X' C Y> ),      C = diag(Sigma, v I),
 
-    at the weights after t steps of the MEAN gradient, E = P - W*. The lists T_{s,l}, made here, say how the noise Z of step s stands in
-    the gradient of layer l, sum over (X, Y) of X Z Y: words in the matrices along that path, nothing about widths. They hold for
-    every covariance, noise variance, learning rate and schedule.
+    at the weights after t steps of the MEAN gradient, E = P - W*. The lists T_{s,l}, made here, say how the noise Z of step s
+    stands in the gradient of layer l, sum over (X, Y) of X Z Y: words in the matrices along that path, nothing about widths. They
+    hold for every covariance, noise variance, learning rate and schedule.
 
     Args:
         depth: L >= 1.
@@ -215,8 +222,8 @@ def first_order_formula(depth: int, step: int) -> FirstOrderFormula:
     >>> first_order_formula(depth=2, step=1)
     FirstOrderFormula(depth=2, step=1)
 
-    Source: derived here. To first order in 1/b SGD is linear about its path and its noise a Gaussian process: the setting of
-    Ziyin et al., arXiv:2102.05375 (2021); for deep linear networks at infinite batch size see Gross et al., arXiv:2311.14120 (2023).
+    Source: derived here. Related: the covariance of SGD's noise in linear regression, Ziyin et al., arXiv:2102.05375 (2021);
+    fluctuations of the weights of (deep) linear networks, Gross et al., arXiv:2311.14120 (2023).
     """
     for name, value, least, words in (("depth", depth, 1, "layers"), ("step", step, 0, "updates")):
         cure = f"give the number of {words}, an integer >= {least}"

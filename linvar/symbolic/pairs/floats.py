@@ -26,11 +26,11 @@ class Floats:
 
     @property
     def rows(self) -> int:
-        return self.array.shape[-2]
+        return int(self.array.shape[-2])
 
     @property
     def columns(self) -> int:
-        return self.array.shape[-1]
+        return int(self.array.shape[-1])
 
     @property
     def T(self) -> Floats:

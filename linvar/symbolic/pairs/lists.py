@@ -13,7 +13,7 @@ step 0 begins with dW_l = -a_0 A_l^T Q Z J^T B_l^T, and every later step, with E
 
 A transpose turns X Z Y into Y^T Z X^T, so that X and Y^T are rows of an end: words times Q or J, or times a sum of such. Terms
 of equal Y are joined: their X are added. These lists are the formula; ``pairs`` evaluates it.
-Source: derived here; the covariance of SGD at small rates that this carries exactly is that of Ziyin et al., arXiv:2102.05375.
+Source: derived here; related work is named in ``first_order_formula``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ from linvar.errors import DerivationTooLargeError
 ERROR, INPUT = -1, -2
 #: lists of so many pairs are neither derived nor read
 MOST_PAIRS = 400_000
+#: nor are those of more steps, of any depth
+MOST_STEPS = 12
+#: terms times layers of lists that the next are made of
+_MOST_MADE = 2_500
 
 
 class Letter(NamedTuple):
@@ -190,12 +194,16 @@ def lists(depth: int, later: int, white: bool = False) -> Lists | None:
 
     Where Sigma is the identity (``white``) more terms are joined.
     """
+    if depth**2 > _MOST_MADE:
+        return None
     builder = _Builder(depth, white)
     weights = builder.start()
     for step in range(1, later):
-        weights = builder.advance(weights, step)
-        if sum(len(terms) ** 2 for terms in weights) > MOST_PAIRS:
+        if _too_many(weights):
             return None
+        weights = builder.advance(weights, step)
+    if _too_many(weights):
+        return None
     found = builder.gradient(weights, later)
     layers = tuple(
         tuple(Term(tuple((row, r, c) for (row, r), c in left.items()), right) for right, left in terms.items())
@@ -205,12 +213,19 @@ def lists(depth: int, later: int, white: bool = False) -> Lists | None:
     return made if made.pairs <= MOST_PAIRS else None
 
 
+def _too_many(weights: list[_Layer]) -> bool:
+    """Whether the next lists are too long, seen without making them."""
+    return len(weights) * sum(map(len, weights)) > _MOST_MADE
+
+
 def all_lists(depth: int, step: int, white: bool = False) -> tuple[Lists, ...] | None:
     """Those of the noise of each of ``step`` steps: after 1, ..., ``step`` steps; None if they are too long.
 
     The noise of step s meets the steps that follow as that of step 0 does, with every letter s steps later.
     """
     found, pairs = list[Lists](), 0
+    if step > MOST_STEPS:
+        return None
     for later in range(1, step + 1):
         kept = lists(depth, later, white)
         pairs += kept.pairs if kept else 0
@@ -229,10 +244,11 @@ def checked_lists(depth: int, step: int, white: bool = False) -> tuple[Lists, ..
     """The same.
 
     Raises:
-        DerivationTooLargeError: there are more than ``MOST_PAIRS`` pairs.
+        DerivationTooLargeError: there are more than ``MOST_PAIRS`` pairs, or more than ``MOST_STEPS`` steps.
     """
     found = all_lists(depth, step, white)
     if found is None:
-        statement = f"the lists of depth={depth}, step={step} have more than {MOST_PAIRS:,} pairs"
+        limits = f"{MOST_PAIRS:,} pairs, of at most {MOST_STEPS} steps"
+        statement = f"the lists of depth={depth}, step={step} have more than the limit of {limits}"
         raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("depth", "fewer layers")])
     return found

@@ -1,8 +1,8 @@
 """The path of SGD at infinite batch size, and what the noise of a step is made of there.
 
 x ~ N(0, Sigma), y = W* x + noise of variance v. With E = W_L ... W_1 - W* the mean end-to-end gradient is R = E Sigma, and the
-mean gradient of layer l is A_l^T R B_l^T. z = (x, noise) has the covariance blockdiag(Sigma, v I), and of the ends Q = [E, -I] and
-J = [I, 0] only the products with it between are ever needed:
+mean gradient of layer l is A_l^T R B_l^T. z = (x, noise) has the covariance blockdiag(Sigma, v I), and of the ends Q = [E, -I]
+and J = [I, 0] only the products with it between are ever needed:
 
     Q cov Q^T = E Sigma E^T + v I,      Q cov J^T = E Sigma = R,      J cov J^T = Sigma.
 

@@ -4,8 +4,8 @@ With u = 1/b and Z the fluctuation of the second moment of z ~ N(0, C), E Z_ab Z
 
     (1)   E ||sum_i X_i Z Y_i||^2 = u sum_ij [ <X_i C, X_j> <C Y_i, Y_j> + <X_i C Y_j, X_j C Y_i> ].
 
-Rows of an end are X = q Q + x J, kept as (q, x), and C stands between ends only (``path``). Y^T = V U is cut where it is narrowest,
-U its rows of an end and V an ordinary matrix (absent where nothing is gained): then with r the width of the cut
+Rows of an end are X = q Q + x J, kept as (q, x), and C stands between ends only (``path``). Y^T = V U is cut where it is
+narrowest, U rows of an end and V an ordinary matrix (absent where nothing is gained): then, with r the width of the cut,
 
     (2)   <C Y_i, Y_j> = <U_i C U_j^T, V_i^T V_j>,      X_i C Y_j = (X_i C U_j^T) V_j^T,
 
@@ -35,7 +35,9 @@ class Ends(Generic[M]):
 
     def scaled(self, factor: Any) -> Ends[M]:
         """Times a number."""
-        return Ends(None if self.q is None else self.q.scaled(factor), None if self.x is None else self.x.scaled(factor))
+        return Ends(
+            None if self.q is None else self.q.scaled(factor), None if self.x is None else self.x.scaled(factor)
+        )
 
     @property
     def parts(self) -> list[M | None]:

@@ -33,8 +33,12 @@ class LargeBatch:
         Raises:
             InputError: sampling without replacement, an order or digits that are no such numbers, digits with symbols.
         """
+        return self.planned(steps, self.size(steps))
+
+    def size(self, steps: Steps) -> LargeBatchSize:
+        """That of the variance, by the quicker way."""
         path = self.path_size(steps)
-        return self.planned(steps, self.pairs_size(steps, path) or path)
+        return self.pairs_size(steps, path) or path
 
     def path_size(self, steps: Steps) -> LargeBatchSize:
         """The size of any quantity, by the moments about the path at infinite batch size."""

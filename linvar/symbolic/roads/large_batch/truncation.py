@@ -162,7 +162,9 @@ class LargeBatchDerivation:
     def _exactly(self, series: Sequence[Sequence[fmpq]]) -> Expansions:
         """Series of numbers up to the least of the order and the degree bound; what follows is zero."""
         ring, zeros = self._polynomials.symbols, [fmpq(0)] * (self.road.order - self._order)
-        return tuple(LargeBatchExpansion([ring.lift(value) for value in (*values, *zeros)], ring=ring) for values in series)
+        return tuple(
+            LargeBatchExpansion([ring.lift(value) for value in (*values, *zeros)], ring=ring) for values in series
+        )
 
     @cached_property
     def _path_plan(self) -> RoadPlan:
