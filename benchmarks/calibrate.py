@@ -232,7 +232,7 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
         lattice = lattice_size.predict(steps, 4 * case.problem.depth - 2)
         return lattice.byte_amounts, [lattice.second_amounts, lattice.compilation_amounts]
     if case.road == "large_batch":
-        first = lv.LargeBatch(**case.options).size(steps)
+        first, _ = lv.LargeBatch(**case.options).of_variance(steps)
         return first.byte_amounts, [first.second_amounts]
     work = (
         closed.work(steps.model.closure, steps) if case.road == "regression" else expansion_size.expansion_work(steps)

@@ -21,11 +21,20 @@ import numpy as np
 import linvar as lv
 from linvar.symbolic.limits import default_memory_limit
 from linvar.symbolic.pairs.work import is_shorter_by_pairs, of_pairs, of_tangents
+from linvar.symbolic.roads.large_batch.size import size_of_first_order
+from linvar.symbolic.sgd.steps import Steps
 
 FLOATS = [((784, 256, 10), 1), ((784, 256, 10), 2), ((784, 256, 128, 10), 1)]
 LONG_FLOATS = [((784, 256, 10), 3), ((784, 256, 10), 4), ((784, 256, 128, 10), 2), ((60, 40, 10), 8)]
 EXACT = [((12, 7, 5), 1), ((12, 7, 5), 2), ((12, 7, 5), 3), ((30, 20, 10), 1), ((30, 20, 10), 2)]
-LONG_EXACT = [((30, 20, 10), 3), ((100, 50, 10), 1), ((100, 50, 10), 2), ((20, 15, 10, 5), 2)]
+LONG_EXACT = [
+    ((12, 7, 5), 5),
+    ((30, 20, 10), 3),
+    ((784, 256, 10), 1),
+    ((100, 50, 10), 1),
+    ((100, 50, 10), 2),
+    ((20, 15, 10, 5), 2),
+]
 
 
 def medians(evaluate: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -63,10 +72,14 @@ def in_fractions(widths: tuple[int, ...], step: int) -> tuple[str, int, Callable
     weights = [matrix(above, below) for below, above in zip(widths, widths[1:])]
     problem = lv.Problem(weights, lv.Gaussian(matrix(widths[-1], widths[0])), "1/10", step)
     formula = lv.first_order_formula(len(weights), step)
-    tally = of_pairs(widths, step, True, False)
+    steps = Steps(problem)
+    law = steps.law.wishart
+    assert law is not None
+    size = size_of_first_order(steps, law)
+    tally = of_pairs(widths, step, True, False) if size.listed else of_tangents(widths, step, True, False, exact=True)
     assert tally is not None
-    digits = len(str(formula(problem).numerator)) if step < 3 else "many"
-    return f"{formula.pairs_if_white:,} pairs, {digits} digits", tally.products, lambda: formula(problem)
+    digits = f"{len(str(formula(problem).numerator)):,}" if step < 5 else "many"
+    return f"{size.way.removeprefix(', by ')}, {digits} digits", tally.products, lambda: formula(problem)
 
 
 def main() -> None:

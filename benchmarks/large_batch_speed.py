@@ -66,7 +66,7 @@ def main() -> None:
     )
     for step, order, digits, target in [*ROWS, *(LONG if arguments.long else [])]:
         seconds = median_seconds(step, order, digits, arguments.repeats)
-        size = lv.LargeBatch(order, digits).size(Steps(PROBLEM.replace(step=step)))
+        size, _ = lv.LargeBatch(order, digits).of_variance(Steps(PROBLEM.replace(step=step)))
         aim = "" if target is None else f"{target:g}"
         print(
             f"| {step} | u^{order} | {length(step, order, digits)} | {seconds:.3f} | {aim} | {size.digits:,} "

@@ -24,8 +24,9 @@ _PUBLIC = """
     Problem Gaussian Dataset Finite Independent ScaleMixture Normal Uniform Rademacher load_problem
     Rational rationalize symbolic_weights symbolic_matrix b u
     gradient_variance second_moment squared_mean expected_loss expected_weights weight_covariance
+    first_order_formula FirstOrderFormula
     derive derive_steps Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
-    plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment first_order_formula FirstOrderFormula RegressionMoments regression_curve
+    plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult
     simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise first_order_variance Estimate
     InputError plot_variance datasets families numeric testing

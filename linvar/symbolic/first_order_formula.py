@@ -14,12 +14,12 @@ from linvar.symbolic.laws.wishart import Wishart
 from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
 from linvar.symbolic.pairs.latex import formula
 from linvar.symbolic.pairs.lists import checked_lists, count
-from linvar.symbolic.pairs.statement import setting_of
+from linvar.symbolic.pairs.statement import coefficients
 from linvar.symbolic.pairs.sums import by_pairs
 from linvar.symbolic.pairs.tangents import by_tangents
 from linvar.symbolic.pairs.work import is_shorter_by_pairs
 from linvar.symbolic.plan import check_problem
-from linvar.symbolic.roads.large_batch.size import size_of_pairs
+from linvar.symbolic.roads.large_batch.size import size_of_first_order
 from linvar.symbolic.sgd.steps import Steps
 
 _LARGE_BATCH = "use linvar.large_batch(problem, order=1)"
@@ -65,6 +65,8 @@ class FirstOrderFormula:
     def __call__(self, problem: Problem, *, memory_limit: float | None = None) -> Rational:
         """The coefficient of a problem, exact: of u in ``linvar.gradient_variance(problem)``.
 
+        The sum over pairs, or unit directions of the noise carried through the steps, whichever is predicted to be quicker.
+
         Args:
             problem: a linear network of this depth at this step, with numbers only; ``Gaussian`` inputs of mean zero, of any
                 covariance and noise; any learning rates, without momentum and weight decay.
@@ -73,7 +75,7 @@ class FirstOrderFormula:
         Raises:
             InputTypeError: ``problem`` is no Problem.
             InputError: the problem is another one than this formula is for; it says in what.
-            DerivationTooLargeError: there are more than 400,000 pairs, more than 12 steps, or they would take more memory.
+            DerivationTooLargeError: it would take more memory, or have more than ten million digits.
 
         >>> from linvar import Gaussian, Problem
         >>> problem = Problem([[[1, 2]], [[3]]], Gaussian([[1, 0]]), "1/10", 1)
@@ -84,16 +86,11 @@ class FirstOrderFormula:
         limit = checked_limit(memory_limit)
         steps = Steps(problem)
         law = self._law(steps)
-        checked_lists(self.depth, self.step)
-        size = size_of_pairs(steps, law)
-        if size is None or size.obstacle or size.bytes > limit:
-            statement = f"{shown(problem, 200)} does not fit: {self.pairs:,} pairs"
-            if size is not None:
-                statement += f", {size.digits:,} digits, {format_bytes(size.bytes)}"
+        size = size_of_first_order(steps, law)
+        if size.obstacle or size.bytes > limit:
+            statement = f"{shown(problem, 200)} does not fit: {size}, {format_bytes(size.bytes)}"
             raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("", "smaller widths")])
-        found = by_pairs(setting_of(steps.model, law))
-        assert found is not None  # they were counted
-        return to_rational(fmpq(sum(found)))
+        return to_rational(sum(coefficients(steps.model, law, size.listed), fmpq(0)))
 
     def value(
         self, weights: Any, teacher: Any, learning_rate: Any, covariance: Any = None, noise_variance: Any = 0
@@ -141,7 +138,7 @@ class FirstOrderFormula:
             if finite:
                 shorter = is_shorter_by_pairs(widths, self.step, setting.white, noisy, limit)
                 listed = by_pairs(setting) if shorter else None
-                found = by_tangents(setting, some) if listed is None else sum(listed)
+                found = sum(by_tangents(setting, some) if listed is None else listed)
         if not np.isfinite(found):
             raise NotFiniteError(
                 "learning_rate", learning_rate, "give a smaller one", fault="lets the weights grow too large"

@@ -55,8 +55,8 @@ class Floats:
         return float(np.trace(self.array))
 
 
-def directions(at: At[Floats], together: int) -> Iterator[Floats]:
-    """Matrices N_k, stacked, with E N N^T of the end-to-end noise Q Z J^T equal to u sum_k N_k N_k^T, entry by entry.
+def directions(at: At[Floats], together: int) -> Iterator[tuple[Floats, None]]:
+    """Independent directions of the end-to-end noise Q Z J^T, stacked.
 
     With E Sigma E^T + v I = L D L^T, of rank r, and K = R^T L D^-1 the noise is L (A K^T + B): A symmetric, A_ij of variance
     D_i D_j (1 + [i = j]); B independent of it, B_ij of covariance D_i (Sigma - K D K^T), which is C C^T.
@@ -75,9 +75,9 @@ def directions(at: At[Floats], together: int) -> Iterator[Floats]:
         first = np.einsum("an,bn->nab", left[:, i], right[:, j])
         second = np.einsum("an,bn->nab", left[:, j], right[:, i])
         # A_ii has the variance 2 D_i^2, and is met twice in the sum
-        yield Floats((first + second) / np.where(i == j, np.sqrt(2), 1)[:, None, None])
+        yield Floats((first + second) / np.where(i == j, np.sqrt(2), 1)[:, None, None]), None
     for i, j in _chunks([(i, j) for i in range(count) for j in range(across.shape[1])], together):
-        yield Floats(np.einsum("an,bn->nab", left[:, i], across[:, j]))
+        yield Floats(np.einsum("an,bn->nab", left[:, i], across[:, j])), None
 
 
 def _factor(matrix: Float[np.ndarray, "n n"]) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "n r"]]:

@@ -46,6 +46,35 @@ M = TypeVar("M", bound=Kind)
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A fraction that is not reduced: of long numbers the common divisor takes longer than all else."""
+
+    numerator: fmpz
+    denominator: fmpz
+
+    def __add__(self, other: Ratio | int) -> Ratio:
+        if isinstance(other, int):
+            return Ratio(self.numerator + self.denominator * other, self.denominator)
+        if self.denominator == other.denominator:
+            return Ratio(self.numerator + other.numerator, self.denominator)
+        common = self.denominator.lcm(other.denominator)
+        ours, theirs = common // self.denominator, common // other.denominator
+        return Ratio(self.numerator * ours + other.numerator * theirs, common)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Ratio | int) -> Ratio:
+        if isinstance(other, int):
+            return Ratio(self.numerator * other, self.denominator)
+        return Ratio(self.numerator * other.numerator, self.denominator * other.denominator)
+
+    @property
+    def reduced(self) -> fmpq:
+        """In lowest terms."""
+        return fmpq(self.numerator, self.denominator)
+
+
+@dataclass(frozen=True)
 class Exact:
     """A matrix of integers over one denominator."""
 
@@ -91,16 +120,16 @@ class Exact:
         number = fmpq(factor)
         return Exact(self.numerator * number.p, self.denominator * number.q)
 
-    def inner(self, other: Exact) -> fmpq:
+    def inner(self, other: Exact) -> Ratio:
         """In FLINT."""
         ours, theirs = self.numerator.entries(), other.numerator.entries()
         found = fmpz_mat(1, len(ours), ours) * fmpz_mat(len(theirs), 1, theirs)
-        return fmpq(found[0, 0], self.denominator * other.denominator)
+        return Ratio(found[0, 0], self.denominator * other.denominator)
 
-    def trace(self) -> fmpq:
+    def trace(self) -> Ratio:
         """Its diagonal, summed."""
         diagonal = [self.numerator[i, i] for i in range(self.rows)]
-        return fmpq(sum(diagonal, fmpz(0)), self.denominator)
+        return Ratio(sum(diagonal, fmpz(0)), self.denominator)
 
 
 @dataclass

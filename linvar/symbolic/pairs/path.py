@@ -82,6 +82,11 @@ class At(Generic[M]):
         """The mean gradient of each layer."""
         return [self.through(self.mean, l) for l in range(len(self.weights))]
 
+    def correlated(self, direction: M) -> M:
+        """(E Sigma E^T + v I) A Sigma + R A^T R: sum of E N_ij N_kl A_kl, over u, of the end-to-end noise N of this step."""
+        first, sigma = self.spread @ direction, self.setting.covariance
+        return (first if sigma is None else first @ sigma) + self.mean @ direction.T @ self.mean
+
     @property
     def noise(self) -> list[Any]:
         """tr Cov of one example's gradient of each layer: what the last batch brings."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 from linvar.exact import Exact as Number
 from linvar.exact import Rational
-from linvar.flint import fmpq
+from linvar.flint import fmpq, fmpz, fmpz_mat
 from linvar.laws.law import identity
 from linvar.symbolic.algebra.ring import to_fmpq
 from linvar.symbolic.laws.wishart import Wishart
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.pairs.kinds import Exact
-from linvar.symbolic.pairs.path import Setting
+from linvar.symbolic.pairs.path import At, Setting
+from linvar.symbolic.pairs.sums import by_pairs
+from linvar.symbolic.pairs.tangents import by_tangents
 
 
 def wishart_of(model: ExactModel) -> Wishart | None:
@@ -34,6 +37,22 @@ def setting_of(model: ExactModel, law: Wishart) -> Setting[Exact]:
         Exact.identity(len(law.teacher)).scaled(noise) if noise else None,
         Exact.identity,
     )
+
+
+def units(at: At[Exact]) -> Iterator[tuple[Exact, Exact]]:
+    """Each unit matrix of an end-to-end gradient, and its image under the covariance of the noise."""
+    rows, columns = at.mean.rows, at.mean.columns
+    for place in range(rows * columns):
+        unit = Exact(fmpz_mat(rows, columns, [int(k == place) for k in range(rows * columns)]), fmpz(1))
+        yield unit, at.correlated(unit)
+
+
+def coefficients(model: ExactModel, law: Wishart, listed: bool) -> list[fmpq]:
+    """The coefficient of u in the variance of each layer's gradient: by pairs if ``listed``, else by directions."""
+    setting = setting_of(model, law)
+    found = by_pairs(setting) if listed else by_tangents(setting, units)
+    assert found is not None  # lists that are too long are not asked for
+    return [value.reduced for value in found]
 
 
 def _number(value: Number) -> fmpq:

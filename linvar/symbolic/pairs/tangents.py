@@ -1,16 +1,22 @@
 """The same coefficient from independent directions of the noise, each carried through the steps: for many of these.
 
-The lists grow more than tenfold a step. Directions do not: r (r + 1) / 2 + r d of them a step, r <= d_L, of the noise Q Z J^T are
-carried through the linearised steps, at a cost that grows as t^2.
+The lists grow more than tenfold a step. Directions of the noise N = Q Z J^T of a step do not, d_L d_0 of them at most; they are
+carried through the linearised steps one after the other, at a cost that grows as t^2. In floating point they are independent
+(``floats.directions``). Exactly, without a square root, every unit matrix is carried with its image under the covariance,
+
+    E N_ij N_kl = u [ (E Sigma E^T + v I)_ik Sigma_jl + R_il R_kj ],      A -> (E Sigma E^T + v I) A Sigma + R A^T R.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from linvar.symbolic.pairs.kinds import M
 from linvar.symbolic.pairs.path import At, Setting
+
+#: of the noise N of a step: matrices (A, B) with E N N = u sum A B, entry by entry; None for B = A
+Directions: TypeAlias = Callable[[At[M]], Iterable[tuple[M, M | None]]]
 
 
 def moved(at: At[M], weights: Sequence[M]) -> list[M]:
@@ -44,14 +50,22 @@ def _of_layer(at: At[M], layer: int, mean: M, above: M | None, below: M | None) 
     return found
 
 
-def by_tangents(setting: Setting[M], directions: Callable[[At[M]], Iterable[M]]) -> Any:
-    """The coefficient of u in the variance of the gradient after the steps."""
+def by_tangents(setting: Setting[M], directions: Directions[M]) -> list[Any]:
+    """The coefficient of u in the variance of each layer's gradient after the steps."""
     path = setting.path()
-    total = sum(path[-1].noise)
-    for first, rate in enumerate(setting.rates):
-        for noise in directions(path[first]):
-            weights = [path[first].through(noise, l).scaled(-rate) for l in range(len(setting.weights))]
-            for at, later in zip(path[first + 1 :], setting.rates[first + 1 :]):
-                weights = [w + g.scaled(-later) for w, g in zip(weights, moved(at, weights))]
-            total = total + sum(gradient.inner(gradient) for gradient in moved(path[-1], weights))
-    return total
+    totals = path[-1].noise
+    for first in range(len(setting.rates)):
+        for noise, other in directions(path[first]):
+            ours = _carried(path, first, noise)
+            theirs = ours if other is None else _carried(path, first, other)
+            totals = [total + a.inner(b) for total, a, b in zip(totals, ours, theirs)]
+    return totals
+
+
+def _carried(path: Sequence[At[M]], first: int, noise: M) -> list[M]:
+    """The change of each layer's gradient at the end of the path, from a change of the end-to-end gradient of step ``first``."""
+    at, setting = path[first], path[first].setting
+    weights = [at.through(noise, l).scaled(-setting.rates[first]) for l in range(len(at.weights))]
+    for later, rate in zip(path[first + 1 :], setting.rates[first + 1 :]):
+        weights = [w + g.scaled(-rate) for w, g in zip(weights, moved(later, weights))]
+    return moved(path[-1], weights)

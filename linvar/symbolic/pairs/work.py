@@ -39,27 +39,35 @@ def of_pairs(widths: tuple[int, ...], step: int, white: bool, noisy: bool) -> Ta
 
 
 @lru_cache(maxsize=64)
-def of_tangents(widths: tuple[int, ...], step: int, white: bool, noisy: bool) -> Tally:
-    """The same by directions: what one of each step takes, times their number."""
+def of_tangents(widths: tuple[int, ...], step: int, white: bool, noisy: bool, exact: bool = False) -> Tally:
+    """The same by directions: what one of each step takes, times their number (in floating point many are taken at once)."""
     still, setting = _setting(widths, step, white, noisy)
     setting.path()
     tally, setting = _setting(widths, step, white, noisy)
-    by_tangents(setting, _one_direction)
+    by_tangents(setting, _one_unit if exact else _one_direction)
     outputs, inputs = widths[-1], widths[0]
     count = outputs * (outputs + 1) // 2 + outputs * max(0, inputs - (0 if noisy else outputs))
-    each = tally.products - still.products
-    return Tally(still.products + count * each, tally.operations, tally.entries)
+    if exact:
+        count = outputs * inputs
+    each, operations = tally.products - still.products, tally.operations - still.operations
+    calls = still.operations + operations * (count if exact else 1)
+    return Tally(still.products + count * each, calls, tally.entries)
 
 
-def _one_direction(at: At[Shape]) -> list[Shape]:
-    return [at.mean]
+def _one_direction(at: At[Shape]) -> list[tuple[Shape, None]]:
+    return [(at.mean, None)]
+
+
+def _one_unit(at: At[Shape]) -> list[tuple[Shape, Shape]]:
+    return [(at.mean, at.correlated(at.mean))]
 
 
 def is_shorter_by_pairs(widths: tuple[int, ...], step: int, white: bool, noisy: bool, limit: int) -> bool:
     """Whether the sum over pairs, in floating point and within so many bytes, takes less than the directions."""
-    pairs, tangents = of_pairs(widths, step, white, noisy), of_tangents(widths, step, white, noisy)
-    fits = pairs is not None and 8 * pairs.entries <= limit
-    return pairs is not None and fits and _effort(pairs) <= _effort(tangents)
+    pairs = of_pairs(widths, step, white, noisy)
+    if pairs is None or 8 * pairs.entries > limit:
+        return False
+    return _effort(pairs) <= _effort(of_tangents(widths, step, white, noisy))
 
 
 def _effort(tally: Tally) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from linvar.symbolic.roads.large_batch.size import LargeBatchSize, by_pairs, check_arguments, clamped, predict
+from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped, of_variance, predict
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
@@ -33,21 +33,17 @@ class LargeBatch:
         Raises:
             InputError: sampling without replacement, an order or digits that are no such numbers, digits with symbols.
         """
-        return self.planned(steps, self.size(steps))
-
-    def size(self, steps: Steps) -> LargeBatchSize:
-        """That of the variance, by the quicker way."""
-        path = self.path_size(steps)
-        return self.pairs_size(steps, path) or path
-
-    def path_size(self, steps: Steps) -> LargeBatchSize:
-        """The size of any quantity, by the moments about the path at infinite batch size."""
         check_arguments(steps.problem, self.order, self.digits)
-        return predict(steps, clamped(steps.problem, self.order), self.digits)
+        size, _ = self.of_variance(steps)
+        return self.planned(steps, size)
 
-    def pairs_size(self, steps: Steps, path: LargeBatchSize) -> LargeBatchSize | None:
-        """That of the variance by sums over pairs, where these are quicker."""
-        return by_pairs(steps, path, clamped(steps.problem, self.order), self.digits)
+    def of_variance(self, steps: Steps) -> tuple[LargeBatchSize, bool]:
+        """The size of the variance by the quicker way, and whether that is ``pairs``."""
+        return of_variance(steps, clamped(steps.problem, self.order), self.digits)
+
+    def about_path(self, steps: Steps) -> LargeBatchSize:
+        """That of any quantity, by the moments about the path at infinite batch size."""
+        return predict(steps, clamped(steps.problem, self.order), self.digits)
 
     def planned(self, steps: Steps, size: LargeBatchSize) -> RoadPlan:
         """A size as a plan."""
@@ -69,4 +65,4 @@ class AboutPath:
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """What a quantity would take."""
-        return self.road.planned(steps, self.road.path_size(steps))
+        return self.road.planned(steps, self.road.about_path(steps))

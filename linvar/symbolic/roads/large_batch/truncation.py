@@ -8,7 +8,7 @@ and p = gbar(W_t + delta) - gbar(W_t),
     var_t = sum ( E p^2 - (E p)^2 ) + u E (spread of one example's gradient),      the spread up to u^{K-1} only.
 
 Exact rationals have about 2L-1 times as many digits after each step; enclosures keep the digits asked for. Up to u^1 the variance
-of a linear network is also a sum over ``pairs``, taken where that is quicker: it knows no entries of the state, only matrices.
+of a linear network is also that of ``pairs``, taken where that is quicker: it knows no entries of the state, only matrices.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING, Any, cast
 from linvar.flint import arb, fmpq, fmpz
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic, rational
-from linvar.symbolic.laws.wishart import Wishart
-from linvar.symbolic.pairs.statement import setting_of, wishart_of
-from linvar.symbolic.pairs.sums import by_pairs
+from linvar.symbolic.pairs.statement import coefficients, wishart_of
 from linvar.symbolic.quantities import check_measured, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
 from linvar.symbolic.roads.large_batch.road import LargeBatch
-from linvar.symbolic.roads.large_batch.size import check_arguments, clamped
+from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
@@ -131,32 +129,30 @@ class LargeBatchDerivation:
     def leaves(self, name: str, of: str, *, per_leaf: bool = True) -> Expansions:
         """The same of each layer, or of all of them together."""
         check_measured(of, self.problem)
-        if name == "variance" and self._law_of_pairs is not None:
-            return self._variances(of, per_leaf)
+        if name == "variance" and self._by_pairs is not None:
+            return self._variances(self._by_pairs, of, per_leaf)
         return self._answer((name, of, per_leaf), lambda path: _MEASURED[name](path, of, per_leaf))
 
     @cached_property
-    def _law_of_pairs(self) -> Wishart | None:
-        """The law, where the variance is summed over pairs."""
-        size = self.road.pairs_size(self._steps, self.road.path_size(self._steps))
-        return None if size is None else wishart_of(self._steps.model)
+    def _size(self) -> tuple[LargeBatchSize, bool]:
+        """Of the variance, and whether it is that of ``pairs``."""
+        return self.road.of_variance(self._steps)
 
     @cached_property
-    def _by_pairs(self) -> list[fmpq]:
-        """The coefficient of u in the variance of each layer."""
-        law = self._law_of_pairs
-        assert law is not None
+    def _by_pairs(self) -> list[fmpq] | None:
+        """The coefficient of u in the variance of each layer; None where it is found about the path."""
+        (size, by_pairs), law = self._size, wishart_of(self._steps.model)
+        if not by_pairs or law is None:
+            return None
         with reporting(self._progress, self.plan.road, self.plan.cost, self.plan.seconds):
-            found = by_pairs(setting_of(self._steps.model, law))
-        assert found is not None  # they were counted
-        return [fmpq(value) for value in found]
+            return coefficients(self._steps.model, law, size.listed)
 
-    def _variances(self, of: str, per_leaf: bool) -> Expansions:
+    def _variances(self, layers: list[fmpq], of: str, per_leaf: bool) -> Expansions:
         """The variance of the gradient, or of the update -rate G, of each layer or of all."""
         factor = fmpq(1)
         if of == "update":
             factor = rational(self._polynomials.symbols.lift(self.problem.distinct_learning_rates[0])) ** 2
-        values = self._by_pairs if per_leaf else [sum(self._by_pairs, fmpq(0))]
+        values = layers if per_leaf else [sum(layers, fmpq(0))]
         return self._exactly([[fmpq(0), value * factor] for value in values])
 
     def _exactly(self, series: Sequence[Sequence[fmpq]]) -> Expansions:
@@ -169,7 +165,7 @@ class LargeBatchDerivation:
     @cached_property
     def _path_plan(self) -> RoadPlan:
         """Of what is found about the path."""
-        return self.plan if self._law_of_pairs is None else self._about_path()
+        return self._about_path() if self._size[1] else self.plan
 
     def _answer(self, key: tuple[str, str, bool], quantity: Callable[[Path[Any]], list[Series]]) -> Expansions:
         """The expansions of a quantity, found once."""
