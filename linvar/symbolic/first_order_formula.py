@@ -11,7 +11,7 @@ from linvar.flint import fmpq
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import to_rational
 from linvar.symbolic.laws.wishart import Wishart
-from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
+from linvar.symbolic.limits import MOST_SECONDS, checked_limit, default_memory_limit, format_bytes, format_seconds
 from linvar.symbolic.pairs.latex import formula
 from linvar.symbolic.pairs.lists import checked_lists, count
 from linvar.symbolic.pairs.statement import coefficients
@@ -25,6 +25,8 @@ from linvar.symbolic.sgd.steps import Steps
 _LARGE_BATCH = "use linvar.large_batch(problem, order=1)"
 #: a longer formula is not read
 _MOST_TERMS = 150
+#: directions are carried through no more steps
+_MOST_STEPS = 2_000
 #: bytes of the directions that are carried together
 _TOGETHER = 2**27
 
@@ -75,7 +77,7 @@ class FirstOrderFormula:
         Raises:
             InputTypeError: ``problem`` is no Problem.
             InputError: the problem is another one than this formula is for; it says in what.
-            DerivationTooLargeError: it would take more memory, or have more than ten million digits.
+            DerivationTooLargeError: it would take more memory or half an hour, or have more than ten million digits.
 
         >>> from linvar import Gaussian, Problem
         >>> problem = Problem([[[1, 2]], [[3]]], Gaussian([[1, 0]]), "1/10", 1)
@@ -87,8 +89,9 @@ class FirstOrderFormula:
         steps = Steps(problem)
         law = self._law(steps)
         size = size_of_first_order(steps, law)
-        if size.obstacle or size.bytes > limit:
-            statement = f"{shown(problem, 200)} does not fit: {size}, {format_bytes(size.bytes)}"
+        if size.obstacle or size.bytes > limit or size.seconds > MOST_SECONDS:
+            needs = f"{size}, about {format_seconds(size.seconds)}, {format_bytes(size.bytes)}"
+            statement = f"{shown(problem, 200)} does not fit: {needs}"
             raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("", "smaller widths")])
         return to_rational(sum(coefficients(steps.model, law, size.listed), fmpq(0)))
 
@@ -111,6 +114,7 @@ class FirstOrderFormula:
             InputTypeError: something is no matrix of real numbers, or no number.
             InputError: a shape does not fit, a covariance is none, a variance is negative.
             NotFiniteError: an entry is not finite, or the steps diverge beyond what a float holds.
+            DerivationTooLargeError: there are more than 2,000 steps.
 
         >>> round(first_order_formula(2, 1).value([[[1, 2]], [[3]]], [[1, 0]], 0.1), 9)
         98.73792
@@ -121,6 +125,9 @@ class FirstOrderFormula:
         from linvar.symbolic.pairs.given import checked
         from linvar.symbolic.pairs.path import At
 
+        if self.step > _MOST_STEPS:
+            statement = f"step={shown(self.step)} is more than the limit of {_MOST_STEPS:,} steps in double precision"
+            raise DerivationTooLargeError(statement, [("step", "fewer steps")])
         setting = checked(self.depth, self.step, weights, teacher, learning_rate, covariance, noise_variance)
         widths = (setting.weights[0].columns, *(w.rows for w in setting.weights))
         entries = sum(a * b for a, b in zip(widths, widths[1:]))

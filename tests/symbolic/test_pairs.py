@@ -281,6 +281,11 @@ def test_other_problems_are_refused_by_name() -> None:
             formula(other)
     with pytest.raises(InputTypeError, match="problem=3 .*give a linvar.Problem"):
         formula(3)  # type: ignore[arg-type]
+    endless = problem.replace(step=10**9, learning_rate="1/8")
+    with pytest.raises(DerivationTooLargeError, match="does not fit: .* by 2 directions, about .*: use fewer steps"):
+        of_problem(endless)(endless)
+    with pytest.raises(DerivationTooLargeError, match="step=1000000000 is more than the limit of 2,000 steps"):
+        of_problem(endless).value([[[1, 2]]], [[1, 0]], 0.1)
     with pytest.raises(
         DerivationTooLargeError, match=r"does not fit: \d+ digits each, by 2 directions, .*: use fewer steps or smaller"
     ):

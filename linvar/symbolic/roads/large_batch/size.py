@@ -144,8 +144,8 @@ def size_of_first_order(kinds: Steps, law: Wishart) -> LargeBatchSize:
     """The same, quicker or not: by the lists of pairs, or by directions of the noise."""
     problem, step = kinds.problem, min(kinds.problem.step, _MOST_CARRIED)
     case = problem.widths, step, law.covariance == identity(len(law.covariance)), law.noise_variance != 0
-    carried, further = of_tangents(*case, exact=True), (max(problem.step, 1) / max(step, 1)) ** 2
-    carried = Tally(int(carried.products * further), int(carried.operations * further), carried.entries)
+    carried, times = of_tangents(*case, exact=True), (min(problem.step, MOST_STEPS) // step) ** 2 if step else 1
+    carried = Tally(carried.products * times, carried.operations * times, carried.entries)
     found = _of_tally(problem, carried, f", by {problem.widths[0] * problem.widths[-1]:,} directions", False)
     lists = all_lists(problem.depth, step, case[2]) if step == problem.step else None
     if lists is None or (pairs := count(lists)) * costs().large_batch.seconds_pair > found.seconds:
@@ -164,7 +164,7 @@ def _of_tally(problem: Problem, tally: Tally, way: str, listed: bool) -> LargeBa
     seconds = {
         f"seconds_{unit}": tally.operations,
         f"seconds_{unit}_product": tally.products,
-        f"seconds_{unit}_bit": tally.products * bits,
+        f"seconds_{unit}_bit": bounded(tally.products) * bits,
     }
     digits = int(min(_ENDLESS, (2 * problem.degree - 2) * bits * log10(2) + 1))
     section = costs().large_batch
