@@ -221,7 +221,7 @@ def test_large_batch_takes_its_variance_by_pairs(widths: tuple[int, ...], step: 
     assert [one.coefficients for one in found.per_leaf.variance] == [(0, layer) for layer in layers]
     assert found.plan == plan
     constant = problem.replace(learning_rate="1/7")
-    assert lv.large_batch(constant, 1).update_variance.coefficients[1] == about_the_path(constant)[0] / 49
+    assert lv.large_batch(constant, 1).update_variance.coefficients[1] == of_problem(constant)(constant) / 49
     assert " by " not in lv.plan(problem, lv.LargeBatch(2)).roads[0].size
     assert " by " not in lv.plan(problem, lv.LargeBatch(1, digits=9)).roads[0].size
     assert " by " not in lv.plan(constant.replace(momentum="1/2"), lv.LargeBatch(1)).roads[0].size

@@ -37,8 +37,8 @@ MOST_ORDER = 100
 _MOST_CARRIED = 50
 #: seconds: what takes less about the path is not compared with ``pairs``
 _QUICK = 0.05
-#: with more weights their moments take hours, and as many seconds to predict as ``pairs`` to compute
-_WIDE = 300
+#: with more weights their moments take longer to predict than ``pairs`` to compute
+_WIDE = 60
 #: more steps than this are not counted in symbols: nothing could be read
 _MOST_SYMBOLIC_STEPS = 40
 
@@ -131,7 +131,7 @@ def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSi
 def of_variance(kinds: Steps, order: int, digits: int | None) -> tuple[LargeBatchSize, bool]:
     """The size of the variance by the quicker way, and whether that is ``pairs``: up to u^1, where they hold."""
     law = wishart_of(kinds.model) if order == 1 and digits is None else None
-    if law is not None and kinds.model.entries > _WIDE:
+    if law is not None and kinds.model.entries > _WIDE and kinds.problem.step <= _MOST_CARRIED:
         return size_of_first_order(kinds, law), True
     path = predict(kinds, order, digits)
     if law is None or path.seconds < _QUICK:
