@@ -39,7 +39,6 @@ from linvar.symbolic.cost import Amounts, Costs, costs, parse, total
 from linvar.symbolic.models.linear import counting
 from linvar.symbolic.roads.expansion import size as expansion_size
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
-from linvar.symbolic.roads.large_batch import size as large_batch_size
 from linvar.symbolic.roads.lattice import size as lattice_size
 from linvar.symbolic.roads.regression import closed
 from linvar.symbolic.roads.traces import size as traces_size
@@ -230,6 +229,11 @@ def cases() -> list[Case]:
     add("large_batch", "1-2-1, t = 1, weights, order 2", problem(1, 1, 2, 1, weights=symbols([1, 2, 1])), True, order=2)
     add("large_batch", "1-1-1, t = 2, weights and rate, order 1",
         problem(2, 1, 1, 1, weights=symbols([1, 1, 1]), learning_rate=alpha), True, order=1)  # fmt: skip
+    add("large_batch", "12-7-5, t = 1, order 1, by pairs", problem(1, 12, 7, 5), True, order=1)
+    add("large_batch", "12-7-5, t = 3, order 1, by pairs", problem(3, 12, 7, 5), True, order=1)
+    add("large_batch", "60-30-10, t = 2, order 1, by pairs", problem(2, 60, 30, 10), True, order=1)
+    add("large_batch", "100-50-10, t = 1, order 1, by pairs", problem(1, 100, 50, 10), order=1)
+    add("large_batch", "3-3-3-3-3, t = 2, order 1, by pairs", problem(2, 3, 3, 3, 3, 3), order=1)
     add("large_batch", "2-2-2, t = 1, weights, order 1", problem(1, 2, 2, 2, weights=symbols([2, 2, 2])), order=1)
     return found
 
@@ -244,7 +248,7 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
         lattice = lattice_size.predict(steps, 4 * case.problem.depth - 2)
         return lattice.byte_amounts, [lattice.second_amounts, lattice.compilation_amounts]
     if case.road == "large_batch":
-        first = large_batch_size.predict(steps, **case.options)
+        first, _ = lv.LargeBatch(**case.options).of_variance(steps)
         return first.byte_amounts, [first.second_amounts]
     work = {
         "regression": lambda: closed.work(steps.model.closure, steps),

@@ -14,7 +14,6 @@ import statistics
 import time
 
 import linvar as lv
-from linvar.symbolic.roads.large_batch.size import predict
 from linvar.symbolic.sgd.steps import Steps
 
 PROBLEM = lv.Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], lv.Gaussian([[1, 0], [0, 2]]), "1/10")
@@ -67,7 +66,7 @@ def main() -> None:
     )
     for step, order, digits, target in [*ROWS, *(LONG if arguments.long else [])]:
         seconds = median_seconds(step, order, digits, arguments.repeats)
-        size = predict(Steps(PROBLEM.replace(step=step)), order, digits)
+        size, _ = lv.LargeBatch(order, digits).of_variance(Steps(PROBLEM.replace(step=step)))
         aim = "" if target is None else f"{target:g}"
         print(
             f"| {step} | u^{order} | {length(step, order, digits)} | {seconds:.3f} | {aim} | {size.digits:,} "

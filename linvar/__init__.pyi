@@ -39,6 +39,8 @@ from .symbolic.answers import weight_covariance as weight_covariance
 from .symbolic.derivation import Derivation as Derivation
 from .symbolic.derivation import derive as derive
 from .symbolic.derivation import derive_steps as derive_steps
+from .symbolic.first_order_formula import FirstOrderFormula as FirstOrderFormula
+from .symbolic.first_order_formula import first_order_formula as first_order_formula
 from .symbolic.plan import Plan as Plan
 from .symbolic.plan import plan as plan
 from .symbolic.regression_moments import RegressionMoments as RegressionMoments

@@ -24,7 +24,7 @@ _PUBLIC = """
     Problem Gaussian Dataset Finite Independent ScaleMixture Normal Uniform Rademacher load_problem
     Rational rationalize symbolic_weights symbolic_matrix b u
     gradient_variance second_moment squared_mean expected_loss expected_weights weight_covariance
-    trace_formula TraceFormula Traces
+    trace_formula TraceFormula Traces first_order_formula FirstOrderFormula
     derive derive_steps Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
     plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult

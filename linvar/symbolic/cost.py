@@ -155,6 +155,8 @@ class LargeBatch:
     Bytes: of any call, of an object, of a bit, of a term of the spread of one example's gradient, of a monomial in symbols.
     Seconds: of any call, of an object moved, of a Taylor coefficient of an update, of a product, of each bit of it (long ones
     cost more), of an exact product beside its bits, of a moment of a batch, of a term of the spread, of a monomial in symbols.
+    By pairs: bytes of an entry of a matrix, and of a bit of it; seconds of an operation, of a product, and of a bit in it; these
+    also by directions.
     """
 
     bytes_call: float
@@ -162,6 +164,8 @@ class LargeBatch:
     bytes_bit: float
     bytes_spread: float
     bytes_symbol_monomial: float
+    bytes_pair_entry: float
+    bytes_pair_bit: float
     seconds_call: float
     seconds_object: float
     seconds_path: float
@@ -171,6 +175,12 @@ class LargeBatch:
     seconds_moment: float
     seconds_spread: float
     seconds_symbol_monomial: float
+    seconds_pair: float
+    seconds_pair_product: float
+    seconds_pair_bit: float
+    seconds_direction: float
+    seconds_direction_product: float
+    seconds_direction_bit: float
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from linvar.problem import Problem
 from linvar.progress import Progress
 from linvar.symbolic.limits import checked_limit
 from linvar.symbolic.plan import asked_for, check_problem
-from linvar.symbolic.roads.large_batch.road import LargeBatch
+from linvar.symbolic.roads.large_batch.road import AboutPath, LargeBatch
 from linvar.symbolic.roads.large_batch.truncation import LargeBatchDerivation
+from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
@@ -26,6 +27,9 @@ def large_batch(
     enclosures. Conventions as in ``linvar.gradient_variance``: G the MEAN of b per-example gradients of 1/2 ||P x - y||^2,
     conditioned on the INITIAL weights. Nothing is computed before a quantity is asked for.
 
+    With ``order=1`` the variance of a linear network with normal inputs of mean zero is summed over pairs
+    (``linvar.first_order_formula``) where that is quicker: exact at widths such as 30-20-10.
+
     Args:
         problem: iid sampling; numeric, or with SymPy symbols.
         order: K >= 0, the highest power of 1/b wanted.
@@ -42,7 +46,8 @@ def large_batch(
     Raises:
         InputTypeError: an argument of the wrong type.
         InputError: sampling without replacement, an order or digits out of range, or digits with symbols.
-        DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
+        DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed. Where the variance
+            fits and other quantities do not, it is raised when these are asked for.
 
     >>> from linvar import Gaussian, Problem
     >>> large_batch(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 5), order=1, digits=6).variance
@@ -57,4 +62,9 @@ def large_batch(
     if isinstance(order, int) and order > 1:
         further.append(("order", Said("a smaller order ({})", Argument("order", str(order)))))
     _, plan = asked_for(steps, road, limit, further)
-    return LargeBatchDerivation(steps, road, plan, progress)
+
+    def about_path() -> RoadPlan:
+        """The plan of what no sum over pairs gives."""
+        return asked_for(steps, AboutPath(road), limit, further)[1]
+
+    return LargeBatchDerivation(steps, road, plan, progress, about_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from linvar.symbolic.roads.large_batch.size import check_arguments, clamped, predict
+from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped, of_variance, predict
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
@@ -34,7 +34,35 @@ class LargeBatch:
             InputError: sampling without replacement, an order or digits that are no such numbers, digits with symbols.
         """
         check_arguments(steps.problem, self.order, self.digits)
+        size, _ = self.of_variance(steps)
+        return self.planned(steps, size)
+
+    def of_variance(self, steps: Steps) -> tuple[LargeBatchSize, bool]:
+        """The size of the variance by the quicker way, and whether that is ``pairs``."""
+        return of_variance(steps, clamped(steps.problem, self.order), self.digits)
+
+    def about_path(self, steps: Steps) -> LargeBatchSize:
+        """That of any quantity, by the moments about the path at infinite batch size."""
+        return predict(steps, clamped(steps.problem, self.order), self.digits)
+
+    def planned(self, steps: Steps, size: LargeBatchSize) -> RoadPlan:
+        """A size as a plan."""
         order = clamped(steps.problem, self.order)
-        size = predict(steps, order, self.digits)
         road = RoadPlan(self.name, f"up to u^{order}, {size}", size.seconds, size.bytes, asked=True)
         return replace(road, obstacle=size.obstacle)
+
+
+@dataclass(frozen=True)
+class AboutPath:
+    """The same, whatever is asked: the plan of all quantities but the variance."""
+
+    road: LargeBatch
+
+    @property
+    def name(self) -> str:
+        """That of the road."""
+        return self.road.name
+
+    def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
+        """What a quantity would take."""
+        return self.road.planned(steps, self.road.about_path(steps))

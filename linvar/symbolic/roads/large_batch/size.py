@@ -5,6 +5,7 @@ law, so the bits follow b_{s+1} = (2L-1) b_s + log2 k, and a coefficient, of deg
 The work is the same at every step: with n entries of the state, m variables of a batch and R(d) monomials of degree <= d
 in an update, level l of the products of ``fluctuations`` multiplies C(n+l, l+1) sum_d C(n+m+d-1, d) R(2K-l-d) numbers.
 Digits are close; seconds and bytes are rough (benchmarks/large_batch_speed.py compares them with measurements).
+The variance alone, up to u^1, may be quicker by ``pairs``, whose work is counted by running them on shapes.
 """
 
 from __future__ import annotations
@@ -14,18 +15,30 @@ from math import comb, log2, log10
 
 from linvar.errors import Argument, InputError, InputTypeError, Said, cut
 from linvar.exact import Rational
+from linvar.laws.law import identity
 from linvar.problem import Problem
 from linvar.symbolic.cost import Amounts, costs, total
 from linvar.symbolic.laws.law import common_denominator
 from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.laws.wishart import Wishart
 from linvar.symbolic.limits import MOST_STEPS, bounded
 from linvar.symbolic.models.model import ENDLESS as _ENDLESS
 from linvar.symbolic.models.step import MOST_VARIABLES
+from linvar.symbolic.pairs.kinds import Tally
+from linvar.symbolic.pairs.lists import all_lists, count
+from linvar.symbolic.pairs.statement import wishart_of
+from linvar.symbolic.pairs.work import of_pairs, of_tangents
 from linvar.symbolic.sgd.steps import Steps
 
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
 MOST_ORDER = 100
+#: the work of more steps is not counted, but grows as their square
+_MOST_CARRIED = 50
+#: seconds: what takes less about the path is not compared with ``pairs``
+_QUICK = 0.05
+#: with more weights their moments take longer to predict than ``pairs`` to compute
+_WIDE = 60
 #: more steps than this are not counted in symbols: nothing could be read
 _MOST_SYMBOLIC_STEPS = 40
 
@@ -38,6 +51,8 @@ class LargeBatchSize:
         digits: of a coefficient's numerator; of an enclosure those it is computed with.
         terms: monomials in the symbols of a coefficient; 1 for numbers.
         seconds, bytes: time on one core, and memory at the peak.
+        way: to the variance, in words, where it is not found about the path, as all else.
+        listed: whether that is the sum over pairs.
     """
 
     digits: int
@@ -47,6 +62,8 @@ class LargeBatchSize:
     #: amounts of work (``cost``)
     byte_amounts: Amounts = field(default_factory=dict, repr=False)
     second_amounts: Amounts = field(default_factory=dict, repr=False)
+    way: str = ""
+    listed: bool = False
 
     @property
     def obstacle(self) -> str | None:
@@ -56,7 +73,7 @@ class LargeBatchSize:
     def __str__(self) -> str:
         count, noun = (self.terms, "terms in the symbols") if self.terms > 1 else (self.digits, "digits")
         shown = f"{count:,}" if count < _ENDLESS else "10^18 and more"
-        return f"{shown} {noun} each"
+        return f"{shown} {noun} each{self.way}"
 
 
 def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSize:
@@ -109,6 +126,50 @@ def predict(kinds: Steps, order: int, digits: int | None = None) -> LargeBatchSi
     section = costs().large_batch
     size = int(min(total(section, memory), 1e300))
     return LargeBatchSize(found, monomials, total(section, seconds), size, memory, seconds)
+
+
+def of_variance(kinds: Steps, order: int, digits: int | None) -> tuple[LargeBatchSize, bool]:
+    """The size of the variance by the quicker way, and whether that is ``pairs``: up to u^1, where they hold."""
+    law = wishart_of(kinds.model) if order == 1 and digits is None else None
+    if law is not None and kinds.model.entries > _WIDE and kinds.problem.step <= _MOST_CARRIED:
+        return size_of_first_order(kinds, law), True
+    path = predict(kinds, order, digits)
+    if law is None or path.seconds < _QUICK:
+        return path, False
+    found = size_of_first_order(kinds, law)
+    return min((path, False), (found, True), key=lambda one: one[0].seconds)
+
+
+def size_of_first_order(kinds: Steps, law: Wishart) -> LargeBatchSize:
+    """The same, quicker or not: by the lists of pairs, or by directions of the noise."""
+    problem, step = kinds.problem, min(kinds.problem.step, _MOST_CARRIED)
+    case = problem.widths, step, law.covariance == identity(len(law.covariance)), law.noise_variance != 0
+    carried, times = of_tangents(*case, exact=True), (min(problem.step, MOST_STEPS) // step) ** 2 if step else 1
+    carried = Tally(carried.products * times, carried.operations * times, carried.entries)
+    found = _of_tally(problem, carried, f", by {problem.widths[0] * problem.widths[-1]:,} directions", False)
+    lists = all_lists(problem.depth, step, case[2]) if step == problem.step else None
+    if lists is None or (pairs := count(lists)) * costs().large_batch.seconds_pair > found.seconds:
+        return found
+    tally = of_pairs(*case)
+    assert tally is not None  # the lists are there
+    listed = _of_tally(problem, tally, f", by {pairs:,} pairs", True)
+    return min(found, listed, key=lambda one: one.seconds)
+
+
+def _of_tally(problem: Problem, tally: Tally, way: str, listed: bool) -> LargeBatchSize:
+    """Seconds and bytes of so many products of numbers as long as those after the steps."""
+    bits, _ = _state_bits(problem, min(problem.step, MOST_STEPS))
+    memory = {"bytes_call": 1, "bytes_pair_entry": tally.entries, "bytes_pair_bit": tally.entries * bits}
+    unit = "pair" if listed else "direction"
+    seconds = {
+        f"seconds_{unit}": tally.operations,
+        f"seconds_{unit}_product": tally.products,
+        f"seconds_{unit}_bit": bounded(tally.products) * bits,
+    }
+    digits = int(min(_ENDLESS, (2 * problem.degree - 2) * bits * log10(2) + 1))
+    section = costs().large_batch
+    size = int(min(total(section, memory), 1e300))
+    return LargeBatchSize(digits, 1, total(section, seconds), size, memory, seconds, way, listed)
 
 
 def clamped(problem: Problem, order: int) -> int:

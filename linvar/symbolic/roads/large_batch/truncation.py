@@ -7,24 +7,27 @@ and p = gbar(W_t + delta) - gbar(W_t),
 
     var_t = sum ( E p^2 - (E p)^2 ) + u E (spread of one example's gradient),      the spread up to u^{K-1} only.
 
-Exact rationals have about 2L-1 times as many digits after each step; enclosures keep the digits asked for.
+Exact rationals have about 2L-1 times as many digits after each step; enclosures keep the digits asked for. Up to u^1 the variance
+of a linear network is also that of ``pairs``, taken where that is quicker: it knows no entries of the state, only matrices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any, cast
 
-from linvar.flint import arb, fmpz
+from linvar.flint import arb, fmpq, fmpz
 from linvar.progress import Progress, reporting
-from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic
+from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic, rational
+from linvar.symbolic.pairs.statement import coefficients, wishart_of
 from linvar.symbolic.quantities import check_measured, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
 from linvar.symbolic.roads.large_batch.road import LargeBatch
-from linvar.symbolic.roads.large_batch.size import check_arguments, clamped
+from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
@@ -52,13 +55,21 @@ class LargeBatchDerivation:
     Attributes:
         problem: iid sampling.
         road: the order and the digits.
-        plan: what was predicted.
+        plan: what was predicted of the variance.
     """
 
-    def __init__(self, steps: Steps, road: LargeBatch, plan: RoadPlan, progress: bool | Progress | None) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        road: LargeBatch,
+        plan: RoadPlan,
+        progress: bool | Progress | None,
+        about_path: Callable[[], RoadPlan],
+    ) -> None:
+        """``about_path``: the plan of all else, where the variance has one of its own; it raises where that does not fit."""
         check_arguments(steps.problem, road.order, road.digits)
         self.problem, self.road, self.plan = steps.problem, road, plan
-        self._progress = progress
+        self._steps, self._progress, self._about_path = steps, progress, about_path
         self._order = clamped(steps.problem, road.order)
         self._polynomials = Polynomials(steps)
         self._path: Path[Any] | None = None
@@ -118,12 +129,49 @@ class LargeBatchDerivation:
     def leaves(self, name: str, of: str, *, per_leaf: bool = True) -> Expansions:
         """The same of each layer, or of all of them together."""
         check_measured(of, self.problem)
+        if name == "variance" and self._by_pairs is not None:
+            return self._variances(self._by_pairs, of, per_leaf)
         return self._answer((name, of, per_leaf), lambda path: _MEASURED[name](path, of, per_leaf))
+
+    @cached_property
+    def _size(self) -> tuple[LargeBatchSize, bool]:
+        """Of the variance, and whether it is that of ``pairs``."""
+        return self.road.of_variance(self._steps)
+
+    @cached_property
+    def _by_pairs(self) -> list[fmpq] | None:
+        """The coefficient of u in the variance of each layer; None where it is found about the path."""
+        (size, by_pairs), law = self._size, wishart_of(self._steps.model)
+        if not by_pairs or law is None:
+            return None
+        with reporting(self._progress, self.plan.road, self.plan.cost, self.plan.seconds):
+            return coefficients(self._steps.model, law, size.listed)
+
+    def _variances(self, layers: list[fmpq], of: str, per_leaf: bool) -> Expansions:
+        """The variance of the gradient, or of the update -rate G, of each layer or of all."""
+        factor = fmpq(1)
+        if of == "update":
+            factor = rational(self._polynomials.symbols.lift(self.problem.distinct_learning_rates[0])) ** 2
+        values = layers if per_leaf else [sum(layers, fmpq(0))]
+        return self._exactly([[fmpq(0), value * factor] for value in values])
+
+    def _exactly(self, series: Sequence[Sequence[fmpq]]) -> Expansions:
+        """Series of numbers up to the least of the order and the degree bound; what follows is zero."""
+        ring, zeros = self._polynomials.symbols, [fmpq(0)] * (self.road.order - self._order)
+        return tuple(
+            LargeBatchExpansion([ring.lift(value) for value in (*values, *zeros)], ring=ring) for values in series
+        )
+
+    @cached_property
+    def _path_plan(self) -> RoadPlan:
+        """Of what is found about the path."""
+        return self._about_path() if self._size[1] else self.plan
 
     def _answer(self, key: tuple[str, str, bool], quantity: Callable[[Path[Any]], list[Series]]) -> Expansions:
         """The expansions of a quantity, found once."""
         if key not in self._known:
-            with reporting(self._progress, self.plan.road, self.plan.cost, self.plan.seconds):
+            plan = self._path_plan
+            with reporting(self._progress, plan.road, plan.cost, plan.seconds):
                 self._known[key] = self._expansions(quantity)
         return self._known[key]
 
@@ -142,11 +190,11 @@ class LargeBatchDerivation:
             if bits == path.scalars.bits:
                 break
             path = Path(self._polynomials, self._order, Balls(bits))
+        if digits is None and not self.problem.symbols:
+            return self._exactly(cast("list[list[fmpq]]", series))
         ring = self._polynomials.symbols
         zeros = [path.scalars.divide(path.scalars.zero, fmpz(1))] * (self.road.order - self._order)
         series = [[*values, *zeros] for values in series]
-        if digits is None and not self.problem.symbols:
-            series = [[ring.lift(value) for value in values] for values in series]
         return tuple(LargeBatchExpansion(values, ring=ring, digits=digits) for values in series)
 
     def _scalars(self) -> Balls | Symbolic | Integers:
