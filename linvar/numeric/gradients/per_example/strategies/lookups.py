@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, sum_in_stages
+from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, sum_all, sum_in_stages, sum_of_squares
 from linvar.numeric.gradients.per_example.kinds.lookup import (
     Lookup,
     add_rows,
@@ -66,6 +66,7 @@ class _Table(NamedTuple):
 
     mean: jax.Array
     scatter: jax.Array
+    apart: list[jax.Array]
     norms: jax.Array
     squares: list[jax.Array]
 
@@ -108,8 +109,10 @@ def lookup(
         found = of_tables(keys, values)
     else:
         each = jax.vmap(of_tables, in_axes=1)(keys[:, :, None], values[:, :, None])
-        found = _Table(each.mean, jnp.sum(each.scatter), jnp.sum(each.norms, axis=0), each.squares)
-    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], [first.filled(x) for x in found.squares])
+        scatter, apart, norms = (jax.tree.map(lambda x: jnp.sum(x, axis=0), x) for x in each[1:4])
+        found = _Table(each.mean, scatter, apart, norms, each.squares)
+    squared = [first.filled(x) for x in found.squares]
+    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], squared, apart=found.apart)
 
 
 def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, once: bool, wanted: Wanted) -> _Table:
@@ -130,30 +133,31 @@ def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, once: bool, wa
     mean = add_rows(empty, keys, values / count) if values.size < empty.size else add_rows(empty, keys, values) / count
     norms = _of_examples(rows, values, length, n)
     if once:
-        scatter = _about_medians(rows, mean, n, count)
+        scatter, *apart = _about_medians(rows, mean, n, count)
     else:
-        total, taken = sum_in_stages(norms), count * _squared_norm(mean, keys, keys[:0])
+        total, taken = sum_in_stages(norms), count * _squared_norm(mean, keys)
         scatter = lax.cond(taken <= total / 2, lambda: total - taken, lambda: _apart(rows, mean, n, count))
+        apart = []
     squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
-    return _Table(mean, scatter, norms, squared)
+    return _Table(mean, scatter, apart, norms, squared)
 
 
-def _about_medians(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> jax.Array:
-    """The sum of squared deviations, about a table that is the mean in one row for each place, and zero elsewhere.
+def _about_medians(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sum of squared deviations but for (n,) numbers to add: about the mean in one row for each place, zero elsewhere.
 
     sum_i ||g_i - m||^2 = sum_i ||g_i - s||^2 - n ||m - s||^2 of any s. A row that more than half of the examples look up in
     some place is the median of their keys there; the others cannot make the second sum more than half of the first.
     """
     length, keys = mean.shape[1], rows.keys.reshape(n, -1)
-    real = keys < length
-    middle = jnp.sum(real, axis=0, keepdims=True) // 2
-    chosen = jnp.take_along_axis(jnp.sort(keys, axis=0), jnp.minimum(middle, n - 1), axis=0)[0]  # a place each
+    ordered, real = jnp.sort(keys, axis=0), keys < length
+    middle = lax.broadcasted_iota(jnp.int32, keys.shape, 0) == jnp.sum(real, axis=0, dtype=jnp.int32) // 2
+    chosen = jnp.sum(jnp.where(middle, ordered, 0), axis=0)  # one a place
     start = _where(chosen < length, rows_of(mean, chosen))
     here = (keys == chosen) & real
     shifted = rows.values.reshape(n, *start.shape) - _where(here, start)
-    apart = sum_in_stages(_of_examples(rows, shifted.reshape(rows.values.shape), length, n))
     others = count - jnp.sum(here, axis=0)
-    return apart + jnp.sum(others * _squared(start)) - count * _squared_norm(mean, rows.keys, chosen)
+    rest = jnp.sum(others * _squared(start)) - count * _squared_norm_without(mean, ordered, chosen)
+    return rest, _of_examples(rows, shifted.reshape(rows.values.shape), length, n)
 
 
 def _of_examples(rows: _Rows, values: jax.Array, length: int, n: int) -> jax.Array:
@@ -161,16 +165,34 @@ def _of_examples(rows: _Rows, values: jax.Array, length: int, n: int) -> jax.Arr
     return jnp.sum(jnp.where(rows.keys < length, _squared(values), 0).reshape(n, -1), axis=1)
 
 
-def _squared_norm(table: jax.Array, keys: jax.Array, but: jax.Array) -> jax.Array:
-    """Of a table (before, keys, *after), zero in all rows but these, without some: each once, or all if that costs less."""
+def _squared_norm(table: jax.Array, keys: jax.Array) -> jax.Array:
+    """Of a table that is zero in all rows but these."""
+    if _in_order(table, keys):
+        return sum_of_squares(table)
+    return _squared_norm_without(table, jnp.sort(keys)[:, None], jnp.full(1, -1, keys.dtype))
+
+
+def _squared_norm_without(table: jax.Array, ordered: jax.Array, but: jax.Array) -> jax.Array:
+    """The same of a part of a table for each place, without one row in each.
+
+    Args:
+        table: (before, places x keys, *after).
+        ordered: (n, places) keys, in order for each place.
+        but: (places,) keys.
+    """
     length = table.shape[1]
-    if keys.size * (SORTED + GATHERED * (table.size // length) + but.size) > table.size:
-        own = _squared(jnp.moveaxis(table, 1, 0))
-        return sum_in_stages(own.at[but].set(0, mode="drop") if but.size else own)
-    ordered = jnp.sort(keys)
-    once = jnp.concatenate([jnp.ones_like(ordered[:1], bool), ordered[1:] != ordered[:-1]]) & (ordered < length)
-    once &= jnp.all(ordered[:, None] != but, axis=1)
-    return sum_in_stages(jnp.where(once, _squared(rows_of(table, ordered)), 0))
+    if _in_order(table, ordered):
+        row = lax.iota(but.dtype, length).reshape(len(but), -1)
+        own = _squared(jnp.moveaxis(table, 1, 0)).reshape(row.shape)
+        return sum_all(jnp.where(row == but[:, None], 0, own))
+    again = jnp.concatenate([jnp.zeros_like(ordered[:1], bool), ordered[1:] == ordered[:-1]])
+    taken = (ordered < length) & (ordered != but) & ~again
+    return sum_all(jnp.where(taken, _squared(rows_of(table, ordered.reshape(-1))).reshape(ordered.shape), 0))
+
+
+def _in_order(table: jax.Array, keys: jax.Array) -> bool:
+    """Does it cost less to read the whole table than the rows of these keys, sorted?"""
+    return keys.size * (SORTED + GATHERED * (table.size // table.shape[1])) > table.size
 
 
 def _apart(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> jax.Array:
