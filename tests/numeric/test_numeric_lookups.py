@@ -275,6 +275,46 @@ def test_what_all_examples_look_up_does_not_cancel():
     assert trace < 1e-6 and abs(float(found.trace) / trace - 1) < 1e-3
 
 
+#: who looks up row 3: all, most, and with others in another place; and whoever looks up nothing, or is dropped
+SHARED = {
+    "one place": np.array([3, 3, 3, 3, 3, 3, 3]),
+    "one place, most": np.array([0, 3, 3, 7, 3, 3, 3]),
+    "one place, half outside": np.array([99, 3, 99, 99, 3, 3, 99]),
+    "two places": np.array([[3, 0], [1, 3], [3, 8], [3, 8], [2, 3], [3, 3], [3, 5]]),
+    "two places, all": np.array([[3, 8], [8, 3], [3, 8], [3, 8], [8, 3], [3, 8], [3, 8]]),
+    "tables": np.array([[3, 0], [3, 1], [3, 1], [3, 1], [3, 1], [3, 1], [3, 1]]),
+}
+
+
+@pytest.mark.parametrize("dropped", [[], [1, 4]])
+def test_rows_that_most_examples_look_up_do_not_cancel(dropped):
+    weight = np.arange(1.0, 4)
+
+    def loss(p, e):
+        ids, x, w = e
+        taken = {
+            name: jnp.take(p[name], i, axis=0, mode="fill", fill_value=0) for name, i in ids.items() if name != "tables"
+        }
+        tables = jax.vmap(lambda t, i: jnp.take(t, i, axis=0, mode="fill", fill_value=0))(p["tables"], ids["tables"])
+        return w * sum(jnp.sum(t @ (weight.astype(x.dtype) + 1e-3 * x)) for t in (*taken.values(), tables))
+
+    shapes = {name: (2, 9, 3) if name == "tables" else (9, 3) for name in SHARED}
+    params, x, w = {name: normal(*shape) for name, shape in shapes.items()}, normal(EXAMPLES, 3), np.ones(EXAMPLES)
+    w[dropped] = np.nan
+    kept = np.isfinite(w)
+    x = x.astype("float32").astype("float64")
+    with jax.enable_x64(True):
+        exact = by_vmap(loss, params, jax.tree.map(lambda a: a[kept], (SHARED, x, w)))
+        wide = gradient_moments(loss, params, (SHARED, x, w), nan="drop", explain=True)
+        assert {leaf.strategy for leaf in wide.explanation.leaves} == {"lookup"}
+        assert_moments(wide, exact)
+    narrow = jax.tree.map(lambda a: jnp.asarray(a, "float32"), (params, x, w))
+    found = gradient_moments(loss, narrow[0], (SHARED, *narrow[1:]), nan="drop")
+    for name, g in exact.items():
+        trace = np.sum((g - g.mean(axis=0)) ** 2) / (len(g) - 1)
+        np.testing.assert_allclose(found.trace_per_leaf[name], trace, rtol=2e-3, err_msg=name)
+
+
 def test_a_table_of_fewer_rows_than_an_example_looks_up_is_filled_in():
     def loss(p, tokens):
         return jnp.sum(jnp.tanh(p["table"][tokens]) ** 2 * jnp.arange(1.0, 6.0)[:, None])

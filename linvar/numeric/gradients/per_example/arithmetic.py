@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -58,21 +59,58 @@ def squares(x: jax.Array, axis: int) -> jax.Array:
 
 
 def squares_each(x: jax.Array) -> jax.Array:
-    """Squared norm of every item, axis by axis, so that no running sum grows long."""
-    total = jnp.square(x)
+    """Squared norm of every item, some axes at a time, so that no running sum grows long."""
+    return _sum_each(jnp.square(x))
+
+
+def _sum_each(total: jax.Array) -> jax.Array:
+    """The sum of every item."""
     while total.ndim > 1:
-        total = jnp.sum(total, axis=-1)
+        first = total.ndim - 1
+        while first > 1 and math.prod(total.shape[first - 1 :]) <= STAGE:
+            first -= 1
+        total = jnp.sum(total, axis=tuple(range(first, total.ndim)))
     return total
 
 
 def sum_of_squares(x: jax.Array) -> jax.Array:
-    """Squared norm, axis by axis."""
+    """Squared norm, some axes at a time."""
     return jnp.sum(squares_each(at_least_float32(x)[None]))
+
+
+def sum_all(x: jax.Array) -> jax.Array:
+    """Sum of all numbers, the examples first, some axes at a time."""
+    return jnp.sum(_sum_each(x))
+
+
+def sums_in_stages(arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    """Sums of arrays of one length and type: one operation that has all of them as operands is compiled in less time."""
+    (count,) = {x.size for x in arrays}
+    rows = math.isqrt(count) if count > STAGE else 1
+    whole = count // rows * rows
+    folded = [x[:whole].reshape(rows, -1) for x in arrays]
+    totals = _reduced(_reduced(folded)) if rows > 1 else _reduced(arrays)
+    return totals if whole == count else [total + jnp.sum(x[whole:]) for total, x in zip(totals, arrays)]
+
+
+def with_sums(numbers: list[jax.Array], arrays: Sequence[jax.Array | None]) -> list[jax.Array]:
+    """Every number plus the sum of its array, if it has one: those of one type at once."""
+    for dtype in {x.dtype for x in arrays if x is not None}:
+        mine = {i: x for i, x in enumerate(arrays) if x is not None and x.dtype == dtype}
+        sums = dict(zip(mine, sums_in_stages(list(mine.values()))))
+        numbers = [x + sums[i] if i in sums else x for i, x in enumerate(numbers)]
+    return numbers
+
+
+def _reduced(arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    """Sums along the last axis."""
+    zeros = tuple(x.dtype.type(0) for x in arrays)
+    axis = arrays[0].ndim - 1
+    found = jax.lax.reduce(tuple(arrays), zeros, lambda a, b: tuple(x + y for x, y in zip(a, b)), (axis,))
+    return list(found)
 
 
 def sum_in_stages(x: jax.Array) -> jax.Array:
     """Sum of many numbers in two stages, so that no running sum grows long."""
-    (count,) = x.shape
-    rows = math.isqrt(count)
-    whole = count // rows * rows
-    return jnp.sum(jnp.sum(x[:whole].reshape(rows, -1), axis=1)) + jnp.sum(x[whole:])
+    (total,) = sums_in_stages([x])
+    return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
-from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
+from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, with_sums
 from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, rows_of
 from linvar.numeric.gradients.per_example.evaluation import is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
@@ -26,6 +26,8 @@ from linvar.numeric.gradients.per_example.strategies import Sums, Wanted
 from linvar.numeric.gradients.per_example.taps import Pass, run_pass
 from linvar.numeric.gradients.per_example.views import View
 
+#: h, delta and gradients of values taken as they are, of one group.
+_Arrays: TypeAlias = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
 #: bytes of one example's gradient from which a CPU makes them one by one
 ONE_AT_A_TIME = 2**15
 
@@ -99,7 +101,7 @@ def batch_sums(
     weights = live.astype(jnp.promote_types(found.losses.dtype, jnp.float32))
     count = jnp.sum(weights)
     batch = _Batch(analysis, loss, leaves, examples, found, weights, jnp.maximum(count, 1), wanted, chunk_bytes)
-    sums = _merged([(group, _of_group(batch, group)) for group in analysis.groups], len(leaves))
+    sums = _merged(list(zip(analysis.groups, _of_groups(batch))), len(leaves))
     mean = sums.mean
     if analysis.constants:
         wide = [c / found.losses.shape[0] for c in found.constants]
@@ -121,6 +123,9 @@ def _merged(parts: Sequence[tuple[Group, Sums]], count: int) -> Sums:
         for place, leaf in enumerate(group.leaves):
             found[leaf].append((sums, place))
 
+    def some(of: Callable[[Sums], list[jax.Array]]) -> list[list[jax.Array]]:
+        return [[of(sums)[place] for sums, place in own if of(sums)] for own in found]
+
     def each(of: Callable[[Sums], list[jax.Array]]) -> list[jax.Array]:
         return [_added([of(sums)[place] for sums, place in own]) for own in found if all(of(sums) for sums, _ in own)]
 
@@ -128,9 +133,9 @@ def _merged(parts: Sequence[tuple[Group, Sums]], count: int) -> Sums:
         _added([sums.sizes[place] if sums.sizes else jnp.zeros_like(sums.scatter[place]) for sums, place in own])
         for own in found
     ]
-    return Sums(
-        each(lambda s: s.mean), each(lambda s: s.scatter), each(lambda s: s.norms), each(lambda s: s.squares), sizes
-    )
+    apart = [_added(own) if own else None for own in some(lambda s: s.apart)]
+    scatter = with_sums(each(lambda s: s.scatter), apart)
+    return Sums(each(lambda s: s.mean), scatter, each(lambda s: s.norms), each(lambda s: s.squares), sizes)
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,15 @@ class _Batch:
     chunk_bytes: int
 
 
+def _of_groups(batch: _Batch) -> list[Sums]:
+    """All groups, in their order. Matrices that are made of one example at a time are made in one loop."""
+    groups = batch.analysis.groups
+    looped = [i for i, group in enumerate(groups) if _is_made(batch, group) and _chunk(batch, group) == 1]
+    each = {i: _of_group(batch, group) for i, group in enumerate(groups) if i not in looped}
+    each.update(zip(looped, _made_together(batch, [groups[i] for i in looped], 1)))
+    return [each[i] for i in range(len(groups))]
+
+
 def _of_group(batch: _Batch, group: Group) -> Sums:
     """One group by its strategy, one item a leaf."""
     leaves = [batch.leaves[i] for i in group.leaves]
@@ -155,14 +169,20 @@ def _of_group(batch: _Batch, group: Group) -> Sums:
         return _nothing(leaves, batch.live, batch.wanted)
     if group.strategy == "fallback":
         return _by_autodiff(batch, group)
-    if group.view is not None and group.strategy != "factored":
-        return _seen(batch, group, group.view)
-    return _of_function(batch, group)
+    if _is_made(batch, group):
+        (sums,) = _made_together(batch, [group], _chunk(batch, group))
+        return sums
+    view = _view(group)
+    return _of_function(batch, group) if view is None else _seen(batch, view, _of_value(batch, group))
 
 
-def _seen(batch: _Batch, group: Group, view: View) -> Sums:
-    """One value, which is some entries of a leaf times a constant."""
-    sums = _of_value(batch, group, _met(batch, group.values))
+def _view(group: Group) -> View | None:
+    """The view that the one value of a group is, where it is used."""
+    return None if group.strategy == "factored" else group.view
+
+
+def _seen(batch: _Batch, view: View, sums: Sums) -> Sums:
+    """A leaf, from the sums of one value, which is some entries of it times a constant."""
     shape, by = batch.leaves[view.leaf].shape, None if view.plain else _scale(batch, view)
 
     def times(x: jax.Array, power: int) -> jax.Array:
@@ -176,6 +196,7 @@ def _seen(batch: _Batch, group: Group, view: View) -> Sums:
         [times(x, 2) for x in sums.norms],
         [view.back(times(x, 2), shape) for x in sums.squares] if batch.wanted.squares else [],
         [times(x, 2) for x in sums.sizes],
+        [times(x, 2) for x in sums.apart],
     )
 
 
@@ -208,33 +229,32 @@ def _as_wide(h: jax.Array, delta: jax.Array) -> jax.Array:
     return h.astype(jnp.promote_types(h.dtype, delta.dtype)) if jnp.issubdtype(h.dtype, jnp.floating) else h
 
 
-def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
+def _of_value(batch: _Batch, group: Group) -> Sums:
     """The one value of a group, by its strategy."""
-    live, count, wanted = batch.live, batch.count, batch.wanted
+    live, count, wanted, own = batch.live, batch.count, batch.wanted, _met(batch, group.values)
     if group.strategy == "outer":
         return strategies.outer(own.entries[0], own.h[0], own.delta[0], live, count, wanted)
     if group.strategy == "lookup":
         lookups = [entry for entry in own.entries if isinstance(entry, Lookup)]
         return strategies.lookup(lookups, own.h, own.delta, live, count, wanted)
-    if group.strategy == "gram" and not wanted.squares:
-        delta = own.counted(live)
-        first, rows = own.entries[0], rows_of(own.entries, own.h, delta)
-        return strategies.factored([(first.pairs(rows),)], [first.total(rows) / count], live, count)
-    return _materialised(batch, group, own, lambda gradients: gradients)
+    first, rows = own.entries[0], rows_of(own.entries, own.h, own.counted(live))
+    return strategies.factored([(first.pairs(rows),)], [first.total(rows) / count], live, count)
 
 
-def _of_function(batch: _Batch, group: Group) -> Sums:
-    """Leaves of which the values of a group are functions."""
-    parameters, live, count = batch.analysis.parameters, batch.live, batch.count
-    own = _met(batch, group.values)
-    pull = parameters.pull(batch.leaves, group.values)
+def _pulled(batch: _Batch, group: Group) -> Callable[[list[jax.Array]], list[jax.Array]]:
+    """From gradients of the values of a group to those of its leaves."""
+    pull = batch.analysis.parameters.pull(batch.leaves, group.values)
 
     def pulled(gradients: list[jax.Array]) -> list[jax.Array]:
         found = pull(gradients)
         return [touched(found[leaf]) for leaf in group.leaves]
 
-    if group.strategy != "factored" or batch.wanted.squares:
-        return _materialised(batch, group, own, jax.vmap(pulled))
+    return pulled
+
+
+def _of_function(batch: _Batch, group: Group) -> Sums:
+    """Leaves of which the values of a group are functions, by terms."""
+    live, count, own = batch.live, batch.count, _met(batch, group.values)
     delta = own.counted(live)
     direct = {v: jnp.where(live.reshape(-1, *[1] * (d.ndim - 1)) > 0, d, 0) for v, d in own.direct.items()}
     means = []
@@ -242,28 +262,51 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
         parts = [first.total(rows) for first, rows in _alike_rows(v, own.entries, own.h, delta)]
         parts += [jnp.sum(at_least_float32(direct[v]), axis=0)] if v in direct else []
         means.append(_added(parts) / count)
-    program = parameters.pull_program(group.leaves, group.values)
+    program = batch.analysis.parameters.pull_program(group.leaves, group.values)
     values = terms_of_values(group.values, own.entries, own.h, delta, direct)
     terms = terms_of_leaves(program, batch.leaves, values)
-    return strategies.factored(terms, pulled(means), live, count)
+    return strategies.factored(terms, _pulled(batch, group)(means), live, count)
 
 
-def _materialised(batch: _Batch, group: Group, own: _Met, pulled: Callable[[list[jax.Array]], list[jax.Array]]) -> Sums:
-    """Gradients of some examples at a time, from h and delta."""
-    keys = list(own.direct)
+def _is_made(batch: _Batch, group: Group) -> bool:
+    """Are gradients of single examples made, from h and delta?"""
+    by = ("materialised", "direct", "gram", "factored") if batch.wanted.squares else ("materialised", "direct")
+    return group.strategy in by
 
-    def made(part: tuple[list[jax.Array], list[jax.Array], list[jax.Array]]) -> list[jax.Array]:
-        inputs, cotangents, taken = part
-        gradients = []
-        for v in group.values:
-            terms = [first.product(rows) for first, rows in _alike_rows(v, own.entries, inputs, cotangents)]
-            terms += [at_least_float32(taken[keys.index(v)])] if v in own.direct else []
-            gradients.append(_added(terms))
-        return pulled(gradients)
 
-    arrays = (own.h, own.delta, list(own.direct.values()))
-    chunk = _chunk(batch, group)
-    return strategies.materialised(made, arrays, batch.live, batch.count, chunk, batch.wanted)
+def _made_together(batch: _Batch, groups: Sequence[Group], chunk: int) -> list[Sums]:
+    """Groups whose gradients are made of so many examples at a time, from h and delta."""
+    if not groups:
+        return []
+    own = [_met(batch, group.values) for group in groups]
+    leaves_of = [_pulled(batch, group) if _view(group) is None else None for group in groups]
+
+    def made(parts: Sequence[_Arrays]) -> list[jax.Array]:
+        found: list[jax.Array] = []
+        for group, met, pulled, part in zip(groups, own, leaves_of, parts):
+            gradients = _made(group, met, part)
+            found += gradients if pulled is None else jax.vmap(pulled)(gradients)
+        return found
+
+    arrays = [(met.h, met.delta, list(met.direct.values())) for met in own]
+    sums = strategies.materialised(made, arrays, batch.live, batch.count, chunk, batch.wanted)
+    result, first = [], 0
+    for group in groups:
+        mine, view = sums.some(slice(first, first + len(group.leaves))), _view(group)
+        first += len(group.leaves)
+        result.append(mine if view is None else _seen(batch, view, mine))
+    return result
+
+
+def _made(group: Group, own: _Met, part: _Arrays) -> list[jax.Array]:
+    """Per-example gradients of the values of a group, of some examples."""
+    keys, (inputs, cotangents, taken) = list(own.direct), part
+    gradients = []
+    for v in group.values:
+        terms = [first.product(rows) for first, rows in _alike_rows(v, own.entries, inputs, cotangents)]
+        terms += [at_least_float32(taken[keys.index(v)])] if v in own.direct else []
+        gradients.append(_added(terms))
+    return gradients
 
 
 def _alike_rows(

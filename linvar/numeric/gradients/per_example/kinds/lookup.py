@@ -166,13 +166,13 @@ class Lookup(Entry):
         return (mine.started, mine.window, mine.clips) == (others.started, others.window, others.clips)
 
     @property
-    def blocks(self) -> tuple[int, int]:
-        """(before, after) where V is (before, keys, after) as it stands; (1, free) if its axes have to be turned first."""
+    def blocks(self) -> tuple[int, ...]:
+        """(before, *after) where V is (before, keys, *after) as it stands; (1, *free) if its axes have to be turned first."""
         windows = self._windows
         first, last = windows.keyed[0], windows.keyed[-1]
         apart = windows.length([a for a in windows.free if first < a < last])
         before = windows.length([a for a in windows.free if a < first]) if self.groups == apart == 1 else 1
-        return before, self.free // before
+        return before, *(windows.table[a] for a in windows.free if before == 1 or a > first)
 
     def starts(self, kept: jax.Array) -> jax.Array:
         """First positions of windows: (examples, groups, windows, started axes)."""
@@ -210,8 +210,8 @@ class Lookup(Entry):
         return jnp.transpose(shaped, [*outer, *(len(outer) + order.index(a) for a in range(len(order)))])
 
     def filled(self, table: jax.Array) -> jax.Array:
-        """V, from a table (before, groups x keys, after): see ``blocks``."""
-        before, _ = self.blocks
+        """V, from a table (before, groups x keys, *after): see ``blocks``."""
+        before, *_ = self.blocks
         if before > 1:
             return table.reshape(*self.mapped, *self._windows.table)
         return self.weight(table.reshape(self.groups, self.contracted, self.free))
@@ -311,14 +311,13 @@ def _first_keys(starts: jax.Array, windows: Windows) -> jax.Array:
 
 
 def add_rows(table: jax.Array, keys: jax.Array, rows: jax.Array) -> jax.Array:
-    """A table (before, keys, after) with rows (..., before, after) added at keys (...): a key outside adds nothing."""
-    window = (keys.ndim, keys.ndim + 1)
-    numbers = lax.ScatterDimensionNumbers(window, (1,), (1,))
+    """A table (before, keys, *after) with rows (..., before, *after) added at keys (...): a key outside adds nothing."""
+    numbers = lax.ScatterDimensionNumbers(tuple(range(keys.ndim, rows.ndim)), (1,), (1,))
     return lax.scatter_add(table, keys[..., None], rows, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
 
 
 def rows_of(table: jax.Array, keys: jax.Array) -> jax.Array:
-    """Rows (..., before, after) of a table (before, keys, after); of any row where a key is outside."""
-    numbers = lax.GatherDimensionNumbers((keys.ndim, keys.ndim + 1), (1,), (1,))
-    before, _, after = table.shape
-    return lax.gather(table, keys[..., None], numbers, (before, 1, after), mode=lax.GatherScatterMode.CLIP)
+    """Rows (..., before, *after) of a table (before, keys, *after); of any row where a key is outside."""
+    numbers = lax.GatherDimensionNumbers(tuple(range(keys.ndim, keys.ndim + table.ndim - 1)), (1,), (1,))
+    shape = table.shape[0], 1, *table.shape[2:]
+    return lax.gather(table, keys[..., None], numbers, shape, mode=lax.GatherScatterMode.CLIP)

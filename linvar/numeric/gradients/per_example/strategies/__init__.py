@@ -2,7 +2,7 @@
 
 Every strategy gives the same four things about the gradients g_i of a group's leaves: their mean over the examples, the sum
 of squared deviations from it ("scatter", one number a leaf), and on request every ||g_i||^2 and the mean of
-g_i^2 entry by entry. ``materialised`` subtracts a reference gradient before anything is squared; ``lookup``
+g_i^2 entry by entry. ``materialised`` subtracts a mean gradient before anything is squared; ``lookup``
 adds up squares; ``outer`` and ``factored`` subtract n ||mean||^2 from the sum of norms, unless ``outer`` is asked for a
 reference (``centred``). Sums are in at least float32.
 """

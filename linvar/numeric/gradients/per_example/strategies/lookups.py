@@ -3,10 +3,18 @@
 g_i[r] is the sum of example i's cotangents where it looked up row r. With c_r the number of examples that look up row r and m
 the mean of the n gradients,
 
-    sum_i ||g_i - m||^2 = sum_i sum_{r looked up by i} (||g_i[r] - m[r]||^2 + (n - c_r) / c_r ||m[r]||^2):
+    sum_i ||g_i - m||^2 = sum_i ||g_i - s||^2 - n ||m - s||^2    of any table s,
+    n ||m[r]||^2 <= c_r / n sum_i ||g_i[r]||^2                   of any row r,
 
-a sum of squares, over the lookups alone. The only passes over the table are those that fill it with zeros: its mean (as the
-plain gradient does), and one integer a row for the counts.
+so that at most half is lost to the difference where s is the mean in the rows that more than half of the examples look up, and
+zero in the others. Which rows these are:
+
+    one place an example   the median of all keys, if any (``_about_medians``)
+    several                that the difference with s = 0 keeps half says that none matters; otherwise
+
+        sum_i ||g_i - m||^2 = sum_i sum_{r looked up by i} (||g_i[r] - m[r]||^2 + (n - c_r) / c_r ||m[r]||^2),
+
+                           a sum of squares over the lookups (``_apart``)
 
 Cotangents of a row that an example looks up more than once are added in one of their places, which owns the row. Which:
 
@@ -25,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, sum_in_stages
+from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, sum_all, sum_in_stages, sum_of_squares
 from linvar.numeric.gradients.per_example.kinds.lookup import (
     Lookup,
     add_rows,
@@ -39,23 +47,26 @@ from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wan
 
 #: places of an example up to which all pairs of them are compared
 PAIRS = 16
+#: what it costs to sort a key, and to read a number in its row, beside reading a number of a table in order (on two cores)
+SORTED, GATHERED = 64, 4
 #: numbers that a CPU keeps in its cache while it compares them with a table (measured on two cores)
 BLOCK = 2**15
 
 
 class _Rows(NamedTuple):
     """Rows that examples looked up, t places an example: keys (n t,), a key outside the table for a place that counts for
-    nothing, and values (n t, before, after)."""
+    nothing, and values (n t, before, *after)."""
 
     keys: jax.Array
     values: jax.Array
 
 
 class _Table(NamedTuple):
-    """Of one table (before, keys, after), or of many."""
+    """Of one table (before, keys, *after), or of many."""
 
     mean: jax.Array
     scatter: jax.Array
+    apart: list[jax.Array]
     norms: jax.Array
     squares: list[jax.Array]
 
@@ -91,40 +102,117 @@ def lookup(
         own = keys.astype(counting(total)) + length * jnp.arange(groups, dtype=counting(total))[:, None]
         own = jnp.where(keys < 0, total, own)
         rows = _Rows(own.reshape(-1), values.reshape(-1, *first.blocks))
-        return _of_table(rows if distinct else _added(rows, total, n), total, n, count, wanted)
+        once = distinct and first.rows == 1
+        return _of_table(rows if distinct else _added(rows, total, n), total, n, count, once, wanted)
 
     if countable(first.groups * length):
         found = of_tables(keys, values)
     else:
         each = jax.vmap(of_tables, in_axes=1)(keys[:, :, None], values[:, :, None])
-        found = _Table(each.mean, jnp.sum(each.scatter), jnp.sum(each.norms, axis=0), each.squares)
-    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], [first.filled(x) for x in found.squares])
+        scatter, apart, norms = (jax.tree.map(lambda x: jnp.sum(x, axis=0), x) for x in each[1:4])
+        found = _Table(each.mean, scatter, apart, norms, each.squares)
+    squared = [first.filled(x) for x in found.squares]
+    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], squared, apart=found.apart)
 
 
-def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, wanted: Wanted) -> _Table:
-    """Moments of a table of this many rows, each of which an example has in one place at most."""
+def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, once: bool, wanted: Wanted) -> _Table:
+    """Moments of a table of this many rows, each of which an example has in one place at most.
+
+    Args:
+        rows: of n examples.
+        length: of the table.
+        n: examples, live or not.
+        count: live examples.
+        once: no two places of an example can be one row, whatever the example.
+        wanted: what else to return.
+    """
     keys, values = rows
-    before, after = values.shape[1:]
-    empty = jnp.zeros((before, length, after), values.dtype)
+    before, *after = values.shape[1:]
+    empty = jnp.zeros((before, length, *after), values.dtype)
     # divided where there are fewer numbers
-    mean = add_rows(empty, keys, values / count) if keys.size < length else add_rows(empty, keys, values) / count
+    mean = add_rows(empty, keys, values / count) if values.size < empty.size else add_rows(empty, keys, values) / count
+    norms = _of_examples(rows, values, length, n)
+    if once:
+        scatter, *apart = _about_medians(rows, mean, n, count)
+    else:
+        total, taken = sum_in_stages(norms), count * _squared_norm(mean, keys)
+        scatter = lax.cond(taken <= total / 2, lambda: total - taken, lambda: _apart(rows, mean, n, count))
+        apart = []
+    squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
+    return _Table(mean, scatter, apart, norms, squared)
+
+
+def _about_medians(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sum of squared deviations but for (n,) numbers to add: about the mean in one row for each place, zero elsewhere.
+
+    sum_i ||g_i - m||^2 = sum_i ||g_i - s||^2 - n ||m - s||^2 of any s. A row that more than half of the examples look up in
+    some place is the median of their keys there; the others cannot make the second sum more than half of the first.
+    """
+    length, keys = mean.shape[1], rows.keys.reshape(n, -1)
+    ordered, real = jnp.sort(keys, axis=0), keys < length
+    middle = lax.broadcasted_iota(jnp.int32, keys.shape, 0) == jnp.sum(real, axis=0, dtype=jnp.int32) // 2
+    chosen = jnp.sum(jnp.where(middle, ordered, 0), axis=0)  # one a place
+    start = _where(chosen < length, rows_of(mean, chosen))
+    here = (keys == chosen) & real
+    shifted = rows.values.reshape(n, *start.shape) - _where(here, start)
+    others = count - jnp.sum(here, axis=0)
+    rest = jnp.sum(others * _squared(start)) - count * _squared_norm_without(mean, ordered, chosen)
+    return rest, _of_examples(rows, shifted.reshape(rows.values.shape), length, n)
+
+
+def _of_examples(rows: _Rows, values: jax.Array, length: int, n: int) -> jax.Array:
+    """The squared norm of every example's values that are in the table."""
+    return jnp.sum(jnp.where(rows.keys < length, _squared(values), 0).reshape(n, -1), axis=1)
+
+
+def _squared_norm(table: jax.Array, keys: jax.Array) -> jax.Array:
+    """Of a table that is zero in all rows but these."""
+    if _in_order(table, keys):
+        return sum_of_squares(table)
+    return _squared_norm_without(table, jnp.sort(keys)[:, None], jnp.full(1, -1, keys.dtype))
+
+
+def _squared_norm_without(table: jax.Array, ordered: jax.Array, but: jax.Array) -> jax.Array:
+    """The same of a part of a table for each place, without one row in each.
+
+    Args:
+        table: (before, places x keys, *after).
+        ordered: (n, places) keys, in order for each place.
+        but: (places,) keys.
+    """
+    length = table.shape[1]
+    if _in_order(table, ordered):
+        row = lax.iota(but.dtype, length).reshape(len(but), -1)
+        own = _squared(jnp.moveaxis(table, 1, 0)).reshape(row.shape)
+        return sum_all(jnp.where(row == but[:, None], 0, own))
+    again = jnp.concatenate([jnp.zeros_like(ordered[:1], bool), ordered[1:] == ordered[:-1]])
+    taken = (ordered < length) & (ordered != but) & ~again
+    return sum_all(jnp.where(taken, _squared(rows_of(table, ordered.reshape(-1))).reshape(ordered.shape), 0))
+
+
+def _in_order(table: jax.Array, keys: jax.Array) -> bool:
+    """Does it cost less to read the whole table than the rows of these keys, sorted?"""
+    return keys.size * (SORTED + GATHERED * (table.size // table.shape[1])) > table.size
+
+
+def _apart(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> jax.Array:
+    """The sum of squared deviations, as a sum of squares over the lookups."""
+    keys, values = rows
+    length = mean.shape[1]
     counts = add_rows(jnp.zeros((1, length, 1), jnp.int32), keys, jnp.ones((keys.size, 1, 1), jnp.int32))
 
-    def of_places(own: _Rows) -> tuple[jax.Array, jax.Array]:
-        """(n - c_r) / c_r ||m[r]||^2 + ||g_i[r] - m[r]||^2, and ||g_i[r]||^2."""
+    def of_places(own: _Rows) -> jax.Array:
+        """(n - c_r) / c_r ||m[r]||^2 + ||g_i[r] - m[r]||^2."""
         here, looked = rows_of(mean, own.keys), rows_of(counts, own.keys)[:, 0, 0].astype(count.dtype)
         apart = _squared(own.values - here) + (count - looked) / jnp.maximum(looked, 1) * _squared(here)
-        real = own.keys < length
-        return jnp.where(real, apart, 0), jnp.where(real, _squared(own.values), 0)
+        return jnp.where(own.keys < length, apart, 0)
 
     blocks = _blocks(n, values.size)
     if blocks == 1:
         each = of_places(rows)
     else:
-        each = lax.map(of_places, _Rows(keys.reshape(blocks, -1), values.reshape(blocks, -1, before, after)))
-    scatter, norms = (jnp.sum(x.reshape(n, -1), axis=1) for x in each)
-    squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
-    return _Table(mean, sum_in_stages(scatter), norms, squared)
+        each = lax.map(of_places, _Rows(keys.reshape(blocks, -1), values.reshape(blocks, -1, *values.shape[1:])))
+    return sum_in_stages(jnp.sum(each.reshape(n, -1), axis=1))
 
 
 def _blocks(n: int, size: int) -> int:
@@ -135,8 +223,13 @@ def _blocks(n: int, size: int) -> int:
 
 
 def _squared(rows: jax.Array) -> jax.Array:
-    """Squared norms of rows (places, before, after)."""
-    return jnp.sum(jnp.square(rows), axis=(1, 2))
+    """Squared norms of rows (places, before, *after)."""
+    return jnp.sum(jnp.square(rows), axis=tuple(range(1, rows.ndim)))
+
+
+def _where(which: jax.Array, rows: jax.Array) -> jax.Array:
+    """Some of some rows, zeros for the others."""
+    return jnp.where(which.reshape(*which.shape, *[1] * (rows.ndim - 1)), rows, 0)
 
 
 def _added(rows: _Rows, length: int, n: int) -> _Rows:
@@ -153,10 +246,8 @@ def _added(rows: _Rows, length: int, n: int) -> _Rows:
         owner = _owners_by_sorting(keys)
     alone = ((owner == place) | (keys == length)).reshape(-1)
     owner = (owner + t * jnp.arange(n, dtype=counting(total))[:, None]).reshape(-1)
-    moved = add_rows(
-        rows.values.reshape(1, total, -1), jnp.where(alone, total, owner), rows.values.reshape(total, 1, -1)
-    )
-    return _Rows(jnp.where(alone, rows.keys, length), moved.reshape(rows.values.shape))
+    moved = add_rows(rows.values[None], jnp.where(alone, total, owner), rows.values[:, None])
+    return _Rows(jnp.where(alone, rows.keys, length), moved[0])
 
 
 def _owners_in_turn(keys: jax.Array, length: int) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Per-example gradients, some examples at a time, less a reference."""
+"""Per-example gradients, some examples at a time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wan
 Arrays = TypeVar("Arrays")
 
 
-class _Apart(NamedTuple):
-    """Sums over some examples, one item a leaf.
+class _Seen(NamedTuple):
+    """Of some examples, one item a leaf.
 
     Attributes:
-        start: the reference r.
-        sums: of g - r.
-        scatter: of its squared norm.
-        squares: of g^2 entry by entry, or nothing.
-        seen: how many counted.
+        mean: of the gradients.
+        scatter: sum of squared deviations from it.
+        squares: sum of the squares entry by entry, or nothing.
+        examples: how many counted.
     """
 
-    start: list[jax.Array]
-    sums: list[jax.Array]
+    mean: list[jax.Array]
     scatter: list[jax.Array]
     squares: list[jax.Array]
-    seen: jax.Array
+    examples: jax.Array
 
 
 def materialised(
@@ -42,7 +40,7 @@ def materialised(
     chunk: int,
     wanted: Wanted,
 ) -> Sums:
-    """Per-example gradients of ``chunk`` examples at a time, less a reference r, the gradient of the first that counts.
+    """Per-example gradients of ``chunk`` examples at a time; sums of squared deviations merged as in ``batches.py``.
 
     Args:
         make: (arrays of some examples) -> their gradients, one array a leaf, examples first.
@@ -62,21 +60,23 @@ def materialised(
     shapes = jax.eval_shape(make, jax.tree.map(lambda x: x[0], folded))
     start = [zeros_as(g, g.shape[1:], jnp.promote_types(g.dtype, jnp.float32)) for g in shapes]
 
-    def add_chunk(total: _Apart, part: tuple[Arrays, jax.Array]) -> tuple[_Apart, list[jax.Array]]:
+    def add_chunk(total: _Seen, part: tuple[Arrays, jax.Array]) -> tuple[_Seen, list[jax.Array]]:
         inputs, weights = part
         return _added(total, [at_least_float32(g) for g in make(inputs)], weights, wanted)
 
     total, norms = jax.lax.scan(add_chunk, _empty(start, live, wanted), (folded, counted))
     norms = [x.reshape(-1)[:examples] for x in norms]
-    shift = [s / count for s in total.sums]
-    mean = [r + s for r, s in zip(total.start, shift)]
-    scatter = [apart - count * sum_of_squares(s) for apart, s in zip(total.scatter, shift)]
-    return Sums(mean, scatter, norms, [q / count for q in total.squares])
+    return Sums(total.mean, total.scatter, norms, [q / count for q in total.squares])
 
 
 def _at_once(gradients: list[jax.Array], live: jax.Array, count: jax.Array, wanted: Wanted) -> Sums:
     """All examples: the reference is their mean."""
     own = [jnp.where(_like(live, g), g, 0) for g in gradients]
+    if len(live) == 1:  # is its own mean
+        return Sums(
+            [g[0] for g in own], [jnp.zeros((), g.dtype) for g in own],
+            [squares_each(g) for g in own] if wanted.norms else [], [g[0] ** 2 for g in own] if wanted.squares else [],
+        )  # fmt: skip
     mean = [jnp.sum(g, axis=0) / count for g in own]
     apart = [jnp.where(_like(live, g), g - m, 0) for g, m in zip(gradients, mean)]
     norms = [squares_each(g) for g in own] if wanted.norms else []
@@ -84,31 +84,23 @@ def _at_once(gradients: list[jax.Array], live: jax.Array, count: jax.Array, want
     return Sums(mean, [jnp.sum(squares_each(a)) for a in apart], norms, squared)
 
 
-def _empty(like: list[jax.Array], live: jax.Array, wanted: Wanted) -> _Apart:
-    """The sums over no example."""
+def _empty(like: list[jax.Array], live: jax.Array, wanted: Wanted) -> _Seen:
+    """Of no example."""
     zeros = [jnp.zeros_like(x) for x in like]
-    return _Apart(
-        zeros, zeros, [jnp.zeros_like(x, shape=()) for x in like], zeros if wanted.squares else [], live[0] * 0
-    )
+    return _Seen(zeros, [jnp.zeros_like(x, shape=()) for x in like], zeros if wanted.squares else [], live[0] * 0)
 
 
-def _added(
-    total: _Apart, gradients: list[jax.Array], live: jax.Array, wanted: Wanted
-) -> tuple[_Apart, list[jax.Array]]:
-    """Some more examples, and their norms. The reference is the gradient of the first that counts."""
-    mask = [_like(live, g) for g in gradients]
-    first = (total.seen == 0) & (jnp.sum(live) > 0)
-    start = [jnp.where(first, jnp.take(g, jnp.argmax(live > 0), axis=0), r) for g, r in zip(gradients, total.start)]
-    apart = [jnp.where(m, g - r, 0) for g, r, m in zip(gradients, start, mask)]
-    own = _Apart(
-        start,
-        [jnp.sum(a, axis=0) for a in apart],
-        [jnp.sum(squares_each(a)) for a in apart],
-        [jnp.sum(jnp.where(m, g, 0) ** 2, axis=0) for g, m in zip(gradients, mask)] if wanted.squares else [],
-        jnp.sum(live),
-    )
-    norms = [jnp.where(live > 0, squares_each(g), 0) for g in gradients] if wanted.norms else []
-    return jax.tree.map(jnp.add, total, own)._replace(start=start), norms
+def _added(total: _Seen, gradients: list[jax.Array], live: jax.Array, wanted: Wanted) -> tuple[_Seen, list[jax.Array]]:
+    """Some more examples, and their norms."""
+    here = jnp.sum(live)
+    own = _at_once(gradients, live, jnp.maximum(here, 1), wanted)
+    share = here / jnp.maximum(total.examples + here, 1)
+    apart = [a - b for a, b in zip(own.mean, total.mean)]
+    mean = [b + share.astype(b.dtype) * d for b, d in zip(total.mean, apart)]
+    between = [(total.examples * share).astype(d.dtype) * sum_of_squares(d) for d in apart]
+    scatter = [a + b + c for a, b, c in zip(total.scatter, own.scatter, between)]
+    squared = [a + here.astype(a.dtype) * b for a, b in zip(total.squares, own.squares)]
+    return _Seen(mean, scatter, squared, total.examples + here), own.norms
 
 
 def _folded(x: jax.Array, chunks: int, chunk: int, fill: bool = True) -> jax.Array:

@@ -11,6 +11,7 @@ from linvar.numeric.gradients.per_example.arithmetic import (
     at_least_float32,
     contract,
     squares,
+    sum_all,
     sum_in_stages,
     sum_of_squares,
 )
@@ -61,7 +62,7 @@ def outer(entry: Entry, h: jax.Array, delta: jax.Array, live: jax.Array, count: 
             scatter = apart - count * sum_of_squares(shift)
         else:
             mean = contract("nc,nf->cf", h, delta) / count
-            scatter = sum_in_stages(hh * dd) - count * sum_of_squares(mean)
+            scatter = sum_all(hh[:, None] * jnp.square(at_least_float32(delta))) - count * sum_of_squares(mean)
         wide = []
         if wanted.squares:
             wide.append(contract("nc,nf->cf", at_least_float32(h) ** 2, at_least_float32(delta) ** 2) / count)

@@ -22,10 +22,11 @@ class Sums:
 
     Attributes:
         mean: of the gradients.
-        scatter: sum of squared deviations from the mean.
+        scatter: sum of squared deviations from the mean, less that of ``apart``.
         norms: (n,) squared norm of every example's gradient; empty if not asked for.
         squares: mean of the squares, entry by entry; empty if not asked for.
         sizes: of the terms that cancel in the norms, summed over the examples; empty where none do.
+        apart: (n,) what is to be summed over the examples and added to ``scatter``; empty where nothing is.
     """
 
     mean: list[jax.Array]
@@ -33,3 +34,8 @@ class Sums:
     norms: list[jax.Array]
     squares: list[jax.Array]
     sizes: list[jax.Array] = field(default_factory=list)
+    apart: list[jax.Array] = field(default_factory=list)
+
+    def some(self, which: slice) -> Sums:
+        """Of some of the leaves."""
+        return Sums(*(of[which] for of in (self.mean, self.scatter, self.norms, self.squares, self.sizes, self.apart)))
