@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from itertools import chain, count
+from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
+from linvar.errors import DerivationTooLargeError
 from linvar.symbolic.words.recursion import Factor, canonical_word
 
 #: a product of closed traces: their numbers, sorted
@@ -19,6 +20,33 @@ K = TypeVar("K")
 _FIRST = 256
 #: letters that are kept before those not in use are forgotten; there are a million characters
 _MANY = 300_000
+
+
+class Characters:
+    """Characters that stand for letters; those given back are taken again."""
+
+    def __init__(self) -> None:
+        self._freed: list[str] = []
+        self._next = _FIRST
+
+    def take(self) -> str:
+        """One that stands for nothing.
+
+        Raises:
+            DerivationTooLargeError: there is none.
+        """
+        if self._freed:
+            return self._freed.pop()
+        if self._next > sys.maxunicode:
+            raise DerivationTooLargeError(
+                f"it has products of more than {sys.maxunicode - _FIRST:,} different letters", [("", "fewer letters")]
+            )
+        self._next += 1
+        return chr(self._next - 1)
+
+    def free(self, letter: str) -> None:
+        """Give one back."""
+        self._freed.append(letter)
 
 
 class Texts:
@@ -37,7 +65,7 @@ class Texts:
         self.words: list[str] = []
         self._letters: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        self._free: Iterator[str] = map(chr, count(_FIRST))
+        self._characters = Characters()
         self._joined: dict[str, str] = {}
         self._numbers: dict[str, int] = {}  # of texts, canonical or not
         self._closed: dict[str, int] = {}
@@ -48,7 +76,7 @@ class Texts:
         if found is None:
             back = self.reversed(text)
             for one in (text, back) if back != text else (text,):
-                self._letters[one] = new = next(self._free)
+                self._letters[one] = new = self._characters.take()
                 self._texts[new] = one
             found, other = self._letters[text], self._letters[back]
             self.mirror[ord(found)], self.mirror[ord(other)] = ord(other), ord(found)
@@ -100,7 +128,7 @@ class Texts:
         forgotten = [letter for letter in self._texts if letter not in used]
         for letter in forgotten:
             del self._letters[self._texts.pop(letter)], self.mirror[ord(letter)]
-        self._free = chain(forgotten, self._free)
+            self._characters.free(letter)
         self._joined.clear()
         self._closed.clear()
 

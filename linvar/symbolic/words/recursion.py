@@ -35,7 +35,7 @@ matrices", arXiv:0910.5541. The form used here is derived above.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -51,7 +51,7 @@ V = TypeVar("V")
 Factor: TypeAlias = dict[tuple[int, tuple[C, ...]], int]
 
 #: parts of a level that are reported
-_PARTS = 100
+PARTS = 100
 
 
 class Alphabet(Protocol[C]):
@@ -106,17 +106,27 @@ class Recursion(Generic[C]):
             weights: how they are added.
             report: progress, about: the levels, all taken to be as long.
         """
+        (*_, (_, last)) = self.levels(starts, weights, report)
+        return last.get(())
+
+    def levels(
+        self, starts: Mapping[State, V], weights: Weights[V, C], report: Progress = say_nothing
+    ) -> Iterator[tuple[int, dict[State, V]]]:
+        """Every order from the highest to 0, and its states; they leave it when the next level is asked for.
+
+        Args: as ``expectation``.
+        """
         levels: dict[int, dict[State, V]] = defaultdict(dict)
         for state, weight in starts.items():
             levels[sum(map(len, state))][state] = weight
         highest = max(levels, default=0)
         for order in range(highest, 0, -1):
-            level, done = levels.pop(order, {}), highest - order
-            size, left = len(level), 0
+            level = levels.pop(order, {})
+            yield order, level
+            size = len(level)
             while level:
-                if size >= _PARTS and left % (size // _PARTS) == 0:
-                    report(done * _PARTS + left * _PARTS // size, highest * _PARTS)
-                left += 1
+                if (size - len(level)) % max(1, size // PARTS) == 0:
+                    report((highest - order) * PARTS + (size - len(level)) * PARTS // size, highest * PARTS)
                 state, weight = level.popitem()
                 for rest, factor in self.step(state, order, weights.raised(weight)).items():
                     below = levels[sum(map(len, rest))]
@@ -127,8 +137,8 @@ class Recursion(Generic[C]):
                         below.pop(rest, None)
             self._canonical.clear()
             self.alphabet.keep({letter for level in levels.values() for state in level for word in state for letter in word})
-        report(highest * _PARTS, highest * _PARTS)
-        return levels[0].get(())
+        report(highest * PARTS, highest * PARTS)
+        yield 0, levels[0]
 
     def step(self, state: State, order: int, raised: bool = True) -> dict[State, Factor[C]]:
         """The states that follow one of this order, and what each is multiplied by.
@@ -142,7 +152,7 @@ class Recursion(Generic[C]):
             closed, words = self._closing(state)
             return {self.canonical(words): {(0, closed): 1}}
         found: dict[State, Factor[C]] = {}
-        for power, closed, words in self._of_two(state) if order == 2 else self._terms(state):
+        for power, closed, words in self._of_two(state) if order == 2 else self.terms(state):
             rest = self.canonical(words)
             factor = found.setdefault(rest, {})
             key = power, closed
@@ -165,7 +175,7 @@ class Recursion(Generic[C]):
             return (self.alphabet.trace(word),), others
         return (), (self.alphabet.join(word[-1], word[0]) + word[1:-1], *others)
 
-    def _terms(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
+    def terms(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
         """(2), (3) and (4) for the last S of the first word."""
         join, mirror = self.alphabet.join, self.alphabet.mirror
         word, others = state[0], state[1:]
