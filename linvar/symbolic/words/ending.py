@@ -1,12 +1,12 @@
 """The end of the recursion on numbers: the last three S, in a form that is linear in the letter joined last.
 
-Most states are those of the last orders, and a letter M = a Sigma b made there is met once or twice. So none is made. A product of
-traces is linear in each of its letters, and with M left open
+Most states are those of the last orders, and a letter M = a Sigma b made there is met once or twice. So none is made: a product
+of traces is linear in each of its letters, and with M left open
 
     (7)   E tr(M S x S y S), E tr(M S x S) tr(y S), ... = tr(M Sigma R_0) + u tr(M Sigma R_1) + u^2 tr(M Sigma R_2),
 
-R_j a sum of products of x, y, their transposes, Sigma and traces of such. All that is left open over the same x and y is added up,
-once for each power of u, before (7) is taken. R_j are the recursion's own answers, found once for each shape of a state.
+R_j a sum of products of x, y, their transposes, Sigma and traces of such. All that is left open over the same x and y is added
+up, once for each power of u, before (7) is taken. R_j are the recursion's own answers, found once for each shape of a state.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from linvar.symbolic.words.integers import Matrices
 from linvar.symbolic.words.letters import Terms, Texts
 from linvar.symbolic.words.recursion import Recursion, State
 
+_ZERO, _ONE = fmpz(0), fmpz(1)
 #: the S that are left open over: a state of one more begins the end
 LAST = 3
 #: between two letters that are not joined
@@ -67,53 +68,53 @@ class Ending:
         opened: dict[Around, dict[int, fmpz_mat]] = defaultdict(dict)
         for state, weight in _emptied(level, report, done, half, total):
             self._open(state, weight, opened)
-        found: dict[int, fmpz] = defaultdict(fmpz)
+        found: dict[int, fmpz_mat] = {}
         for around, sums in _emptied(opened, report, done + half, half, total):
             for power, rest in self._rests(around).items():
                 for raised, matrix in sums.items():
-                    found[power + raised] += self.letters.sum_diagonal(matrix * rest)
+                    _add(found, power + raised, matrix * rest)
         report(total, total)
-        return fmpz_poly([found[power] for power in range(max(found, default=0) + 1)])
+        traces = {power: self.letters.sum_diagonal(matrix) for power, matrix in found.items()}
+        return fmpz_poly([traces.get(power, _ZERO) for power in range(max(traces, default=0) + 1)])
 
     def _open(self, state: State, weight: fmpz_poly, opened: dict[Around, dict[int, fmpz_mat]]) -> None:
         """Add a step's terms, times a weight, to what is open."""
-        letters, matrices = self.letters, self.letters.matrices
+        matrices, mirror = self.letters.matrices, self.letters.mirror
         weights = [(power, c) for power, c in enumerate(weight.coeffs()) if c]
         for power, closed, words in self._recursion.terms(state):
-            if closed:  # any letter is as good: the first
-                (word, *others), matrix = words, matrices[words[0][0]] * closed[0]
-                rest = word[1:]
+            if closed:  # any letter may be left open: the first
+                (word, *others), factor = words, closed[0]
+                pair, rest = word[0], word[1:]
             else:
                 place = next(i for i, word in enumerate(words) if _GLUE in word)
                 word, others = words[place], [*words[:place], *words[place + 1 :]]
-                i = word.index(_GLUE)
-                matrix, rest = matrices[word[i - 1]] * matrices[word[i + 1]], word[i + 2 :] + word[: i - 1]
+                i, factor = word.index(_GLUE), _ONE
+                pair, rest = word[i - 1] + word[i + 1], word[i + 2 :] + word[: i - 1]
+            back = rest[::-1].translate(mirror)
+            if back < rest:  # the same trace, read backwards
+                pair, rest = pair[::-1].translate(mirror), back
+            matrix = prod(map(matrices.__getitem__, pair), start=factor)
             sums = opened[rest, *self._recursion.canonical(others)]
             for raised, c in weights:
-                have, more = sums.get(power + raised), matrix * c
-                sums[power + raised] = more if have is None else have + more
+                _add(sums, power + raised, matrix * c)
 
     def _rests(self, around: Around) -> dict[int, fmpz_mat]:
         """R_0, R_1, ... of (7), each followed by Sigma."""
         names = "".join(around)
-        letter = dict(zip(_PLAIN + _MIRRORED, names + names.translate(self.letters.mirror)))
+        letter = dict(zip(_PLAIN + _MIRRORED, [*names, *names.translate(self.letters.mirror)]))
         products = {"": self._one, **{name: self.letters.matrices[one] for name, one in letter.items()}}
         traces: dict[str, fmpz] = {name: self.letters.trace(one) for name, one in letter.items()}
-
-        def product(text: str) -> fmpz_mat:
-            if text not in products:
-                products[text] = product(text[:-1]) * products[text[-1]]
-            return products[text]
-
-        def trace(text: str) -> fmpz:
-            if text not in traces:
-                traces[text] = self.letters.sum_diagonal(product(text))
-            return traces[text]
-
         found: dict[int, fmpz_mat] = {}
         for power, rest, closed, times in self._form(tuple(map(len, around))):
-            more = product(rest) * prod(map(trace, closed), start=fmpz(times))
-            found[power] = found[power] + more if power in found else more
+            for text in (rest, *closed):
+                if text not in products:
+                    products[text] = products[text[0]] * products[text[1]]
+            factor = fmpz(times)
+            for text in closed:
+                if text not in traces:
+                    traces[text] = self.letters.sum_diagonal(products[text])
+                factor *= traces[text]
+            _add(found, power, products[rest] * factor)
         return found
 
     def _form(self, shape: tuple[int, ...]) -> Form:
@@ -130,6 +131,12 @@ class Ending:
                 (rest, *closed) = sorted(texts.words[trace] for trace in traces)
                 form.append((power, rest.removeprefix(_OPEN), tuple(closed), times))
         return self._forms[shape]
+
+
+def _add(sums: dict[int, fmpz_mat], power: int, matrix: fmpz_mat) -> None:
+    """Add a matrix to the one of a power."""
+    have = sums.get(power)
+    sums[power] = matrix if have is None else have + matrix
 
 
 T = TypeVar("T")

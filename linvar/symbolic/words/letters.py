@@ -18,7 +18,9 @@ K = TypeVar("K")
 
 #: the first character that stands for a letter: those before it are the texts' own
 _FIRST = 256
-#: letters that are kept before those not in use are forgotten; there are a million characters
+#: those that are left
+MOST_CHARACTERS = sys.maxunicode + 1 - _FIRST
+#: letters that are kept before those not in use are forgotten
 _MANY = 300_000
 
 
@@ -38,9 +40,8 @@ class Characters:
         if self._freed:
             return self._freed.pop()
         if self._next > sys.maxunicode:
-            raise DerivationTooLargeError(
-                f"it has products of more than {sys.maxunicode - _FIRST:,} different letters", [("", "fewer letters")]
-            )
+            more = f"the recursion has more than {MOST_CHARACTERS:,} different products of letters at once"
+            raise DerivationTooLargeError(more, [("", "fewer letters")])
         self._next += 1
         return chr(self._next - 1)
 

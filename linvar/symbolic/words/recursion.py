@@ -136,7 +136,9 @@ class Recursion(Generic[C]):
                     else:  # nothing of it is kept
                         below.pop(rest, None)
             self._canonical.clear()
-            self.alphabet.keep({letter for level in levels.values() for state in level for word in state for letter in word})
+            self.alphabet.keep(
+                {letter for level in levels.values() for state in level for word in state for letter in word}
+            )
         report(highest * PARTS, highest * PARTS)
         yield 0, levels[0]
 
