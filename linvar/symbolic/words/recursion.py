@@ -106,8 +106,10 @@ class Recursion(Generic[C]):
             weights: how they are added.
             report: progress, about: the levels, all taken to be as long.
         """
-        (*_, (_, last)) = self.levels(starts, weights, report)
-        return last.get(())
+        level: dict[State, V] = {}
+        for _, level in self.levels(starts, weights, report):
+            pass
+        return level.get(())
 
     def levels(
         self, starts: Mapping[State, V], weights: Weights[V, C], report: Progress = say_nothing
