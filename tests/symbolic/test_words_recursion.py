@@ -206,7 +206,7 @@ def test_equal_matrices_are_one_letter():
     assert alphabet.letter(a + 0 * a) == one and alphabet.letter(a.transpose()) == chr(alphabet.mirror[ord(one)]) != one
     assert chr(alphabet.mirror[ord(other)]) == other
     assert alphabet.letter(a * sigma * swap) == alphabet.join(one, other)
-    assert alphabet.trace(alphabet.join(one, other)) == alphabet.trace_of_two(one, other)
+    assert alphabet.trace(alphabet.join(one, other)) == alphabet.trace(one + other)
     assert len(alphabet.matrices) == len(alphabet.mirror) == 5
 
 

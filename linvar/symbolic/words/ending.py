@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from math import prod
 from typing import TypeAlias, TypeVar
 
 from linvar.flint import fmpz, fmpz_mat, fmpz_poly
@@ -22,7 +21,7 @@ from linvar.symbolic.words.integers import Matrices
 from linvar.symbolic.words.letters import Terms, Texts
 from linvar.symbolic.words.recursion import Recursion, State
 
-_ZERO, _ONE = fmpz(0), fmpz(1)
+_ZERO = fmpz(0)
 #: the S that are left open over: a state of one more begins the end
 LAST = 3
 #: between two letters that are not joined
@@ -43,7 +42,7 @@ class _Unjoined:
     """An alphabet that leaves two letters as they are."""
 
     def __init__(self, letters: Matrices) -> None:
-        self.mirror, self.trace, self.trace_of_two = letters.mirror, letters.trace, letters.trace_of_two
+        self.mirror, self.trace = letters.mirror, letters.trace
 
     def join(self, a: str, b: str) -> str:
         """The two, with no S between."""
@@ -83,17 +82,18 @@ class Ending:
         weights = [(power, c) for power, c in enumerate(weight.coeffs()) if c]
         for power, closed, words in self._recursion.terms(state):
             if closed:  # any letter may be left open: the first
-                (word, *others), factor = words, closed[0]
+                word, *others = words
                 pair, rest = word[0], word[1:]
             else:
                 place = next(i for i, word in enumerate(words) if _GLUE in word)
                 word, others = words[place], [*words[:place], *words[place + 1 :]]
-                i, factor = word.index(_GLUE), _ONE
+                i = word.index(_GLUE)
                 pair, rest = word[i - 1] + word[i + 1], word[i + 2 :] + word[: i - 1]
             back = rest[::-1].translate(mirror)
             if back < rest:  # the same trace, read backwards
                 pair, rest = pair[::-1].translate(mirror), back
-            matrix = prod(map(matrices.__getitem__, pair), start=factor)
+            first = matrices[pair[0]]
+            matrix = first * closed[0] if closed else first * matrices[pair[1]]
             sums = opened[rest, *self._recursion.canonical(others)]
             for raised, c in weights:
                 _add(sums, power + raised, matrix * c)

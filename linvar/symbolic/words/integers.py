@@ -52,16 +52,15 @@ class Matrices:
             found = self._joined[a + b] = self._pair(matrices[a] * matrices[b], back)
         return found
 
-    def trace(self, a: str) -> fmpz:
-        """tr(a Sigma)."""
-        found = self._traces.get(a)
+    def trace(self, word: str) -> fmpz:
+        """tr(a Sigma b Sigma ...) of the letters of a word; those of one letter are kept."""
+        found = self._traces.get(word)
         if found is None:
-            found = self._traces[a] = self.sum_diagonal(self.matrices[a])
+            first, *others = map(self.matrices.__getitem__, word)
+            found = self.sum_diagonal(prod(others, start=first))
+            if not others:
+                self._traces[word] = found
         return found
-
-    def trace_of_two(self, a: str, b: str) -> fmpz:
-        """tr(a Sigma b Sigma)."""
-        return self.sum_diagonal(self.matrices[a] * self.matrices[b])
 
     def sum_diagonal(self, matrix: fmpz_mat) -> fmpz:
         """The trace of a matrix."""

@@ -22,6 +22,8 @@ _FIRST = 256
 MOST_CHARACTERS = sys.maxunicode + 1 - _FIRST
 #: letters that are kept before those not in use are forgotten
 _MANY = 300_000
+#: products of closed traces whose effect on monomials is remembered
+_MOVED = 10_000
 
 
 class Characters:
@@ -94,19 +96,11 @@ class Texts:
             found = self._joined[a + b] = self.letter(self._texts[a] + self._texts[b])
         return found
 
-    def trace(self, a: str) -> int:
-        """The number of its trace."""
-        found = self._closed.get(a)
+    def trace(self, word: str) -> int:
+        """The number of the trace of the product of its letters."""
+        found = self._closed.get(word)
         if found is None:
-            found = self._closed[a] = self.number(self._texts[a])
-        return found
-
-    def trace_of_two(self, a: str, b: str) -> int:
-        """The number of the trace of the product, which is made no letter."""
-        found = self._closed.get(a + b)
-        if found is None:
-            text = self._texts[a] + self._texts[b]
-            found = self._closed[a + b] = self.number(text)
+            found = self._closed[word] = self.number("".join(map(self._texts.__getitem__, word)))
         return found
 
     def number(self, text: str) -> int:
@@ -167,6 +161,8 @@ class Terms(Generic[K]):
         for key, count in factor.items():
             moved = self._moved.get(key)
             if moved is None:
+                if len(self._moved) > _MOVED:
+                    self._moved.clear()
                 moved = self._moved[key] = _Moved(self, *key)
             for monomial, coefficient in weight.items():
                 result[moved[monomial]] += coefficient * count

@@ -45,6 +45,7 @@ from linvar.progress import Progress, say_nothing
 State: TypeAlias = tuple[str, ...]
 #: what a closed trace is to an alphabet
 C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
 #: what states are multiplied by
 V = TypeVar("V")
 #: power of u and closed traces -> how often
@@ -54,22 +55,20 @@ Factor: TypeAlias = dict[tuple[int, tuple[C, ...]], int]
 PARTS = 100
 
 
-class Alphabet(Protocol[C]):
+class Alphabet(Protocol[C_co]):
     """Letters, each a character."""
 
-    #: the transpose of each letter, for ``str.translate``
-    mirror: Mapping[int, int]
+    @property
+    def mirror(self) -> Mapping[int, int]:
+        """The transpose of each letter, for ``str.translate``."""
+        ...
 
     def join(self, a: str, b: str) -> str:
         """The letter a Sigma b."""
         ...
 
-    def trace(self, a: str) -> C:
-        """tr(a Sigma)."""
-        ...
-
-    def trace_of_two(self, a: str, b: str) -> C:
-        """tr(a Sigma b Sigma)."""
+    def trace(self, word: str) -> C_co:
+        """tr(a Sigma b Sigma ...) of the letters of a word; none is made."""
         ...
 
     def keep(self, letters: set[str]) -> None:
@@ -106,10 +105,7 @@ class Recursion(Generic[C]):
             weights: how they are added.
             report: progress, about: the levels, all taken to be as long.
         """
-        level: dict[State, V] = {}
-        for _, level in self.levels(starts, weights, report):
-            pass
-        return level.get(())
+        return next(level for order, level in self.levels(starts, weights, report) if order == 0).get(())
 
     def levels(
         self, starts: Mapping[State, V], weights: Weights[V, C], report: Progress = say_nothing
@@ -150,11 +146,8 @@ class Recursion(Generic[C]):
         Args:
             raised: with those that a power of u multiplies.
         """
-        if order == 1:
-            return {(): {(0, (self.alphabet.trace(state[0]),)): 1}}
-        if not raised:
-            closed, words = self._closing(state)
-            return {self.canonical(words): {(0, closed): 1}}
+        if order == 1 or not raised:  # (2) for every S that is left
+            return {(): {(0, tuple(map(self.alphabet.trace, state))): 1}}
         found: dict[State, Factor[C]] = {}
         for power, closed, words in self._of_two(state) if order == 2 else self.terms(state):
             rest = self.canonical(words)
@@ -166,9 +159,9 @@ class Recursion(Generic[C]):
     def _of_two(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
         """(5) and (6)."""
         alphabet = self.alphabet
-        a, b = "".join(state)
+        a, b = list("".join(state))
         apart = alphabet.trace(a), alphabet.trace(b)
-        together, turned = (alphabet.trace_of_two(a, b),), (alphabet.trace_of_two(a, b.translate(alphabet.mirror)),)
+        together, turned = (alphabet.trace(a + b),), (alphabet.trace(a + b.translate(alphabet.mirror)),)
         low, high = (together, apart) if len(state) == 1 else (apart, together)
         return [(0, low, ()), (1, high, ()), (1, turned, ())]
 
@@ -226,10 +219,15 @@ def canonical_word(word: str, mirror: Mapping[int, int]) -> str:
     >>> canonical_word("ba", {97: 97, 98: 98})
     'ab'
     """
-    size, back = len(word), word[::-1].translate(mirror)
-    twice, twice_back = word + word, back + back
-    rotations = [twice[i : i + size] for i in range(size)] + [twice_back[i : i + size] for i in range(size)]
-    return min(rotations, default="")
+    back = word[::-1].translate(mirror)
+    first = min(word + back, default="")
+    rotations = []
+    for cycle in (word, back):
+        i = cycle.find(first)
+        while i >= 0:
+            rotations.append(cycle[i:] + cycle[:i])
+            i = cycle.find(first, i + 1)
+    return min(rotations)
 
 
 def count_pairings(order: int) -> int:

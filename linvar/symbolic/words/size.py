@@ -88,14 +88,14 @@ def recursion_size(
     letters = max(level.letters for level in (*levels, last))
     if letters > MOST_CHARACTERS:
         return WordSize("recursion", last.states, inf, last.states * _PER_STATE)
-    terms = bounded(sum(level.terms for level in levels))
-    products = _PRODUCTS_OF_TERM * terms + _PRODUCTS_OF_STATE * bounded(last.states)
+    stepped = bounded(sum(level.terms for level in levels))
+    products = _PRODUCTS_OF_TERM * stepped + _PRODUCTS_OF_STATE * bounded(last.states)
     # letters at the end are products of most of the matrices; from 80 bits on more and more entries are no single words
     bits = 6 * order // 10 * _bits(matrices.values(), sigma)
     big = min(1.0, max(0.0, (bits - 80) / 120))
     small_product = _SECONDS_PER_PRODUCT + _SECONDS_PER_ENTRY * width**2 + _SECONDS_PER_CUBE * width**3
     big_product = (_SECONDS_PER_BIG_ENTRY * width**2 + _SECONDS_PER_BIG_CUBE * width**3) * (1 + bits / 500)
-    seconds = 0.001 + terms * _SECONDS_PER_TERM + bounded(last.states) * _SECONDS_PER_STATE
+    seconds = 0.001 + stepped * _SECONDS_PER_TERM + bounded(last.states) * _SECONDS_PER_STATE
     seconds += products * (small_product + big * big_product)
     entry = _PER_ENTRY + int(big * (_PER_BIG_ENTRY + bits // 8))
     total = 2**18 + last.states * _PER_STATE + letters * _PER_LETTER + (last.states + letters) * width**2 * entry

@@ -75,14 +75,14 @@ def expected_words(words: Sequence[Sequence[str]], symmetric: Collection[str] = 
         )
     names, texts = _named({letter for word in state for letter in word}, frozenset(symmetric))
     character = {name: chr(_FIRST + i) for i, name in enumerate(names)}
-    recursion, terms = Recursion(texts), Terms[None]()
+    recursion, sums = Recursion(texts), Terms[None]()
     start = recursion.canonical("".join(texts.letter(character[letter]) for letter in word) for word in state)
-    found = recursion.expectation({start: {terms.number(0, (), None): 1}}, terms) or {}
-    products = [tuple(sorted(texts.words[trace] for trace in traces)) for _, traces, _ in terms.monomials]
+    found = recursion.expectation({start: {sums.number(0, (), None): 1}}, sums) or {}
+    products = [tuple(sorted(texts.words[trace] for trace in traces)) for _, traces, _ in sums.monomials]
     result: dict[int, dict[Traces, int]] = {}
-    for number in sorted(found, key=lambda number: (terms.monomials[number][0], products[number])):
+    for number in sorted(found, key=lambda number: (sums.monomials[number][0], products[number])):
         named = tuple(tuple(names[ord(one) - _FIRST] for one in word) for word in products[number])
-        result.setdefault(terms.monomials[number][0], {})[named] = found[number]
+        result.setdefault(sums.monomials[number][0], {})[named] = found[number]
     return result
 
 
