@@ -222,3 +222,15 @@ def test_matrices_with_one_key_are_told_apart(monkeypatch):
     expected = expected_traces(state, matrices, sigma)
     monkeypatch.setattr(integers, "Random", Zeros)
     assert expected_traces(state, matrices, sigma) == expected
+
+
+def test_progress_of_numbers_moves_to_the_end():
+    """Through the levels and through the end, never back, and never by much at once."""
+    counts = []
+    state, matrices, sigma = named(7, 2)
+    assert expected_traces(state, matrices, sigma, lambda *now: counts.append(now)) == expected_traces(
+        state, matrices, sigma
+    )
+    done = [count for count, _ in counts]
+    assert {total for _, total in counts} == {700} and done[0] == 0 and done[-1] == 700 and done == sorted(done)
+    assert len(set(done)) > 400 and max(j - i for i, j in zip(done, done[1:])) <= 100

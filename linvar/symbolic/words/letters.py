@@ -23,7 +23,7 @@ MOST_CHARACTERS = sys.maxunicode + 1 - _FIRST
 #: letters that are kept before those not in use are forgotten
 _MANY = 300_000
 #: products of closed traces whose effect on monomials is remembered
-_MOVED = 10_000
+_MOVED = 1_000
 
 
 class Characters:
