@@ -20,8 +20,8 @@ The last two S have a closed form, in which no letter is joined:
     (6)   E tr(A S) tr(B S) = tr(A Sigma) tr(B Sigma) + u ( tr(A Sigma B Sigma) + tr(A Sigma B' Sigma) )
 
 A letter is one character, and a word a string of them, so that Python compares, rotates, mirrors and looks up words in C. What a
-letter stands for is its alphabet's to know: ``letters`` has texts, and answers valid for every width; ``numbers`` has integer
-matrices. What a state is multiplied by is a weight's to know. Nothing here knows the width of S. The equations are those of
+letter stands for is its alphabet's to know: ``letters`` has texts, and answers valid for every width; ``integers`` has integer
+matrices, whose last levels ``ending`` takes in one go. What a state is multiplied by is a weight's to know. Nothing here knows the width of S. The equations are those of
 proofs/wishart-words.md.
 
 Source: the identity is the Wishart identity of L. R. Haff, "An identity for the Wishart distribution with
@@ -112,7 +112,8 @@ class Recursion(Generic[C]):
     ) -> Iterator[tuple[int, dict[State, V]]]:
         """Every order from the highest to 0, and its states; they leave it when the next level is asked for.
 
-        Args: as ``expectation``.
+        Args:
+            starts, weights, report: as for ``expectation``; weights of starts may be changed.
         """
         levels: dict[int, dict[State, V]] = defaultdict(dict)
         for state, weight in starts.items():
