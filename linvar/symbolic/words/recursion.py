@@ -21,8 +21,8 @@ The last two S have a closed form, in which no letter is joined:
 
 A letter is one character, and a word a string of them, so that Python compares, rotates, mirrors and looks up words in C. What a
 letter stands for is its alphabet's to know: ``letters`` has texts, and answers valid for every width; ``integers`` has integer
-matrices, whose last levels ``ending`` takes in one go. What a state is multiplied by is a weight's to know. Nothing here knows the width of S. The equations are those of
-proofs/wishart-words.md.
+matrices, whose last levels ``ending`` takes at once. What a state is multiplied by is a weight's to know. Nothing here knows the
+width of S. The equations are those of proofs/wishart-words.md.
 
 Source: the identity is the Wishart identity of L. R. Haff, "An identity for the Wishart distribution with
 applications", J. Multivariate Analysis 9 (1979); all invariant moments: G. Letac and H. Massam, "All invariant moments of
