@@ -25,14 +25,17 @@ from linvar.symbolic.words.numbers import expected_traces
 from linvar.symbolic.words.size import expansion_size, recursion_size
 from linvar.symbolic.words.statement import Traces
 
-LETTERS = "ABCDEFGH"
+LETTERS = "ABCDEFGHI"
 WORDS = ("different", "single", "pairs", "two", "one")
 ENTRIES = ("small", "small, covariance", "symmetric", "twenty digits", "fractions, covariance")
 FEW = [("recursion", 7, 3, "different", "small"), ("recursion", 7, 6, "pairs", "fractions, covariance"),
-       ("recursion", 8, 5, "different", "small"), ("recursion", 8, 5, "two", "small"), ("recursion", 8, 5, "single", "symmetric"),
-       ("recursion", 8, 5, "one", "small, covariance"), ("expansion", 8, 4, "different", "small"),
-       ("expansion", 6, 5, "different", "small, covariance"), ("expansion", 5, 6, "single", "twenty digits"),
-       ("expansion", 7, 5, "pairs", "small"), ("expansion", 8, 5, "one", "small")]  # fmt: skip
+       ("recursion", 7, 20, "different", "small"), ("recursion", 8, 5, "different", "small"),
+       ("recursion", 8, 5, "different", "small, covariance"), ("recursion", 8, 5, "two", "small"),
+       ("recursion", 8, 5, "single", "symmetric"), ("recursion", 8, 5, "one", "small, covariance"),
+       ("recursion", 8, 12, "different", "twenty digits"), ("recursion", 9, 5, "different", "small"),
+       ("expansion", 8, 4, "different", "small"), ("expansion", 6, 5, "different", "small, covariance"),
+       ("expansion", 5, 6, "single", "twenty digits"), ("expansion", 7, 5, "pairs", "small"),
+       ("expansion", 8, 5, "one", "small")]  # fmt: skip
 
 
 def build(order: int, width: int, words: str, entries: str) -> tuple[Traces, dict[str, Matrix], Matrix]:
@@ -52,7 +55,7 @@ def build(order: int, width: int, words: str, entries: str) -> tuple[Traces, dic
         "different": [letters],
         "single": list(letters),
         "pairs": [letters[i : i + 2] for i in range(0, order, 2)],
-        "two": ["ABABABAB"[:order]],
+        "two": [("AB" * order)[:order]],
         "one": ["A" * order],
     }[words]
     matrices = {letter: exact_matrix(matrix(), letter) for letter in sorted(set("".join(state)))}
@@ -74,7 +77,7 @@ def measure(way: str, order: int, width: int, words: str, entries: str) -> list[
     state, matrices, sigma = build(order, width, words, entries)
     recursion = way == "recursion"
     size = recursion_size(state, matrices, sigma) if recursion else expansion_size(state, matrices, sigma, width)
-    start_small = (("A", "A", "A"),), {"A": identity(2)}, identity(2)
+    start_small = (("A",) * 5,), {"A": identity(2)}, identity(2)
     expected_traces(*start_small)
     expand_entries(*start_small, ())
     before, start = peak(), time.process_time()

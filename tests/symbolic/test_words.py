@@ -25,10 +25,12 @@ from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, L
 from linvar.exact import exact_matrix
 from linvar.laws.law import identity
 from linvar.symbolic.algebra.ring import to_exact
-from linvar.symbolic.words import expansion, numbers
+from linvar.symbolic.words import expansion
 from linvar.symbolic.words import size as word_size
+from linvar.symbolic.words.integers import Matrices
 from linvar.symbolic.words.numbers import expected_traces
-from linvar.symbolic.words.size import WordSize, expansion_size, recursion_size
+from linvar.symbolic.words.recursion import Recursion
+from linvar.symbolic.words.size import WordSize, expansion_size, recursion_levels, recursion_size
 from linvar.symbolic.words.traces import expected_words
 from linvar.symbolic.words.wishart import wishart_moment
 
@@ -382,7 +384,7 @@ def peak():
 @pytest.mark.parametrize(
     ("order", "width", "way", "call"),
     [
-        (7, 6, "recursion", "expected_traces(*arguments)"),
+        (7, 20, "recursion", "expected_traces(*arguments)"),
         (6, 5, "expansion", "expand_entries(*arguments, ())"),
         (8, 4, "expansion", "expand_entries(*arguments, ())"),
     ],
@@ -412,17 +414,24 @@ def test_states_and_letters_are_counted(words, monkeypatch):
     letters["T"] = tuple(zip(*letters["A"]))
     state = tuple(map(tuple, words))
     used = {letter: letters[letter] for word in state for letter in word}
-    met = set()
-    canonical = numbers.canonical_state
+    met = []
+    levels = Recursion.levels
 
-    def watched(words_, transpose):
-        found = canonical(words_, transpose)
-        met.add(found)
-        return found
+    def watched(self, *arguments):
+        for order, level in levels(self, *arguments):
+            if isinstance(self.alphabet, Matrices):
+                met.append((order, len(level), len(self.alphabet.matrices)))
+            yield order, level
 
-    monkeypatch.setattr(numbers, "canonical_state", watched)
+    monkeypatch.setattr(Recursion, "levels", watched)
     expected_traces(state, used, identity(3))
-    assert 0.7 * len(met) <= recursion_size(state, used, identity(3)).terms <= 1.5 * len(met)
+    monkeypatch.undo()
+    found = recursion_levels(state, used, identity(3))
+    real = met[: len(found)]
+    assert [level.order for level in found] == [order for order, _, _ in real]
+    assert sum(level.states for level in found) == recursion_size(state, used, identity(3)).terms
+    for level, (_, states, letters_met) in zip(found, real):
+        assert 0.7 * states <= level.states <= 1.5 * states and 0.5 * letters_met <= level.letters <= 2 * letters_met
 
 
 def test_steps_that_are_not_counted_are_extrapolated(monkeypatch):
@@ -437,10 +446,15 @@ def test_steps_that_are_not_counted_are_extrapolated(monkeypatch):
 
 
 def test_the_quicker_way_is_taken():
-    """At width 5 and order 8 the entries of S have 319,770 monomials; the recursion has few states where letters repeat."""
-    for words, way in (("ABCDEFGH", "expansion"), ("AAAAAAAA", "recursion"), ("ABABABAB", "recursion")):
-        used = {name: exact_matrix(twelve_matrices(5)[name], name) for name in words}
-        assert module._choose((tuple(words),), used, identity(5), 5, (), 2**40).way == way
+    """At order 8 the entries of S have 24,310 monomials at width 4 and 319,770 at width 5; the recursion has as many states."""
+    for words, width, way in (
+        ("ABCDEFGH", 4, "expansion"),
+        ("ABCDEFGH", 5, "recursion"),
+        ("AAAAAAAA", 5, "recursion"),
+        ("ABABABAB", 5, "recursion"),
+    ):
+        used = {name: exact_matrix(twelve_matrices(width)[name], name) for name in words}
+        assert module._choose((tuple(words),), used, identity(width), width, (), 2**40).way == way
     one = {"I": [[int(i == j) for j in range(5)] for i in range(5)]}
     value = wishart_moment([["I"]] * 8, one)(3)  # b tr S is chi-square with 15 degrees of freedom
     assert value == Fraction(prod(15 + 2 * i for i in range(8)), 3**8)
@@ -471,13 +485,13 @@ def test_what_does_not_fit_is_refused_before_anything_is_computed(monkeypatch):
         monkeypatch.setattr(module, name, fail)
     words, matrices = [list("ABCDEFGH")], twelve_matrices(5)
     with pytest.raises(DerivationTooLargeError) as caught:
-        wishart_moment(words, matrices, memory_limit=10**8)
+        wishart_moment(words, matrices, memory_limit=10**7)
     message = str(caught.value)
     assert (
         "order 8, on matrices of width 5: recursion: about " in message
         and "; expansion: about 319,770 terms, " in message
     )
-    assert ": more than the limit of 100 MB: use fewer letters" in message and len(message) < 400
+    assert ": more than the limit of 10 MB: use fewer letters" in message and len(message) < 400
     assert {argument for argument, _ in caught.value.cures} >= {"memory_limit"} and "order=" not in message
     with pytest.raises(AssertionError, match="computed"):
         wishart_moment(words, matrices, memory_limit=2**40)

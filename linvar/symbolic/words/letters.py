@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from itertools import chain
-from itertools import count as counting
+from collections.abc import Mapping
 from typing import Generic, TypeAlias, TypeVar
 
+from linvar.errors import DerivationTooLargeError
 from linvar.symbolic.words.recursion import Factor, canonical_word
 
 #: a product of closed traces: their numbers, sorted
@@ -18,8 +18,38 @@ K = TypeVar("K")
 
 #: the first character that stands for a letter: those before it are the texts' own
 _FIRST = 256
-#: letters that are kept before those not in use are forgotten; there are a million characters
+#: those that are left
+MOST_CHARACTERS = sys.maxunicode + 1 - _FIRST
+#: letters that are kept before those not in use are forgotten
 _MANY = 300_000
+#: products of closed traces whose effect on monomials is remembered
+_MOVED = 1_000
+
+
+class Characters:
+    """Characters that stand for letters; those given back are taken again."""
+
+    def __init__(self) -> None:
+        self._freed: list[str] = []
+        self._next = _FIRST
+
+    def take(self) -> str:
+        """One that stands for nothing.
+
+        Raises:
+            DerivationTooLargeError: there is none.
+        """
+        if self._freed:
+            return self._freed.pop()
+        if self._next > sys.maxunicode:
+            more = f"the recursion has more than {MOST_CHARACTERS:,} different products of letters at once"
+            raise DerivationTooLargeError(more, [("", "fewer letters")])
+        self._next += 1
+        return chr(self._next - 1)
+
+    def free(self, letter: str) -> None:
+        """Give one back."""
+        self._freed.append(letter)
 
 
 class Texts:
@@ -38,7 +68,7 @@ class Texts:
         self.words: list[str] = []
         self._letters: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        self._free: Iterator[str] = map(chr, counting(_FIRST))
+        self._characters = Characters()
         self._joined: dict[str, str] = {}
         self._numbers: dict[str, int] = {}  # of texts, canonical or not
         self._closed: dict[str, int] = {}
@@ -49,7 +79,7 @@ class Texts:
         if found is None:
             back = self.reversed(text)
             for one in (text, back) if back != text else (text,):
-                self._letters[one] = new = next(self._free)
+                self._letters[one] = new = self._characters.take()
                 self._texts[new] = one
             found, other = self._letters[text], self._letters[back]
             self.mirror[ord(found)], self.mirror[ord(other)] = ord(other), ord(found)
@@ -66,19 +96,11 @@ class Texts:
             found = self._joined[a + b] = self.letter(self._texts[a] + self._texts[b])
         return found
 
-    def trace(self, a: str) -> int:
-        """The number of its trace."""
-        found = self._closed.get(a)
+    def trace(self, word: str) -> int:
+        """The number of the trace of the product of its letters."""
+        found = self._closed.get(word)
         if found is None:
-            found = self._closed[a] = self.number(self._texts[a])
-        return found
-
-    def trace_of_two(self, a: str, b: str) -> int:
-        """The number of the trace of the product, which is made no letter."""
-        found = self._closed.get(a + b)
-        if found is None:
-            text = self._texts[a] + self._texts[b]
-            found = self._closed[a + b] = self.number(text)
+            found = self._closed[word] = self.number("".join(map(self._texts.__getitem__, word)))
         return found
 
     def number(self, text: str) -> int:
@@ -101,7 +123,7 @@ class Texts:
         forgotten = [letter for letter in self._texts if letter not in used]
         for letter in forgotten:
             del self._letters[self._texts.pop(letter)], self.mirror[ord(letter)]
-        self._free = chain(forgotten, self._free)
+            self._characters.free(letter)
         self._joined.clear()
         self._closed.clear()
 
@@ -139,6 +161,8 @@ class Terms(Generic[K]):
         for key, count in factor.items():
             moved = self._moved.get(key)
             if moved is None:
+                if len(self._moved) > _MOVED:
+                    self._moved.clear()
                 moved = self._moved[key] = _Moved(self, *key)
             for monomial, coefficient in weight.items():
                 result[moved[monomial]] += coefficient * count

@@ -20,9 +20,9 @@ The last two S have a closed form, in which no letter is joined:
     (6)   E tr(A S) tr(B S) = tr(A Sigma) tr(B Sigma) + u ( tr(A Sigma B Sigma) + tr(A Sigma B' Sigma) )
 
 A letter is one character, and a word a string of them, so that Python compares, rotates, mirrors and looks up words in C. What a
-letter stands for is its alphabet's to know: ``letters`` has texts, and answers valid for every width; ``numbers`` has integer
-matrices. What a state is multiplied by is a weight's to know. Nothing here knows the width of S. The equations are those of
-proofs/wishart-words.md.
+letter stands for is its alphabet's to know: ``letters`` has texts, and answers valid for every width; ``integers`` has integer
+matrices, whose last levels ``ending`` takes at once. What a state is multiplied by is a weight's to know. Nothing here knows the
+width of S. The equations are those of proofs/wishart-words.md.
 
 Source: the identity is the Wishart identity of L. R. Haff, "An identity for the Wishart distribution with
 applications", J. Multivariate Analysis 9 (1979); all invariant moments: G. Letac and H. Massam, "All invariant moments of
@@ -35,7 +35,7 @@ matrices", arXiv:0910.5541. The form used here is derived above.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -52,7 +52,7 @@ V = TypeVar("V")
 Factor: TypeAlias = dict[tuple[int, tuple[C, ...]], int]
 
 #: parts of a level that are reported
-_PARTS = 100
+PARTS = 100
 
 
 class Alphabet(Protocol[C_co]):
@@ -67,12 +67,8 @@ class Alphabet(Protocol[C_co]):
         """The letter a Sigma b."""
         ...
 
-    def trace(self, a: str) -> C_co:
-        """tr(a Sigma)."""
-        ...
-
-    def trace_of_two(self, a: str, b: str) -> C_co:
-        """tr(a Sigma b Sigma)."""
+    def trace(self, word: str) -> C_co:
+        """tr(a Sigma b Sigma ...) of the letters of a word; none is made."""
         ...
 
     def keep(self, letters: set[str]) -> None:
@@ -109,17 +105,27 @@ class Recursion(Generic[C]):
             weights: how they are added.
             report: progress, about: the levels, all taken to be as long.
         """
+        return next(level for order, level in self.levels(starts, weights, report) if order == 0).get(())
+
+    def levels(
+        self, starts: Mapping[State, V], weights: Weights[V, C], report: Progress = say_nothing
+    ) -> Iterator[tuple[int, dict[State, V]]]:
+        """Every order from the highest to 0, and its states; they leave it when the next level is asked for.
+
+        Args:
+            starts, weights, report: as for ``expectation``; weights of starts may be changed.
+        """
         levels: dict[int, dict[State, V]] = defaultdict(dict)
         for state, weight in starts.items():
             levels[sum(map(len, state))][state] = weight
         highest = max(levels, default=0)
         for order in range(highest, 0, -1):
-            level, done = levels.pop(order, {}), highest - order
-            size, left = len(level), 0
+            level = levels.pop(order, {})
+            yield order, level
+            size = len(level)
             while level:
-                if size >= _PARTS and left % (size // _PARTS) == 0:
-                    report(done * _PARTS + left * _PARTS // size, highest * _PARTS)
-                left += 1
+                if (size - len(level)) % max(1, size // PARTS) == 0:
+                    report((highest - order) * PARTS + (size - len(level)) * PARTS // size, highest * PARTS)
                 state, weight = level.popitem()
                 for rest, factor in self.step(state, order, weights.raised(weight)).items():
                     below = levels[sum(map(len, rest))]
@@ -132,8 +138,8 @@ class Recursion(Generic[C]):
             self.alphabet.keep(
                 {letter for level in levels.values() for state in level for word in state for letter in word}
             )
-        report(highest * _PARTS, highest * _PARTS)
-        return levels[0].get(())
+        report(highest * PARTS, highest * PARTS)
+        yield 0, levels[0]
 
     def step(self, state: State, order: int, raised: bool = True) -> dict[State, Factor[C]]:
         """The states that follow one of this order, and what each is multiplied by.
@@ -141,13 +147,10 @@ class Recursion(Generic[C]):
         Args:
             raised: with those that a power of u multiplies.
         """
-        if order == 1:
-            return {(): {(0, (self.alphabet.trace(state[0]),)): 1}}
-        if not raised:
-            closed, words = self._closing(state)
-            return {self.canonical(words): {(0, closed): 1}}
+        if order == 1 or not raised:  # (2) for every S that is left
+            return {(): {(0, tuple(map(self.alphabet.trace, state))): 1}}
         found: dict[State, Factor[C]] = {}
-        for power, closed, words in self._of_two(state) if order == 2 else self._terms(state):
+        for power, closed, words in self._of_two(state) if order == 2 else self.terms(state):
             rest = self.canonical(words)
             factor = found.setdefault(rest, {})
             key = power, closed
@@ -159,7 +162,7 @@ class Recursion(Generic[C]):
         alphabet = self.alphabet
         a, b = list("".join(state))
         apart = alphabet.trace(a), alphabet.trace(b)
-        together, turned = (alphabet.trace_of_two(a, b),), (alphabet.trace_of_two(a, b.translate(alphabet.mirror)),)
+        together, turned = (alphabet.trace(a + b),), (alphabet.trace(a + b.translate(alphabet.mirror)),)
         low, high = (together, apart) if len(state) == 1 else (apart, together)
         return [(0, low, ()), (1, high, ()), (1, turned, ())]
 
@@ -170,7 +173,7 @@ class Recursion(Generic[C]):
             return (self.alphabet.trace(word),), others
         return (), (self.alphabet.join(word[-1], word[0]) + word[1:-1], *others)
 
-    def _terms(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
+    def terms(self, state: State) -> list[tuple[int, tuple[C, ...], tuple[str, ...]]]:
         """(2), (3) and (4) for the last S of the first word."""
         join, mirror = self.alphabet.join, self.alphabet.mirror
         word, others = state[0], state[1:]
@@ -217,10 +220,15 @@ def canonical_word(word: str, mirror: Mapping[int, int]) -> str:
     >>> canonical_word("ba", {97: 97, 98: 98})
     'ab'
     """
-    size, back = len(word), word[::-1].translate(mirror)
-    twice, twice_back = word + word, back + back
-    rotations = [twice[i : i + size] for i in range(size)] + [twice_back[i : i + size] for i in range(size)]
-    return min(rotations, default="")
+    back = word[::-1].translate(mirror)
+    first = min(word + back, default="")
+    rotations = []
+    for cycle in (word, back):
+        i = cycle.find(first)
+        while i >= 0:
+            rotations.append(cycle[i:] + cycle[:i])
+            i = cycle.find(first, i + 1)
+    return min(rotations)
 
 
 def count_pairings(order: int) -> int:

@@ -1,8 +1,9 @@
 """What the moment of a product of traces of words will need, known before it starts, by either way (``words``).
 
-    recursion   states, products of traces that it meets, and letters, matrices that it multiplies out. Both are counted step by
-                step with names in place of matrices, for as long as that is quick; each step beyond is taken to merge as many
-                states, and to make as many letters of one, as the last one counted.
+    recursion   states, products of traces that it meets, and letters, matrices that it multiplies out. Both are counted level by
+                level with names in place of matrices, for as long as that is quick; each level beyond is taken to merge as many
+                states, and to make as many letters of one, as the last one counted. Two levels are kept at a time, and the last
+                that is (``ending``) is the largest.
     expansion   with m = r (r+1)/2 entries of S, r the rank of its covariance: C(m+k-1, k) monomials of order k in the answer,
                 and p^2 C(m+n-2, n-1) in the matrix of all but the last letter of the longest word, of n letters
 
@@ -12,7 +13,7 @@ each of (2k-1)!! pairings, or each of the monomials, times the monomials in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import comb, inf
 from typing import Any
@@ -20,20 +21,23 @@ from typing import Any
 from linvar.exact import Matrix, Rational, free_symbols
 from linvar.laws.law import identity
 from linvar.symbolic.limits import bounded, format_bytes, format_seconds
-from linvar.symbolic.words.recursion import canonical_state, count_pairings, remove_one
+from linvar.symbolic.words.ending import LAST
+from linvar.symbolic.words.letters import MOST_CHARACTERS, Texts
+from linvar.symbolic.words.recursion import Factor, Recursion, count_pairings
 from linvar.symbolic.words.statement import Traces, show_count
-from linvar.symbolic.words.traces import LARGEST_TERMS, TRANSPOSED, Name, transposed
+from linvar.symbolic.words.traces import LARGEST_TERMS
 
 #: Terms that are counted one by one, for words of eight letters; longer ones take longer.
-_COUNTED_TERMS = 30_000
-#: Fitted: bytes of a state, of a letter and of its entries; seconds of a term, of its matrix product, of a letter, of an entry.
-_PER_STATE = 600
-_PER_LETTER = 200
-_PER_ENTRY = 40
-_SECONDS_PER_TERM = 5e-6
-_SECONDS_PER_CUBE = 4e-9
-_SECONDS_PER_LETTER = 2e-6
-_SECONDS_PER_ENTRY = 2.5e-7
+_COUNTED_TERMS = 5_000
+#: Fitted: bytes of a state, of a letter, of an entry, of one that is no single word; seconds of a term, of a state where the end
+#: begins, of a product of matrices, of an entry of it and of a product of entries, and of those that are no single words.
+_PER_STATE, _PER_LETTER, _PER_ENTRY, _PER_BIG_ENTRY = 500, 200, 16, 100
+_SECONDS_PER_TERM = 8e-6
+_SECONDS_PER_STATE = 5.5e-5
+_SECONDS_PER_PRODUCT, _SECONDS_PER_ENTRY, _SECONDS_PER_CUBE = 4e-7, 3e-8, 1e-9
+_SECONDS_PER_BIG_ENTRY, _SECONDS_PER_BIG_CUBE = 1.5e-7, 2e-8
+#: products of matrices that a term takes, and a state where the end begins
+_PRODUCTS_OF_TERM, _PRODUCTS_OF_STATE = 3, 19
 #: Fitted: bytes of a monomial, of a moment that is not zero, of a monomial of a matrix for each word of its exponents, copies
 #: of a coefficient that is no single word; seconds of a product, of a monomial, of a moment.
 _PER_MONOMIAL = 150
@@ -80,15 +84,22 @@ def recursion_size(
         terms = pairings * _symbol_monomials(state, matrices, sigma, symbols)
         size = _symbolic("recursion", terms, _PER_SYMBOLIC_TERM + 10 * width**2)
         return size if pairings <= LARGEST_TERMS else replace(size, seconds=inf)  # more than expected_words takes
-    states, letters = _count_states(*_named(state, matrices, sigma))
-    terms = sum(count * (2 * (order - taken) - 1) for taken, count in enumerate(states))
-    copies = 2 if sigma == identity(width) else 3
-    # letters at the end are products of most of the matrices
-    bits = 6 * sum(map(len, state)) // 10 * _bits(matrices.values(), sigma)
-    total = sum(states) * _PER_STATE + letters * (_PER_LETTER + width**2 * (_PER_ENTRY + copies * bits * 3 // 16))
-    seconds = bounded(terms) * (_SECONDS_PER_TERM + _SECONDS_PER_CUBE * width**3)
-    seconds += bounded(letters) * (_SECONDS_PER_LETTER + _SECONDS_PER_ENTRY * width**2)
-    return WordSize("recursion", sum(states), 0.001 + seconds * (1 + bits / 200), total)
+    *levels, last = recursion_levels(state, matrices, sigma)
+    letters = max(level.letters for level in (*levels, last))
+    if letters > MOST_CHARACTERS:
+        return WordSize("recursion", last.states, inf, last.states * _PER_STATE)
+    stepped = bounded(sum(level.terms for level in levels))
+    products = _PRODUCTS_OF_TERM * stepped + _PRODUCTS_OF_STATE * bounded(last.states)
+    # letters at the end are products of most of the matrices; from 80 bits on more and more entries are no single words
+    bits = 6 * order // 10 * _bits(matrices.values(), sigma)
+    big = min(1.0, max(0.0, (bits - 80) / 120))
+    small_product = _SECONDS_PER_PRODUCT + _SECONDS_PER_ENTRY * width**2 + _SECONDS_PER_CUBE * width**3
+    big_product = (_SECONDS_PER_BIG_ENTRY * width**2 + _SECONDS_PER_BIG_CUBE * width**3) * (1 + bits / 500)
+    seconds = 0.001 + stepped * _SECONDS_PER_TERM + bounded(last.states) * _SECONDS_PER_STATE
+    seconds += products * (small_product + big * big_product)
+    entry = _PER_ENTRY + int(big * (_PER_BIG_ENTRY + bits // 8))
+    total = 2**18 + last.states * _PER_STATE + letters * _PER_LETTER + (last.states + letters) * width**2 * entry
+    return WordSize("recursion", sum(level.states for level in (*levels, last)), seconds, total)
 
 
 def expansion_size(
@@ -140,69 +151,68 @@ def _bits(matrices: Any, sigma: Matrix) -> int:
     return max(map(of, matrices)) + inner + len(sigma).bit_length() - 1
 
 
-def _named(state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix) -> tuple[list[list[Name]], set[str]]:
-    """The words with letters as names, and the letters that are symmetric.
+@dataclass(frozen=True)
+class Level:
+    """What the recursion meets at one order: states, and letters with their transposes."""
 
-    Equal matrices have one name, and an identity the empty one where Sigma = 1: it multiplies nothing.
+    order: int
+    states: int
+    letters: int
+
+    @property
+    def terms(self) -> int:
+        """Of a step from every state, unmerged."""
+        return self.states * (2 * self.order - 1)
+
+    def following(self, before: Level) -> Level:
+        """The next level, if as much is merged as since the one before."""
+        states = self.terms * self.states // before.terms
+        letters = self.letters * self.letters // before.letters
+        return Level(self.order - 1, states, min(letters, 2 * self.order * states))
+
+
+class _Met:
+    """Weights that say nothing but that a state was met."""
+
+    def add(self, total: bool | None, weight: bool, factor: Factor[int]) -> bool:
+        return True
+
+    def raised(self, weight: bool) -> bool:
+        return True
+
+
+def recursion_levels(state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix) -> list[Level]:
+    """The levels down to the one where the end begins, with names in place of matrices; the first at least are counted."""
+    texts, names = _named(matrices, sigma)
+    recursion = Recursion(texts)
+    start = recursion.canonical("".join(texts.letter(names[letter]) for letter in word) for word in state)
+    levels: list[Level] = []
+    spent, longer = 0, max(1, sum(map(len, state)) ** 2 // 64)
+    for order, met in recursion.levels({start: True}, _Met()):
+        used = {letter for one in met for word in one for letter in word}
+        levels.append(Level(order, len(met), len(used | {chr(texts.mirror[ord(letter)]) for letter in used})))
+        spent += levels[-1].terms * longer
+        if order <= LAST + 1 or (len(levels) > 1 and spent > _COUNTED_TERMS):
+            break
+    while levels[-1].order > LAST + 1:
+        levels.append(levels[-1].following(levels[-2]))
+    return levels
+
+
+def _named(matrices: Mapping[str, Matrix], sigma: Matrix) -> tuple[Texts, dict[str, str]]:
+    """An alphabet with a character for each matrix, equal ones once, and the text of every letter.
+
+    An identity has the empty text where Sigma = 1: it multiplies nothing.
     """
-    names: dict[Matrix, Name] = {sigma: ()} if sigma == identity(len(sigma)) else {}
-    symmetric = set()
-    for i, matrix in enumerate(matrices.values()):
-        if matrix not in names:
-            names[matrix] = (str(i),)
+    texts: dict[Matrix, str] = {sigma: ""} if sigma == identity(len(sigma)) else {}
+    transposes: dict[str, str] = {}
+    for matrix in matrices.values():
+        if matrix not in texts:
             mirror = tuple(zip(*matrix))
-            if mirror == matrix:
-                symmetric.add(str(i))
-            else:
-                names[mirror] = (str(i) + TRANSPOSED,)
-    return [[names[matrices[letter]] for letter in word] for word in state], symmetric
-
-
-def _count_states(state: Sequence[Sequence[Name]], symmetric: set[str]) -> tuple[list[int], int]:
-    """States at each step of the recursion, but for the last two, which have closed forms; letters of all steps."""
-    numbers: dict[Name, int] = {}
-    names: list[Name] = []
-    transposes: list[int] = []
-
-    def number(name: Name) -> int:
-        if name not in numbers:
-            mirror, first = transposed(name, symmetric), len(names)
-            second = first + (mirror != name)
-            numbers[name], numbers[mirror] = first, second
-            names.extend((name, mirror)[: second - first + 1])
-            transposes.extend((second, first)[: second - first + 1])
-        return numbers[name]
-
-    def join(a: int, b: int) -> int:
-        return number(names[a] + names[b])
-
-    order, transpose = sum(map(len, state)), transposes.__getitem__
-    level = {canonical_state([[number(name) for name in word] for word in state], transpose)}
-    states, letters, spent = [], [len(names)], 0
-    for left in range(order, 2, -1):
-        states.append(len(level))
-        spent += len(level) * (2 * left - 1) * max(1, order**2 // 64)
-        if spent > _COUNTED_TERMS:
-            return _extrapolated(states, letters, order)
-        rests = (rest for current in level for _, _, rest in remove_one(current, join, transpose))
-        level = {canonical_state(rest, transpose) for rest in rests}
-        letters.append(len(names))
-    return states, letters[-1]
-
-
-def _extrapolated(states: list[int], letters: list[int], order: int) -> tuple[list[int], int]:
-    """The steps that are left, as if each were like the last one counted; as if nothing merged, if none was."""
-    if len(states) == 1:
-        paths = count_pairings(order)
-        return [paths // count_pairings(left) for left in range(order, 2, -1)], paths // 3
-    before, now = states[-2:]
-    possible = before * (2 * (order - len(states)) + 3)
-    growing = letters[-1]
-    for left in range(order - len(states), 1, -1):
-        growing = growing * letters[-1] // letters[-2]
-        if left > 2:
-            states.append(states[-1] * (2 * left + 1) * now // possible)
-    return states, growing
+            for one in (matrix, mirror):
+                texts.setdefault(one, chr(len(texts)))
+            transposes |= {texts[matrix]: texts[mirror], texts[mirror]: texts[matrix]}
+    return Texts(transposes), {name: texts[matrix] for name, matrix in matrices.items()}
 
 
 def _symbol_monomials(state: Traces, matrices: Mapping[str, Matrix], sigma: Matrix, symbols: tuple[Any, ...]) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -12,7 +11,8 @@ from linvar.exact import Matrix
 from linvar.matrices import product, trace, trace_product, transpose
 from linvar.progress import Progress
 from linvar.symbolic.algebra.ring import Element, Ring, sum_elements
-from linvar.symbolic.words.recursion import State, canonical_state, count_pairings, remove_one
+from linvar.symbolic.words.letters import Terms, Texts
+from linvar.symbolic.words.recursion import Recursion, count_pairings
 from linvar.symbolic.words.statement import Traces, checked_words, show_count, show_words
 
 #: Terms a moment may take before it is refused: minutes of work.
@@ -23,6 +23,9 @@ TRANSPOSED = "^T"
 
 #: L_1 Sigma ... L_n: the names of its letters
 Name = tuple[str, ...]
+
+#: the first of the characters that stand for names inside texts; there are two for each of at most eight letters
+_FIRST = ord("A")
 
 
 def expected_words(words: Sequence[Sequence[str]], symmetric: Collection[str] = ()) -> dict[int, dict[Traces, int]]:
@@ -70,58 +73,26 @@ def expected_words(words: Sequence[Sequence[str]], symmetric: Collection[str] = 
             f"products of traces, more than the limit of {LARGEST_TERMS:,}",
             [("", "fewer letters"), ("", "wishart_moment on matrices of small width")],
         )
-    fixed = frozenset(symmetric)
-
-    def mirrored(name: Name) -> Name:
-        return transposed(name, fixed)
-
-    def join(left: Name, right: Name) -> Name:
-        return left + right
-
-    start = [[(letter,) for letter in word] for word in state]
-    current: dict[tuple[int, Traces, State[Name]], int] = {(0, (), canonical_state(start, mirrored)): 1}
-    closings: dict[Name, Name] = {}
-    steps: dict[State[Name], list[tuple[int, list[Name], State[Name]]]] = {}
-    for _ in range(order):
-        following: dict[tuple[int, Traces, State[Name]], int] = defaultdict(int)
-        for (power, traces, words_left), count in current.items():
-            if words_left not in steps:
-                steps[words_left] = [
-                    (
-                        raised,
-                        [_closed(name, closings, mirrored) for name in closed],
-                        canonical_state(rest, mirrored),
-                    )
-                    for raised, closed, rest in remove_one(words_left, join, mirrored)
-                ]
-            for raised, closed, rest in steps[words_left]:
-                following[power + raised, tuple(sorted((*traces, *closed))) if closed else traces, rest] += count
-        current = following
-        steps.clear()
+    names, texts = _named({letter for word in state for letter in word}, frozenset(symmetric))
+    character = {name: chr(_FIRST + i) for i, name in enumerate(names)}
+    recursion, sums = Recursion(texts), Terms[None]()
+    start = recursion.canonical("".join(texts.letter(character[letter]) for letter in word) for word in state)
+    found = recursion.expectation({start: {sums.number(0, (), None): 1}}, sums) or {}
+    products = [tuple(sorted(texts.words[trace] for trace in traces)) for _, traces, _ in sums.monomials]
     result: dict[int, dict[Traces, int]] = {}
-    for (power, traces, _), count in sorted(current.items()):
-        result.setdefault(power, {})[traces] = count
+    for number in sorted(found, key=lambda number: (sums.monomials[number][0], products[number])):
+        named = tuple(tuple(names[ord(one) - _FIRST] for one in word) for word in products[number])
+        result.setdefault(sums.monomials[number][0], {})[named] = found[number]
     return result
 
 
-def transposed(name: Name, symmetric: Collection[str]) -> Name:
-    """The transpose of L_1 Sigma ... L_n: reversed, each letter transposed."""
-    return tuple(
-        letter
-        if letter in symmetric
-        else letter.removesuffix(TRANSPOSED)
-        if letter.endswith(TRANSPOSED)
-        else letter + TRANSPOSED
-        for letter in reversed(name)
-    )
-
-
-def _closed(name: Name, known: dict[Name, Name], mirrored: Callable[[Name], Name]) -> Name:
-    """The canonical name of the trace of a letter times Sigma."""
-    if name not in known:
-        cycles = (name, mirrored(name))
-        known[name] = min(cycle[i:] + cycle[:i] for cycle in cycles for i in range(len(cycle)))
-    return known[name]
+def _named(letters: Collection[str], symmetric: Collection[str]) -> tuple[list[str], Texts]:
+    """Letters and their transposes, sorted, and the alphabet in which each is a character, in this order."""
+    transposes = {letter: letter if letter in symmetric else letter + TRANSPOSED for letter in letters}
+    names = sorted({*letters, *transposes.values()})
+    character = {name: chr(_FIRST + i) for i, name in enumerate(names)}
+    pairs = {(character[letter], character[mirror]) for letter, mirror in transposes.items()}
+    return names, Texts({**dict(pairs), **{mirror: letter for letter, mirror in pairs}})
 
 
 def evaluate_traces(
