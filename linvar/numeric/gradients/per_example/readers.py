@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import jax
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.jaxprs import _closed, _integers, _ints, _parameter, _reads, operation
+from linvar.numeric.gradients.per_example.jaxprs import Unread, _closed, _integers, _ints, _parameter, _reads, operation
 from linvar.numeric.gradients.per_example.operations import ADDING, SCATTERS
 
 
@@ -52,6 +53,17 @@ def scatter_of(equation: core.JaxprEqn) -> Scatter:
         _ints(numbers.scatter_dims_to_operand_dims), _ints(numbers.operand_batching_dims),
         _ints(numbers.scatter_indices_batching_dims), operation(equation) in ADDING,
     )  # fmt: skip
+
+
+def fills_nan(equation: core.JaxprEqn) -> bool | None:
+    """Does a lookup give NaN for what is outside? (Otherwise it is moved inside, or nobody says.) None if something else."""
+    try:
+        value, mode = _parameter(equation, "fill_value"), _parameter(equation, "mode")
+    except Unread:
+        return None
+    if value is not None and value == value:
+        return None
+    return bool(mode == jax.lax.GatherScatterMode.FILL_OR_DROP)
 
 
 @_reads("slice")
