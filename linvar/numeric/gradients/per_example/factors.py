@@ -107,14 +107,14 @@ class Term:
         term = self.summed([i for i, length in enumerate(self.shape) if length == 1])
         after: list[Axis] = []
         wanted = tuple(length for length in shape if length != 1)
-        for old, new in _runs(term.shape, wanted):
+        for old, new in runs_of(term.shape, wanted):
             before, lengths = tuple(self.axes[long[i]] for i in old), tuple(wanted[i] for i in new)
             if lengths == tuple(term.shape[i] for i in old):
                 after += before
                 continue
             made = fresh_axes(len(new))
             own = dict(zip(before, (term.shape[i] for i in old)))
-            term = replace(term, factors=tuple(_regrouped(f, own, made, lengths) for f in term.factors))
+            term = replace(term, factors=tuple(regrouped(f, own, made, lengths) for f in term.factors))
             after += made
         left = iter(after)
         return Term(term.factors, tuple(fresh_axes(1)[0] if length == 1 else next(left) for length in shape), shape)
@@ -161,7 +161,7 @@ def _spread(factor: Factor, axes: Sequence[Axis]) -> jax.Array:
     return jnp.transpose(factor.array, order).reshape([next(lengths) if a in factor.axes else 1 for a in axes])
 
 
-def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+def runs_of(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """The shortest runs of neighbouring axes of both shapes (whose lengths are not 1) that hold the same numbers."""
     runs: list[tuple[list[int], list[int]]] = []
     i = j = 0
@@ -179,7 +179,7 @@ def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], l
     return runs
 
 
-def _regrouped(factor: Factor, before: dict[Axis, int], after: tuple[Axis, ...], lengths: tuple[int, ...]) -> Factor:
+def regrouped(factor: Factor, before: dict[Axis, int], after: tuple[Axis, ...], lengths: tuple[int, ...]) -> Factor:
     """A factor in which some neighbouring axes, of these lengths, are others."""
     mine = [a for a in before if a in factor.axes]
     if not mine:
@@ -303,13 +303,3 @@ class Norms(NamedTuple):
 
     norms: jax.Array
     sizes: jax.Array
-
-
-def norms_of(terms: Sequence[Term]) -> Norms:
-    """Of the sum of some terms, at least one."""
-    pairs = [(1, inner(term, term)) for term in terms]
-    pairs += [(2, inner(a, b)) for a, b in itertools.combinations(terms, 2)]
-    return Norms(
-        jnp.asarray(sum(times * each for times, each in pairs)),
-        jnp.asarray(sum(times * jnp.abs(each) for times, each in pairs)),
-    )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 from jax.extend import core
 
+from linvar.numeric.gradients.per_example.composite import Seen, norms_of
 from linvar.numeric.gradients.per_example.entries import MATERIALISE_COST, Entry
 from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of, size_of
 from linvar.numeric.gradients.per_example.factors import (
@@ -17,7 +18,6 @@ from linvar.numeric.gradients.per_example.factors import (
     NotFactoredError,
     Term,
     fresh_axes,
-    norms_of,
 )
 from linvar.numeric.gradients.per_example.jaxprs import call_of, dot_of, if_read
 from linvar.numeric.gradients.per_example.meshes import shape_like
@@ -41,10 +41,10 @@ def terms_of_values(
         mine = [(e, x, d) for e, x, d in zip(entries, h, delta) if e.value is v]
         if len(mine) > MOST_TERMS:
             raise NotFactoredError("it meets the example in many places")
-        terms = [e.term(x, d) for e, x, d in mine]
+        terms = [Seen.of(e.term(x, d)) for e, x, d in mine]
         if v in direct:
             axes = fresh_axes(direct[v].ndim - 1)
-            terms.append(Term((Factor(direct[v], (EXAMPLES, *axes)),), axes, direct[v].shape[1:]))
+            terms.append(Seen.of(Term((Factor(direct[v], (EXAMPLES, *axes)),), axes, direct[v].shape[1:])))
         result.append(tuple(terms))
     return result
 

@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
+from linvar.numeric.gradients.per_example.composite import Seen
 from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, rows_of
 from linvar.numeric.gradients.per_example.evaluation import is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
@@ -219,7 +220,7 @@ def _of_value(batch: _Batch, group: Group, own: _Met) -> Sums:
     if group.strategy == "gram" and not wanted.squares:
         delta = own.counted(live)
         first, rows = own.entries[0], rows_of(own.entries, own.h, delta)
-        return strategies.factored([(first.pairs(rows),)], [first.total(rows) / count], live, count)
+        return strategies.factored([(Seen.of(first.pairs(rows)),)], [first.total(rows) / count], live, count)
     return _materialised(batch, group, own, lambda gradients: gradients)
 
 

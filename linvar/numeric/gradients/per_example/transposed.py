@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from linvar.numeric.gradients.per_example.composite import WHOLE, Part, Seen, joined
 from linvar.numeric.gradients.per_example.evaluation import Atom, Values, bind, is_floating, is_variable, read, shape_of
-from linvar.numeric.gradients.per_example.factors import MOST_TERMS, Factor, NotFactoredError, Term, fresh_axes
+from linvar.numeric.gradients.per_example.factors import MOST_TERMS, Factor, NotFactoredError, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level, level, levels_of
 from linvar.numeric.gradients.per_example.jaxprs import (
     broadcast_axes_of,
@@ -31,7 +32,7 @@ from linvar.numeric.gradients.per_example.operations import RESHAPED, SUMS
 from linvar.numeric.gradients.per_example.readers import pieces_of, slice_of
 
 #: A value that is linear in dV: a sum of terms.
-Terms: TypeAlias = tuple[Term, ...]
+Terms: TypeAlias = tuple[Seen, ...]
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _sum(reading: _Reading, equation: core.JaxprEqn) -> Terms:
     return tuple(_scaled(term, jnp.asarray(sign)) for part, sign in zip(parts, signs) for term in part)
 
 
-def _scaled(term: Term, number: jax.Array) -> Term:
+def _scaled(term: Seen, number: jax.Array) -> Seen:
     return term.times(number, ())
 
 
@@ -164,24 +165,23 @@ def _matrix(reading: _Reading, equation: core.JaxprEqn) -> Terms:
     side = 0 if reading.of(equation.invars[0]) is not None else 1
     matrix = reading.array(equation.invars[1 - side])
     result = []
-    for term in reading.of(equation.invars[side]) or ():
+    for seen in reading.of(equation.invars[side]) or ():
         contracted, batch = dot.contracted[side], dot.batch[side]
         other = dict(zip(dot.contracted[1 - side], contracted)) | dict(zip(dot.batch[1 - side], batch))
         free = [a for a in range(matrix.ndim) if a not in other]
-        new = dict(zip(free, fresh_axes(len(free))))
-        axes = tuple(term.axes[other[a]] if a in other else new[a] for a in range(matrix.ndim))
-        mine = [a for a in range(len(term.axes)) if a not in contracted and a not in batch]
-        sides = [[(term.axes[a], term.shape[a]) for a in mine], [(new[a], matrix.shape[a]) for a in free]]
-        rest = sides[0] + sides[1] if side == 0 else sides[1] + sides[0]
-        shared = [(term.axes[a], term.shape[a]) for a in batch]
-        gone = [(term.axes[a], term.shape[a]) for a in contracted]
-        whole = [*shared, *rest, *gone]
-        product = Term((*term.factors, Factor(matrix, axes)), tuple(a for a, _ in whole), tuple(n for _, n in whole))
-        result.append(product.summed(range(len(whole) - len(gone), len(whole))))
+        array, places = seen.split(jnp.transpose(matrix, [*other, *free]), list(other.values()))
+        new = fresh_axes(len(free))
+        factor = Factor(array, (*(seen.term.axes[i] for i in places), *new))
+        mine = [a for a in range(len(seen.runs)) if a not in contracted and a not in batch]
+        own = [[seen.part(place) for place in some] for some in (batch, mine, contracted)]
+        made = [Part((a,), (matrix.shape[i],), WHOLE) for a, i in zip(new, free)]
+        whole = [*own[0], *(own[1] + made if side == 0 else made + own[1]), *own[2]]
+        product = joined((*seen.term.factors, factor), whole)
+        result.append(product.summed(range(len(whole) - len(contracted), len(whole))))
     return tuple(result)
 
 
-def _moving(move: Callable[[Term, core.JaxprEqn], Term]) -> Callable[[_Reading, core.JaxprEqn], Terms]:
+def _moving(move: Callable[[Seen, core.JaxprEqn], Seen]) -> Callable[[_Reading, core.JaxprEqn], Terms]:
     """An operation of one operand, which is done to every term."""
 
     def rule(reading: _Reading, equation: core.JaxprEqn) -> Terms:
