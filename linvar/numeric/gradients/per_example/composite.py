@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.factors import (
+    EXAMPLES,
     Axis,
     Factor,
     Norms,
@@ -24,6 +25,7 @@ from linvar.numeric.gradients.per_example.factors import (
     Term,
     fresh_axes,
     inner,
+    product,
     regrouped,
     runs_of,
 )
@@ -169,6 +171,26 @@ class Seen:
             seen = seen._with(place, replace(run, low=run.low + max(low, 0), high=run.high + max(high, 0)))
         return seen
 
+    def through(self, place: int, matrix: jax.Array) -> Seen:
+        """An axis of the result times a matrix, its length times another."""
+        array, own = self.split(matrix, [place])
+        (new,) = fresh_axes(1)
+        parts = [self.part(i) for i in range(len(self.runs))]
+        after = [*parts[:place], Part((new,), matrix.shape[1:], WHOLE), *parts[place + 1 :], parts[place]]
+        factor = Factor(array, (*(self.term.axes[i] for i in own), new))
+        return joined((*self.term.factors, factor), after).summed([len(parts)])
+
+    def reversed(self, places: Sequence[int]) -> Seen:
+        """Axes of the result the other way round."""
+        seen = self
+        for place in places:
+            run = seen.runs[place]
+            turned = [
+                slice(None, None, -1) if i in seen.places(place) else slice(None) for i in range(len(seen.term.axes))
+            ]
+            seen = replace(seen, term=seen.term.cut(turned))._with(place, replace(run, low=run.high, high=run.low))
+        return seen
+
     def axis(self, place: int) -> tuple[Seen, Axis]:
         """The same with an axis of the result that is one of the term's, all of it; and that."""
         seen = self._alone([place])
@@ -265,6 +287,36 @@ def aligned(left: Seen, right: Seen) -> tuple[Term, Term] | None:
                 raise NotFactoredError("axes of several factors are merged in different ways")
             left, right = left.finer(place, lengths), right.finer(place, lengths)
     return left.term, right.term
+
+
+def added(terms: Sequence[Seen]) -> tuple[Seen, ...]:
+    """A sum of terms: those one of whose factors is as large as all of it already are added number by number."""
+    result: list[Seen] = []
+    formed: dict[tuple[tuple[Run, ...], tuple[int, ...]], list[Term]] = {}
+    for seen in terms:
+        if any(_covers(f, seen.term) for f in seen.term.factors):
+            formed.setdefault((seen.runs, seen.term.shape), []).append(seen.term)
+        else:
+            result.append(seen)
+    for (runs, shape), own in formed.items():
+        term = own[0]
+        if len(own) > 1:
+            axes = fresh_axes(len(shape))
+            total = sum(_formed(each) for each in own)
+            term = Term((Factor(jnp.asarray(total), (EXAMPLES, *axes)),), axes, shape)
+        result.append(Seen(term, runs))
+    return tuple(result)
+
+
+def _covers(factor: Factor, term: Term) -> bool:
+    """Has a factor of the examples all axes of the result?"""
+    return EXAMPLES in factor.axes and all(a in factor.axes for a, n in zip(term.axes, term.shape) if n > 1)
+
+
+def _formed(term: Term) -> jax.Array:
+    """(examples, *shape)."""
+    array = product(term.factors, (EXAMPLES, *(a for a, n in zip(term.axes, term.shape) if n > 1)))
+    return array.reshape(-1, *term.shape)
 
 
 def norms_of(terms: Sequence[Seen]) -> Norms:
