@@ -17,7 +17,7 @@ from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32
 from linvar.numeric.gradients.per_example.composite import Seen
 from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, rows_of
-from linvar.numeric.gradients.per_example.evaluation import is_variable, read, variables
+from linvar.numeric.gradients.per_example.evaluation import aval_of, is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
 from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
@@ -321,7 +321,7 @@ def _chunk(batch: _Batch, group: Group) -> int:
     On a CPU, matrices of some size are made one at a time: a plain matrix product, and it stays in the cache (measured on
     two cores: 1.7 times faster than 8 at a time for 64 rows, 128 x 512; for convolutions up to 4 times).
     """
-    leaves = [batch.leaves[i] for i in group.leaves]
+    leaves = [aval_of(v) for v in group.values] if group.view else [batch.leaves[i] for i in group.leaves]
     needed = sum(x.size * max(4, int(x.dtype.itemsize)) for x in leaves)
     needed += sum(4 * entry.copied for entry in batch.analysis.entries if entry.value in group.values)
     if jax.default_backend() == "cpu" and needed >= ONE_AT_A_TIME and group.strategy != "fallback":
