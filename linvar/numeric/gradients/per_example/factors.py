@@ -47,11 +47,12 @@ def fresh_axes(count: int) -> tuple[Axis, ...]:
 
 @dataclass(frozen=True)
 class Factor:
-    """An array, and which axes its axes are; an isometry, along its last, keeps norms of what it is multiplied with."""
+    """An array, and which axes its axes are; the name of the isometry that it is, if it keeps norms of what it is multiplied with
+    while it gives it its last axis."""
 
     array: jax.Array
     axes: tuple[Axis, ...]
-    isometry: bool = False
+    isometry: str = ""
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ def _einsum(factors: Sequence[Factor], axes: Sequence[Axis]) -> jax.Array:
 def _without_isometries(left: Sequence[Factor], right: Sequence[Factor]) -> list[Factor]:
     """Q x and Q y have the inner product of x and y: of factors of two terms, those are left out that are one isometry."""
     for one, two in itertools.product(left, right):
-        if not (one.isometry and one.array is two.array and one.axes[-1] == two.axes[-1]):
+        if not one.isometry or one.isometry != two.isometry or one.axes[-1] != two.axes[-1]:
             continue
         rest = [f for f in left if f is not one], [f for f in right if f is not two]
         if not any(one.axes[-1] in f.axes for f in (*rest[0], *rest[1])):
@@ -295,10 +296,9 @@ def inner(left: Term, right: Term) -> jax.Array:
     own = {a for f in right.factors for a in f.axes if a not in common and a != EXAMPLES}
     common.update(zip(own, fresh_axes(len(own))))
     moved = [replace(f, axes=tuple(common.get(a, a) for a in f.axes)) for f in right.factors]
-    factors = _without_isometries(left.factors, moved)
-    there = {a for f in factors for a in f.axes}
+    there = {a for f in (*left.factors, *moved) for a in f.axes}
     repeated = math.prod(length for a, length in zip(left.axes, left.shape) if a not in there)
-    return repeated * product(factors, (EXAMPLES,))
+    return repeated * product(_without_isometries(left.factors, moved), (EXAMPLES,))
 
 
 class Norms(NamedTuple):

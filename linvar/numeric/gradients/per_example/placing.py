@@ -12,8 +12,6 @@ transform is the product of those of h, put at a(i), and of delta, put at b(j): 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -142,12 +140,12 @@ def _convolved(seen: Seen, added: _Added, length: int) -> Seen:
     real = of(left.real, right.real) - of(left.imag, right.imag)
     imaginary = of(left.real, right.imag) + of(left.imag, right.real)
     transform = Factor(jnp.stack([real, imaginary], axis=-1), (EXAMPLES, *kept, frequency, side))
-    back = Factor(_back(added.modulus, str(dtype)), (frequency, side, new), isometry=True)
+    matrix = _back(added.modulus)
     if added.fold is not None or added.modulus != length:
         fold = np.arange(added.modulus) if added.fold is None else added.fold
-        whole = np.zeros((*back.array.shape[:2], length), back.array.dtype)
-        np.add.at(whole, (slice(None), slice(None), fold), np.asarray(back.array))
-        back = replace(back, array=jnp.asarray(whole), isometry=False)
+        back = Factor(jnp.asarray(matrix @ (fold[:, None] == np.arange(length)), dtype), (frequency, side, new))
+    else:
+        back = Factor(jnp.asarray(matrix, dtype), (frequency, side, new), f"fourier {length}")
     return joined((transform, back), [Part((new,), (length,), WHOLE), *rest])
 
 
@@ -163,8 +161,8 @@ def _scale(modulus: int) -> np.ndarray:
     return np.sqrt((1 + twice) / modulus)
 
 
-@lru_cache(maxsize=16)
-def _back(modulus: int, dtype: str) -> np.ndarray:
+def _back(modulus: int) -> np.ndarray:
     """From real and imaginary parts, scaled so that its columns are orthonormal, to numbers: (frequencies, 2, m)."""
     waves = _waves(modulus)
-    return np.asarray(_scale(modulus)[:, None, None] * np.stack([waves.real, waves.imag], axis=1), dtype)
+    back: np.ndarray = _scale(modulus)[:, None, None] * np.stack([waves.real, waves.imag], axis=1)
+    return back
