@@ -67,7 +67,7 @@ def placed(seen: Seen, places: Sequence[int], index: np.ndarray, lengths: Sequen
         column = index[..., number]
         moved = [p for p in range(column.ndim) if np.any(column != np.take(column, [0], axis=p))]
         column = column[tuple(slice(None) if p in moved else 0 for p in range(column.ndim))]
-        added = _added(column) if len(lengths) == 1 and len(moved) == 2 else None
+        added = added_places(column) if len(lengths) == 1 and len(moved) == 2 else None
         if added is not None:
             one, two = (own[p] for p in moved)
             others = [part for axis, part in gone.items() if axis not in (one, two)]
@@ -94,7 +94,7 @@ def _summed(seen: Seen, count: int) -> Seen:
     return seen
 
 
-class _Added(NamedTuple):
+class AddedPlaces(NamedTuple):
     """Places k = fold(a(i) + b(j) modulo m)."""
 
     one: np.ndarray
@@ -103,25 +103,25 @@ class _Added(NamedTuple):
     fold: np.ndarray | None
 
 
-def _added(column: np.ndarray) -> _Added | None:
+def added_places(column: np.ndarray) -> AddedPlaces | None:
     """Places (i, j) as such a sum, if they are: of themselves, or functions of i - j or of i + j."""
     rows, columns = column.shape
     one, two, length = column[:, 0], column[0] - column[0, 0], int(column.max()) + 1
     if column.min() < 0:
         return None
     if not np.any((column - one[:, None] - two) % length):
-        return _Added(one, two, length, None)
+        return AddedPlaces(one, two, length, None)
     for sign in (-1, 1):
         one, two = np.arange(rows), sign * np.arange(columns) + (columns - 1 if sign < 0 else 0)
         whole = one[:, None] + two
         fold = np.zeros(rows + columns - 1, column.dtype)
         fold[whole] = column
         if np.array_equal(fold[whole], column):
-            return _Added(one, two, len(fold), fold)
+            return AddedPlaces(one, two, len(fold), fold)
     return None
 
 
-def _convolved(seen: Seen, added: _Added, length: int) -> Seen:
+def _convolved(seen: Seen, added: AddedPlaces, length: int) -> Seen:
     """The first two axes of the result put at a(i) + b(j): their Fourier transforms multiplied, and transformed back."""
     (one,), (two,) = seen.part(0).axes, seen.part(1).axes
     rest = [seen.part(place) for place in range(2, len(seen.runs))]

@@ -243,9 +243,8 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
         parts = [first.total(rows) for first, rows in _alike_rows(v, own.entries, own.h, delta)]
         parts += [jnp.sum(at_least_float32(direct[v]), axis=0)] if v in direct else []
         means.append(_added(parts) / count)
-    program = parameters.pull_program(group.leaves, group.values)
     values = terms_of_values(group.values, own.entries, own.h, delta, direct)
-    terms = terms_of_leaves(program, batch.leaves, values)
+    terms = terms_of_leaves(parameters, group.leaves, group.values, batch.leaves, values)
     return strategies.factored(terms, pulled(means), live, count)
 
 
