@@ -135,5 +135,9 @@ def constant_of(program: core.ClosedJaxpr, atom: Atom) -> np.ndarray | None:
             values.update(bind(program.jaxpr, equation, [read(values, v) for v in equation.invars]))
         return read(values, atom)
 
-    with jax.ensure_compile_time_eval():
-        return np.asarray(jax.jit(function)())
+    return computed(function)
+
+
+def computed(function: Callable[..., ArrayLike], *arrays: np.ndarray) -> np.ndarray:
+    """What a function gives, now, also while something else is traced: compiled at once, as no operation by itself is."""
+    return np.asarray(jax.jit(function).lower(*arrays).compile()(*arrays))

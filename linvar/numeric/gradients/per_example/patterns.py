@@ -21,7 +21,7 @@ import numpy as np
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.composite import Seen
-from linvar.numeric.gradients.per_example.evaluation import aval_of, is_floating, shape_of, size_of
+from linvar.numeric.gradients.per_example.evaluation import aval_of, computed, is_floating, shape_of, size_of
 from linvar.numeric.gradients.per_example.flattening import Level, equation_level, levels_of
 from linvar.numeric.gradients.per_example.meshes import Types
 from linvar.numeric.gradients.per_example.placing import added_places, placed
@@ -79,7 +79,7 @@ class Pattern:
 
 
 def pattern_of(parameters: Parameters, own: Sequence[int], values: Sequence[core.Var]) -> Pattern | None:
-    """How one value is made of one leaf, if it is in a known way."""
+    """How one value is made of a smaller leaf, if it is in a known way."""
     key = (tuple(own), tuple(values))
     if key not in parameters.patterns:
         parameters.patterns[key] = _pattern_of(parameters, own, values)
@@ -91,7 +91,9 @@ def _pattern_of(parameters: Parameters, own: Sequence[int], values: Sequence[cor
         return None
     (leaf,), (value,) = (parameters.variables[i] for i in own), values
     length = size_of(leaf)
-    if not (is_floating(leaf) and is_floating(value)) or not 0 < length * size_of(value) <= MOST_NUMBERS:
+    if not (is_floating(leaf) and is_floating(value)) or not (
+        0 < length < size_of(value) and length * size_of(value) <= MOST_NUMBERS
+    ):
         return None
     if Types.declared(parameters.jaxpr.jaxpr).mesh is not None or not _is_constant(parameters, own, values):
         return None
@@ -108,8 +110,7 @@ def _pattern_of(parameters: Parameters, own: Sequence[int], values: Sequence[cor
 
     if any(isinstance(x, jax.core.Tracer) for x in parameters.jaxpr.consts):
         return None
-    with jax.ensure_compile_time_eval():
-        matrix = np.asarray(jax.jit(jax.vmap(image))(jnp.eye(length, dtype=aval_of(leaf).dtype)))
+    matrix = computed(jax.vmap(image), np.eye(length, dtype=aval_of(leaf).dtype))
     if np.any(np.count_nonzero(matrix, axis=0) > 1):
         return None
     places = np.where(np.any(matrix != 0, axis=0), np.argmax(matrix != 0, axis=0), -1)
