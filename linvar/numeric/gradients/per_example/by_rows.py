@@ -26,6 +26,7 @@ from linvar.numeric.gradients.per_example.evaluation import (
     is_variable,
     read,
     shape_of,
+    variables,
 )
 from linvar.numeric.gradients.per_example.flattening import Level, flatten
 from linvar.numeric.gradients.per_example.jaxprs import (
@@ -273,7 +274,8 @@ class _Own(NamedTuple):
             values: Values = dict(zip(body.constvars, program.consts)) | dict(zip(body.invars, inputs))
             found: dict[Part, ArrayLike] = {part: values[part[0]] for part in back.taken}
             back.run(body, found, values, lengths)
-            return jnp.asarray(found[body.outvars[0], rows])
+            (out,) = variables(body.outvars)
+            return jnp.asarray(found[out, rows])
 
         def value(*inputs: jax.Array) -> jax.Array:
             return by(self.program, self.value, inputs)

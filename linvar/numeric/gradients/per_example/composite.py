@@ -238,8 +238,9 @@ class Seen:
 
 def joined(factors: Sequence[Factor], parts: Sequence[Part]) -> Seen:
     """The product of some factors, with these axes."""
-    axes, lengths = ([x for part in parts for x in part[i]] for i in range(2))
-    return Seen(Term(tuple(factors), tuple(axes), tuple(lengths)), tuple(part.run for part in parts))
+    axes = tuple(a for part in parts for a in part.axes)
+    lengths = tuple(n for part in parts for n in part.lengths)
+    return Seen(Term(tuple(factors), axes, lengths), tuple(part.run for part in parts))
 
 
 def _regrouped(

@@ -54,7 +54,7 @@ class Pattern:
     @property
     def lower(self) -> Pattern:
         """The lower triangle."""
-        return Pattern(np.where(np.tri(*self.places.shape, dtype=bool), self.places, -1), self.scale, self.length)
+        return Pattern(np.where(np.tri(*self.places.shape) > 0, self.places, -1), self.scale, self.length)
 
     @property
     def known(self) -> bool:
@@ -106,7 +106,8 @@ def _pattern_of(parameters: Parameters, own: Sequence[int], values: Sequence[cor
             return parameters.values(merged, values)[0]
 
         row = row.reshape(shape_of(leaf))
-        return jax.jvp(function, (jnp.zeros_like(row),), (row,))[1]
+        column: jax.Array = jax.jvp(function, (jnp.zeros_like(row),), (row,))[1]
+        return column
 
     if any(isinstance(x, jax.core.Tracer) for x in parameters.jaxpr.consts):
         return None

@@ -74,9 +74,8 @@ def placed(seen: Seen, places: Sequence[int], index: np.ndarray, lengths: Sequen
             return _convolved(
                 _summed(joined(factors, [gone[one], gone[two], *rest, *others]), len(others)), added, length
             )
-        axis = own[moved[0]] if len(moved) == 1 else None
-        if axis in gone and np.array_equal(column, np.arange(length)):
-            parts.append(gone.pop(axis))  # stays where it is
+        if len(moved) == 1 and own[moved[0]] in gone and np.array_equal(column, np.arange(length)):
+            parts.append(gone.pop(own[moved[0]]))  # stays where it is
             continue
         if column.size * length > MOST_PLACES:
             raise NotFactoredError("many numbers are put at places of no known order")
@@ -152,7 +151,8 @@ def _convolved(seen: Seen, added: AddedPlaces, length: int) -> Seen:
 def _waves(modulus: int) -> np.ndarray:
     """exp(-2 pi i f k / m) of the frequencies f up to m / 2: (frequencies, m)."""
     angles = np.outer(np.arange(modulus // 2 + 1), np.arange(modulus)) % modulus
-    return np.exp(-2j * np.pi * angles / modulus)
+    waves: np.ndarray = np.exp(-2j * np.pi * angles / modulus)
+    return waves
 
 
 def _scale(modulus: int) -> np.ndarray:

@@ -102,10 +102,11 @@ def sunk(jaxpr: core.ClosedJaxpr, inputs: Sequence[Level], count: int) -> core.C
 
 def _looks_up(equation: core.JaxprEqn, found: Levels) -> bool:
     """Does it take, of a function of the leaves, what the example says?"""
-    table, *places = equation.invars or [None]
+    if not equation.invars:
+        return False
+    table, *places = equation.invars
     return (
-        table is not None
-        and is_variable(table)
+        is_variable(table)
         and is_floating(table)
         and level(found, table) == Level.PARAMETER
         and any(level(found, v) == Level.EXAMPLE for v in places)
