@@ -20,6 +20,8 @@ mean, norm and deviation from the mean need no per-example matrix.
     pull.py         values V as functions of the leaves, and the transpose of that
     views.py        values that are entries of one leaf, moved or times a constant
     factors.py      gradients as products of small arrays; transposed.py: the transpose done to them; paying.py: does it pay?
+    composite.py    products whose axes are merged or lie between zeros; placing.py: what is taken and put elsewhere of them
+    patterns.py     matrices put together of a vector, in whatever way
     analysis.py     where parameters enter
     groups.py       which leaves are computed together, by which strategy, and why; explanation.py: in words
     taps.py         the pass: h and delta of every entry
