@@ -8,6 +8,7 @@ from jax import lax
 from per_example import RNG, array, assert_same
 
 from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example.composite import Seen, added, norms_of
 from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, NotFactoredError, Term, fresh_axes, product
 
 WIDE, TALL = 48, 36
@@ -207,40 +208,99 @@ def term_of(*lengths, examples=3):
     return Term(factors, axes, tuple(lengths)), whole
 
 
-def value(term):
+def value(seen):
     """(examples, *shape)."""
+    term = seen.term
     ones = Factor(jnp.ones(term.shape), term.axes)
-    return product((*term.factors, ones), (EXAMPLES, *term.axes))
+    whole = product((*term.factors, ones), (EXAMPLES, *term.axes))
+    whole = whole.reshape(-1, *(n - run.low - run.high for n, run in zip(seen.shape, seen.runs)))
+    return np.pad(whole, [(0, 0), *((run.low, run.high) for run in seen.runs)])
 
 
 def test_operations_on_terms_are_those_on_arrays():
     with jax.enable_x64(True):
         term, whole = term_of(2, 3, 4)
+        seen = Seen.of(term)
         scale, matrix = array(3, 1), array(3, 4)
+        flat, vector = seen.reshaped((24,)), jnp.asarray(array(24))
+        merged = seen.reshaped((2, 1, 12))
+        padded = ((1, 0, 0), (0, 0, 0), (0, 2, 0))
+        line, rows = whole.reshape(3, 24), whole.reshape(3, 2, 1, 12)
         cases = {
-            "times": (term.times(jnp.asarray(scale), (1, 2)), whole * scale),
-            "times matrix": (term.times(jnp.asarray(matrix), (1, 2)), whole * matrix),
-            "summed": (term.summed([0, 2]), whole.sum((1, 3))),
-            "moved": (term.moved([2, 0, 1]), whole.transpose(0, 3, 1, 2)),
-            "repeated": (term.repeated((5, 2, 3, 4), (1, 2, 3)), np.broadcast_to(whole[:, None], (3, 5, 2, 3, 4))),
-            "summed again": (term.repeated((5, 2, 3, 4), (1, 2, 3)).summed([0, 1]), 5 * whole.sum(1)),
-            "merged": (term.reshaped((2, 1, 12)), whole.reshape(3, 2, 1, 12)),
-            "split": (term.reshaped((2, 3, 2, 2, 1)), whole.reshape(3, 2, 3, 2, 2, 1)),
-            "cut": (term.cut((slice(None), slice(0, 3, 2), slice(1, 3))), whole[:, :, 0:3:2, 1:3]),
-            "padded": (term.padded(((1, 0, 0), (0, 0, 0), (0, 2, 0))), np.pad(whole, ((0, 0), (1, 0), (0, 0), (0, 2)))),
+            "times": (seen.times(jnp.asarray(scale), (1, 2)), whole * scale),
+            "times matrix": (seen.times(jnp.asarray(matrix), (1, 2)), whole * matrix),
+            "summed": (seen.summed([0, 2]), whole.sum((1, 3))),
+            "moved": (seen.moved([2, 0, 1]), whole.transpose(0, 3, 1, 2)),
+            "repeated": (seen.repeated((5, 2, 3, 4), (1, 2, 3)), np.broadcast_to(whole[:, None], (3, 5, 2, 3, 4))),
+            "summed again": (seen.repeated((5, 2, 3, 4), (1, 2, 3)).summed([0, 1]), 5 * whole.sum(1)),
+            "merged": (merged, rows),
+            "merged and moved": (merged.moved([2, 1, 0]), rows.transpose(0, 3, 2, 1)),
+            "merged and repeated": (merged.repeated((2, 5, 12), (0, 1, 2)), np.broadcast_to(rows, (3, 2, 5, 12))),
+            "merged and cut": (flat.padded(((0, 5, 0),)).cut((slice(0, 24),)), line),
+            "merged again": (merged.reshaped((6, 2, 2)), whole.reshape(3, 6, 2, 2)),
+            "flat": (flat.times(vector, (0,)), line * vector),
+            "flat and summed": (flat.times(vector, (0,)).summed([0]), (line * vector).sum(1)),
+            "between zeros": (flat.padded(((3, 2, 0),)), np.pad(line, ((0, 0), (3, 2)))),
+            "zeros summed": (flat.padded(((3, 2, 0),)).times(jnp.arange(29.0), (0,)).summed([0]),
+                             (line * np.arange(3.0, 27)).sum(1)),
+            "zeros split": (seen.padded(((0, 0, 0), (0, 0, 0), (1, 1, 0))).reshaped((2, 3, 2, 3)),
+                            np.pad(whole, ((0, 0), (0, 0), (0, 0), (1, 1))).reshape(3, 2, 3, 2, 3)),
+            "split": (seen.reshaped((2, 3, 2, 2, 1)), whole.reshape(3, 2, 3, 2, 2, 1)),
+            "cut": (seen.cut((slice(None), slice(0, 3, 2), slice(1, 3))), whole[:, :, 0:3:2, 1:3]),
+            "padded": (seen.padded(padded), np.pad(whole, ((0, 0), (1, 0), (0, 0), (0, 2)))),
+            "padded and cut": (seen.padded(padded).cut((slice(1, 3), slice(None), slice(1, 5))),
+                               np.pad(whole, ((0, 0), (0, 0), (0, 0), (0, 1)))[..., 1:]),
             "cut and padded": (
-                term.padded(((0, -1, 0), (-1, 2, 0), (0, 0, 0))),
+                seen.padded(((0, -1, 0), (-1, 2, 0), (0, 0, 0))),
                 np.pad(whole[:, :1, 1:], ((0, 0), (0, 0), (0, 2), (0, 0))),
             ),
-        }
+        }  # fmt: skip
         for name, (found, expected) in cases.items():
             assert found.shape == expected.shape[1:], name
             np.testing.assert_allclose(value(found), expected, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
-def test_axes_of_two_factors_are_not_merged():
-    term, _ = term_of(2, 3)
+def test_norms_of_terms_with_other_axes_and_zeros():
+    with jax.enable_x64(True):
+        (one, first), (two, second) = term_of(2, 3), term_of(6)
+        flat, other = Seen.of(one).reshaped((6,)), Seen.of(two)
+        for low, high, start in ((0, 0, 0), (7, 0, 0), (2, 2, 2)):
+            ends = (low, high), (start, low + high - start)
+            arrays = [np.pad(x.reshape(3, 6), ((0, 0), own)) for x, own in zip((first, second), ends)]
+            found = norms_of([seen.padded(((*own, 0),)) for seen, own in zip((flat, other), ends)])
+            np.testing.assert_allclose(found.norms, np.sum(sum(arrays) ** 2, axis=1), rtol=1e-12)
+        with pytest.raises(NotFactoredError, match="several factors"):  # a part of what two factors make
+            norms_of((flat.padded(((1, 0, 0),)), other.padded(((0, 1, 0),))))
+        with pytest.raises(NotFactoredError, match="different ways"):
+            norms_of((flat, Seen.of(term_of(3, 2)[0]).reshaped((6,))))
+
+
+def test_what_one_factor_has_all_axes_of_is_added_number_by_number():
+    with jax.enable_x64(True):
+        (one, first), (two, second), (three, third) = term_of(6), term_of(6), term_of(2, 3)
+        matrix, both = added([Seen.of(one), Seen.of(three), Seen.of(two)])
+        np.testing.assert_allclose(value(both), first + second, rtol=1e-12)
+        np.testing.assert_allclose(value(matrix), third, rtol=1e-12)
+
+
+def test_axes_of_two_factors_are_not_formed():
+    seen = Seen.of(term_of(2, 3)[0])
     with pytest.raises(NotFactoredError, match="several factors"):
-        term.reshaped((6,))
+        seen.reshaped((6,)).cut((slice(1, 4),))
+    with pytest.raises(NotFactoredError, match="several factors"):
+        seen.reshaped((6,)).padded(((3, 3, 0),)).reshaped((2, 6))
     with pytest.raises(NotFactoredError, match="between"):
-        term.padded(((0, 0, 1), (0, 0, 0)))
+        seen.padded(((0, 0, 1), (0, 0, 0)))
+
+
+def hypernetwork(p, x):
+    """Layers cut out of one vector that another network makes."""
+    made = jnp.tanh(p["code"] @ p["in"]) @ p["out"] + p["b"]
+    first, bias, last = jnp.split(made, [WIDE * TALL, WIDE * TALL + TALL])
+    return jnp.sum(jnp.sin(jnp.tanh(x @ first.reshape(WIDE, TALL) + bias) @ last.reshape(TALL, 5)))
+
+
+def test_layers_cut_out_of_a_vector_that_is_a_function():
+    length = WIDE * TALL + TALL + 5 * TALL
+    params = {"b": array(length) / 9, "code": array(3), "in": array(3, 4), "out": array(4, length) / 9}
+    assert_same(hypernetwork, params, array(6, WIDE), ["factored"] * 4)

@@ -14,11 +14,14 @@ mean, norm and deviation from the mean need no per-example matrix.
     meshes.py       what the types of values say of many devices
     evaluation.py   running a jaxpr equation by equation
     flattening.py   the loss as one flat jaxpr: calls inlined, what depends on parameters alone moved out of scans and branches
+    sinking.py      functions of a table's rows done to the rows that are looked up; by_rows.py: what acts row by row
     entries.py      an equation at which a parameter meets the example; kinds/: matrix products, convolutions, lookups
     backward.py     backward passes of the user's (custom_vjp) as programs, and the products in them
     pull.py         values V as functions of the leaves, and the transpose of that
     views.py        values that are entries of one leaf, moved or times a constant
     factors.py      gradients as products of small arrays; transposed.py: the transpose done to them; paying.py: does it pay?
+    composite.py    products whose axes are merged or lie between zeros; placing.py: what is taken and put elsewhere of them
+    patterns.py     matrices put together of a vector, in whatever way
     analysis.py     where parameters enter
     groups.py       which leaves are computed together, by which strategy, and why; explanation.py: in words
     taps.py         the pass: h and delta of every entry

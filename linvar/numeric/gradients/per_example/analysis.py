@@ -49,6 +49,7 @@ from linvar.numeric.gradients.per_example.meshes import Types
 from linvar.numeric.gradients.per_example.operations import SUMS
 from linvar.numeric.gradients.per_example.paying import factored_pays
 from linvar.numeric.gradients.per_example.pull import Parameters
+from linvar.numeric.gradients.per_example.sinking import sunk
 from linvar.numeric.gradients.per_example.views import views_of
 
 #: An input of an equation: the equation's index, and the position among its inputs.
@@ -122,7 +123,7 @@ def analyse(
     traced = jax.make_jaxpr(lambda *args: loss(list(args[:count]), list(args[count:])))(*leaves, *example)
     moving = [Level.PARAMETER if jnp.issubdtype(x.dtype, jnp.inexact) else Level.CONSTANT for x in leaves]
     inputs = moving + [Level.EXAMPLE] * len(example)
-    jaxpr = flatten(traced, inputs)
+    jaxpr = sunk(flatten(traced, inputs), inputs, count)
     levels = levels_of(jaxpr, inputs)
     _check_output(jaxpr, levels)
     leaves_of = _leaves_of(jaxpr, levels, count)

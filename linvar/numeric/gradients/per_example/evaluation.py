@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 from jax.typing import ArrayLike
 
@@ -113,3 +114,30 @@ def evaluate(jaxpr: core.Jaxpr, values: Values, chosen: Callable[[core.JaxprEqn]
     for equation in jaxpr.eqns:
         if chosen(equation):
             values.update(bind(jaxpr, equation, [read(values, v) for v in equation.invars]))
+
+
+def constant_of(program: core.ClosedJaxpr, atom: Atom) -> np.ndarray | None:
+    """A value that depends on no input of a program, computed while it is traced; None if it does."""
+    needed, chosen = set(variables([atom])), []
+    for equation in reversed(program.jaxpr.eqns):
+        if not needed.isdisjoint(equation.outvars):
+            needed.update(variables(equation.invars))
+            chosen.append(equation)
+    constants = dict(zip(program.jaxpr.constvars, program.consts))
+    if not needed.isdisjoint(program.jaxpr.invars) or any(
+        isinstance(constants.get(v), jax.core.Tracer) for v in needed
+    ):
+        return None
+
+    def function() -> ArrayLike:
+        values: Values = dict(constants)
+        for equation in reversed(chosen):
+            values.update(bind(program.jaxpr, equation, [read(values, v) for v in equation.invars]))
+        return read(values, atom)
+
+    return computed(function)
+
+
+def computed(function: Callable[..., ArrayLike], *arrays: np.ndarray) -> np.ndarray:
+    """What a function gives, now, also while something else is traced: compiled at once, as no operation by itself is."""
+    return np.asarray(jax.jit(function).lower(*arrays).compile()(*arrays))

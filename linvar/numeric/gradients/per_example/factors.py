@@ -26,6 +26,10 @@ Axis: TypeAlias = int
 EXAMPLES: Axis = 0
 #: terms of one value; their pairs are counted and traced
 MOST_TERMS = 8
+#: factors of which every order of multiplying them is looked at
+FORESEEN = 4
+#: multiplications that a number written and read again costs
+WRITTEN = 15
 #: Letters of a formula.
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -43,10 +47,12 @@ def fresh_axes(count: int) -> tuple[Axis, ...]:
 
 @dataclass(frozen=True)
 class Factor:
-    """An array, and which axes its axes are."""
+    """An array, and which axes its axes are; the name of the isometry that it is, if it keeps norms of what it is multiplied with
+    while it gives it its last axis."""
 
     array: jax.Array
     axes: tuple[Axis, ...]
+    isometry: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,24 +107,6 @@ class Term:
                 axes[place] = self.axes[own]
         return Term(self.factors, tuple(axes), shape)
 
-    def reshaped(self, shape: tuple[int, ...]) -> Term:
-        """In another shape: a factor of the examples has all axes of a run that is merged or split, or none."""
-        long = [i for i, length in enumerate(self.shape) if length != 1]
-        term = self.summed([i for i, length in enumerate(self.shape) if length == 1])
-        after: list[Axis] = []
-        wanted = tuple(length for length in shape if length != 1)
-        for old, new in _runs(term.shape, wanted):
-            before, lengths = tuple(self.axes[long[i]] for i in old), tuple(wanted[i] for i in new)
-            if lengths == tuple(term.shape[i] for i in old):
-                after += before
-                continue
-            made = fresh_axes(len(new))
-            own = dict(zip(before, (term.shape[i] for i in old)))
-            term = replace(term, factors=tuple(_regrouped(f, own, made, lengths) for f in term.factors))
-            after += made
-        left = iter(after)
-        return Term(term.factors, tuple(fresh_axes(1)[0] if length == 1 else next(left) for length in shape), shape)
-
     def cut(self, index: Sequence[slice]) -> Term:
         """A slice of the result."""
         term = self
@@ -161,7 +149,7 @@ def _spread(factor: Factor, axes: Sequence[Axis]) -> jax.Array:
     return jnp.transpose(factor.array, order).reshape([next(lengths) if a in factor.axes else 1 for a in axes])
 
 
-def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+def runs_of(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """The shortest runs of neighbouring axes of both shapes (whose lengths are not 1) that hold the same numbers."""
     runs: list[tuple[list[int], list[int]]] = []
     i = j = 0
@@ -179,7 +167,7 @@ def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], l
     return runs
 
 
-def _regrouped(factor: Factor, before: dict[Axis, int], after: tuple[Axis, ...], lengths: tuple[int, ...]) -> Factor:
+def regrouped(factor: Factor, before: dict[Axis, int], after: tuple[Axis, ...], lengths: tuple[int, ...]) -> Factor:
     """A factor in which some neighbouring axes, of these lengths, are others."""
     mine = [a for a in before if a in factor.axes]
     if not mine:
@@ -216,35 +204,37 @@ def product(factors: Sequence[Factor], axes: Sequence[Axis]) -> jax.Array:
     """The product of some factors, summed over all axes but these (which some factor has), two factors at a time.
 
     Factors with the same axes are multiplied entry by entry, and an axis that one alone has is summed: batches of products of
-    vectors, which a CPU is slow at, become sums. Of what is left the pair goes first that takes the fewest multiplications, and
-    of those that leaves the fewest numbers.
+    vectors, which a CPU is slow at, become sums. Of what is left the pair goes first with which all takes the fewest
+    multiplications, where a number written counts as several; of many factors, the pair that takes the fewest itself.
     """
     left = _simplified(factors, axes)
     while len(left) > 1:
-        plans = [_pair(left, i, j, axes) for i, j in itertools.combinations(range(len(left)), 2)]
-        best = min(plans, key=lambda plan: (plan.work, plan.size))
+        best = _first([dict(zip(f.axes, f.array.shape)) for f in left], frozenset(axes))
         made = Factor(_einsum([left[best.one], left[best.two]], best.axes), best.axes)
         left = _simplified([*(f for k, f in enumerate(left) if k not in (best.one, best.two)), made], axes)
     return _einsum(left, [a for a in axes if a in left[0].axes])
 
 
 class _Pair(NamedTuple):
-    """Two factors that might be multiplied next: how many multiplications, and the axes and the size of the product."""
+    """Two factors that might be multiplied next: what all takes then, in multiplications, and the product's axes."""
 
     one: int
     two: int
-    work: int
-    size: int
+    cost: int
     axes: tuple[Axis, ...]
 
 
-def _pair(factors: Sequence[Factor], i: int, j: int, axes: Sequence[Axis]) -> _Pair:
-    """Of two of the factors; an axis that nothing else needs is summed."""
-    one, two = factors[i], factors[j]
-    lengths = dict(zip(one.axes, one.array.shape)) | dict(zip(two.axes, two.array.shape))
-    needed = {*axes, *(a for k, f in enumerate(factors) if k not in (i, j) for a in f.axes)}
-    kept = tuple(a for a in lengths if a in needed)
-    return _Pair(i, j, math.prod(lengths.values()), math.prod(lengths[a] for a in kept), kept)
+def _first(sizes: Sequence[dict[Axis, int]], axes: frozenset[Axis]) -> _Pair:
+    """Of factors with these axes, so long; an axis that nothing else needs is summed."""
+    plans = []
+    for i, j in itertools.combinations(range(len(sizes)), 2):
+        lengths, others = sizes[i] | sizes[j], [own for k, own in enumerate(sizes) if k not in (i, j)]
+        kept = {a: n for a, n in lengths.items() if a in axes or any(a in own for own in others)}
+        cost = math.prod(lengths.values()) + WRITTEN * math.prod(kept.values())
+        if others and len(sizes) <= FORESEEN:
+            cost += _first([*others, kept], axes).cost
+        plans.append(_Pair(i, j, cost, tuple(kept)))
+    return min(plans, key=lambda plan: plan.cost)
 
 
 def _simplified(factors: Sequence[Factor], axes: Sequence[Axis]) -> list[Factor]:
@@ -286,16 +276,29 @@ def _einsum(factors: Sequence[Factor], axes: Sequence[Axis]) -> jax.Array:
     return jnp.einsum(formula, *(f.array for f in factors), preferred_element_type=wide)
 
 
+def _without_isometries(left: Sequence[Factor], right: Sequence[Factor]) -> list[Factor]:
+    """Q x and Q y have the inner product of x and y: of factors of two terms, those are left out that are one isometry."""
+    for one, two in itertools.product(left, right):
+        if not one.isometry or one.isometry != two.isometry or one.axes[-1] != two.axes[-1]:
+            continue
+        rest = [f for f in left if f is not one], [f for f in right if f is not two]
+        if not any(one.axes[-1] in f.axes for f in (*rest[0], *rest[1])):
+            same = dict(zip(two.axes, one.axes))
+            return _without_isometries(
+                rest[0], [replace(f, axes=tuple(same.get(a, a) for a in f.axes)) for f in rest[1]]
+            )
+    return [*left, *right]
+
+
 def inner(left: Term, right: Term) -> jax.Array:
     """Of every example, the sum over the result's axes of the products of two terms."""
     common = dict(zip(right.axes, left.axes))
     own = {a for f in right.factors for a in f.axes if a not in common and a != EXAMPLES}
     common.update(zip(own, fresh_axes(len(own))))
-    moved = [Factor(f.array, tuple(common.get(a, a) for a in f.axes)) for f in right.factors]
-    factors = [*left.factors, *moved]
-    there = {a for f in factors for a in f.axes}
+    moved = [replace(f, axes=tuple(common.get(a, a) for a in f.axes)) for f in right.factors]
+    there = {a for f in (*left.factors, *moved) for a in f.axes}
     repeated = math.prod(length for a, length in zip(left.axes, left.shape) if a not in there)
-    return repeated * product(factors, (EXAMPLES,))
+    return repeated * product(_without_isometries(left.factors, moved), (EXAMPLES,))
 
 
 class Norms(NamedTuple):
@@ -303,13 +306,3 @@ class Norms(NamedTuple):
 
     norms: jax.Array
     sizes: jax.Array
-
-
-def norms_of(terms: Sequence[Term]) -> Norms:
-    """Of the sum of some terms, at least one."""
-    pairs = [(1, inner(term, term)) for term in terms]
-    pairs += [(2, inner(a, b)) for a, b in itertools.combinations(terms, 2)]
-    return Norms(
-        jnp.asarray(sum(times * each for times, each in pairs)),
-        jnp.asarray(sum(times * jnp.abs(each) for times, each in pairs)),
-    )

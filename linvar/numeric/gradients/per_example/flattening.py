@@ -29,6 +29,7 @@ from linvar.numeric.gradients.per_example.evaluation import (
 )
 from linvar.numeric.gradients.per_example.jaxprs import Scan, branches_of, call_of, if_read, scan_of
 from linvar.numeric.gradients.per_example.meshes import shape_like
+from linvar.numeric.gradients.per_example.readers import default_branch
 
 
 class Level(IntEnum):
@@ -97,7 +98,10 @@ def _rewrite(
         called, loop = if_read(call_of, equation), if_read(scan_of, equation)
         branches = if_read(branches_of, equation)
         meets = highest == Level.EXAMPLE and Level.PARAMETER in depends
-        if called is not None:
+        if branches is not None and (one := default_branch(equation)) is not None:
+            outputs, outputs_depend = _rewrite(branches[one], inputs[1:], depends[1:])
+            values.update(zip(equation.outvars, outputs))
+        elif called is not None:
             outputs, outputs_depend = _rewrite(called, inputs, depends)
             values.update(zip(equation.outvars, outputs))
         elif loop is not None and meets:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax
 from jax.extend import core
 
+from linvar.numeric.gradients.per_example.composite import Seen, norms_of
 from linvar.numeric.gradients.per_example.entries import MATERIALISE_COST, Entry
 from linvar.numeric.gradients.per_example.evaluation import aval_of, shape_of, size_of
 from linvar.numeric.gradients.per_example.factors import (
@@ -17,11 +18,11 @@ from linvar.numeric.gradients.per_example.factors import (
     NotFactoredError,
     Term,
     fresh_axes,
-    norms_of,
 )
 from linvar.numeric.gradients.per_example.jaxprs import call_of, dot_of, if_read
 from linvar.numeric.gradients.per_example.meshes import shape_like
-from linvar.numeric.gradients.per_example.pull import Parameters, PullProgram
+from linvar.numeric.gradients.per_example.patterns import pattern_of
+from linvar.numeric.gradients.per_example.pull import Parameters
 from linvar.numeric.gradients.per_example.transposed import Terms, transposed
 
 #: multiplications that one number read and written costs
@@ -41,18 +42,27 @@ def terms_of_values(
         mine = [(e, x, d) for e, x, d in zip(entries, h, delta) if e.value is v]
         if len(mine) > MOST_TERMS:
             raise NotFactoredError("it meets the example in many places")
-        terms = [e.term(x, d) for e, x, d in mine]
+        terms = [Seen.of(e.term(x, d)) for e, x, d in mine]
         if v in direct:
             axes = fresh_axes(direct[v].ndim - 1)
-            terms.append(Term((Factor(direct[v], (EXAMPLES, *axes)),), axes, direct[v].shape[1:]))
+            terms.append(Seen.of(Term((Factor(direct[v], (EXAMPLES, *axes)),), axes, direct[v].shape[1:])))
         result.append(tuple(terms))
     return result
 
 
-def terms_of_leaves(program: PullProgram, leaves: Sequence[jax.Array], values: Sequence[Terms]) -> list[Terms]:
-    """The terms of the leaves' gradients, from those of the values that are functions of them."""
-    found = transposed(*program, leaves, values)
-    return [own if isinstance(own, tuple) else () for own in found]  # an array is a leaf's zero
+def terms_of_leaves(
+    parameters: Parameters,
+    own: Sequence[int],
+    values: Sequence[core.Var],
+    leaves: Sequence[jax.Array],
+    cotangents: Sequence[Terms],
+) -> list[Terms]:
+    """The terms of some leaves' gradients, or others of the same norms, from those of the values that are functions of them."""
+    pattern = pattern_of(parameters, own, values)
+    if pattern is not None:
+        return [tuple(pattern.terms(cotangents[0]))]
+    found = transposed(*parameters.pull_program(own, values), leaves, cotangents)
+    return [terms if isinstance(terms, tuple) else () for terms in found]  # an array is a leaf's zero
 
 
 def factored_pays(
@@ -74,10 +84,11 @@ def factored_pays(
         leaves: Sequence[jax.Array], h: Sequence[jax.Array], delta: Sequence[jax.Array], direct: Sequence[jax.Array]
     ) -> list[jax.Array]:
         found = terms_of_values(values, mine, h, delta, dict(zip(taken, direct)))
-        return [x for terms in terms_of_leaves(program, leaves, found) if terms for x in norms_of(terms)]
+        terms = terms_of_leaves(parameters, own, values, leaves, found)
+        return [x for some in terms if some for x in norms_of(some)]
 
+    parameters.pull_program(own, values)  # outside of what is traced next
     try:
-        program = parameters.pull_program(own, values)
         traced = jax.make_jaxpr(norms)(leaves, [h for h, _ in shapes], [d for _, d in shapes], kept)
     except NotFactoredError:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import jax
@@ -30,6 +30,10 @@ PullProgram: TypeAlias = tuple[core.ClosedJaxpr, list[Level]]
 Pull: TypeAlias = Callable[[Sequence[jax.Array]], list[jax.Array | None]]
 
 
+#: Leaves and values that are functions of them.
+Question: TypeAlias = tuple[tuple[int, ...], tuple[core.Var, ...]]
+
+
 @dataclass(frozen=True)
 class Parameters:
     """The part of a program that computes values from its leaves alone."""
@@ -37,6 +41,8 @@ class Parameters:
     jaxpr: core.ClosedJaxpr
     levels: Levels
     count: int  # leaves
+    programs: dict[Question, PullProgram] = field(default_factory=dict, compare=False)  # that were asked for
+    patterns: dict[Question, object] = field(default_factory=dict, compare=False)  # the same (``patterns.py``)
 
     @property
     def variables(self) -> list[core.Var]:
@@ -94,6 +100,12 @@ class Parameters:
 
     def pull_program(self, own: Sequence[int], wanted: Sequence[core.Var]) -> PullProgram:
         """The same to these leaves, as a program."""
+        key = (tuple(own), tuple(wanted))
+        if key not in self.programs:
+            self.programs[key] = self._pull_program(own, wanted)
+        return self.programs[key]
+
+    def _pull_program(self, own: Sequence[int], wanted: Sequence[core.Var]) -> PullProgram:
 
         def function(*args: jax.Array) -> list[jax.Array]:
             leaves, cotangents = list(args[: self.count]), list(args[self.count :])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import jax
 from jax.extend import core
 
-from linvar.numeric.gradients.per_example.jaxprs import _closed, _integers, _ints, _parameter, _reads, operation
+from linvar.numeric.gradients.per_example.jaxprs import Unread, _closed, _integers, _ints, _parameter, _reads, operation
 from linvar.numeric.gradients.per_example.operations import ADDING, SCATTERS
 
 
@@ -31,6 +32,16 @@ def solves_of(equation: core.JaxprEqn) -> tuple[Solve, ...]:
     return tuple(found)
 
 
+def solve_of(equation: core.JaxprEqn) -> Solve | None:
+    """The program that solves a linear system as it is; None if it is something else."""
+    try:
+        lengths, jaxprs = _parameter(equation, "const_lengths"), _parameter(equation, "jaxprs")
+        start = int(lengths.matvec) + int(lengths.vecmat)
+        return Solve(_closed(jaxprs.solve), slice(start, start + int(lengths.solve)))
+    except (Unread, AttributeError):
+        return None
+
+
 @dataclass(frozen=True)
 class Scatter:
     """Updates written into an array, or added to it, at indices, in the terms of XLA."""
@@ -52,6 +63,27 @@ def scatter_of(equation: core.JaxprEqn) -> Scatter:
         _ints(numbers.scatter_dims_to_operand_dims), _ints(numbers.operand_batching_dims),
         _ints(numbers.scatter_indices_batching_dims), operation(equation) in ADDING,
     )  # fmt: skip
+
+
+def default_branch(equation: core.JaxprEqn) -> int | None:
+    """Of a choice between devices of which none is compiled for here, the branch for all others; None if something else."""
+    try:
+        platforms = _parameter(equation, "branches_platforms")
+    except Unread:
+        return None
+    named = [name for group in platforms or () for name in group or ()]
+    return platforms.index(None) if platforms and None in platforms and set(named) <= {"mosaic"} else None
+
+
+def fills_nan(equation: core.JaxprEqn) -> bool | None:
+    """Does a lookup give NaN for what is outside? (Otherwise it is moved inside, or nobody says.) None if something else."""
+    try:
+        value, mode = _parameter(equation, "fill_value"), _parameter(equation, "mode")
+    except Unread:
+        return None
+    if value is not None and value == value:
+        return None
+    return bool(mode == jax.lax.GatherScatterMode.FILL_OR_DROP)
 
 
 @_reads("slice")

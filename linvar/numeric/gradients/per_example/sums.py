@@ -15,8 +15,9 @@ from jax.typing import ArrayLike
 from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, with_sums
+from linvar.numeric.gradients.per_example.composite import Seen
 from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, rows_of
-from linvar.numeric.gradients.per_example.evaluation import is_variable, read, variables
+from linvar.numeric.gradients.per_example.evaluation import aval_of, is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
 from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
@@ -238,7 +239,7 @@ def _of_value(batch: _Batch, group: Group) -> Sums:
         lookups = [entry for entry in own.entries if isinstance(entry, Lookup)]
         return strategies.lookup(lookups, own.h, own.delta, live, count, wanted)
     first, rows = own.entries[0], rows_of(own.entries, own.h, own.counted(live))
-    return strategies.factored([(first.pairs(rows),)], [first.total(rows) / count], live, count)
+    return strategies.factored([(Seen.of(first.pairs(rows)),)], [first.total(rows) / count], live, count)
 
 
 def _pulled(batch: _Batch, group: Group) -> Callable[[list[jax.Array]], list[jax.Array]]:
@@ -262,9 +263,8 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
         parts = [first.total(rows) for first, rows in _alike_rows(v, own.entries, own.h, delta)]
         parts += [jnp.sum(at_least_float32(direct[v]), axis=0)] if v in direct else []
         means.append(_added(parts) / count)
-    program = batch.analysis.parameters.pull_program(group.leaves, group.values)
     values = terms_of_values(group.values, own.entries, own.h, delta, direct)
-    terms = terms_of_leaves(program, batch.leaves, values)
+    terms = terms_of_leaves(batch.analysis.parameters, group.leaves, group.values, batch.leaves, values)
     return strategies.factored(terms, _pulled(batch, group)(means), live, count)
 
 
@@ -363,7 +363,7 @@ def _chunk(batch: _Batch, group: Group) -> int:
     On a CPU, matrices of some size are made one at a time: a plain matrix product, and it stays in the cache (measured on
     two cores: 1.7 times faster than 8 at a time for 64 rows, 128 x 512; for convolutions up to 4 times).
     """
-    leaves = [batch.leaves[i] for i in group.leaves]
+    leaves = [aval_of(v) for v in group.values] if group.view else [batch.leaves[i] for i in group.leaves]
     needed = sum(x.size * max(4, int(x.dtype.itemsize)) for x in leaves)
     needed += sum(4 * entry.copied for entry in batch.analysis.entries if entry.value in group.values)
     if jax.default_backend() == "cpu" and needed >= ONE_AT_A_TIME and group.strategy != "fallback":

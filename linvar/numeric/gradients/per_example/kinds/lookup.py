@@ -295,18 +295,32 @@ def _sliced(equation: core.JaxprEqn) -> Windows | None:
     return Windows(table, shape, started, ((), ()), tuple(range(len(table))), (), True)
 
 
-def _first_keys(starts: jax.Array, windows: Windows) -> jax.Array:
-    """Keys of the first positions of windows, from (..., started): -1 where nothing is taken."""
+def windows_of(equation: core.JaxprEqn) -> Windows | None:
+    """The windows that an equation takes of a table; None if it is something else."""
+    return _gathered(equation) or _sliced(equation)
+
+
+def first_places(starts: jax.Array, windows: Windows) -> tuple[list[jax.Array], jax.Array]:
+    """First positions of windows, from (..., started): on every started axis, moved inside; and which had to be."""
     wide = counting(windows.keys)
     if jnp.can_cast(starts.dtype, wide, "safe"):
         starts = starts.astype(wide)
-    keys, outside = jnp.zeros(starts.shape[:-1], wide), jnp.zeros(starts.shape[:-1], bool)
-    strides = windows.strides
+    places, outside = [], jnp.zeros(starts.shape[:-1], bool)
     for i, axis in enumerate(windows.started):
         start, zero = starts[..., i], starts.dtype.type(0)
         inside = lax.clamp(zero, start, starts.dtype.type(windows.table[axis] - windows.window[axis]))
-        keys = keys + inside.astype(wide) * wide.type(strides.get(axis, 0))
+        places.append(inside.astype(wide))
         outside = outside | (inside != start)
+    return places, outside
+
+
+def _first_keys(starts: jax.Array, windows: Windows) -> jax.Array:
+    """Keys of the first positions of windows: -1 where nothing is taken."""
+    wide, strides = counting(windows.keys), windows.strides
+    keys = jnp.zeros(starts.shape[:-1], wide)
+    places, outside = first_places(starts, windows)
+    for axis, place in zip(windows.started, places):
+        keys = keys + place * wide.type(strides.get(axis, 0))
     return keys if windows.clips else jnp.where(outside, wide.type(-1), keys)
 
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.arithmetic import sum_in_stages, sum_of_squares
-from linvar.numeric.gradients.per_example.factors import Norms, norms_of
+from linvar.numeric.gradients.per_example.composite import norms_of
+from linvar.numeric.gradients.per_example.factors import Norms
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums
 from linvar.numeric.gradients.per_example.transposed import Terms
 
