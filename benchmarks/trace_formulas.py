@@ -3,8 +3,8 @@
     python benchmarks/trace_formulas.py [--repeats 5] [--only WORD ...]
 
 Seconds of process time (all threads), medians; every derivation is a fresh one. "Predicted" is what ``linvar.trace_formula`` says
-before it starts. Errors of float64, entry by entry, are against the exact table of the same floats: over
-``FormulaTable.condition``, and relative to the entry. Near the teacher W_2 W_1 - W* itself has lost digits. ``--only`` takes rows whose name contains one of the words.
+before it starts. Errors of float64, entry by entry, are against the exact table of the same floats: over its ``condition``, and
+over the entry. Near the teacher W_2 W_1 - W* has lost digits itself. ``--only`` takes rows whose name contains one of the words.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from linvar.symbolic.algebra.ring import Ring
 from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.traces.cost import predicted_seconds
 from linvar.symbolic.traces.exact import traces
-from linvar.symbolic.traces.statement import QUANTITIES, Derivation, checked
+from linvar.symbolic.traces.statement import checked, derived, forget
 
 WIDTHS = (784, 256, 10)
 #: name -> (target in seconds, arguments of linvar.trace_formula)
@@ -41,10 +41,10 @@ def statement_of(depth: int = 2, order: int | None = None, covariance: str = "id
     return checked(depth, 1, "variance", order, covariance, False, False)
 
 
-def derived(statement: Any) -> Any:
-    """A formula's terms, afresh."""
-    derivation = Derivation(statement.network, statement.step, statement.order)
-    return QUANTITIES[statement.quantity](derivation, statement.layers)
+def derived_afresh(statement: Any) -> Any:
+    """A formula's terms."""
+    forget()
+    return derived(statement)
 
 
 def arrays(widths: tuple[int, ...] = WIDTHS, teacher_over_network: float | None = None) -> tuple[list[Any], Any]:
@@ -156,7 +156,7 @@ def main() -> None:
         if wanted(name):
             statement = statement_of(**options)
             taken = seconds(
-                lambda s=statement: derived(s), arguments.repeats if target < 1 else min(arguments.repeats, 3)
+                lambda s=statement: derived_afresh(s), arguments.repeats if target < 1 else min(arguments.repeats, 3)
             )  # type: ignore[misc]
             terms = sum(map(len, derived(statement).values()))
             print(f"| {name} | {target:g} | {taken:.3f} | {predicted_seconds(statement):.2g} | {terms:,} |", flush=True)

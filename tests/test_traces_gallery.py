@@ -88,6 +88,7 @@ def test_growth_with_the_width() -> None:
     assert parts[0.5][:, 0].max() < 1.4 * parts[0.5][:, 0].min()  # standard: the first part does not grow
     assert (parts[0.5][:, 0] > parts[0.5][:, 1]).tolist() == [h < 784 for h in figures.WIDTHS]
     assert parts[1.0][-1, 0] < 1e-3 * parts[1.0][-1, 1] and (parts[1.0][:, 0] < parts[1.0][:, 1]).all()
+    assert -1.1 < np.log2(parts[1.0][-1, 0] / parts[1.0][0, 0]) / 5 < -0.9
     standard, small = (dict(zip(figures.WIDTHS, figures.growth(q, 0.05, 32))) for q in (0.5, 1.0))
     assert standard[256] < 1.05 * standard[64] and standard[1024] > 2 * standard[256]
     assert 0.8 < np.log2(small[1024] / small[32]) / 5 < 1.0
