@@ -209,7 +209,7 @@ def width_picture(axes: Any) -> None:
         ylabel=r"$\mathrm{var}_1$, b = 32, rate 0.05",
     )
     right.set(
-        xscale="log", yscale="log", ylim=(1e2, 3e6), xlabel="hidden width h", ylabel=r"parts of $b\,\mathrm{var}_0$"
+        xscale="log", yscale="log", ylim=(5, 3e6), xlabel="hidden width h", ylabel=r"parts of $b\,\mathrm{var}_0$"
     )
 
 
