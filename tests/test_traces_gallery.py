@@ -112,6 +112,14 @@ def test_isotropic_starts_have_a_limit_at_a_distance_of_one_over_n(scale: float,
     assert all(np.allclose(other, one, rtol=1e-11) for other in others) and np.allclose(one, limit[1], rtol=1e-11)
 
 
+def test_the_limit_of_the_page_is_the_one_of_the_formula() -> None:
+    exact = lv.trace_formula().proportional_limit(1, 2)
+    assert {str(symbol) for symbol in exact.free_symbols} == {"q", "alpha"}
+    ours = figures.proportional_limit(1.0, 2.0)
+    found = {powers: int(c) for powers, c in sympy.Poly(exact, *map(sympy.Symbol, ("q", "alpha"))).terms()}
+    assert found == {(int(k), int(j)): int(ours[k, j]) for k, j in zip(*ours.nonzero())}
+
+
 def test_a_term_has_at_most_one_trace_more_than_its_power() -> None:
     formula = lv.trace_formula()
     most = [max(len(p) for terms in formula.coefficient(k).values() for p in terms) for k in range(1, 7)]
