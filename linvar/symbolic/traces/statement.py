@@ -74,7 +74,12 @@ def checked(
     _check_integer(step, "step", 0, "give 0 or 1, the updates before the gradient is measured")
     if step > 1:
         cure = "give 0 or 1; the first coefficient after more steps is linvar.first_order_formula's, others linvar.large_batch's"
-        raise InputError("step", step, cure, fault="has no formula in traces (after two steps words are of order 30)")
+        raise InputError(
+            "step",
+            step,
+            cure,
+            fault="has no formula in traces (after two steps: a million words for each layer, with 18 and 6 batch moments in them)",
+        )
     for value, name, choices in ((quantity, "quantity", tuple(QUANTITIES)), (covariance, "covariance", COVARIANCES)):
         cure = "give one of " + ", ".join(map(repr, choices))
         if not isinstance(value, str):

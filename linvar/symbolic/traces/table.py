@@ -32,7 +32,8 @@ class FormulaTable:
     Attributes:
         values: entry [k, j] multiplies (1/b)^k alpha^j; with several parameters (``TraceFormula.parameters``) an axis for each.
         condition: of each entry the sum of the absolute values of its terms: rounding leaves an error of no more than about 1e-13
-            times it, and relative to |values| it is the condition number of the sum.
+            times it, and relative to |values| it is the condition number of the sum. Not so where W_L ... W_1 is close to the
+            teacher: their difference E has then lost digits itself (1e-6 apart, ten are left).
     """
 
     values: NDArray[np.float64]
