@@ -78,7 +78,7 @@ def checked(
             "step",
             step,
             cure,
-            fault="has no formula in traces (after two steps: a million words for each layer, with 18 and 6 batch moments in them)",
+            fault="has no formula in traces (after two steps: a million words a layer, with 18 and 6 batch moments)",
         )
     for value, name, choices in ((quantity, "quantity", tuple(QUANTITIES)), (covariance, "covariance", COVARIANCES)):
         cure = "give one of " + ", ".join(map(repr, choices))
