@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError
+from linvar.flint import fmpq
 from linvar.symbolic.traces import statement as statements
 from linvar.symbolic.traces.derivation import Derivation
 from linvar.symbolic.traces.network import Network
@@ -123,7 +124,7 @@ def test_a_wrong_integer_is_not_equal() -> None:
     for key in random.Random(0).sample(sorted(formula.terms), 8):
         words, number = next(iter(formula.terms[key].items()))
         wrong = lv.TraceFormula(formula._statement)
-        wrong.terms = {**formula.terms, key: {**formula.terms[key], words: Fraction(3 * number, 2)}}  # type: ignore[dict-item]
+        wrong.terms = {**formula.terms, key: {**formula.terms[key], words: fmpq(3 * number, 2)}}  # type: ignore[dict-item]
         assert wrong(problem) != right
 
 

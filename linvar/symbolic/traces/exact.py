@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from math import lcm
-from typing import Any, Protocol, TypeVar
+from operator import mul
+from typing import Any, Protocol, TypeVar, cast
 
 from linvar import matrices
 from linvar.exact import Exact, Matrix, Rational, free_symbols
 from linvar.flint import fmpq, fmpz, fmpz_mat
-from linvar.symbolic.algebra.ring import Element, Ring
+from linvar.symbolic.algebra.ring import Element, Ring, sum_elements
 from linvar.symbolic.laws.wishart import Wishart
+from linvar.symbolic.traces.derivation import Formula
 from linvar.symbolic.traces.network import COVARIANCE, ERROR
 from linvar.symbolic.traces.route import Route
 
@@ -60,11 +62,23 @@ def evaluated(route: Route, letters: Letters[M, N]) -> dict[str, N]:
 
 
 def traces(route: Route, weights: Sequence[Matrix], law: Wishart, ring: Ring) -> dict[str, Element]:
-    """The trace of every word, in a ring."""
+    """The trace of every word: in a ring where the problem has symbols, else a number, which calculates like one."""
     entries = [entry for matrix in (*weights, law.teacher, law.covariance) for row in matrix for entry in row]
     if free_symbols([*entries, law.noise_variance]):
         return evaluated(route, SymbolicLetters(route, weights, law, ring))
-    return {word: ring.lift(value) for word, value in evaluated(route, RationalLetters(route, weights, law)).items()}
+    return cast("dict[str, Element]", evaluated(route, RationalLetters(route, weights, law)))
+
+
+def summed(
+    formula: Formula, values: Mapping[str, Element], parameters: Sequence[Element], scale: Rational, ring: Ring
+) -> list[Element]:
+    """The coefficients of 1, u, ...: the terms of a formula with its traces and parameters put in, times a scale."""
+    sums: dict[int, list[Element]] = {}
+    for (power, powers), terms in formula.items():
+        factor = reduce(mul, (p**k for p, k in zip(parameters, powers)), ring.lift(scale))
+        products = (reduce(mul, (values[word] for word in words)) * c for words, c in terms.items())
+        sums.setdefault(power, []).append(factor * sum_elements(ring, products))
+    return [sum_elements(ring, sums.get(k, [])) for k in range(max(sums, default=0) + 1)]
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
-from linvar.flint import fmpq
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
-from linvar.symbolic.algebra.ring import Element, Ring, sum_elements
+from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.traces.cost import check_size, predicted_seconds
 from linvar.symbolic.traces.derivation import Formula
 from linvar.symbolic.traces.display import Reading
-from linvar.symbolic.traces.exact import traces
+from linvar.symbolic.traces.exact import summed, traces
 from linvar.symbolic.traces.modes import Diagonalized
 from linvar.symbolic.traces.names import Name, Names, names_in
 from linvar.symbolic.traces.network import Powers
@@ -196,15 +195,7 @@ class TraceFormula(Reading, Diagonalized):
         parameters = rates + [ring.one - rate * ring.lift(problem.weight_decay) for rate in rates] * (
             len(self.parameters) > 1
         )
-        scale = fmpq(1, 2) if self.quantity == "loss" else fmpq(1)
-        sums: dict[int, list[Element]] = {}
-        for (power, powers), terms in self.terms.items():
-            factor = reduce(lambda x, y: x * y, (p**k for p, k in zip(parameters, powers)), ring.lift(scale))
-            products = (
-                reduce(lambda x, y: x * y, (found[word] for word in words), ring.lift(c)) for words, c in terms.items()
-            )
-            sums.setdefault(power, []).append(factor * sum_elements(ring, products))
-        return [sum_elements(ring, sums.get(k, [])) for k in range(max(sums, default=0) + 1)]
+        return summed(self.terms, found, parameters, self.scale, ring)
 
     def table(
         self, weights: Sequence[Array], teacher: Array, covariance: Array | None = None, noise_variance: float = 0.0

@@ -14,18 +14,16 @@ and gains them in the same way, and tr < G > X < G >^T makes one trace of two op
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import mul
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Exact, Rational, Vector, exact, exact_vector, free_symbols
 from linvar.expressions import to_expression
-from linvar.symbolic.algebra.ring import Element, Ring, sum_elements
+from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.traces.derivation import Formula
-from linvar.symbolic.traces.exact import evaluated
+from linvar.symbolic.traces.exact import evaluated, summed
 from linvar.symbolic.traces.route import Route
 from linvar.symbolic.traces.spectrum import Spectrum, Start
 
@@ -257,13 +255,7 @@ def _coefficients(formula: Alignable, start: Start) -> tuple[Ring, list[Element]
     ring = Ring(0, free_symbols([*start.entries, *rates]))
     route = formula.route((1,) * (formula.depth + 1))
     found = evaluated(route, Spectrum(start, ring, route))
-    parameters = list(map(ring.lift, rates))
-    sums: dict[int, list[Element]] = {}
-    for (power, powers), terms in formula.terms.items():
-        factor = reduce(mul, (p**k for p, k in zip(parameters, powers)), ring.lift(formula.scale))
-        products = (reduce(mul, (found[word] for word in words), ring.lift(c)) for words, c in terms.items())
-        sums.setdefault(power, []).append(factor * sum_elements(ring, products))
-    return ring, [sum_elements(ring, sums.get(k, [])) for k in range(max(sums, default=0) + 1)]
+    return ring, summed(formula.terms, found, list(map(ring.lift, rates)), formula.scale, ring)
 
 
 def _factored(element: Element, ring: Ring) -> sympy.Expr:
