@@ -186,7 +186,7 @@ def test_plan_prints_the_roads_and_the_choice(capsys):
     assert problem_from_dict(data["problem"]) == load_example("two-layer")
     assert data["choice"] == plan.choice.road == "expansion"
     found = {road.pop("road"): road for road in data["roads"]}
-    assert list(found) == ["regression", "expansion", "lattice"]
+    assert list(found) == ["regression", "expansion", "traces", "lattice"]
     assert found["regression"] == {"size": None, "seconds": None, "bytes": None, "obstacle": "it is for one layer"}
     expected = plan["expansion"]
     assert found["expansion"] == {

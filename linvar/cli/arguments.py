@@ -41,6 +41,7 @@ class Method(StrEnum):
     auto = "auto"
     regression = "regression"
     expansion = "expansion"
+    traces = "traces"
     lattice = "lattice"
 
 

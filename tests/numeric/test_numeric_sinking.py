@@ -82,3 +82,19 @@ def test_a_narrow_type_of_indices_and_more_places_than_rows():
     assert_same(lambda p, at: jnp.sum(jnp.sin(jnp.exp(p)[at])), array(300, 2), at, ["lookup"])
     many = RNG.integers(0, KEYS, (6, 20))
     assert_same(lambda p, at: jnp.sum(jnp.sin(jnp.exp(p)[at])), array(KEYS, WIDTH), many, ["materialised"])
+
+
+def test_places_beyond_the_table_have_no_derivative():
+    """They are moved inside, and what is taken there is no function of the table: JAX's lookup as it comes."""
+    at = jnp.array([[3, 5, 3, 41], [1, 44, -44, 2], [0, 39, -40, -41]])
+    assert_same(lambda p, ids: jnp.sum(jnp.sin(jnp.tanh(p)[ids])), array(40, 5), at)
+    assert_same(lambda p, at: jnp.sum(jnp.sin(jnp.tanh(p)[at[3]])), array(40, 5), at)
+
+
+def test_a_leaf_without_entries_beside_one_that_is_looked_up():
+    """Its columns are none."""
+
+    def loss(params, at):
+        return jnp.sum(jnp.sin(jnp.concatenate([params["a"], jnp.arange(36.0).reshape(6, 6) / 9])[:, at] * params["w"]))
+
+    assert_same(loss, {"a": jnp.zeros((0, 6)), "w": array(6, 1)}, jnp.array([[1], [3], [2]]))

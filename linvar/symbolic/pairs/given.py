@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from linvar.arrays import is_one_number, ordered
-from linvar.errors import InputError, InputTypeError, NotFiniteError, Words
+from linvar.errors import InputError, Words
 from linvar.symbolic.pairs.floats import Floats
 from linvar.symbolic.pairs.path import Setting
+from linvar.symbolic.traces.given import check_covariance, finite
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-#: beside the largest entry: what is less is rounding of the one who made the covariance
-_ROUNDING = 1e-8
 
 
 def checked(
@@ -36,7 +34,7 @@ def checked(
     _check_shape("teacher", target, (outputs, inputs))
     if sigma is not None:
         _check_shape("covariance", sigma, (inputs, inputs))
-        _check_covariance(sigma)
+        check_covariance(sigma)
     noise = _number(noise_variance, "noise_variance")
     if noise < 0:
         raise InputError("noise_variance", noise_variance, "give a variance, >= 0", fault="is negative")
@@ -52,19 +50,9 @@ def checked(
 
 def _matrix(value: Any, name: str) -> Float[np.ndarray, "rows columns"]:
     """A matrix of finite numbers."""
-    cure = "give a matrix of finite numbers"
-    try:
-        found = np.asarray(value)
-        real = not np.iscomplexobj(found) and found.dtype.kind not in "USm M"
-        matrix = found.astype(np.float64) if real else None
-    except (TypeError, ValueError, OverflowError):
-        matrix = None
-    if matrix is None:
-        raise InputTypeError(name, value, cure)
+    matrix = finite(value, name)
     if matrix.ndim != 2 or not matrix.size:
-        raise InputError(name, Words(f"has shape {matrix.shape}"), cure)
-    if not np.isfinite(matrix).all():
-        raise NotFiniteError(name, Words("has an entry that is not finite"), cure)
+        raise InputError(name, Words(f"has shape {matrix.shape}"), "give a matrix of finite numbers")
     return matrix
 
 
@@ -74,34 +62,21 @@ def _check_shape(name: str, matrix: Float[np.ndarray, "rows columns"], wanted: t
         raise InputError(name, fault, f"give a matrix of shape {wanted}")
 
 
-def _check_covariance(sigma: Float[np.ndarray, "d d"]) -> None:
-    """Symmetric and positive semi-definite, up to rounding."""
-    slack, cure = _ROUNDING * np.abs(sigma).max(), "give the covariance matrix of the inputs"
-    if np.abs(sigma - sigma.T).max() > slack:
-        raise InputError("covariance", Words("is not symmetric"), cure)
-    try:
-        np.linalg.cholesky(sigma + (slack * len(sigma) + np.finfo(float).tiny) * np.eye(len(sigma)))
-    except np.linalg.LinAlgError:
-        raise InputError("covariance", Words("is not positive semi-definite"), cure) from None
-
-
 def _number(value: Any, name: str) -> float:
     """A finite number."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputTypeError(name, value, "give a finite number") from None
-    if not np.isfinite(found):
-        raise NotFiniteError(name, value, "give a finite number", fault="is not finite")
-    return found
+    found = finite(value, name)
+    if found.shape != ():
+        raise InputError(name, Words(f"has shape {found.shape}"), "give one number")
+    return float(found)
 
 
 def _rates(value: Any, step: int) -> tuple[float, ...]:
     """A number for each step."""
     if is_one_number(value) or not isinstance(value, Iterable):
         return (_number(value, "learning_rate"),) * step
-    found = tuple(_number(rate, f"learning_rate[{s}]") for s, rate in enumerate(value))
+    given = ordered(value, "learning_rate", "give one number, or a list of them")
+    found = tuple(_number(rate, f"learning_rate[{s}]") for s, rate in enumerate(given))
     if len(found) != step:
-        fault = Words(f"has {len(found)} entries, and the formula is of {step} steps")
+        fault = Words(f"has {len(found)} entries, and the formula is of step {step}")
         raise InputError("learning_rate", fault, f"give one number, or one for each of the {step} updates")
     return found

@@ -111,8 +111,8 @@ class Program:
             found[stack, factor][word] = row
         return [(stack, factor, words) for (stack, factor), words in found.items()]
 
-    def traces(self, factors: dict[str, Array], sigma: Array | None, xp: ModuleType) -> Array:
-        """1, then the traces of the words, shape (1 + words,)."""
+    def traces(self, factors: dict[str, Array], sigma: Array | None, like: Any, xp: ModuleType) -> Array:
+        """1, then the traces of the words, of dtype ``like``, shape (1 + words,)."""
         stacks: dict[Stack, Array] = {}
 
         def made(group: _Group) -> Array:
@@ -124,7 +124,6 @@ class Program:
 
         for stack, groups in self._stacks[0].items():
             stacks[stack] = xp.concatenate([made(group) for group in groups])
-        like = next(iter(factors.values())).dtype
         found = [xp.ones(1, like)]
         powers = (_trace_of_power(sigma, k, self.route.widths[0], xp) for k in self.route.powers.values())
         found += [xp.reshape(power, 1).astype(like) for power in powers]

@@ -20,7 +20,7 @@ from linvar.symbolic.words.recursion import Recursion
 #: a product of traces: its words, sorted
 Product: TypeAlias = tuple[str, ...]
 #: power of u and monomial in the rates -> product of traces -> coefficient
-Formula: TypeAlias = dict[tuple[int, Powers], dict[Product, int]]
+Formula: TypeAlias = Mapping[tuple[int, Powers], Mapping[Product, int]]
 #: power of u, closed traces and monomial in the rates -> coefficient
 _Sum: TypeAlias = dict[tuple[int, Traces, Powers], int]
 
@@ -62,7 +62,9 @@ class Derivation:
         return combined([(1, 0, norms), (1, 1, norms), (1, 0, crossed)], self.most)
 
     def variance(self, layers: tuple[int, ...]) -> Formula:
-        """sum_l E ||G_l||^2 - ||E G_l||^2."""
+        """sum_l E ||G_l||^2 - ||E G_l||^2; nothing without 1/b."""
+        if self.most == 0:
+            return {}
         return combined([(1, 0, self.second_moment(layers)), (-1, 0, self.squared_mean(layers))])
 
     def _moments(self, layers: tuple[int, ...]) -> tuple[Formula, Formula]:
@@ -149,7 +151,7 @@ class Derivation:
 
     def _named(self, found: _Sum) -> Formula:
         """With words in place of their numbers, in the order of powers and words."""
-        formula: Formula = {}
+        formula: dict[tuple[int, Powers], dict[Product, int]] = {}
         named = (
             (power, powers, tuple(sorted(map(self._texts.words.__getitem__, traces))))
             for power, traces, powers in found

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Exact, Rational, Vector, exact, exact_vector, free_symbols
-from linvar.expressions import to_expression
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
@@ -261,6 +260,8 @@ def _coefficients(formula: Alignable, start: Start) -> tuple[Ring, list[Element]
 def _factored(element: Element, ring: Ring) -> sympy.Expr:
     """As a SymPy product of irreducible polynomials."""
     import sympy
+
+    from linvar.expressions import to_expression
 
     if not element:
         return sympy.Integer(0)

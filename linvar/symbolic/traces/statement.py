@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from linvar.arguments import check_flags
@@ -113,21 +115,30 @@ def _check_integer(value: Any, name: str, least: int, cure: str) -> None:
         raise InputError(name, value, cure, fault="is out of range")
 
 
+_lock = threading.RLock()
 _formulas: dict[Statement, Formula] = {}
 _derivations: dict[tuple[Network, int, int | None], Derivation] = {}
 
 
 def derived(statement: Statement, report: Progress = say_nothing) -> Formula:
-    """All terms of a formula; the last ones are kept, and what several of them share."""
-    found = _formulas.pop(statement, None)
-    if found is None:
-        derivation = derivation_of(statement)
-        derivation.report = report
-        found = {**QUANTITIES, **_PARTS}[statement.quantity](derivation, statement.layers)
-        derivation.report = say_nothing
-    _formulas[statement] = found
-    _trim(_formulas)
-    return found
+    """All terms of a formula; the last ones are kept, and what several of them share. One thread derives at a time."""
+    with _lock:
+        found = _formulas.pop(statement, None)
+        if found is None:
+            derivation = derivation_of(statement)
+            derivation.report = report
+            try:
+                found = _read_only({**QUANTITIES, **_PARTS}[statement.quantity](derivation, statement.layers))
+            finally:
+                derivation.report = say_nothing
+        _formulas[statement] = found
+        _trim(_formulas)
+        return found
+
+
+def _read_only(formula: Formula) -> Formula:
+    """Terms that nobody changes: they are kept for all."""
+    return MappingProxyType({key: MappingProxyType(terms) for key, terms in formula.items()})
 
 
 def is_derived(statement: Statement) -> bool:
@@ -138,10 +149,11 @@ def is_derived(statement: Statement) -> bool:
 def derivation_of(statement: Statement) -> Derivation:
     """What formulas of one network, step and order share."""
     key = statement.network, statement.step, statement.order
-    found = _derivations.pop(key) if key in _derivations else Derivation(*key)
-    _derivations[key] = found
-    _trim(_derivations)
-    return found
+    with _lock:
+        found = _derivations.pop(key) if key in _derivations else Derivation(*key)
+        _derivations[key] = found
+        _trim(_derivations)
+        return found
 
 
 def _trim(known: dict[T, Any]) -> None:

@@ -196,9 +196,9 @@ def _looked_up(program: core.Jaxpr, plan: _Sunk, equation: core.JaxprEqn, values
     flat = jax.vmap(one)([x.reshape(-1) for x in first])
     result = flat.reshape(*starts.shape[:-1], *flat.shape[1:])
     fill = fills_nan(equation)
-    if not windows.clips and fill:
+    if not windows.clips:  # NaN, or moved inside without a derivative, as the lookup and its transpose do
         kept = outside.reshape(*outside.shape, *[1] * (result.ndim - count))
-        result = jnp.where(kept, jnp.asarray(jnp.nan, result.dtype), result)
+        result = jnp.where(kept, jnp.asarray(jnp.nan, result.dtype) if fill else lax.stop_gradient(result), result)
     gone = [count + a for a, to in enumerate(windows.offsets) if to is None]
     result = jnp.squeeze(result, gone)
     rest = [to for to in windows.offsets if to is not None]

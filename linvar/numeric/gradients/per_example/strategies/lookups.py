@@ -101,7 +101,7 @@ def lookup(
         total = groups * length
         own = keys.astype(counting(total)) + length * jnp.arange(groups, dtype=counting(total))[:, None]
         own = jnp.where(keys < 0, total, own)
-        rows = _Rows(own.reshape(-1), values.reshape(-1, *first.blocks))
+        rows = _Rows(own.reshape(-1), values.reshape(own.size, *first.blocks))
         once = distinct and first.rows == 1
         return _of_table(rows if distinct else _added(rows, total, n), total, n, count, once, wanted)
 
