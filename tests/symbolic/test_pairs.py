@@ -336,7 +336,7 @@ GIVEN: dict[str, Any] = {"weights": [[[1.0, 2.0]], [[3.0]]], "teacher": [[1.0, 0
         ({"noise_variance": -1}, InputError, "noise_variance=-1 is negative"),
         ({"noise_variance": float("inf")}, NotFiniteError, "noise_variance=inf is not finite"),
         ({"noise_variance": "much"}, InputTypeError, "noise_variance='much'"),
-        ({"learning_rate": [0.1, 0.2]}, InputError, "learning_rate has 2 entries, and the formula is of 1 steps"),
+        ({"learning_rate": [0.1, 0.2]}, InputError, "learning_rate has 2 entries, and the formula is of step 1"),
         ({"learning_rate": None}, InputTypeError, "learning_rate=None"),
         ({"learning_rate": [float("nan")]}, NotFiniteError, r"learning_rate\[0\]=nan is not finite"),
         ({"learning_rate": 1e300}, NotFiniteError, "learning_rate=1e.300 lets the weights grow too large"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -380,7 +382,7 @@ def test_problems_of_another_kind_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": [np.ones((2, 3))]}, "give a list of 2 arrays"),
+        ({"weights": [np.ones((2, 3))]}, "has 1 matrices, and the formula is of 2 layers"),
         ({"weights": [np.ones((2, 3)), np.ones((1, 4))]}, r"weights\[1\] has shape \(1, 4\)"),
         ({"weights": [np.ones(3), np.ones((1, 4))]}, r"weights\[0\]"),
         ({"weights": [np.full((2, 3), np.nan), np.ones((1, 2))]}, r"weights\[0\] has an entry that is not finite"),
@@ -388,12 +390,97 @@ def test_problems_of_another_kind_are_refused() -> None:
         ({"covariance": np.eye(3)}, "covariance is given to a formula for the identity"),
         ({"noise_variance": 0.1}, "noise_variance"),
         ({"noise_variance": -1.0}, "noise_variance=-1.0 is negative"),
+        ({"weights": [np.ones((2, 3)) * 1j, np.ones((1, 2))]}, r"weights\[0\].*real numbers"),
+        ({"weights": [[["1", "2", "3"]], [[1]]]}, r"weights\[0\].*real numbers"),
+        ({"teacher": None}, "teacher.*real numbers"),
+        ({"noise_variance": True}, "noise_variance.*real numbers"),
+        ({"weights": [np.full((2, 3), 1e200), np.ones((1, 2))]}, "beyond float64"),
+        ({"weights": {0: np.ones((2, 3))}}, "weights"),
     ],
 )
 def test_bad_arrays(change: dict[str, Any], message: str) -> None:
     arguments = {"weights": [np.ones((2, 3)), np.ones((1, 2))], "teacher": np.ones((1, 3))}
     with pytest.raises((InputError, InputTypeError), match=message):
         lv.trace_formula().table(**{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    ("covariance", "message"),
+    [([[1, 2], [0, 1]], "is not symmetric"), ([[-1, 0], [0, 1]], "is not positive semi-definite")],
+)
+def test_bad_covariances(covariance: Any, message: str) -> None:
+    formula = lv.trace_formula(step=0, covariance="general")
+    for evaluate in (formula.table, formula.to_jax().table):
+        with pytest.raises(InputError, match=message):
+            evaluate([np.ones((1, 2)), np.ones((1, 1))], np.ones((1, 2)), covariance)
+
+
+@pytest.mark.parametrize(
+    ("rate", "size", "message"),
+    [
+        (0.1, 0, "batch_size=0.0 is no batch size"),
+        (0.1, [2, -1], "batch_size=-1.0"),
+        (0.1, "4", "batch_size='4'"),
+        (0.1j, 4, "learning_rate"),
+        ([0.1, 0.2], [1, 2, 3], "batch_size has shape"),
+    ],
+)
+def test_bad_rates_and_sizes(rate: Any, size: Any, message: str) -> None:
+    formula, weights, teacher = lv.trace_formula(step=0), [np.ones((2, 3)), np.ones((1, 2))], np.ones((1, 3))
+    for evaluate in (formula.table(weights, teacher), lambda *at: formula.to_jax()(weights, teacher, *at)):
+        with pytest.raises((InputError, InputTypeError), match=message):
+            evaluate(rate, size)
+
+
+def test_a_rate_for_each_layer_is_wanted() -> None:
+    table = lv.trace_formula(step=0, layer_rates=True).table([np.ones((2, 3)), np.ones((1, 2))], np.ones((1, 3)))
+    for rate in (0.1, [0.1, 0.2, 0.3]):
+        with pytest.raises(InputError, match="learning_rate.*alpha_1, alpha_2 in its last axis"):
+            table(rate, 4)
+
+
+def test_a_formula_without_terms_is_zero() -> None:
+    formula = lv.trace_formula(order=0)
+    assert formula.count() == 0
+    assert formula.table([np.ones((2, 3)), np.ones((1, 2))], np.ones((1, 3)))(0.1, [1, 2]).tolist() == [0, 0]
+
+
+def test_the_cost_is_that_of_the_quantity() -> None:
+    """The loss of three layers is whole, and equal to the expansion's."""
+    formula = lv.trace_formula(3, quantity="loss")
+    assert formula.count() == 1260
+    problem = drawn((1, 1, 1, 1), "identity", 2)
+    assert formula(problem) == lv.derive(problem, lv.Expansion()).loss
+
+
+def test_kept_terms_are_nobodys_to_change_and_threads_share_them() -> None:
+    with pytest.raises(TypeError):
+        lv.trace_formula().terms[1, (0,)] = {}  # type: ignore[index]
+    statements.forget()
+    orders = [1, 2, 3, 1, 2, 3]
+    with ThreadPoolExecutor(6) as pool:
+        counts = list(pool.map(lambda order: lv.trace_formula(order=order).count(), orders))
+    assert counts == [lv.trace_formula(order=order).count() for order in orders]
+
+
+def test_a_report_that_raises_leaves_nothing_behind() -> None:
+    statements.forget()
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lv.trace_formula(progress=stop)
+    assert lv.trace_formula().count() == 2606
+
+
+def test_pickles() -> None:
+    formula = lv.trace_formula(step=0)
+    f = formula.to_jax()
+    arguments = [np.ones((2, 3)), np.ones((1, 2))], np.ones((1, 3))
+    value = f(*arguments, 0.1, 4)
+    again = pickle.loads(pickle.dumps(f))
+    assert again(*arguments, 0.1, 4) == value and pickle.loads(pickle.dumps(formula)) == formula
 
 
 def test_the_road_conforms() -> None:

@@ -101,6 +101,9 @@ class TraceFormula(Reading, Diagonalized):
     def __hash__(self) -> int:
         return hash(self._statement)
 
+    def __reduce__(self) -> tuple[type[TraceFormula], tuple[Statement]]:
+        return TraceFormula, (self._statement,)
+
     def __repr__(self) -> str:
         return f"<{self._statement}: {self.count():,} terms in {len(self.traces):,} traces>"
 

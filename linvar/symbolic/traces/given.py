@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -34,8 +35,10 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
     """
     try:
         found = np.asarray(value)
-        if found.dtype.kind == "O" and all(type(entry) is int for entry in found.flat):
-            found = found.astype(np.float64)  # long integers
+        if found.dtype.kind == "O" and all(
+            isinstance(entry, Real) and not isinstance(entry, bool) for entry in found.flat
+        ):
+            found = found.astype(np.float64)  # fractions, long integers
     except (TypeError, ValueError, OverflowError):
         raise InputTypeError(name, value, _CURE) from None
     if found.dtype.kind in "iu":
@@ -53,6 +56,8 @@ def finite(value: Any, name: str) -> NDArray[np.float64]:
     """
     found = numbers(value, name).astype(np.float64)
     if not np.isfinite(found).all():
+        if found.shape == ():
+            raise NotFiniteError(name, value, "give a finite number", fault="is not finite")
         raise NotFiniteError(name, Words("has an entry that is not finite"), "give finite numbers")
     return found
 

@@ -23,7 +23,7 @@ from typing import TypeAlias
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.entries import Entry, Strategy, alike
-from linvar.numeric.gradients.per_example.evaluation import bytes_of
+from linvar.numeric.gradients.per_example.evaluation import bytes_of, size_of
 from linvar.numeric.gradients.per_example.views import View, Views
 
 #: strategies that subtract n ||mean||^2 from a sum of squares, unless centred
@@ -73,7 +73,8 @@ class Meeting:
 
 def groups_of(meeting: Meeting, count: int) -> list[Group]:
     """Connect leaves that share a value, part those whose values share nothing, and choose a strategy for each."""
-    values = list(dict.fromkeys([*(entry.value for entry in meeting.entries), *meeting.reasons]))
+    every = dict.fromkeys([*(entry.value for entry in meeting.entries), *meeting.reasons])
+    values = [v for v in every if size_of(v)]  # what has no entries has no gradient
     constant: frozenset[int] = frozenset().union(*(meeting.leaves_of[v] for v in meeting.penalties))
     result: list[Group] = []
     for leaves in _connected([meeting.leaves_of[v] for v in values], count):
