@@ -199,8 +199,8 @@ def derive(
     Args:
         problem: the statement of the problem; numeric, or with SymPy symbols.
         road: ``Regression()``, ``Expansion()``, ``Traces()``, ``Lattice(...)`` or an object of your own
-            (``linvar.symbolic.sgd.road.Road``); the one of the lowest predicted cost (``linvar.plan``) if None. The lattice returns
-            fractions that three primes confirm, wrong with probability below 2^-65
+            (``linvar.symbolic.sgd.road.Road``); the one of the lowest predicted cost (``linvar.plan``) if None. The lattice
+            returns fractions that three primes confirm, wrong with probability below 2^-65
             (``linvar.symbolic.roads.lattice.reconstruction``).
         progress: None says what a derivation of more than about ten seconds will cost and shows a bar, if standard error is a
             terminal (or a notebook with ipywidgets); True always shows one, False never; a function is called with
