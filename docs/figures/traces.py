@@ -219,7 +219,8 @@ def isotropic_picture(axes: Any) -> None:
     ratios, limit = np.geomspace(1 / 8, 8, 40), proportional_limit()
     powers = 0.1 ** np.arange(7)
     for n, colour in zip((4, 16, 64), COLOURS[1:]):
-        left.plot(ratios, lv.trace_formula().table(*isotropic(n))(0.1, n / ratios) / n, color=colour, label=f"n = {n}")
+        here = ratios[ratios <= n]  # b >= 1
+        left.plot(here, lv.trace_formula().table(*isotropic(n))(0.1, n / here) / n, color=colour, label=f"n = {n}")
     left.plot(
         ratios, np.vander(ratios, 7, increasing=True) @ limit @ powers, "--", color=COLOURS[0], label="the limit Q"
     )
