@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from math import isqrt, lcm
 
-from linvar.errors import InputError, InputTypeError, LinvarError, Words
+from linvar.errors import InputError, InputTypeError, MissingExtraError, Words
 from linvar.exact import Rational
 from linvar.laws.dataset import Dataset
 from linvar.tables.fields import shown_name
@@ -33,10 +33,6 @@ MOST_DECIMALS = 1_000
 ROUNDING = Fraction(16, 2**52)
 #: Digits beyond those kept by which a rounding error is measured.
 _FURTHER = 9
-
-
-class MissingExtraError(LinvarError, ImportError):
-    """An optional dependency is not installed; the message has the command that installs it."""
 
 
 @dataclass(frozen=True)

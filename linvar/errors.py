@@ -142,6 +142,10 @@ class DerivationTooLargeError(LinvarError, RuntimeError):
         return f"{self.statement}: use {', '.join(others)}{' or ' * bool(others)}{last}"
 
 
+class MissingExtraError(LinvarError, ImportError):
+    """An optional dependency is not installed; the message has the command that installs it."""
+
+
 class _Shortened(reprlib.Repr):
     """Representations of bounded length, at a cost that does not grow with the value's size."""
 

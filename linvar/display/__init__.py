@@ -1,0 +1,1 @@
+"""How results are shown: one table, in a terminal, a notebook, a paper."""

@@ -1,0 +1,27 @@
+"""Tabular: what a result that is a table at heart has, in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from linvar.display.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+class Tabular:
+    """A result shown by its table: in a notebook and on a Rich console. Its ``repr`` stays one line, its own."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_table(self) -> Table:
+        """Everything it holds as a ``Table``: ``.to_latex()``, ``.to_markdown()``, ``.to_html()``, ``.to_pandas()``."""
+
+    def __rich__(self) -> Group:
+        return self.to_table().__rich__()
+
+    def _repr_html_(self) -> str:
+        return self.to_table()._repr_html_()
