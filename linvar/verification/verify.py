@@ -113,7 +113,7 @@ def _simulate(
     problem: Problem, key: jax.Array, sizes: tuple[int, ...], count: int, report: Progress
 ) -> dict[int, tuple[TrajectoryMoments, Hidden]]:
     """The moments of plain runs at each batch size, and what rare batches may hide from them; reports runs of both."""
-    plain_key, rare_key = jax.random.split(key)
+    plain_key, rare_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
     total, samples = len(sizes) * 2 * count, {}
     for number, size in enumerate(sizes):
 

@@ -17,7 +17,7 @@ import linvar.numeric
 from linvar.errors import InputError, InputTypeError, NotFiniteError
 from linvar.numeric.gradients.checks import NoFiniteExamplesError
 from linvar.numeric.gradients.per_example.coupling.check import CoupledExamplesError
-from linvar.numeric.models.linear import network_from_problem
+from linvar.numeric.models.network import network_from_problem
 from linvar.numeric.simulation.rare_batches import rare_batches
 
 # as users have them: without the checks of annotations that the tests switch on

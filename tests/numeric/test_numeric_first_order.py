@@ -18,8 +18,8 @@ import linvar as lv
 from linvar.numeric import first_order_variance
 from linvar.numeric.first_order.linearized import Program, Rates, full_step, probe_step
 from linvar.numeric.laws.normal_rule import normal_rule
-from linvar.numeric.models.linear import loss as network_loss
-from linvar.numeric.models.linear import network_from_problem
+from linvar.numeric.models.network import loss as network_loss
+from linvar.numeric.models.network import network_from_problem
 from linvar.numeric.simulation.run_moments import terms_of_rows
 
 RATES = ["1/10", "1/7"]

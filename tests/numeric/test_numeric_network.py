@@ -8,7 +8,7 @@ from flax import nnx
 
 from linvar.exact import Rational
 from linvar.laws.gaussian import Gaussian
-from linvar.numeric.models.linear import LinearNetwork, batch_loss, loss, network_from_problem
+from linvar.numeric.models.network import LinearNetwork, batch_loss, loss, network_from_problem
 from linvar.problem import Problem
 
 

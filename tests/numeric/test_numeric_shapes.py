@@ -12,7 +12,7 @@ import pytest
 
 import linvar.numeric.gradients
 from linvar.numeric.gradients.per_example.groups import Strategy
-from linvar.numeric.models.linear import LinearNetwork, batch_loss
+from linvar.numeric.models.network import LinearNetwork, batch_loss
 from linvar.numeric.schemes.without_replacement import random_subset
 
 WRONG = (jaxtyping.TypeCheckError, beartype.roar.BeartypeException)

@@ -6,17 +6,18 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from linvar.errors import InputError, cut
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.floats import to_floats
-from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, RareBatch
-from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
+from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, IndependentSampler, NumericLaw, Sampler
+from linvar.numeric.laws.mixture import MOST_LEVELS, Mixture
 from linvar.numeric.laws.normal_rule import normal_rule
 from linvar.numeric.schemes.scheme import NumericScheme
 
@@ -47,7 +48,8 @@ class NumericGaussian(NumericLaw):
         """|z|^degree times the normal density peaks at |z|^2 = degree: stretches up to sqrt(degree / width)."""
         plain = gaussian_sampler(self.law, "float64")
         levels = min(MOST_LEVELS, max(3, math.ceil(math.log2(max(degree / plain.normals, 1))) + 1))
-        return StretchedNormals(plain, jnp.sqrt(2.0 ** jnp.arange(1, levels + 1)), plain_probability)
+        stretch = np.sqrt(2.0 ** np.arange(1, levels + 1))
+        return StretchedNormals(plain, jnp.asarray(stretch), jnp.asarray(np.log(stretch)), plain_probability)
 
     def expectations(self) -> GaussianMeans:
         """By Isserlis' theorem."""
@@ -102,7 +104,7 @@ class NumericGaussian(NumericLaw):
     jax.tree_util.register_dataclass, data_fields=["teacher", "mean", "factor", "noise_scale"], meta_fields=["noisy"]
 )
 @dataclass(frozen=True)
-class GaussianSampler:
+class GaussianSampler(IndependentSampler):
     """x = mean + factor z, y = teacher x + noise_scale e, with z and e standard normal."""
 
     teacher: jax.Array
@@ -112,23 +114,14 @@ class GaussianSampler:
     noisy: bool
 
     @property
-    def gives_examples(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
     def normals(self) -> int:
         """Entries of (z, e)."""
         return self.factor.shape[0] + (self.teacher.shape[0] if self.noisy else 0)
 
-    def rows(self, batch_size: int) -> int:
-        """The batch size."""
-        return batch_size
-
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
+    def examples_of(self, key: Key[Array, ""], rows: int) -> Batch:
         """Independent examples."""
         # one call for inputs and noise: the generator is most of the compilation time
-        return self.examples(1, jax.random.normal(key, (batch_size, self.normals), self.factor.dtype))
+        return self.examples(1, jax.random.normal(key, (rows, self.normals), self.factor.dtype))
 
     def examples(self, ones: Float[Array, "rows 1"] | int, normals: Float[Array, "rows normals"]) -> Batch:
         """x = ones mean + F z and y = teacher x + sigma e of rows (ones, z, e)."""
@@ -137,14 +130,14 @@ class GaussianSampler:
         y = x @ self.teacher.T
         return x, y + self.noise_scale * normals[:, inputs:] if self.noisy else y
 
-    def bytes_per_batch(self, batch_size: int) -> int:
+    def bytes_at_once(self, rows: int) -> int:
         """The normals, their bits, inputs and targets."""
-        return batch_size * self.factor.dtype.itemsize * (4 * len(self.mean) + 4 * len(self.teacher))
+        return rows * self.factor.dtype.itemsize * (4 * len(self.mean) + 4 * len(self.teacher))
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["law"], meta_fields=[])
 @dataclass(frozen=True)
-class SecondMomentSampler:
+class SecondMomentSampler(Sampler):
     """At most d + 1 rows in place of the b examples of a batch, d entries of (z, e), with in law the same matrix
 
         (1/b) sum of (1, z, e) (1, z, e)^T:
@@ -165,52 +158,64 @@ class SecondMomentSampler:
         """One for the mean, one a column of L."""
         return min(batch_size, self.law.normals + 1)
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
-        """Rows with the second moments of a batch."""
-        return self.law.examples(*self._bartlett(key, batch_size))
+    def begin(self, key: Key[Array, ""], row_key: Key[Array, ""], batch_size: Float[Array, ""]) -> tuple[Array, Array]:
+        """Rows (1, z, e) whose mean product is that of a batch: one for its mean, one a column of L.
 
-    def _bartlett(
-        self, key: Key[Array, ""], batch_size: int
-    ) -> tuple[Float[Array, "rows 1"], Float[Array, "rows normals"]]:
-        """Rows (1, z, e) whose mean product is that of a batch: one for its mean, one a column of L."""
+        The first ``rows(b)`` of them; there are d + 1, and more than b are not looked at.
+        """
         width, dtype = self.law.normals, self.law.factor.dtype
-        rows = self.rows(batch_size)
-        normal_key, diagonal_key = jax.random.split(key)
-        normal = jax.random.normal(normal_key, (rows, width), dtype)  # the mean's row, then columns of L
-        columns = jnp.arange(rows - 1)
-        freedom = jnp.asarray(batch_size - 1.0, dtype) - columns.astype(dtype)  # floats: b may exceed 32 bits
-        diagonal = jnp.sqrt(jax.random.chisquare(diagonal_key, freedom, dtype=dtype))
+        normal = jax.random.normal(row_key, (width + 1, width), dtype)  # the mean's row, then columns of L
+        columns = jnp.arange(width)
+        freedom = jnp.maximum(batch_size - 1 - columns.astype(dtype), 1)  # floats: b may exceed 32 bits
+        diagonal = jnp.sqrt(jax.random.chisquare(key, freedom, dtype=dtype))
         below = jnp.arange(width)[None, :] > columns[:, None]
         factor = jnp.where(below, normal[1:], 0).at[columns, columns].set(diagonal)
-        scale = jnp.sqrt(jnp.asarray(rows / batch_size, dtype))  # the mean over rows stands for that over the batch
-        ones = jnp.zeros((rows, 1), dtype).at[0].set(jnp.sqrt(jnp.asarray(rows, dtype)))
+        used = jnp.minimum(batch_size, width + 1)
+        scale = jnp.sqrt(used / batch_size)  # the mean over rows stands for that over the batch
+        ones = jnp.zeros((width + 1, 1), dtype).at[0].set(jnp.sqrt(used))
         return ones, scale * jnp.concatenate([normal[:1], factor])
 
-    def bytes_per_batch(self, batch_size: int) -> int:
-        """As of so many examples."""
-        return self.law.bytes_per_batch(self.rows(batch_size))
+    def more(self, state: tuple[Array, Array], number: Int[Array, ""], rows: int) -> tuple[tuple[Array, Array], Batch]:
+        """Some of them, as inputs and targets."""
+        ones, normals = (jax.lax.dynamic_slice_in_dim(part, number, rows) for part in state)
+        return state, self.law.examples(ones, normals)
+
+    def bytes_at_once(self, rows: int) -> int:
+        """As of all rows."""
+        return self.law.bytes_at_once(self.law.normals + 1)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["law", "stretch"], meta_fields=["plain_probability"])
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["law", "stretch", "log_stretch"], meta_fields=["plain_probability"]
+)
 @dataclass(frozen=True)
-class StretchedNormals:
-    """Standard normals, some stretched by one of ``stretch``, (levels,)."""
+class StretchedNormals(Mixture):
+    """Standard normals, some stretched by one of ``stretch``, (levels,), of these logarithms."""
 
     law: GaussianSampler
     stretch: jax.Array
+    log_stretch: jax.Array
     plain_probability: float
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
-        """One batch; see ``mixture.py``. With z stretched by c, log rho_c(z) = (1 - c^-2) ||z||^2 / 2 - d log c."""
+    @property
+    def levels(self) -> int:
+        """As many as there are stretches."""
+        return len(self.stretch)
+
+    def more_rows(
+        self, state: Any, number: Int[Array, ""], level: Int[Array, ""], chosen: Bool[Array, " rows"]
+    ) -> tuple[Any, Batch, Float[Array, "levels rows"]]:
+        """With z stretched by c, log rho_c(z) = (1 - c^-2) ||z||^2 / 2 - d log c."""
         width, dtype = self.law.normals, self.law.factor.dtype
-        normal_key, choice_key = jax.random.split(key)
-        normal = jax.random.normal(normal_key, (batch_size, width), dtype)
-        choices = jax.random.uniform(choice_key, (3,), dtype)
-        level, chosen = choose(choices, len(self.stretch), self.plain_probability, batch_size, True)
-        normal = jnp.where(chosen[:, None], self.stretch[level] * normal, normal)
+        normal = jax.random.normal(jax.random.fold_in(state, number), (len(chosen), width), dtype)
+        normal = jnp.where(chosen[:, None], self.stretch[level], 1) * normal
         squares = jnp.sum(normal**2, axis=1)[None, :] / 2
-        ratios = (1 - self.stretch[:, None] ** -2) * squares - width * jnp.log(self.stretch)[:, None]
-        return RareBatch(*self.law.examples(1, normal), log_mixture(ratios, self.plain_probability, True))
+        ratios = (1 - self.stretch[:, None] ** -2) * squares - width * self.log_stretch[:, None]
+        return state, self.law.examples(1, normal), ratios
+
+    def bytes_at_once(self, rows: int) -> int:
+        """Those of plain examples, and the ratios."""
+        return self.law.bytes_at_once(rows) + 24 * rows * self.levels
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["teacher", "covariance", "mean", "noise"], meta_fields=[])

@@ -6,19 +6,20 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from linvar.errors import InputError
 from linvar.laws.independent import Independent
 from linvar.laws.polynomial import Polynomial
 from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.coordinates import NumericCoordinate, Standard, find_numeric_coordinate
-from linvar.numeric.laws.law import Batch, FiniteRule, NumericLaw, RareBatch
-from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
+from linvar.numeric.laws.law import Batch, FiniteRule, IndependentSampler, NumericLaw
+from linvar.numeric.laws.mixture import MOST_LEVELS, Mixture
 from linvar.numeric.schemes.scheme import NumericScheme
 
 #: Coordinates of a tensor rule, at most: 3^8 points.
@@ -53,7 +54,7 @@ class NumericIndependent(NumericLaw):
         """s^degree times the normal density peaks at s^2 = degree: strengths up to it, the degree in one coordinate."""
         highest = degree * max(1, *(entry.degree for entry in self._entries))
         levels = min(MOST_LEVELS, max(3, math.ceil(math.log2(highest)) + 1))
-        strengths = 2.0 ** jnp.arange(1, levels + 1, dtype="float64")
+        strengths = jnp.asarray(2.0 ** np.arange(1, levels + 1))
         return ExaggeratedCoordinates(self._sampler("float64"), strengths, plain_probability)
 
     def finite_rule(self, dtype: np.dtype) -> FiniteRule:
@@ -130,7 +131,7 @@ class NumericIndependent(NumericLaw):
     meta_fields=["kinds", "inputs"],
 )
 @dataclass(frozen=True)
-class PolynomialSampler:
+class PolynomialSampler(IndependentSampler):
     """z = location + scale s, and (x, y) = the monomials of z times coefficients.
 
     Attributes:
@@ -149,30 +150,21 @@ class PolynomialSampler:
     inputs: int
 
     @property
-    def gives_examples(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
     def exaggerable(self) -> int:
         """How many coordinates can be exaggerated."""
         return sum(count for standard, count in self.kinds if standard.can_be_exaggerated)
 
-    def rows(self, batch_size: int) -> int:
-        """The batch size."""
-        return batch_size
-
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
+    def examples_of(self, key: Key[Array, ""], rows: int) -> Batch:
         """Independent examples."""
-        uniforms = self.uniforms(key, batch_size)
+        uniforms = self.uniforms(key, rows)
         columns = [standard.of(uniforms[:, here]) for standard, here in self.columns]
         return self.examples(jnp.concatenate(columns, axis=1))
 
-    def uniforms(self, key: Key[Array, ""], batch_size: int) -> Float[Array, "batch m"]:
+    def uniforms(self, key: Key[Array, ""], rows: int) -> Float[Array, "rows m"]:
         """Numbers in (-1, 1)."""
         dtype = self.location.dtype
         above = jnp.nextafter(jnp.asarray(-1, dtype), jnp.asarray(0, dtype))
-        return jax.random.uniform(key, (batch_size, len(self.location)), dtype, above, 1)
+        return jax.random.uniform(key, (rows, len(self.location)), dtype, above, 1)
 
     @property
     def columns(self) -> list[tuple[Standard, slice]]:
@@ -188,15 +180,15 @@ class PolynomialSampler:
         both = monomials @ self.coefficients
         return both[:, : self.inputs], both[:, self.inputs :]
 
-    def bytes_per_batch(self, batch_size: int) -> int:
+    def bytes_at_once(self, rows: int) -> int:
         """The numbers, their bits, monomials, inputs and targets."""
         entries = 4 * len(self.location) + 2 * self.places.size + 2 * self.coefficients.shape[1]
-        return batch_size * self.location.dtype.itemsize * entries
+        return rows * self.location.dtype.itemsize * entries
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["law", "strengths"], meta_fields=["plain_probability"])
 @dataclass(frozen=True)
-class ExaggeratedCoordinates:
+class ExaggeratedCoordinates(Mixture):
     """Examples of which some have all their coordinates exaggerated, or one, equally likely: over the plain law the density
 
         rho_k = (prod_i rho_{k,i}(z_i) + mean_i rho_{k,i}(z_i)) / 2,
@@ -208,15 +200,22 @@ class ExaggeratedCoordinates:
     strengths: jax.Array
     plain_probability: float
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
-        """One batch; see ``mixture.py``."""
-        law, dtype = self.law, self.law.location.dtype
-        number_key, choice_key, place_key = jax.random.split(key, 3)
-        choices = jax.random.uniform(choice_key, (3,), dtype)
-        level, chosen = choose(choices, len(self.strengths), self.plain_probability, batch_size, True)
-        numbers = self._numbers(law.uniforms(number_key, batch_size), level, chosen, place_key)
-        ratio = log_mixture(self._log_ratios(numbers), self.plain_probability, True)
-        return RareBatch(*law.examples(numbers), ratio)
+    @property
+    def levels(self) -> int:
+        """As many as there are strengths."""
+        return len(self.strengths)
+
+    def more_rows(
+        self, state: Any, number: Int[Array, ""], level: Int[Array, ""], chosen: Bool[Array, " rows"]
+    ) -> tuple[Any, Batch, Float[Array, "levels rows"]]:
+        """Of the chosen examples all coordinates exaggerated, or one."""
+        number_key, place_key = jax.random.split(jax.random.fold_in(state, number))
+        numbers = self._numbers(self.law.uniforms(number_key, len(chosen)), level, chosen, place_key)
+        return state, self.law.examples(numbers), self._log_ratios(numbers)
+
+    def bytes_at_once(self, rows: int) -> int:
+        """Those of plain examples, and the ratios."""
+        return self.law.bytes_at_once(rows) + 24 * rows * self.levels
 
     def _numbers(
         self, uniforms: Float[Array, "batch m"], level: Int[Array, ""], chosen: Array, key: Key[Array, ""]

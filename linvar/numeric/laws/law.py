@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from linvar.errors import InputError
 from linvar.numeric.schemes.scheme import NumericScheme, numeric_scheme
@@ -26,26 +27,60 @@ _MEASURED = 1_024
 Batch: TypeAlias = tuple[Float[Array, "batch input"], Float[Array, "batch output"]]
 
 
-@runtime_checkable
-class Sampler(Protocol):
-    """Random batches."""
+class Sampler(ABC):
+    """Random batches, some rows at a time, so that one program serves batches of every size."""
 
     @property
     def gives_examples(self) -> bool:
         """Whether the rows drawn are the examples of the batch; else others with its second moments."""
-        ...
+        return True
 
     def rows(self, batch_size: int) -> int:
-        """How many rows ``draw`` gives for a batch."""
-        ...
+        """How many rows stand for a batch: the batch size, where they are its examples."""
+        return batch_size
+
+    @abstractmethod
+    def begin(self, key: Key[Array, ""], row_key: Key[Array, ""], batch_size: Float[Array, ""]) -> Any:
+        """What the rows of one batch have in common, a pytree of arrays.
+
+        Args:
+            key: of what is drawn once for the batch.
+            row_key: from which those of its rows are made, by their numbers.
+            batch_size: b, a float, as it may exceed 32 bits.
+        """
+
+    @abstractmethod
+    def more(self, state: Any, number: Int[Array, ""], rows: int) -> tuple[Any, Batch]:
+        """The next rows of a batch, from the one of this number on; ``rows`` is part of the program."""
+
+    @abstractmethod
+    def bytes_at_once(self, rows: int) -> int:
+        """Working memory of a batch of which so many rows are drawn at once, roughly."""
+
+    def log_ratio(self, state: Any) -> Float[Array, ""]:
+        """log of the density of a batch, all of whose rows have been drawn, over that of the law of the problem: here 0."""
+        return jnp.zeros(())
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
-        """Inputs and targets of one batch."""
-        ...
+        """Inputs and targets of one batch, at once."""
+        state = self.begin(*jax.random.split(key), jnp.asarray(float(batch_size)))
+        return self.more(state, jnp.int32(0), self.rows(batch_size))[1]
 
-    def bytes_per_batch(self, batch_size: int) -> int:
-        """Working memory of one batch, roughly."""
-        ...
+
+class IndependentSampler(Sampler):
+    """Independent examples, each set of rows from a key of its own."""
+
+    def begin(self, key: Key[Array, ""], row_key: Key[Array, ""], batch_size: Float[Array, ""]) -> Any:
+        """The key of the rows."""
+        return row_key
+
+    def more(self, state: Any, number: Int[Array, ""], rows: int) -> tuple[Any, Batch]:
+        """By the key of their number."""
+        return state, self.examples_of(jax.random.fold_in(state, number), rows)
+
+    @abstractmethod
+    def examples_of(self, key: Key[Array, ""], rows: int) -> Batch:
+        """Independent examples."""
 
 
 class RareBatch(NamedTuple):
@@ -56,13 +91,18 @@ class RareBatch(NamedTuple):
     log_ratio: jax.Array
 
 
-@runtime_checkable
-class RareSampler(Protocol):
+class RareSampler(Sampler):
     """Batches of which some are exaggerated (``mixture.py``)."""
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
-        """One batch."""
-        ...
+    @abstractmethod
+    def log_ratio(self, state: Any) -> Float[Array, ""]:
+        """log M of a batch of which all rows have been drawn."""
+
+    def draw_rare(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
+        """One batch, at once."""
+        state = self.begin(*jax.random.split(key), jnp.asarray(float(batch_size)))
+        state, batch = self.more(state, jnp.int32(0), batch_size)
+        return RareBatch(*batch, self.log_ratio(state))
 
 
 class AtWeights(NamedTuple):

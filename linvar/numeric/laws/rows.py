@@ -6,16 +6,17 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from linvar.laws.rows import Rows
 from linvar.numeric.floats import to_floats
-from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, RareBatch
-from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
+from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, Sampler
+from linvar.numeric.laws.mixture import MOST_LEVELS, Choice, Mixture
 from linvar.numeric.schemes.scheme import NumericScheme
 
 
@@ -41,18 +42,19 @@ class NumericRows(NumericLaw):
 
     def rare_sampler(self, scheme: NumericScheme, degree: int, plain_probability: float) -> TiltedRows:
         """Rows in proportion to the powers 1, 2, 4, ... of their squared length, times their probability."""
-        inputs, targets = map(jnp.asarray, self._arrays("float64"))
-        lengths = jnp.sum(inputs**2, axis=1) + jnp.sum(targets**2, axis=1)
+        inputs, targets = self._arrays("float64")
+        lengths = np.sum(inputs**2, axis=1) + np.sum(targets**2, axis=1)
         size, shares = len(lengths), self.shares
-        relative = jnp.log(jnp.asarray(np.ones(size) if shares is None else size * shares))  # log(n p_i)
-        powers = 2.0 ** jnp.arange(min(MOST_LEVELS, max(2, math.ceil(math.log2(degree)))))
-        scores = powers[:, None] * jnp.log(jnp.maximum(lengths, 1e-300))[None, :] + relative
-        tilted = jax.nn.log_softmax(scores, axis=1) - relative + math.log(size)  # log(q_k(i) / p_i)
+        relative = np.log(np.ones(size) if shares is None else size * shares)  # log(n p_i)
+        powers = 2.0 ** np.arange(min(MOST_LEVELS, max(2, math.ceil(math.log2(degree)))))
+        scores = powers[:, None] * np.log(np.maximum(lengths, 1e-300))[None, :] + relative
+        totals = np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        tilted = scores - totals - relative + math.log(size)  # log(q_k(i) / p_i)
         # one percent of plain rows keeps every ratio positive
-        log_ratios = jnp.logaddexp(tilted + math.log(0.99), math.log(0.01))
-        sums = jnp.cumsum(jnp.exp(log_ratios + relative), axis=1) / size
-        cumulative = self._cumulative("float64")
-        return TiltedRows(inputs, targets, log_ratios, sums, cumulative, plain_probability, scheme)
+        log_ratios = np.logaddexp(tilted + math.log(0.99), math.log(0.01))
+        sums = np.cumsum(np.exp(log_ratios + relative), axis=1) / size
+        plain = RowSampler(jnp.asarray(inputs), jnp.asarray(targets), self._cumulative("float64"), scheme)
+        return TiltedRows(plain, jnp.asarray(log_ratios), jnp.asarray(sums), plain_probability)
 
     def expectations(self) -> RowMeans:
         """Means over rows."""
@@ -80,7 +82,7 @@ class NumericRows(NumericLaw):
 
 @partial(jax.tree_util.register_dataclass, data_fields=["inputs", "targets", "cumulative"], meta_fields=["scheme"])
 @dataclass(frozen=True)
-class RowSampler:
+class RowSampler(Sampler):
     """Rows: independent ones of the probabilities whose sums are ``cumulative``, up to the rounding of uniform numbers in dtype.
 
     Without ``cumulative`` each row is as likely as the others, and the scheme draws a batch.
@@ -91,65 +93,81 @@ class RowSampler:
     cumulative: jax.Array | None
     scheme: NumericScheme
 
-    @property
-    def gives_examples(self) -> bool:
-        """Yes."""
-        return True
+    def begin(self, key: Key[Array, ""], row_key: Key[Array, ""], batch_size: Float[Array, ""]) -> tuple[Any, Any]:
+        """The key of the rows, and what the scheme keeps."""
+        return row_key, self.scheme.begin(row_key, len(self.inputs), batch_size)
 
-    def rows(self, batch_size: int) -> int:
-        """The batch size."""
-        return batch_size
+    def more(self, state: tuple[Any, Any], number: Int[Array, ""], rows: int) -> tuple[tuple[Any, Any], Batch]:
+        """The next rows."""
+        key, kept = state
+        own = self.numbers(jax.random.uniform(jax.random.fold_in(key, number), (rows,), self.inputs.dtype))
+        kept, found = self.scheme.more(kept, number, own)
+        return (key, kept), (self.inputs[found], self.targets[found])
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
-        """A batch of rows."""
+    def numbers(self, uniforms: Float[Array, " k"]) -> Int[Array, " k"]:
+        """Independent rows, by numbers that are uniform on (0, 1)."""
         if self.cumulative is None:
-            rows = self.scheme.rows(key, len(self.inputs), batch_size)
-        else:
-            rows = row_numbers(jax.random.uniform(key, (batch_size,), self.inputs.dtype), self.cumulative)
-        return self.inputs[rows], self.targets[rows]
+            size = len(self.inputs)
+            return jnp.minimum(uniforms * size, size - 1).astype(jnp.int32)
+        return row_numbers(uniforms, self.cumulative)
 
-    def bytes_per_batch(self, batch_size: int) -> int:
+    def bytes_at_once(self, rows: int) -> int:
         """The rows drawn, their numbers, and what the scheme needs."""
         width = self.inputs.shape[1] + self.targets.shape[1]
-        own = batch_size * (2 * self.inputs.dtype.itemsize * width + 16)
+        own = rows * (2 * self.inputs.dtype.itemsize * width + 16)
         return own + self.scheme.bytes_per_batch(len(self.inputs))
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["inputs", "targets", "log_ratios", "tilted", "cumulative"],
-    meta_fields=["plain_probability", "scheme"],
+    data_fields=["plain", "log_ratios", "tilted"],
+    meta_fields=["plain_probability"],
 )
 @dataclass(frozen=True)
-class TiltedRows:
+class TiltedRows(Mixture):
     """Rows, some in proportion to powers of their length.
 
-    ``log_ratios`` is log rho_k(i) = log(q_k(i) / p_i) and ``tilted`` sum_{j <= i} q_k(j), both of shape (levels, n);
-    ``cumulative``, sum_{j <= i} p_j, is None for p_i = 1/n.
+    ``log_ratios`` is log rho_k(i) = log(q_k(i) / p_i) and ``tilted`` sum_{j <= i} q_k(j), both of shape (levels, n).
     """
 
-    inputs: jax.Array
-    targets: jax.Array
+    plain: RowSampler
     log_ratios: jax.Array
     tilted: jax.Array
-    cumulative: jax.Array | None
     plain_probability: float
-    scheme: NumericScheme
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
-        """One batch; see ``mixture.py``."""
-        (levels, size), independent = self.log_ratios.shape, self.scheme.independent
-        subset_key, uniform_key = jax.random.split(key)
-        drawn = self.scheme.extreme_draws(batch_size)
-        uniforms = jax.random.uniform(uniform_key, (3 + drawn,), self.inputs.dtype)
-        level, chosen = choose(uniforms[:3], levels, self.plain_probability, batch_size, independent)
-        plain = (uniforms[3:] * size).astype(jnp.int32)
-        if self.cumulative is not None:
-            plain = row_numbers(uniforms[3:], self.cumulative)
-        tilted = row_numbers(uniforms[3:], self.tilted[level])
-        rows = self.scheme.extreme_rows(subset_key, size, batch_size, chosen, plain, tilted)
-        ratio = log_mixture(self.log_ratios[:, rows], self.plain_probability, independent)
-        return RareBatch(self.inputs[rows], self.targets[rows], ratio)
+    @property
+    def levels(self) -> int:
+        """As many as there are powers."""
+        return len(self.log_ratios)
+
+    @property
+    def independent(self) -> bool:
+        """As the scheme says."""
+        return self.plain.scheme.independent
+
+    def begin_rows(
+        self, key: Key[Array, ""], uniform: Float[Array, ""], batch_size: Float[Array, ""], choice: Choice
+    ) -> tuple[Any, Any]:
+        """The key, and what the scheme keeps; a subset begins with a row of its own, exaggerated or not."""
+        (first,) = self._rows(uniform[None], choice.level, (choice.first >= 0)[None])
+        return key, self.plain.scheme.begin(key, self.log_ratios.shape[1], batch_size, first)
+
+    def more_rows(
+        self, state: tuple[Any, Any], number: Int[Array, ""], level: Int[Array, ""], chosen: Bool[Array, " rows"]
+    ) -> tuple[tuple[Any, Any], Batch, Float[Array, "levels rows"]]:
+        """The next rows."""
+        key, kept = state
+        uniforms = jax.random.uniform(jax.random.fold_in(key, number), chosen.shape, self.log_ratios.dtype)
+        kept, found = self.plain.scheme.more(kept, number, self._rows(uniforms, level, chosen))
+        return (key, kept), (self.plain.inputs[found], self.plain.targets[found]), self.log_ratios[:, found]
+
+    def _rows(self, uniforms: Float[Array, " k"], level: Int[Array, ""], chosen: Bool[Array, " k"]) -> Int[Array, " k"]:
+        """Independent rows, those chosen exaggerated."""
+        return jnp.where(chosen, row_numbers(uniforms, self.tilted[level]), self.plain.numbers(uniforms))
+
+    def bytes_at_once(self, rows: int) -> int:
+        """Those of plain rows, and the ratios."""
+        return self.plain.bytes_at_once(rows) + 24 * rows * self.levels
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["inputs", "targets", "shares"], meta_fields=[])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key
 
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.laws.law import Law
-from linvar.numeric.laws.law import Batch, NumericLaw
+from linvar.numeric.laws.law import Batch, IndependentSampler, NumericLaw
 from linvar.numeric.schemes.scheme import NumericScheme
 
 
@@ -62,13 +62,13 @@ class NumericSamples(NumericLaw):
                 "sampling", fault, "write sampling='iid', or give its rows, linvar.Dataset(inputs, targets)"
             )
         sampler = ExampleSampler(self.samples, (self.law.input_width, self.law.target_width), dtype)
-        sampler.draw(jax.random.key(0), 2)  # what it gives is looked at before anything starts
+        sampler.examples_of(jax.random.key(0), 2)  # what it gives is looked at before anything starts
         return sampler
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["law", "widths", "dtype"])
 @dataclass(frozen=True)
-class ExampleSampler:
+class ExampleSampler(IndependentSampler):
     """Examples by a law's own ``sample``; the law is part of the program.
 
     Attributes:
@@ -81,23 +81,14 @@ class ExampleSampler:
     widths: tuple[int, int]
     dtype: str
 
-    @property
-    def gives_examples(self) -> bool:
-        """Yes."""
-        return True
-
-    def rows(self, batch_size: int) -> int:
-        """The batch size."""
-        return batch_size
-
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
+    def examples_of(self, key: Key[Array, ""], rows: int) -> Batch:
         """Independent examples.
 
         Raises:
             InputError: ``sample`` gives something else than two arrays of these shapes and numbers.
         """
-        found = self.law.sample(key, batch_size, self.dtype)
-        shapes = tuple((batch_size, width) for width in self.widths)
+        found = self.law.sample(key, rows, self.dtype)
+        shapes = tuple((rows, width) for width in self.widths)
         given = _described(found)
         if not isinstance(found, (tuple, list)) or given != [f"{self.dtype} of shape {shape}" for shape in shapes]:
             names = cut(", ".join(given)) or "no arrays"
@@ -106,9 +97,9 @@ class ExampleSampler:
         inputs, targets = map(jnp.asarray, found)
         return inputs, targets
 
-    def bytes_per_batch(self, batch_size: int) -> int:
+    def bytes_at_once(self, rows: int) -> int:
         """Inputs and targets, and as much again twice to draw them."""
-        return 3 * batch_size * jnp.dtype(self.dtype).itemsize * sum(self.widths)
+        return 3 * rows * jnp.dtype(self.dtype).itemsize * sum(self.widths)
 
 
 def _described(found: Any) -> list[str]:

@@ -13,17 +13,18 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from linvar.laws.scale_mixture import ScaleMixture
 from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.gaussian import GaussianSampler, gaussian_sampler
-from linvar.numeric.laws.law import Batch, NumericLaw, RareBatch
-from linvar.numeric.laws.mixture import MOST_LEVELS, choose, log_mixture
+from linvar.numeric.laws.law import Batch, IndependentSampler, NumericLaw
+from linvar.numeric.laws.mixture import MOST_LEVELS, Mixture
 from linvar.numeric.laws.rows import row_numbers
 from linvar.numeric.schemes.scheme import NumericScheme
 
@@ -137,7 +138,7 @@ class NumericScaleMixture(NumericLaw):
         plain = self.sampler(scheme, "float64")
         reach = min(plain.scale.reach(degree, plain.law.normals), 2.0**MOST_LEVELS)
         levels = min(MOST_LEVELS, max(3, math.ceil(math.log2(max(reach, 1))) + 1))
-        return StretchedScales(plain, jnp.sqrt(2.0 ** jnp.arange(1, levels + 1)), plain_probability)
+        return StretchedScales(plain, jnp.asarray(np.sqrt(2.0 ** np.arange(1, levels + 1))), plain_probability)
 
     def _scale(self, dtype: str) -> Scale:
         """The law of s."""
@@ -151,54 +152,53 @@ class NumericScaleMixture(NumericLaw):
 
 @partial(jax.tree_util.register_dataclass, data_fields=["law", "scale"], meta_fields=[])
 @dataclass(frozen=True)
-class ScaledSampler:
+class ScaledSampler(IndependentSampler):
     """x = mean + F w, y = teacher x + sigma w', of w = s (z, e)."""
 
     law: GaussianSampler
     scale: Scale
 
-    @property
-    def gives_examples(self) -> bool:
-        """Yes."""
-        return True
-
-    def rows(self, batch_size: int) -> int:
-        """The batch size."""
-        return batch_size
-
-    def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
+    def examples_of(self, key: Key[Array, ""], rows: int) -> Batch:
         """Independent examples."""
         normal_key, scale_key = jax.random.split(key)
         dtype = str(self.law.factor.dtype)
-        normal = jax.random.normal(normal_key, (batch_size, self.law.normals), dtype)
-        return self.law.examples(1, self.scale.draw(scale_key, batch_size, dtype)[:, None] * normal)
+        normal = jax.random.normal(normal_key, (rows, self.law.normals), dtype)
+        return self.law.examples(1, self.scale.draw(scale_key, rows, dtype)[:, None] * normal)
 
-    def bytes_per_batch(self, batch_size: int) -> int:
+    def bytes_at_once(self, rows: int) -> int:
         """Those of the normal examples, and of the scales."""
-        return self.law.bytes_per_batch(batch_size) + 8 * batch_size * self.law.factor.dtype.itemsize
+        return self.law.bytes_at_once(rows) + 8 * rows * self.law.factor.dtype.itemsize
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["law", "stretch"], meta_fields=["plain_probability"])
 @dataclass(frozen=True)
-class StretchedScales:
+class StretchedScales(Mixture):
     """w = s (z, e), some with s exaggerated and stretched by one of ``stretch``, (levels,)."""
 
     law: ScaledSampler
     stretch: jax.Array
     plain_probability: float
 
-    def draw(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
-        """One batch; see ``mixture.py``."""
-        base, scale = self.law.law, self.law.scale
-        normal_key, scale_key, far_key, choice_key = jax.random.split(key, 4)
-        choices = jax.random.uniform(choice_key, (3,), "float64")
-        level, chosen = choose(choices, len(self.stretch), self.plain_probability, batch_size, True)
-        near = scale.draw(scale_key, batch_size, "float64")
-        far = self.stretch[level] * scale.exaggerated(far_key, batch_size, "float64")
-        normal = jax.random.normal(normal_key, (batch_size, base.normals), "float64")
+    @property
+    def levels(self) -> int:
+        """As many as there are stretches."""
+        return len(self.stretch)
+
+    def more_rows(
+        self, state: Any, number: Int[Array, ""], level: Int[Array, ""], chosen: Bool[Array, " rows"]
+    ) -> tuple[Any, Batch, Float[Array, "levels rows"]]:
+        """Scales near and far."""
+        base, scale, rows = self.law.law, self.law.scale, len(chosen)
+        normal_key, scale_key, far_key = jax.random.split(jax.random.fold_in(state, number), 3)
+        near = scale.draw(scale_key, rows, "float64")
+        far = self.stretch[level] * scale.exaggerated(far_key, rows, "float64")
+        normal = jax.random.normal(normal_key, (rows, base.normals), "float64")
         w = jnp.where(chosen, far, near)[:, None] * normal
-        ratios = scale.log_ratio(jnp.sum(w**2, axis=1), base.normals, self.stretch)
-        return RareBatch(*base.examples(1, w), log_mixture(ratios, self.plain_probability, True))
+        return state, base.examples(1, w), scale.log_ratio(jnp.sum(w**2, axis=1), base.normals, self.stretch)
+
+    def bytes_at_once(self, rows: int) -> int:
+        """Those of plain examples, and the ratios."""
+        return self.law.bytes_at_once(rows) + 24 * rows * self.levels
 
 
 _: type[NumericLaw] = NumericScaleMixture

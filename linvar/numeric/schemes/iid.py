@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 
 @dataclass(frozen=True)
@@ -27,25 +26,15 @@ class Iid:
         """1/(b-1): the trace within a batch is (b-1)/b of that of the law in expectation, Cov of the mean 1/b."""
         return 1 / (batch_size - 1)
 
-    def rows(self, key: Key[Array, ""], size: int, batch_size: int) -> Int[Array, " batch"]:
-        """``batch_size`` independent numbers."""
-        return jax.random.randint(key, (batch_size,), 0, size, jnp.int32)
+    def begin(
+        self, key: Key[Array, ""], size: int, batch_size: Float[Array, ""], first: Int[Array, ""] | None = None
+    ) -> Any:
+        """Nothing."""
+        return ()
 
-    def extreme_draws(self, batch_size: int) -> int:
-        """All."""
-        return batch_size
-
-    def extreme_rows(
-        self,
-        key: Key[Array, ""],
-        size: int,
-        batch_size: int,
-        chosen: Bool[Array, " batch"],
-        plain: Int[Array, " batch"],
-        tilted: Int[Array, " batch"],
-    ) -> Int[Array, " batch"]:
-        """Each example for itself."""
-        return jnp.where(chosen, tilted, plain)
+    def more(self, state: Any, number: Int[Array, ""], own: Int[Array, " rows"]) -> tuple[Any, Int[Array, " rows"]]:
+        """Each for itself."""
+        return state, own
 
     def bytes_per_batch(self, size: int) -> int:
         """None."""

@@ -5,10 +5,10 @@ A scheme's twin is a frozen object without arrays: part of the program, static f
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from linvar.numeric.schemes.iid import Iid
 from linvar.numeric.schemes.without_replacement import WithoutReplacement
@@ -32,24 +32,17 @@ class NumericScheme(Protocol):
         """tr Cov of a mean over a batch, over the expected trace, of divisor b, within the batch; for b > 1."""
         ...
 
-    def rows(self, key: Key[Array, ""], size: int, batch_size: int) -> Int[Array, " batch"]:
-        """The numbers of the rows of a batch, of 0..size-1."""
+    def begin(
+        self, key: Key[Array, ""], size: int, batch_size: Float[Array, ""], first: Int[Array, ""] | None = None
+    ) -> Any:
+        """What the rows of a batch out of 0..size-1 have in common, a pytree of arrays; ``first``: a row it begins with.
+
+        The first row is for schemes whose examples are not independent: there it is the one that may be exaggerated.
+        """
         ...
 
-    def extreme_draws(self, batch_size: int) -> int:
-        """How many rows of a batch are drawn from a law of their own: those that may be exaggerated."""
-        ...
-
-    def extreme_rows(
-        self,
-        key: Key[Array, ""],
-        size: int,
-        batch_size: int,
-        chosen: Bool[Array, " batch"],
-        plain: Int[Array, " drawn"],
-        tilted: Int[Array, " drawn"],
-    ) -> Int[Array, " batch"]:
-        """The rows of a batch whose ``chosen`` examples are ``tilted``, not ``plain``; others are drawn as always."""
+    def more(self, state: Any, number: Int[Array, ""], own: Int[Array, " rows"]) -> tuple[Any, Int[Array, " rows"]]:
+        """The numbers of the next rows, from the one of this number on; ``own`` are rows drawn independently."""
         ...
 
     def bytes_per_batch(self, size: int) -> int:

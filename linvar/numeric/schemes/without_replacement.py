@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from linvar.errors import InputError
 
@@ -36,31 +37,63 @@ class WithoutReplacement:
             raise InputError("sampling", "without_replacement", "write sampling='iid'", fault="needs a data set")
         return dataset_size
 
-    def rows(self, key: Key[Array, ""], size: int, batch_size: int) -> Int[Array, " batch"]:
-        """A random subset."""
-        return random_subset(key, size, batch_size)
+    def begin(
+        self, key: Key[Array, ""], size: int, batch_size: Float[Array, ""], first: Int[Array, ""] | None = None
+    ) -> Subset:
+        """Nothing chosen; with a first row, the others are a subset of the rest."""
+        return Subset(key, jnp.zeros(size, bool), jnp.int32(size) - batch_size.astype(jnp.int32), first)
 
-    def extreme_draws(self, batch_size: int) -> int:
-        """One: the others are a subset of the rest."""
-        return 1
+    def more(
+        self, state: Subset, number: Int[Array, ""], own: Int[Array, " rows"]
+    ) -> tuple[Subset, Int[Array, " rows"]]:
+        """Floyd's algorithm, some numbers at a time."""
+        first = state.first
+        places = number + jnp.arange(len(own), dtype=jnp.int32)
+        last = state.left + places - (first is not None)
+        key = jax.random.fold_in(state.key, number)
+        proposals = jax.random.randint(key, last.shape, jnp.int32(0), jnp.maximum(last, 0) + 1, jnp.int32)
 
-    def extreme_rows(
-        self,
-        key: Key[Array, ""],
-        size: int,
-        batch_size: int,
-        chosen: Bool[Array, " batch"],
-        plain: Int[Array, " 1"],
-        tilted: Int[Array, " 1"],
-    ) -> Int[Array, " batch"]:
-        """One row, plain or exaggerated, and a uniform subset of the others."""
-        first = jnp.where(jnp.any(chosen), tilted, plain)
-        others = random_subset(key, size - 1, batch_size - 1)
-        return jnp.concatenate([first, others + (others >= first)])
+        def add(chosen: Array, drawn: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+            """One more row: the first, or one of the others."""
+            place, proposal, last = drawn
+            if first is None:
+                return add_member(chosen, proposal, last)
+            chosen, other = add_member(chosen, proposal, last, place > 0)
+            return chosen, jnp.where(place > 0, other + (other >= first), first)
+
+        chosen, found = jax.lax.scan(add, state.chosen, (places, proposals, last))
+        return state._replace(chosen=chosen), found
 
     def bytes_per_batch(self, size: int) -> int:
         """A mask of the data set."""
         return 9 * size
+
+
+class Subset(NamedTuple):
+    """A random subset on its way.
+
+    Attributes:
+        key: of the numbers still to be drawn.
+        chosen: (n,): which are in; with a first row, which of the others, in order.
+        left: n - b, how many stay out.
+        first: the row it begins with, if any.
+    """
+
+    key: Key[Array, ""]
+    chosen: Bool[Array, " n"]
+    left: Int[Array, ""]
+    first: Int[Array, ""] | None
+
+
+def add_member(
+    chosen: Bool[Array, " n"], proposal: Int[Array, ""], last: Int[Array, ""], wanted: Bool[Array, ""] | bool = True
+) -> tuple[Bool[Array, " n"], Int[Array, ""]]:
+    """Put one of 0..last into a set that has none above last - 1: the proposal, or last where it is in already.
+
+    Where it is not ``wanted`` the set stays.
+    """
+    number = jnp.where(chosen[proposal], last, proposal)
+    return chosen.at[number].set(wanted | chosen[number]), number
 
 
 def random_subset(key: Key[Array, ""], size: int, count: int) -> Int[Array, " count"]:
@@ -84,14 +117,9 @@ def random_subset(key: Key[Array, ""], size: int, count: int) -> Int[Array, " co
     drawn = min(count, size - count)
     last = jnp.arange(size - drawn, size, dtype=jnp.int32)
     proposals = jax.random.randint(key, (drawn,), jnp.int32(0), last + 1, jnp.int32)
-
-    def add(chosen: jax.Array, proposal: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        """Put one more number into the mask of chosen ones."""
-        candidate, fallback = proposal
-        number = jnp.where(chosen[candidate], fallback, candidate)
-        return chosen.at[number].set(True), number
-
-    chosen, numbers = jax.lax.scan(add, jnp.zeros(size, bool), (proposals, last))
+    chosen, numbers = jax.lax.scan(
+        lambda kept, drawn: add_member(kept, *drawn), jnp.zeros(size, bool), (proposals, last)
+    )
     if drawn == count:
         return numbers
     return jnp.nonzero(~chosen, size=count)[0].astype(jnp.int32)

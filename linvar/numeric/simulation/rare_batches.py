@@ -14,28 +14,19 @@ Which batches, and M: the law's twin (``numeric/laws``) and ``numeric/laws/mixtu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Float64, Key, UInt
+from jaxtyping import Array, Float64, Key
 
 from linvar.errors import InputError
 from linvar.numeric.arguments import check_at_least, check_batch_sizes, check_key, check_numeric_problem
-from linvar.numeric.floats import to_floats
-from linvar.numeric.laws.law import RareBatch, RareSampler
-from linvar.numeric.laws.mixture import MOST_LEVELS
+from linvar.numeric.laws.law import RareSampler
 from linvar.numeric.laws.twins import numeric_law
-from linvar.numeric.models.model import NumericModel
-from linvar.numeric.models.registry import numeric_model
 from linvar.numeric.schemes.scheme import numeric_scheme
-from linvar.numeric.simulation.update import update_from_problem
+from linvar.numeric.simulation.run_moments import dot
+from linvar.numeric.simulation.runs import CPU_CHUNK_BYTES, Runs
 from linvar.problem import Problem
-
-_CHUNK_BYTES = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,26 +81,18 @@ def find_rare_batches(key: Key[Array, ""], problem: Problem, *, batch_size: int,
         source = _source(problem)
         if source is None:
             return None
-        model = numeric_model(problem)
-        params = model.leaves(problem)
-        rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", "float64"))
-        update = update_from_problem(problem)
-        one_run = 200 + 8 * 7 * sum(leaf.size for leaf in params) + 24 * (problem.dataset_size or 0)
-        one_run += 8 * batch_size * (2 * model.activations + 2 * MOST_LEVELS)
-        chunk = _chunk(one_run, runs)
+        compiled = Runs(problem, "float64", source)
+        chunks = -(-runs // max(1, CPU_CHUNK_BYTES // compiled.bytes_per_run))
+        size = -(-runs // chunks)
         parts = []
-        for start in range(0, runs, chunk):
-            indices = jnp.arange(start, start + chunk, dtype=jnp.uint32)
-            part: _Terms = _run_chunk(model, update, batch_size, key, indices, params, source, rates)
-            parts.append([np.asarray(column)[: runs - start] for column in part])
-    log_weights, norms, losses = map(np.concatenate, zip(*parts))
-    return RareBatches(np.exp(log_weights), norms, losses)
-
-
-def _chunk(one_run: int, runs: int) -> int:
-    """How many runs at a time, of so many bytes each."""
-    chunks = -(-runs // max(1, _CHUNK_BYTES // one_run))
-    return -(-runs // chunks)
+        for start in range(0, runs, size):  # past the end too: one compilation
+            ends = compiled.ends(key, batch_size, range(start, start + size))
+            layers = [np.asarray(layer).reshape(size, -1) for layer in ends.gradients]
+            with np.errstate(all="ignore"):  # runs that overflow are seen in the moments
+                norms = np.sum([dot(layer, layer) for layer in layers], axis=0)
+            parts.append([np.asarray(column)[: runs - start] for column in (ends.log_ratios, norms, ends.losses)])
+    log_ratios, norms, losses = map(np.concatenate, zip(*parts))
+    return RareBatches(np.exp(-log_ratios), norms, losses)
 
 
 def _source(problem: Problem) -> RareSampler | None:
@@ -117,62 +100,3 @@ def _source(problem: Problem) -> RareSampler | None:
     degree = max(1, 2 * problem.degree_in_example * problem.growth ** min(problem.step, 20))
     plain = max(0.5, problem.step / (problem.step + 1))
     return numeric_law(problem.law).rare_sampler(numeric_scheme(problem.sampling), degree, plain)
-
-
-class _State(NamedTuple):
-    """Of a run on its way: parameters and the optimizer's memory; the last gradient and loss; -log M of all batches."""
-
-    params: Any
-    memory: Any
-    gradient: Any
-    value: jax.Array
-    log_weight: jax.Array
-
-
-class _Terms(NamedTuple):
-    """Of each run: -log M, ||G||^2 and the loss of the last batch."""
-
-    log_weights: jax.Array
-    norms: jax.Array
-    losses: jax.Array
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _run_chunk(
-    model: NumericModel,
-    update: optax.GradientTransformation,
-    batch_size: int,
-    key: Key[Array, ""],
-    indices: UInt[Array, " runs"],
-    params: Any,
-    source: RareSampler,
-    rates: Float[Array, " steps"],
-) -> _Terms:
-    """The runs ``indices``."""
-
-    def batch_value(params: Any, batch: RareBatch) -> jax.Array:
-        """Mean loss of the batch."""
-        return model.batch_loss(params, batch.inputs, batch.targets)
-
-    def one_run(index: jax.Array) -> _Terms:
-        """One SGD run on exaggerated batches."""
-        run_key = jax.random.fold_in(jax.random.fold_in(key, batch_size), index)
-
-        def advance(state: _State, now: tuple[jax.Array, jax.Array]) -> tuple[_State, None]:
-            """Measure the gradient on a fresh batch, then update all layers at once."""
-            number, rate = now
-            batch = source.draw(jax.random.fold_in(run_key, number), batch_size)
-            value, gradient = jax.value_and_grad(batch_value)(state.params, batch)
-            directions, memory = update.update(gradient, state.memory, state.params)
-            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, state.params, directions)
-            return _State(updated, memory, gradient, value, state.log_weight - batch.log_ratio), None
-
-        numbers = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
-        zero = jnp.zeros((), rates.dtype)
-        start = _State(params, update.init(params), params, zero, zero)
-        end, _ = jax.lax.scan(advance, start, (numbers, jnp.append(rates, 0)))
-        norm = sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(end.gradient)), zero)
-        return _Terms(end.log_weight, norm, end.value)
-
-    terms: _Terms = jax.vmap(one_run)(indices)
-    return terms

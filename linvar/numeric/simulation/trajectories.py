@@ -1,9 +1,4 @@
-"""Many independent SGD runs from the same initial weights, and the moments of the gradient they end with.
-
-One run draws a fresh batch, updates every layer with the gradient of the MEAN loss of the batch, ``step`` times
-(``lax.scan``), then draws one more fresh batch and returns the gradient G_t and the loss on it. Runs are mapped
-(``vmap``) in chunks that fit a byte budget. Run r at batch size b uses the key fold_in(fold_in(key, b), r), and
-its step s the key fold_in(run key, s): the draws depend neither on the chunk size nor on how many runs there are.
+"""Moments of the gradient that many independent SGD runs end with (``runs.py``), from the same initial weights.
 
 What is averaged over runs is centred: a first pass finds the mean gradient m (relative to the first run's, so that
 runs that do not vary have exactly zero variance), a second one ||G_r - m||^2 and m . (G_r - m). Between the two the
@@ -19,13 +14,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Float64, Key, UInt
+from jaxtyping import Array, Float64, Key
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError
@@ -37,20 +30,12 @@ from linvar.numeric.arguments import (
     check_numeric_problem,
 )
 from linvar.numeric.estimates import Estimate
-from linvar.numeric.floats import to_floats
-from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.laws.law import Sampler
 from linvar.numeric.laws.sampling import sampler_from_problem
-from linvar.numeric.models.model import NumericModel
-from linvar.numeric.models.registry import numeric_model
 from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation.run_moments import RunTerms, average, dot, quadruple_products
-from linvar.numeric.simulation.update import update_from_problem
+from linvar.numeric.simulation.runs import CPU_CHUNK_BYTES, Runs
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
-
-#: Bytes a chunk of runs takes on a CPU, where larger ones leave the cache and run slower (measured: 2 to 4 times).
-CPU_CHUNK_BYTES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +144,7 @@ def simulate(
     total, done = runs * len(sizes) * (1 if keep else 2), 0
     results = {}
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
-        compiled = _Runs(problem, dtype, byte_budget, second_moments)
+        prepared = _Chunks(problem, dtype, byte_budget, second_moments)
         with reporting(progress, "simulation") as report:
 
             def count(finished: int) -> None:
@@ -169,8 +154,8 @@ def simulate(
                 report(done, total)
 
             for size in sizes:
-                chunks = partial(compiled.chunks, key, size, runs, count)
-                results[size] = _moments(chunks, size, runs, problem, keep, compiled.trace_share(size))
+                chunks = partial(prepared.chunks, key, size, runs, count)
+                results[size] = _moments(chunks, size, runs, problem, keep, prepared.trace_share(size))
     return results
 
 
@@ -188,31 +173,22 @@ class _Chunk(NamedTuple):
         return slice(self.first, self.first + len(self.losses))
 
 
-class _Runs:
-    """A problem in floating point, ready to run."""
+class _Chunks:
+    """The runs of a problem, so many at a time as fit the budget."""
 
     def __init__(self, problem: Problem, dtype: str, byte_budget: int, second_moments: bool) -> None:
-        self.model = numeric_model(problem)
-        self.params = self.model.leaves(problem, dtype)
         self.sampler = sampler_from_problem(problem, dtype, second_moments=second_moments)
-        self.rates = jnp.asarray(to_floats(problem.learning_rates, "learning_rate", dtype))
-        self.update = update_from_problem(problem)
+        self.runs = Runs(problem, dtype, self.sampler)
         self.byte_budget = byte_budget
-        self.itemsize = np.dtype(dtype).itemsize
         self.problem = problem
 
     def chunks(
         self, key: Key[Array, ""], batch_size: int, runs: int, report: Callable[[int], None]
     ) -> Iterator[_Chunk]:
         """All runs, in order."""
-        size = self._chunk_size(batch_size, runs)
-        key = jax.random.fold_in(key, batch_size % 2**32)
-        key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
-        for start in range(0, runs, size):
-            indices = jnp.arange(start, start + size, dtype=jnp.uint32)  # past the end too: one compilation
-            ends: _Ends = _run_chunk(
-                self.model, self.update, batch_size, key, indices, self.params, self.sampler, self.rates
-            )
+        size = self._chunk_size(runs)
+        for start in range(0, runs, size):  # past the end too: one compilation
+            ends = self.runs.ends(key, batch_size, range(start, start + size))
             count = min(size, runs - start)
             losses, traces = (np.asarray(values, "float64")[:count] for values in (ends.losses, ends.traces))
             layers = [np.asarray(layer, "float64")[:count].reshape(count, -1) for layer in ends.gradients]
@@ -225,76 +201,15 @@ class _Runs:
             return None
         return numeric_scheme(self.problem.sampling).trace_share(batch_size, self.problem.dataset_size)
 
-    def _chunk_size(self, batch_size: int, runs: int) -> int:
-        """How many runs fit the budget: weights, gradients and the activations of a batch, forward and back."""
-        entries = sum(leaf.size for leaf in self.params)
-        one_run = self.itemsize * (7 * entries + self.sampler.rows(batch_size) * self.model.activations)
-        one_run += self.sampler.bytes_per_batch(batch_size)
+    def _chunk_size(self, runs: int) -> int:
+        """How many runs fit the budget."""
+        one_run = self.runs.bytes_per_run
         if one_run > self.byte_budget:
-            lower = " or lower batch_sizes" if batch_size > 1 else ""
-            raise InputError(
-                "byte_budget",
-                self.byte_budget,
-                f"one run with batch size {batch_size} needs about {one_run} bytes; raise byte_budget to that{lower}",
-            )
+            cure = f"one run needs about {one_run} bytes; raise byte_budget to that"
+            raise InputError("byte_budget", self.byte_budget, cure)
         target = min(self.byte_budget, CPU_CHUNK_BYTES) if jax.default_backend() == "cpu" else self.byte_budget
         chunks = -(-runs // max(1, target // one_run))
         return -(-runs // chunks)
-
-
-class _State(NamedTuple):
-    """Of a run on its way: parameters and the optimizer's memory; the last gradient, loss and covariance trace."""
-
-    params: Any
-    memory: Any
-    gradient: Any
-    value: jax.Array
-    trace: jax.Array
-
-
-class _Ends(NamedTuple):
-    """Of each run: the last gradient, layer by layer, the last loss, the covariance trace within the last batch."""
-
-    gradients: tuple[jax.Array, ...]
-    losses: jax.Array
-    traces: jax.Array
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _run_chunk(
-    model: NumericModel,
-    update: optax.GradientTransformation,
-    batch_size: int,
-    key: Key[Array, ""],
-    indices: UInt[Array, " runs"],
-    params: Any,
-    sampler: Sampler,
-    rates: Float[Array, " steps"],
-) -> _Ends:
-    """The runs ``indices``."""
-
-    def one_run(index: jax.Array) -> _Ends:
-        """One SGD run."""
-        run_key = jax.random.fold_in(key, index)
-
-        def advance(state: _State, now: tuple[jax.Array, jax.Array]) -> tuple[_State, None]:
-            """Measure the gradient on a fresh batch, then update all layers at once."""
-            number, rate = now
-            batch = sampler.draw(jax.random.fold_in(run_key, number), batch_size)
-            moments = gradient_moments(model.loss, state.params, batch, ddof=0, centred=zero.dtype == "float32")
-            directions, memory = update.update(moments.mean, state.memory, state.params)
-            updated = jax.tree.map(lambda weight, direction: weight - rate * direction, state.params, directions)
-            return _State(updated, memory, moments.mean, moments.loss, moments.trace), None
-
-        # one more step than updates, with rate 0: its gradient is the one wanted, and the program is half as long
-        numbers = jnp.arange(len(rates) + 1, dtype=jnp.uint32)
-        zero = jnp.zeros((), rates.dtype)
-        start = _State(params, update.init(params), params, zero, zero)
-        end, _ = jax.lax.scan(advance, start, (numbers, jnp.append(rates, 0)))
-        return _Ends(end.gradient, end.value, end.trace)
-
-    ends: _Ends = jax.vmap(one_run)(indices)
-    return ends
 
 
 class _FirstPass(NamedTuple):
