@@ -139,7 +139,7 @@ def test_samplers_have_the_moments_of_their_laws(name: str, dtype: str, key: Any
     law, means = CASES[name]
     with jax.enable_x64(dtype == "float64"):
         sampler = numeric_law(law).sampler(IID, dtype)
-        assert sampler.gives_examples and sampler.rows(DRAWS) == DRAWS and sampler.bytes_per_batch(2) > 0
+        assert sampler.gives_examples and sampler.rows(DRAWS) == DRAWS and sampler.bytes_at_once(2) > 0
         x, y = jax.jit(lambda key, sampler: sampler.draw(key, DRAWS))(key, sampler)
         assert x.dtype == y.dtype == dtype
         x, y = np.asarray(x, "float64"), np.asarray(y, "float64")
@@ -152,7 +152,7 @@ def drawn(law: Any, key: Any, degree: int = 6, scheme: Any = IID) -> RareBatch:
     with jax.enable_x64(True):
         source = numeric_law(law).rare_sampler(scheme, degree, 0.5)
         assert source is not None
-        draw = jax.jit(jax.vmap(lambda key, source: source.draw(key, 2), (0, None)))
+        draw = jax.jit(jax.vmap(lambda key, source: source.draw_rare(key, 2), (0, None)))
         return RareBatch(*map(np.asarray, draw(jax.random.split(key, BATCHES), source)))
 
 

@@ -1,36 +1,68 @@
 """Batches: every subset equally likely, Gaussian moments right, singular covariances without stray noise."""
 
 from itertools import combinations
-from math import comb
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.laws.sampling import sampler_from_problem
+from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.schemes.without_replacement import random_subset
 from linvar.problem import Problem
 
 DRAWS = 20_000
 
 
-def subset_counts(size, count):
-    """How often each subset came up in DRAWS draws with a fixed key."""
-    keys = jax.random.split(jax.random.key(7), DRAWS)
-    rows = np.sort(jax.jit(jax.vmap(lambda key: random_subset(key, size, count)))(keys), axis=1)
-    found, counts = np.unique(rows, axis=0, return_counts=True)
-    return {tuple(map(int, row)): int(n) for row, n in zip(found, counts)}
+def at_once(key, size, count):
+    """As experiments draw a subset."""
+    return random_subset(key, size, count)
 
 
+def in_pieces(key, size, count, first=None):
+    """As simulations do: a row, then two at a time, then what is left."""
+    scheme, found = numeric_scheme("without_replacement"), []
+    state = scheme.begin(key, size, jnp.asarray(float(count)), first)
+    for rows in [1, *[2] * ((count - 1) // 2), *[1] * ((count - 1) % 2)]:
+        state, numbers = scheme.more(state, jnp.int32(sum(map(len, found))), jnp.zeros(rows, jnp.int32))
+        found.append(numbers)
+    return jnp.concatenate(found)
+
+
+def drawn_rows(draw, *arguments):
+    """DRAWS draws with a fixed key."""
+    return np.asarray(jax.jit(jax.vmap(lambda key: draw(key, *arguments)))(jax.random.split(jax.random.key(7), DRAWS)))
+
+
+@pytest.mark.parametrize("draw", [at_once, in_pieces])
 @pytest.mark.parametrize(("size", "count"), [(1, 1), (5, 1), (5, 2), (5, 3), (5, 4), (6, 3), (5, 5)])
-def test_every_subset_is_equally_likely(size, count):
-    counts = subset_counts(size, count)
-    assert set(counts) <= set(combinations(range(size), count))
-    cells = comb(size, count)
+def test_every_subset_is_equally_likely(draw, size, count):
+    assert_equally_likely(drawn_rows(draw, size, count), combinations(range(size), count))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_a_subset_that_begins_with_a_row_is_completed_by_any_others(count):
+    rows = drawn_rows(in_pieces, 5, count, jnp.int32(3))
+    assert (rows[:, 0] == 3).all()
+    assert_equally_likely(rows[:, 1:], combinations([0, 1, 2, 4], count - 1))
+
+
+def test_all_rows_come_in_order():
+    assert (drawn_rows(in_pieces, 6, 6) == np.arange(6)).all()
+
+
+def assert_equally_likely(rows, subsets):
+    """The rows are subsets, each as often as the others."""
+    possible = list(subsets)
+    found, numbers = np.unique(np.sort(rows, axis=1), axis=0, return_counts=True)
+    counts = {tuple(map(int, row)): int(n) for row, n in zip(found, numbers)}
+    assert set(counts) <= set(possible)
+    cells = len(possible)
     expected = DRAWS / cells
-    chi_square = sum((counts.get(cell, 0) - expected) ** 2 / expected for cell in combinations(range(size), count))
+    chi_square = sum((counts.get(cell, 0) - expected) ** 2 / expected for cell in possible)
     # chi-square with cells - 1 degrees of freedom: mean + 5 standard deviations
     assert chi_square <= (cells - 1) + 5 * np.sqrt(2 * (cells - 1))
     # the same budget rejects one cell taken 1.5 times as often as it should be

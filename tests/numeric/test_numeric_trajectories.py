@@ -19,7 +19,8 @@ from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric import arguments
 from linvar.numeric.laws.sampling import sampler_from_problem
-from linvar.numeric.simulation import trajectories
+from linvar.numeric.simulation import runs, trajectories
+from linvar.numeric.simulation.rare_batches import rare_batches
 from linvar.numeric.simulation.trajectories import simulate
 from linvar.problem import Problem
 
@@ -280,8 +281,8 @@ def test_the_answer_does_not_depend_on_the_chunks(sampling, budget, twice, monke
     problem = TINY.replace(sampling=sampling, step=1)
     whole = simulate(KEY, problem, batch_sizes=[2], runs=203)[2]
     sizes = []
-    original = trajectories._Runs._chunk_size
-    monkeypatch.setattr(trajectories._Runs, "_chunk_size", lambda *a: sizes.append(original(*a)) or sizes[-1])
+    original = trajectories._Chunks._chunk_size
+    monkeypatch.setattr(trajectories._Chunks, "_chunk_size", lambda *a: sizes.append(original(*a)) or sizes[-1])
     calls = []
     record = partial(_append, calls)
     small = simulate(KEY, problem, batch_sizes=[2], runs=203, byte_budget=budget, progress=record)[2]
@@ -318,15 +319,18 @@ def test_float32_and_no_global_flag():
     assert jnp.zeros(1).dtype == before
 
 
-def test_it_compiles_once_for_a_batch_size():
+def test_one_program_serves_every_batch_size_and_all_numbers_of_a_problem():
     problem = TINY.replace(step=1)
     simulate(KEY, problem, batch_sizes=[2], runs=64)
-    count = trajectories._run_chunk._cache_size()
-    simulate(jax.random.key(5), problem, batch_sizes=[2], runs=64)
-    simulate(KEY, problem.replace(learning_rate="1/7", weights=[[[3, 0], [0, 1]], [[1, 5]]]), batch_sizes=[2], runs=64)
-    assert trajectories._run_chunk._cache_size() == count
-    simulate(KEY, problem, batch_sizes=[4], runs=64)
-    assert trajectories._run_chunk._cache_size() == count + 1
+    rare_batches(KEY, problem, batch_size=2, runs=64)
+    count = runs._run._cache_size()
+    other = problem.replace(learning_rate="1/7", weights=[[[3, 0], [0, 1]], [[1, 5]]])
+    simulate(jax.random.key(5), problem, batch_sizes=[2, 3, 4, 1], runs=64)
+    simulate(KEY, other, batch_sizes=[4], runs=64)
+    rare_batches(KEY, other, batch_size=4, runs=64)
+    assert runs._run._cache_size() == count
+    simulate(KEY, problem.replace(step=2), batch_sizes=[4], runs=64)
+    assert runs._run._cache_size() == count + 1
 
 
 def test_runs_that_diverge_are_counted_and_poison_the_estimates():
@@ -356,7 +360,7 @@ def test_a_typed_key_is_required(key):
         ({"runs": 1}, ValueError, "runs=1: .* at least 2"),
         ({"dtype": "float16"}, ValueError, "dtype='float16'"),
         ({"step": -1}, ValueError, "step=-1"),
-        ({"byte_budget": 100}, ValueError, "byte_budget=100: one run with batch size 2 needs about [0-9]+ bytes"),
+        ({"byte_budget": 100}, ValueError, "byte_budget=100: one run needs about [0-9]+ bytes"),
     ],
 )
 def test_bad_arguments_are_named_with_the_cure(options, error, message):

@@ -57,7 +57,7 @@ def test_every_twin_has_what_the_rooms_ask(law: Any, sampling: str, further: str
         assert isinstance(sampler, Sampler) and isinstance(rare, RareSampler)
         x, y = jax.jit(lambda key: sampler.draw(key, 2))(jax.random.key(0))
         assert x.shape == (sampler.rows(2), 3) and y.shape == (sampler.rows(2), 2) and x.dtype == "float32"
-        batch = jax.jit(lambda key: rare.draw(key, 2))(jax.random.key(0))
+        batch = jax.jit(lambda key: rare.draw_rare(key, 2))(jax.random.key(0))
         assert batch.inputs.shape == (2, 3) and batch.targets.shape == (2, 2) and batch.log_ratio.shape == ()
         assert min(twin.squared_lengths()) > 0
         if "expectations" in further:
