@@ -32,12 +32,20 @@ def in_pieces(key, size, count, first=None):
     return jnp.concatenate(found)
 
 
+def in_pieces_of_float64(key, size, count):
+    """As simulations in float64 do."""
+    return in_pieces(key, size, count)
+
+
 def drawn_rows(draw, *arguments):
     """DRAWS draws with a fixed key."""
-    return np.asarray(jax.jit(jax.vmap(lambda key: draw(key, *arguments)))(jax.random.split(jax.random.key(7), DRAWS)))
+    with jax.enable_x64(draw is in_pieces_of_float64):
+        return np.asarray(
+            jax.jit(jax.vmap(lambda key: draw(key, *arguments)))(jax.random.split(jax.random.key(7), DRAWS))
+        )
 
 
-@pytest.mark.parametrize("draw", [at_once, in_pieces])
+@pytest.mark.parametrize("draw", [at_once, in_pieces, in_pieces_of_float64])
 @pytest.mark.parametrize(("size", "count"), [(1, 1), (5, 1), (5, 2), (5, 3), (5, 4), (6, 3), (5, 5)])
 def test_every_subset_is_equally_likely(draw, size, count):
     assert_equally_likely(drawn_rows(draw, size, count), combinations(range(size), count))

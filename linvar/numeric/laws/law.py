@@ -63,7 +63,8 @@ class Sampler(ABC):
 
     def draw(self, key: Key[Array, ""], batch_size: int) -> Batch:
         """Inputs and targets of one batch, at once."""
-        state = self.begin(*jax.random.split(key), jnp.asarray(float(batch_size)))
+        batch_key, row_key = jax.random.split(key)
+        state = self.begin(batch_key, row_key, jnp.asarray(float(batch_size)))
         return self.more(state, jnp.int32(0), self.rows(batch_size))[1]
 
 
@@ -100,7 +101,8 @@ class RareSampler(Sampler):
 
     def draw_rare(self, key: Key[Array, ""], batch_size: int) -> RareBatch:
         """One batch, at once."""
-        state = self.begin(*jax.random.split(key), jnp.asarray(float(batch_size)))
+        batch_key, row_key = jax.random.split(key)
+        state = self.begin(batch_key, row_key, jnp.asarray(float(batch_size)))
         state, batch = self.more(state, jnp.int32(0), batch_size)
         return RareBatch(*batch, self.log_ratio(state))
 

@@ -100,10 +100,12 @@ class Mixture(RareSampler):
 
     def more(self, state: Drawn, number: Int[Array, ""], rows: int) -> tuple[Drawn, Batch]:
         """The next rows."""
-        chosen = state.choice.of(number + jnp.arange(rows, dtype=jnp.int32))
-        inner, batch, ratios = self.more_rows(state.state, number, state.choice.level, chosen)
-        one = jax.nn.logsumexp(jnp.concatenate([state.one[:, None], ratios], axis=1), axis=1)
-        return state._replace(one=one, all=state.all + jnp.sum(ratios, axis=1), state=inner), batch
+        numbers = number + jnp.arange(rows, dtype=jnp.int32)
+        inner, batch, ratios = self.more_rows(state.state, number, state.choice.level, state.choice.of(numbers))
+        live = numbers < state.batch_size
+        one = jnp.concatenate([state.one[:, None], jnp.where(live, ratios, -jnp.inf)], axis=1)
+        all_ = state.all + jnp.sum(jnp.where(live, ratios, 0), axis=1)
+        return state._replace(one=jax.nn.logsumexp(one, axis=1), all=all_, state=inner), batch
 
     def log_ratio(self, state: Drawn) -> Float[Array, ""]:
         """log M from log rho_k(z_j)."""

@@ -18,6 +18,7 @@ from linvar.numeric.floats import to_floats
 from linvar.numeric.laws.law import AtWeights, Batch, FiniteRule, NumericLaw, Sampler
 from linvar.numeric.laws.mixture import MOST_LEVELS, Choice, Mixture
 from linvar.numeric.schemes.scheme import NumericScheme
+from linvar.numeric.schemes.without_replacement import numbers_below
 
 
 class NumericRows(NumericLaw):
@@ -100,16 +101,13 @@ class RowSampler(Sampler):
     def more(self, state: tuple[Any, Any], number: Int[Array, ""], rows: int) -> tuple[tuple[Any, Any], Batch]:
         """The next rows."""
         key, kept = state
-        own = self.numbers(jax.random.uniform(jax.random.fold_in(key, number), (rows,), self.inputs.dtype))
+        own_key = jax.random.fold_in(key, number)
+        if self.cumulative is None:
+            own = numbers_below(own_key, jnp.full(rows, len(self.inputs), jnp.int32))
+        else:
+            own = row_numbers(jax.random.uniform(own_key, (rows,), self.inputs.dtype), self.cumulative)
         kept, found = self.scheme.more(kept, number, own)
         return (key, kept), (self.inputs[found], self.targets[found])
-
-    def numbers(self, uniforms: Float[Array, " k"]) -> Int[Array, " k"]:
-        """Independent rows, by numbers that are uniform on (0, 1)."""
-        if self.cumulative is None:
-            size = len(self.inputs)
-            return jnp.minimum(uniforms * size, size - 1).astype(jnp.int32)
-        return row_numbers(uniforms, self.cumulative)
 
     def bytes_at_once(self, rows: int) -> int:
         """The rows drawn, their numbers, and what the scheme needs."""
@@ -163,7 +161,9 @@ class TiltedRows(Mixture):
 
     def _rows(self, uniforms: Float[Array, " k"], level: Int[Array, ""], chosen: Bool[Array, " k"]) -> Int[Array, " k"]:
         """Independent rows, those chosen exaggerated."""
-        return jnp.where(chosen, row_numbers(uniforms, self.tilted[level]), self.plain.numbers(uniforms))
+        size, cumulative = self.log_ratios.shape[1], self.plain.cumulative
+        plain = (uniforms * size).astype(jnp.int32) if cumulative is None else row_numbers(uniforms, cumulative)
+        return jnp.where(chosen, row_numbers(uniforms, self.tilted[level]), plain)
 
     def bytes_at_once(self, rows: int) -> int:
         """Those of plain rows, and the ratios."""

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Key, UInt
+from jaxtyping import Array, Bool, Float, Int, Key, UInt
 
 from linvar.numeric.floats import to_floats
 from linvar.numeric.gradients.moments import gradient_moments
@@ -32,7 +32,7 @@ from linvar.problem import Problem
 #: Bytes that the runs made at a time take on a CPU, where more leave the cache and run slower (measured: 2 to 4 times).
 CPU_CHUNK_BYTES = 2**24
 #: Rows at a time, where a model has more weights than this: one matrix product in place of many.
-_LARGE, _ROWS = 2_000, 16
+_LARGE, _ROWS = 100, 16
 
 
 class Ends(NamedTuple):
@@ -96,7 +96,7 @@ def _keys(key: Key[Array, ""], indices: UInt[Array, " runs"], batches: int) -> K
 
     numbers = np.arange(-1, 2 * batches, dtype=np.int32)
     start = jnp.broadcast_to(key, indices.shape)
-    _, keys = jax.lax.scan(fold, start, (numbers < 0, numbers.astype(np.uint32)))
+    _, keys = jax.lax.scan(fold, start, (jnp.asarray(numbers < 0), jnp.asarray(numbers.astype(np.uint32))))
     return jnp.reshape(keys[1:], (batches, 2, len(indices)))
 
 
@@ -117,14 +117,14 @@ class _State(NamedTuple):
     log_ratio: jax.Array
 
 
-def _moments(model: NumericModel, params: Any, batch: Batch, rows: int) -> _Moments:
-    """Of a few rows."""
-    if rows == 1:
+def _moments(model: NumericModel, params: Any, batch: Batch, live: Bool[Array, " rows"]) -> _Moments:
+    """Of the live ones of some rows."""
+    if len(live) == 1:
         inputs, targets = batch
         loss, gradient = jax.value_and_grad(model.loss)(params, (inputs[0], targets[0]))
         return _Moments(ravel_pytree(gradient)[0], loss, jnp.zeros_like(loss))
-    found = gradient_moments(model.loss, params, batch, ddof=0, centred=params[0].dtype == "float32")
-    return _Moments(ravel_pytree(found.mean)[0], found.loss, rows * found.trace)
+    found = gradient_moments(model.loss, params, batch, mask=live, ddof=0, centred=params[0].dtype == "float32")
+    return _Moments(ravel_pytree(found.mean)[0], found.loss, jnp.sum(live) * found.trace)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -147,12 +147,14 @@ def _run(
     def over_batch(weights: jax.Array, keys: Key[Array, " 2"]) -> tuple[_Moments, jax.Array]:
         """Moments of a fresh batch, and log M."""
 
-        def add(count: int, number: jax.Array, carried: tuple[Any, _Moments]) -> tuple[Any, _Moments]:
-            """The next rows, from this number on (Chan, Golub and LeVeque, 1983)."""
+        def add(number: jax.Array, carried: tuple[Any, _Moments]) -> tuple[Any, _Moments]:
+            """The rows of one more block (Chan, Golub and LeVeque, 1983)."""
             drawn, so_far = carried
-            drawn, batch = sampler.more(drawn, number, count)
-            found = _moments(model, unravel(weights), batch, count)
-            before = number.astype(zero.dtype)
+            before = number * block
+            live = before + jnp.arange(block, dtype=jnp.int32) < rows
+            drawn, batch = sampler.more(drawn, before, block)
+            found = _moments(model, unravel(weights), batch, live)
+            count = jnp.minimum(rows - before, block).astype(zero.dtype)
             share = count / (before + count)
             apart = found.gradient - so_far.gradient
             return drawn, _Moments(
@@ -162,10 +164,7 @@ def _run(
             )
 
         carried = (sampler.begin(keys[0], keys[1], batch_size), nothing)
-        whole = rows // block if block > 1 else rows
-        carried = jax.lax.fori_loop(0, whole, lambda k, carried: add(block, k * block, carried), carried)
-        if block > 1:
-            carried = jax.lax.fori_loop(whole * block, rows, partial(add, 1), carried)
+        carried = jax.lax.fori_loop(0, (rows + block - 1) // block, add, carried)
         return carried[1], sampler.log_ratio(carried[0])
 
     def one_run(keys: Key[Array, "batches 2"]) -> Ends:

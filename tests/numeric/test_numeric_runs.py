@@ -1,0 +1,42 @@
+"""Runs of batches that are drawn some rows at a time: the same law for blocks, the last one not full, and single rows."""
+
+import jax
+import pytest
+
+import linvar as lv
+from linvar.numeric.simulation import runs
+from linvar.numeric.simulation.trajectories import simulate
+
+ROWS = lv.Dataset([[1, 2], [0, 1], [-1, 1], [2, "1/2"], [1, 1]], [3, 2, -1, "9/2", 0])
+LAWS = {
+    "gaussian": (lv.Gaussian([[1, -2]], noise_variance="1/4"), "iid"),
+    "rows": (ROWS, "iid"),
+    "subsets": (ROWS, "without_replacement"),
+    "student": (lv.ScaleMixture(lv.Gaussian([[1, -2]]), degrees_of_freedom=100), "iid"),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_blocks_and_single_rows_have_the_same_law(name, monkeypatch):
+    """Three rows: a block of two, and one of which half is no row. Exact values, and tr Cov within: 5 standard errors."""
+    law, sampling = LAWS[name]
+    problem = lv.Problem([[[1, 0], ["1/2", 1]], [[1, "-1/2"]]], law, "1/20", 1, sampling=sampling)
+    exact = lv.derive(problem)
+    single = simulate(jax.random.key(1), problem, batch_sizes=[3], runs=20_000)[3]
+    monkeypatch.setattr(runs, "_LARGE", 0)
+    monkeypatch.setattr(runs, "_ROWS", 2)
+    blocks = simulate(jax.random.key(2), problem, batch_sizes=[3], runs=20_000)[3]
+    for moments in (single, blocks):
+        for found, polynomial in [(moments.variance, exact.variance), (moments.loss, exact.loss)]:
+            assert abs(found.z(polynomial(3))) < 5 < abs(found.z(1.3 * float(polynomial(3))))
+    one, other = single.conditional_variance, blocks.conditional_variance
+    spread = (one.standard_error**2 + other.standard_error**2) ** 0.5
+    assert abs(one.value - other.value) < 5 * spread < 0.3 * one.value
+    report = lv.verify(problem, runs=20_000, batch_sizes=[3])
+    assert report.verdict == "AGREE"
+
+
+def test_a_batch_of_many_rows_costs_no_memory():
+    problem = lv.Problem([[["1/2"]], [[1]]], lv.Gaussian([[1]]), "1/10", 1)
+    moments = simulate(jax.random.key(0), problem, batch_sizes=[20_000], runs=8, byte_budget=20_000)
+    assert moments[20_000].nonfinite_runs == 0
