@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, Key, UInt
+from jaxtyping import Array, Float, Key, UInt
 
 from linvar.numeric.floats import to_floats
-from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.laws.law import Batch, Sampler
+from linvar.numeric.laws.law import Sampler
 from linvar.numeric.models.model import NumericModel
 from linvar.numeric.models.registry import numeric_model
+from linvar.numeric.simulation.batches import Moments, Size, batch_moments
 from linvar.numeric.simulation.update import update_from_problem
 from linvar.problem import Problem
 
@@ -78,9 +78,8 @@ class Runs:
         key = jax.random.fold_in(key, batch_size % 2**32)
         key = key if batch_size < 2**32 else jax.random.fold_in(key, batch_size >> 32)
         keys = _keys(key, np.arange(indices.start, indices.stop, dtype=np.uint32), len(self.rates))
-        rows = np.int32(self.sampler.rows(batch_size))
-        size = self.rates.dtype.type(batch_size)
-        ends: Ends = _run(self.model, self.update, self.block, keys, rows, size, self.params, self.sampler, self.rates)
+        size = Size.of(self.sampler, batch_size, str(self.rates.dtype))
+        ends: Ends = _run(self.model, self.update, self.block, keys, size, self.params, self.sampler, self.rates)
         return ends
 
 
@@ -100,31 +99,13 @@ def _keys(key: Key[Array, ""], indices: UInt[Array, " runs"], batches: int) -> K
     return jnp.reshape(keys[1:], (batches, 2, len(indices)))
 
 
-class _Moments(NamedTuple):
-    """Of some rows: mean gradient, a vector; mean loss; sum of squared distances from the mean gradient."""
-
-    gradient: jax.Array
-    loss: jax.Array
-    squares: jax.Array
-
-
 class _State(NamedTuple):
     """Of a run on its way: its weights, a vector, and the optimizer's memory; its last batch; log M of all batches."""
 
     weights: jax.Array
     memory: Any
-    last: _Moments
+    last: Moments
     log_ratio: jax.Array
-
-
-def _moments(model: NumericModel, params: Any, batch: Batch, live: Bool[Array, " rows"]) -> _Moments:
-    """Of the live ones of some rows."""
-    if len(live) == 1:
-        inputs, targets = batch
-        loss, gradient = jax.value_and_grad(model.loss)(params, (inputs[0], targets[0]))
-        return _Moments(ravel_pytree(gradient)[0], loss, jnp.zeros_like(loss))
-    found = gradient_moments(model.loss, params, batch, mask=live, ddof=0, centred=params[0].dtype == "float32")
-    return _Moments(ravel_pytree(found.mean)[0], found.loss, jnp.sum(live) * found.trace)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -133,39 +114,15 @@ def _run(
     update: optax.GradientTransformation,
     block: int,
     keys: Key[Array, "batches 2 runs"],
-    rows: Int[Array, ""],
-    batch_size: Float[Array, ""],
+    size: Size,
     params: Any,
     sampler: Sampler,
     rates: Float[Array, " batches"],
 ) -> Ends:
-    """Runs by their keys, of batches of ``rows`` rows."""
+    """Runs by their keys, of batches of this size."""
     weights, unravel = ravel_pytree(params)  # one array in place of many: what is compiled grows with their number
     zero = jnp.zeros((), rates.dtype)
-    nothing = _Moments(jnp.zeros_like(weights), zero, zero)
-
-    def over_batch(weights: jax.Array, keys: Key[Array, " 2"]) -> tuple[_Moments, jax.Array]:
-        """Moments of a fresh batch, and log M."""
-
-        def add(number: jax.Array, carried: tuple[Any, _Moments]) -> tuple[Any, _Moments]:
-            """The rows of one more block (Chan, Golub and LeVeque, 1983)."""
-            drawn, so_far = carried
-            before = number * block
-            live = before + jnp.arange(block, dtype=jnp.int32) < rows
-            drawn, batch = sampler.more(drawn, before, block)
-            found = _moments(model, unravel(weights), batch, live)
-            count = jnp.minimum(rows - before, block).astype(zero.dtype)
-            share = count / (before + count)
-            apart = found.gradient - so_far.gradient
-            return drawn, _Moments(
-                gradient=so_far.gradient + share * apart,
-                loss=so_far.loss + share * (found.loss - so_far.loss),
-                squares=so_far.squares + found.squares + before * share * jnp.sum(apart**2),
-            )
-
-        carried = (sampler.begin(keys[0], keys[1], batch_size), nothing)
-        carried = jax.lax.fori_loop(0, (rows + block - 1) // block, add, carried)
-        return carried[1], sampler.log_ratio(carried[0])
+    nothing = Moments(jnp.zeros_like(weights), zero, zero)
 
     def one_run(keys: Key[Array, "batches 2"]) -> Ends:
         """One SGD run."""
@@ -173,13 +130,13 @@ def _run(
         def advance(state: _State, now: tuple[jax.Array, jax.Array]) -> tuple[_State, None]:
             """Measure the gradient on a fresh batch, then update all layers at once."""
             batch_keys, rate = now
-            last, log_ratio = over_batch(state.weights, batch_keys)
+            last, log_ratio = batch_moments(model.loss, unravel(state.weights), sampler, batch_keys, size, block)
             direction, memory = update.update(last.gradient, state.memory, state.weights)
             return _State(state.weights - rate * direction, memory, last, state.log_ratio + log_ratio), None
 
         start = _State(weights, update.init(weights), nothing, zero)
         end, _ = jax.lax.scan(advance, start, (keys, rates))
-        return Ends(unravel(end.last.gradient), end.last.loss, end.last.squares / rows, end.log_ratio)
+        return Ends(unravel(end.last.gradient), end.last.loss, end.last.squares / size.rows, end.log_ratio)
 
     ends: Ends = jax.vmap(one_run, in_axes=2)(keys)
     return ends
