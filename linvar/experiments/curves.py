@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import jax
 
@@ -30,7 +30,7 @@ class Curves:
 
     Attributes:
         title: of the picture; a user's text in it is shown as it is.
-        task: makes what is trained; called once a cell, so that a finished experiment does not make it at all.
+        task: makes what is trained; called by the first cell that runs, so that a finished experiment does not make it at all.
         batch_sizes: b, increasing, at least one.
         steps: t, increasing.
         runs: for each b.
@@ -60,10 +60,12 @@ class Curves:
 def study(curves: Curves, request: Request) -> Study:
     """Cells, settings and conclusion of these curves; what may be refused as too large comes before the runs."""
 
+    task = cache(lambda: curves.task())  # the same objects for all batch sizes: one compilation
+
     def runs(batch_size: int) -> Cell:
         key = key_of(request.seed)
         with jax.enable_x64(curves.dtype == "float64"):
-            return run_many(curves.task(), batch_size, curves.steps, curves.runs, key, curves.lanes)
+            return run_many(task(), batch_size, curves.steps, curves.runs, key, curves.lanes)
 
     def derived(make: Callable[[int], Mapping[str, BatchPolynomial]], t: int) -> Cell:
         return {name: polynomial.to_dict() for name, polynomial in make(t).items()}

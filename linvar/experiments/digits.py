@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from linvar.datasets import MissingExtraError
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Experiment, Request, Study, check_choice
-from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, subsets_of
 
 if TYPE_CHECKING:
     import jax
@@ -101,9 +101,7 @@ def _task(
         found: jax.Array = optax.softmax_cross_entropy_with_integer_labels(scores, label)
         return found
 
-    return Task(
-        loss, params, rows_of(train, replacement=False), train, test, make_optimizer(optimizer, rate, schedule, steps)
-    )
+    return Task(loss, params, subsets_of(train), train, test, make_optimizer(optimizer, rate, schedule, steps))
 
 
 OPTIONS = ("images", "optimizer", "schedule", "learning_rate")

@@ -136,7 +136,7 @@ def _task(train: Dataset, test: Dataset, rate: float) -> Task:
     """The same numbers in float64."""
     import jax.numpy as jnp
 
-    from linvar.experiments.training import Task, make_optimizer, rows_of
+    from linvar.experiments.training import Task, make_optimizer, subsets_of
 
     def floats(law: Dataset) -> tuple[jax.Array, jax.Array]:
         inputs = [[float(entry) for entry in row] for row in law.inputs]
@@ -148,7 +148,7 @@ def _task(train: Dataset, test: Dataset, rate: float) -> Task:
         return 0.5 * (example[0] @ weights - example[1]) ** 2
 
     weights = jnp.zeros(data[0].shape[1])
-    return Task(loss, weights, rows_of(data, replacement=False), data, held, make_optimizer("sgd", rate))
+    return Task(loss, weights, subsets_of(data), data, held, make_optimizer("sgd", rate))
 
 
 REGRESSION = Experiment("regression", build_regression, ("table", "target", "header", "delimiter", "learning_rate"))

@@ -84,7 +84,7 @@ def _task(problem: Problem) -> Task:
     model = numeric_model(problem)
     optimizer = make_optimizer("sgd", rate)
     return Task(
-        model.loss, list(model.leaves(problem)), sampler.draw, population, population, optimizer, by_moments.draw
+        model.loss, list(model.leaves(problem)), sampler, population, population, optimizer, by_moments, block=1
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.experiments.curves import Curves, study
 from linvar.experiments.runner import Experiment, Request, Study
-from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, subsets_of
 
 if TYPE_CHECKING:
     import jax
@@ -144,9 +144,7 @@ def _task(
     x, y = jnp.asarray(tokens(texts)), jnp.asarray(subjects, jnp.int32)
     cut = len(texts) * 4 // 5
     train, test = (x[:cut], y[:cut]), (x[cut:], y[cut:])
-    return Task(
-        loss, params, rows_of(train, replacement=False), train, test, make_optimizer(optimizer, rate, schedule, steps)
-    )
+    return Task(loss, params, subsets_of(train), train, test, make_optimizer(optimizer, rate, schedule, steps))
 
 
 EXPERIMENT = Experiment("text", build, ("optimizer", "schedule", "learning_rate"))

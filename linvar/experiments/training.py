@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from linvar.experiments.runner import check_choice
-from linvar.numeric.gradients.moments import gradient_moments
-from linvar.numeric.schemes.without_replacement import random_subset
+from linvar.numeric.laws.law import Sampler
+from linvar.numeric.laws.rows import RowSampler
+from linvar.numeric.schemes.scheme import numeric_scheme
+from linvar.numeric.simulation.batches import Size, batch_moments, mean_gradient
 from linvar.numeric.simulation.run_moments import average, terms_of_rows
 
-Data = TypeVar("Data")
 #: of every run and step: the gradient, the trace, the train loss, the test loss
 Measured: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 #: the weights, and what the optimizer keeps
@@ -34,20 +36,22 @@ class Task:
     Attributes:
         loss: of ONE example, ``loss(params, example)``.
         params: where every run starts.
-        draw: ``draw(key, batch_size)``, a fresh batch.
+        sampler: of fresh batches.
         train: examples whose mean loss is the train loss.
         test: the same for the test loss.
         optimizer: of optax.
-        update_draw: a cheaper ``draw`` of batches that a gradient cannot tell from the others, for the updates; or None.
+        update_sampler: a cheaper one, of batches that a gradient cannot tell from the others, for the updates; or None.
+        block: rows of a batch at a time.
     """
 
     loss: Callable[[Any, Any], jax.Array]
     params: Any
-    draw: Callable[[jax.Array, int], Any]
+    sampler: Sampler
     train: Any
     test: Any
     optimizer: optax.GradientTransformation
-    update_draw: Callable[[jax.Array, int], Any] | None = None
+    update_sampler: Sampler | None = None
+    block: int = 16
 
 
 def make_optimizer(
@@ -100,25 +104,13 @@ def _half_life(steps: int) -> int:
     return max(1, steps // 4)
 
 
-def rows_of(data: Data, replacement: bool) -> Callable[[jax.Array, int], Data]:
-    """Batches of the rows of a data set: independent rows, or a random subset of them.
+def subsets_of(data: PyTree) -> Sampler:
+    """Batches of the rows of a data set, each a random subset of them.
 
     Args:
         data: a pytree of arrays with the examples first.
-        replacement: draw with replacement.
     """
-    dataset_size = jax.tree.leaves(data)[0].shape[0]
-
-    def draw(key: jax.Array, batch_size: int) -> Data:
-        rows = (
-            jax.random.randint(key, (batch_size,), 0, dataset_size, jnp.int32)
-            if replacement
-            else random_subset(key, dataset_size, batch_size)
-        )
-        batch: Data = jax.tree.map(lambda x: x[rows], data)
-        return batch
-
-    return draw
+    return RowSampler(jax.tree.map(jnp.asarray, data), None, numeric_scheme("without_replacement"))
 
 
 def run_many(
@@ -143,7 +135,9 @@ def run_many(
     """
     own = jax.random.fold_in(key, batch_size)
     bounds = (jnp.asarray([0, *steps[:-1]], jnp.int32), jnp.asarray(steps, jnp.int32))
-    draws = (task.draw, task.update_draw or task.draw)
+    update_sampler = task.update_sampler or task.sampler
+    dtype = jnp.result_type(float).name
+    sizes = Size.of(task.sampler, batch_size, dtype), Size.of(update_sampler, batch_size, dtype)
     devices = jax.device_count()
     lanes = min(lanes, -(-runs // devices))
     unit = lanes * devices
@@ -153,7 +147,17 @@ def run_many(
     for start in range(0, runs, chunk):
         keys = jax.vmap(partial(jax.random.fold_in, own))(jnp.arange(start, start + chunk, dtype=jnp.uint32))
         found = _runs(
-            task.loss, draws, task.optimizer, batch_size, lanes, task.params, task.train, task.test, keys, bounds
+            task.loss,
+            task.optimizer,
+            task.block,
+            lanes,
+            task.params,
+            (task.sampler, update_sampler),
+            sizes,
+            task.train,
+            task.test,
+            keys,
+            bounds,
         )
         parts.append(jax.tree.map(lambda x, start=start: np.asarray(x)[: runs - start], found))
     gradients, traces, train, test = (np.concatenate(same) for same in zip(*parts))  # (runs, steps, ...)
@@ -171,38 +175,40 @@ def run_many(
     return results
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _runs(
     loss: Callable[[Any, Any], jax.Array],
-    draws: tuple[Callable[[jax.Array, int], Any], Callable[[jax.Array, int], Any]],
     optimizer: optax.GradientTransformation,
-    batch_size: int,
+    block: int,
     lanes: int,
     params: Any,
+    samplers: tuple[Sampler, Sampler],
+    sizes: tuple[Size, Size],
     train: Any,
     test: Any,
     keys: jax.Array,
     bounds: tuple[jax.Array, jax.Array],
 ) -> Measured:
     """Of every run and step: the gradient, the trace of divisor b of its per-example gradients, train and test loss."""
-    draw, update_draw = draws
 
     def mean_loss(params: Any, batch: Any) -> jax.Array:
         return jnp.mean(jax.vmap(loss, in_axes=(None, 0))(params, batch))
 
+    def batch_keys(key: jax.Array, step: jax.Array) -> jax.Array:
+        return jax.random.split(jax.random.fold_in(key, step))
+
     def one_run(key: jax.Array) -> Measured:
         def advance(step: jax.Array, state: State) -> State:
             current, memory = state
-            gradient = jax.grad(mean_loss)(current, update_draw(jax.random.fold_in(key, step), batch_size))
+            gradient = mean_gradient(loss, current, samplers[1], batch_keys(key, step), sizes[1], block)
             updates, memory = optimizer.update(gradient, memory, current)
             return optax.apply_updates(current, updates), memory
 
         def until_next(state: State, bound: tuple[jax.Array, jax.Array]) -> tuple[State, Measured]:
             state = jax.lax.fori_loop(bound[0], bound[1], advance, state)
-            batch = draw(jax.random.fold_in(key, bound[1]), batch_size)
-            moments = gradient_moments(loss, state[0], batch, ddof=0)
-            flat = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(moments.mean)])
-            return state, (flat, moments.trace, mean_loss(state[0], train), mean_loss(state[0], test))
+            moments, _ = batch_moments(loss, state[0], samplers[0], batch_keys(key, bound[1]), sizes[0], block)
+            trace = moments.squares / sizes[0].rows
+            return state, (moments.gradient, trace, mean_loss(state[0], train), mean_loss(state[0], test))
 
         _, measured = jax.lax.scan(until_next, (params, optimizer.init(params)), bounds)
         return measured

@@ -19,7 +19,7 @@ from linvar.cli.app import main
 from linvar.errors import InputError
 from linvar.experiments import LINES, NAMES, get_experiment, run_experiment
 from linvar.experiments.runner import Conclusion, Experiment, Options, Request, Study, run_study
-from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, rows_of, run_many
+from linvar.experiments.training import OPTIMIZERS, SCHEDULES, Task, make_optimizer, run_many, subsets_of
 from linvar.numeric.laws.sampling import key_of
 
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
@@ -257,7 +257,7 @@ def regression(n=8, batch_size=3, optimizer=None):
     x, y = rng.normal(size=(n, 2)), rng.normal(size=n)
     data = (jnp.asarray(x), jnp.asarray(y))
     loss = lambda w, e: 0.5 * (e[0] @ w - e[1]) ** 2  # noqa: E731
-    return x, y, Task(loss, jnp.ones(2), rows_of(data, replacement=False), data, data, optimizer or optax.sgd(0.1))
+    return x, y, Task(loss, jnp.ones(2), subsets_of(data), data, data, optimizer or optax.sgd(0.1))
 
 
 def test_the_runs_have_the_moments_of_every_run_enumerated():
@@ -330,11 +330,11 @@ def test_the_command_lists_the_experiments(capsys):
 
 DEVICES = """
 import json, jax, jax.numpy as jnp, numpy as np, optax
-from linvar.experiments.training import Task, rows_of, run_many
+from linvar.experiments.training import Task, subsets_of, run_many
 rng = np.random.default_rng(0)
 data = (jnp.asarray(rng.normal(size=(40, 3)), "float32"), jnp.asarray(rng.normal(size=40), "float32"))
 loss = lambda w, e: jnp.tanh(e[0] @ w - e[1]) ** 2
-task = Task(loss, jnp.ones(3), rows_of(data, replacement=False), data, data, optax.adam(0.1))
+task = Task(loss, jnp.ones(3), subsets_of(data), data, data, optax.adam(0.1))
 print(json.dumps([jax.device_count(), run_many(task, 5, (0, 3), 45, jax.random.key(2), lanes=4)]))
 """
 

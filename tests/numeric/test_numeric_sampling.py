@@ -11,19 +11,13 @@ from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.laws.sampling import sampler_from_problem
 from linvar.numeric.schemes.scheme import numeric_scheme
-from linvar.numeric.schemes.without_replacement import random_subset
 from linvar.problem import Problem
 
 DRAWS = 20_000
 
 
-def at_once(key, size, count):
-    """As experiments draw a subset."""
-    return random_subset(key, size, count)
-
-
 def in_pieces(key, size, count, first=None):
-    """As simulations do: a row, then two at a time, then what is left."""
+    """As simulations draw a subset: a row, then two at a time, then what is left."""
     scheme, found = numeric_scheme("without_replacement"), []
     state = scheme.begin(key, size, jnp.asarray(float(count)), first)
     for rows in [1, *[2] * ((count - 1) // 2), *[1] * ((count - 1) % 2)]:
@@ -45,7 +39,7 @@ def drawn_rows(draw, *arguments):
         )
 
 
-@pytest.mark.parametrize("draw", [at_once, in_pieces, in_pieces_of_float64])
+@pytest.mark.parametrize("draw", [in_pieces, in_pieces_of_float64])
 @pytest.mark.parametrize(("size", "count"), [(1, 1), (5, 1), (5, 2), (5, 3), (5, 4), (6, 3), (5, 5)])
 def test_every_subset_is_equally_likely(draw, size, count):
     assert_equally_likely(drawn_rows(draw, size, count), combinations(range(size), count))
@@ -79,8 +73,10 @@ def assert_equally_likely(rows, subsets):
 
 
 def test_the_rows_of_a_large_subset_are_distinct():
+    scheme = numeric_scheme("without_replacement")
     for count in (1, 222, 442):
-        rows = np.asarray(jax.jit(lambda key, count=count: random_subset(key, 442, count))(jax.random.key(count)))
+        state = scheme.begin(jax.random.key(count), 442, jnp.asarray(float(count)))
+        rows = np.asarray(scheme.more(state, jnp.int32(0), jnp.zeros(count, jnp.int32))[1])
         assert len(set(rows.tolist())) == count and rows.min() >= 0 and rows.max() < 442
 
 

@@ -13,7 +13,7 @@ import pytest
 import linvar.numeric.gradients
 from linvar.numeric.gradients.per_example.groups import Strategy
 from linvar.numeric.models.network import LinearNetwork, batch_loss
-from linvar.numeric.schemes.without_replacement import random_subset
+from linvar.numeric.schemes.without_replacement import numbers_below
 
 WRONG = (jaxtyping.TypeCheckError, beartype.roar.BeartypeException)
 NETWORK = LinearNetwork([jnp.ones((1, 2))])
@@ -35,8 +35,8 @@ def test_a_wrong_dtype_is_caught():
     with pytest.raises(WRONG):
         NETWORK(jnp.ones(2, jnp.int32))
     with pytest.raises(WRONG):
-        random_subset(jnp.zeros(2, jnp.uint32), 4, 2)
-    assert random_subset(jax.random.key(0), 4, 2).shape == (2,)
+        numbers_below(jnp.zeros(2, jnp.uint32), jnp.ones(2, jnp.int32))
+    assert numbers_below(jax.random.key(0), jnp.ones(2, jnp.int32)).shape == (2,)
 
 
 def returns_of(source: str) -> dict[str, ast.expr | None]:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from linvar.laws.rows import Rows
 from linvar.numeric.floats import to_floats
@@ -38,8 +38,7 @@ class NumericRows(NumericLaw):
 
     def sampler(self, scheme: NumericScheme, dtype: str) -> RowSampler:
         """Rows, drawn as the scheme says."""
-        inputs, targets = self._arrays(dtype)
-        return RowSampler(jnp.asarray(inputs), jnp.asarray(targets), self._cumulative(dtype), scheme)
+        return RowSampler(tuple(map(jnp.asarray, self._arrays(dtype))), self._cumulative(dtype), scheme)
 
     def rare_sampler(self, scheme: NumericScheme, degree: int, plain_probability: float) -> TiltedRows:
         """Rows in proportion to the powers 1, 2, 4, ... of their squared length, times their probability."""
@@ -54,8 +53,9 @@ class NumericRows(NumericLaw):
         # one percent of plain rows keeps every ratio positive
         log_ratios = np.logaddexp(tilted + math.log(0.99), math.log(0.01))
         sums = np.cumsum(np.exp(log_ratios + relative), axis=1) / size
-        plain = RowSampler(jnp.asarray(inputs), jnp.asarray(targets), self._cumulative("float64"), scheme)
-        return TiltedRows(plain, jnp.asarray(log_ratios), jnp.asarray(sums), plain_probability)
+        return TiltedRows(
+            self.sampler(scheme, "float64"), jnp.asarray(log_ratios), jnp.asarray(sums), plain_probability
+        )
 
     def expectations(self) -> RowMeans:
         """Means over rows."""
@@ -81,39 +81,51 @@ class NumericRows(NumericLaw):
         return None if self.shares is None else jnp.asarray(np.cumsum(self.shares).astype(dtype))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["inputs", "targets", "cumulative"], meta_fields=["scheme"])
+@partial(jax.tree_util.register_dataclass, data_fields=["data", "cumulative"], meta_fields=["scheme"])
 @dataclass(frozen=True)
 class RowSampler(Sampler):
-    """Rows: independent ones of the probabilities whose sums are ``cumulative``, up to the rounding of uniform numbers in dtype.
+    """Rows of data: independent ones of the probabilities whose sums are ``cumulative``, up to the rounding of uniform numbers.
 
     Without ``cumulative`` each row is as likely as the others, and the scheme draws a batch.
+
+    Attributes:
+        data: arrays with the examples first: inputs and targets; or any pytree of them, of which then the rows are.
+        cumulative: (n,), or None.
+        scheme: how a batch is drawn.
     """
 
-    inputs: jax.Array
-    targets: jax.Array
+    data: PyTree
     cumulative: jax.Array | None
     scheme: NumericScheme
 
+    @property
+    def size(self) -> int:
+        """n."""
+        return int(jax.tree.leaves(self.data)[0].shape[0])
+
+    def of(self, numbers: Int[Array, " rows"]) -> PyTree:
+        """The rows of these numbers."""
+        return jax.tree.map(lambda part: part[numbers], self.data)
+
     def begin(self, key: Key[Array, ""], row_key: Key[Array, ""], batch_size: Float[Array, ""]) -> tuple[Any, Any]:
         """The key of the rows, and what the scheme keeps."""
-        return row_key, self.scheme.begin(row_key, len(self.inputs), batch_size)
+        return row_key, self.scheme.begin(row_key, self.size, batch_size)
 
-    def more(self, state: tuple[Any, Any], number: Int[Array, ""], rows: int) -> tuple[tuple[Any, Any], Batch]:
+    def more(self, state: tuple[Any, Any], number: Int[Array, ""], rows: int) -> tuple[tuple[Any, Any], PyTree]:
         """The next rows."""
         key, kept = state
         own_key = jax.random.fold_in(key, number)
         if self.cumulative is None:
-            own = numbers_below(own_key, jnp.full(rows, len(self.inputs), jnp.int32))
+            own = numbers_below(own_key, jnp.full(rows, self.size, jnp.int32))
         else:
-            own = row_numbers(jax.random.uniform(own_key, (rows,), self.inputs.dtype), self.cumulative)
+            own = row_numbers(jax.random.uniform(own_key, (rows,), self.cumulative.dtype), self.cumulative)
         kept, found = self.scheme.more(kept, number, own)
-        return (key, kept), (self.inputs[found], self.targets[found])
+        return (key, kept), self.of(found)
 
     def bytes_at_once(self, rows: int) -> int:
         """The rows drawn, their numbers, and what the scheme needs."""
-        width = self.inputs.shape[1] + self.targets.shape[1]
-        own = rows * (2 * self.inputs.dtype.itemsize * width + 16)
-        return own + self.scheme.bytes_per_batch(len(self.inputs))
+        own = 16 + 2 * sum(int(part.nbytes) for part in jax.tree.leaves(self.data)) // self.size
+        return rows * own + self.scheme.bytes_per_batch(self.size)
 
 
 @partial(
@@ -157,7 +169,7 @@ class TiltedRows(Mixture):
         key, kept = state
         uniforms = jax.random.uniform(jax.random.fold_in(key, number), chosen.shape, self.log_ratios.dtype)
         kept, found = self.plain.scheme.more(kept, number, self._rows(uniforms, level, chosen))
-        return (key, kept), (self.plain.inputs[found], self.plain.targets[found]), self.log_ratios[:, found]
+        return (key, kept), self.plain.of(found), self.log_ratios[:, found]
 
     def _rows(self, uniforms: Float[Array, " k"], level: Int[Array, ""], chosen: Bool[Array, " k"]) -> Int[Array, " k"]:
         """Independent rows, those chosen exaggerated."""

@@ -101,32 +101,3 @@ def add_member(
     """
     number = jnp.where(chosen[proposal], last, proposal)
     return chosen.at[number].set(wanted | chosen[number]), number
-
-
-def random_subset(key: Key[Array, ""], size: int, count: int) -> Int[Array, " count"]:
-    """A uniformly random subset of ``count`` of the numbers 0..size-1, every subset equally likely.
-
-    Floyd's algorithm (Bentley and Floyd, 1987): for j = size-count .. size-1 draw t uniformly from 0..j and
-    add t, or j if t is already in. It needs ``count`` draws whatever the size; past one half, the numbers left
-    out are drawn instead. At ``count = size`` nothing is random and the numbers come in order.
-
-    Args:
-        key: a typed key.
-        size: n, how many numbers to choose from.
-        count: how many to choose, 0 <= count <= size.
-
-    Returns:
-        The chosen numbers, distinct; their order carries no meaning.
-
-    >>> random_subset(jax.random.key(0), 4, 4)
-    Array([0, 1, 2, 3], dtype=int32)
-    """
-    drawn = min(count, size - count)
-    last = jnp.arange(size - drawn, size, dtype=jnp.int32)
-    proposals = jax.random.randint(key, (drawn,), jnp.int32(0), last + 1, jnp.int32)
-    chosen, numbers = jax.lax.scan(
-        lambda kept, drawn: add_member(kept, *drawn), jnp.zeros(size, bool), (proposals, last)
-    )
-    if drawn == count:
-        return numbers
-    return jnp.nonzero(~chosen, size=count)[0].astype(jnp.int32)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
@@ -35,7 +36,7 @@ class Size(NamedTuple):
     @classmethod
     def of(cls, sampler: Sampler, batch_size: int, dtype: str) -> Size:
         """Of a batch of this sampler."""
-        return cls(jnp.asarray(sampler.rows(batch_size), "int32"), jnp.asarray(float(batch_size), dtype))
+        return cls(jnp.asarray(np.int32(sampler.rows(batch_size))), jnp.asarray(np.asarray(float(batch_size), dtype)))
 
 
 class Moments(NamedTuple):
