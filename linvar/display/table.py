@@ -39,8 +39,8 @@ _LEFT, _RIGHT = "text-align:left", "text-align:right"
 class Table:
     """A title, named columns, rows, and notes below. Text stands left, numbers right.
 
-    ``str``, a Rich console and a notebook show at most 40 rows and 80 characters of a cell; ``to_latex``, ``to_markdown``,
-    ``to_html`` and ``to_pandas`` give all of them.
+    ``str``, a Rich console and a notebook show at most 40 rows and 80 characters of a cell; ``to_text``, ``to_latex``,
+    ``to_markdown``, ``to_html`` and ``to_pandas`` give all of them.
 
     Args:
         columns: their names.
@@ -136,11 +136,11 @@ class Table:
     # in a terminal
 
     def __str__(self) -> str:
-        return self._shown(Table._text)._text()
+        return self._shown(Table.to_text).to_text()
 
     __repr__ = __str__
 
-    def _text(self) -> str:
+    def to_text(self) -> str:
         """All of it, as lines."""
         from rich.cells import cell_len
 
@@ -168,7 +168,7 @@ class Table:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        table = self._shown(Table._text)
+        table = self._shown(Table.to_text)
         if table.title:
             yield Text(f"{table.title}\n")
         if table.columns:
