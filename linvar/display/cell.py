@@ -119,7 +119,7 @@ class Cell:
         if len(text) > longest and self.latex:
             starts = [found.start() for found in re.finditer(r" [-+] ", text[: longest - 3])]
             ends = [k for k in starts if text.count("(", 0, k) == text.count(")", 0, k)]
-            text = f"{text[: ends[-1]]} + ..." if ends else text
+            text = f"{text[: ends[-1]].removesuffix(' + ...')} + ..." if ends else text
         return self if text == self.text and len(text) <= longest else replace(self, text=cut(text, longest))
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from linvar.arguments import check_integer
-from linvar.errors import shown
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
+from linvar.errors import cut, shown
 from linvar.exact import ordered
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
@@ -34,6 +36,7 @@ from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.questions import Means, Question
 from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan, squared_means
 from linvar.symbolic.sgd.steps import Steps
+from linvar.symbolic.views import table_of_quantities, table_of_steps
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 _PREDICTED = (Variance(), SecondMoment())
 
 
-class Derivation:
+class Derivation(Tabular):
     """What is exact about a problem at step t, found on one road, each quantity when it is first asked for, and kept.
 
     G is the batch gradient, the MEAN of b per-example gradients of 1/2 ||P x - y||^2; expectations are given the INITIAL weights
@@ -73,6 +76,16 @@ class Derivation:
 
     def __repr__(self) -> str:
         return f"Derivation({self.problem!r}, road={self.road!r})"
+
+    def to_table(self) -> Table:
+        """What was found so far, a row a quantity: its first terms, its degree, the number of its terms. Nothing is derived.
+
+        >>> import linvar as lv
+        >>> exact = lv.derive(lv.Problem([[[1, 0]], [[2]]], lv.Gaussian([[3, 1]])))
+        >>> len(exact.to_table().rows), exact.variance.degree, len(exact.to_table().rows)
+        (0, 1, 1)
+        """
+        return table_of_quantities(self.problem, self.plan, self._found)
 
     @property
     def variance(self) -> BatchPolynomial:
@@ -154,6 +167,21 @@ class Derivation:
         return self._squared[of]
 
 
+class Derivations(tuple[Derivation, ...], Tabular):
+    """A tuple of derivations of one problem at several steps, shown as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        steps = ", ".join(str(one.problem.step) for one in self)
+        last = max(self, key=lambda one: one.problem.step, default=None)
+        return "Derivations()" if last is None else f"Derivations(t = {cut(steps)}; {last!r})"
+
+    def to_table(self) -> Table:
+        """A row a step, with the variance where it was found. Nothing is derived."""
+        return table_of_steps((one.problem, one.plan, one._found.get(Variance())) for one in self)
+
+
 @dataclass(frozen=True)
 class PerLeaf:
     """Each leaf of the weights by itself, in their structure: a tuple, W_1 first, of a linear network.
@@ -231,7 +259,7 @@ def derive_steps(
     *,
     progress: bool | Progress | None = None,
     memory_limit: float | None = None,
-) -> tuple[Derivation, ...]:
+) -> Derivations:
     """The derivations at several t, in one sweep: steps that they share are made once.
 
     Args:
@@ -240,7 +268,7 @@ def derive_steps(
         road, progress, memory_limit: as in ``derive``.
 
     Returns:
-        One ``Derivation`` for each of ``steps``, in their order.
+        A tuple: one ``Derivation`` for each of ``steps``, in their order.
 
     Raises:
         InputError, InputTypeError, DerivationTooLargeError: as in ``derive``, for any of the steps, before any is computed.
@@ -263,13 +291,13 @@ def derived(
     progress: bool | Progress | None,
     memory_limit: float | None,
     among: Sequence[Road] = (),
-) -> tuple[Derivation, ...]:
+) -> Derivations:
     """One problem at several steps: every size is checked first, then those of one road are given to it together."""
     for one in problems:
         check_problem(one)
     longest = Steps(max(problems, key=lambda one: one.step)) if problems else None
     if longest is None:
-        return ()
+        return Derivations()
     chosen = [choose(longest.until(one.step), road, memory_limit, among) for one in problems]
     integrators: dict[tuple[Road, int], Integrator] = {}
     for taken in {taken: None for taken, _ in chosen}:
@@ -277,7 +305,7 @@ def derived(
         integrators |= {
             (taken, t): found for t, found in zip(at, taken.integrators(longest.until(at[-1]), at), strict=True)
         }
-    return tuple(
+    return Derivations(
         Derivation(longest.until(one.step), taken, plan, integrators[taken, one.step], progress)
         for one, (taken, plan) in zip(problems, chosen)
     )

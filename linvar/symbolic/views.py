@@ -1,0 +1,78 @@
+"""What derivations show of themselves: what was found, as a table. Nothing is derived by showing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from linvar.display.cell import Cell
+from linvar.display.table import Entry, Table
+from linvar.problem import Problem
+from linvar.symbolic.quantities import (
+    Loss,
+    Polynomials,
+    Quantity,
+    SecondMoment,
+    SquaredMean,
+    Variance,
+    WeightCovariance,
+    Weights,
+)
+from linvar.symbolic.result import display
+
+if TYPE_CHECKING:
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.symbolic.sgd.road import RoadPlan
+
+#: what a derivation is asked for by an attribute of its own
+_ATTRIBUTES: tuple[Quantity, ...] = (
+    Variance(), Variance("update"), SecondMoment(), SquaredMean(), Loss(), Weights(), WeightCovariance(),
+)  # fmt: skip
+_IN_U = ("polynomial in u = 1/b", "degree", "terms", "decreasing from")
+#: where a polynomial begins to fall is decided while it has at most this degree, and its LaTeX is whole: both take no time
+_SHORT = 50
+
+
+def table_of_quantities(problem: Problem, plan: RoadPlan, found: Mapping[Quantity, Polynomials]) -> Table:
+    """A row a quantity that was found; the others are named."""
+    known = [quantity for quantity in _ATTRIBUTES if quantity in found]
+    known += [quantity for quantity in found if quantity not in _ATTRIBUTES]
+    rows = [[quantity.name, *_entries(found[quantity])] for quantity in known]
+    notes = [f"Road: {plan.cost} (predicted)"]
+    if further := [quantity.name for quantity in _ATTRIBUTES if quantity not in found]:
+        notes.append(f"Derived when first asked for: {', '.join(further)}, per_leaf")
+    return Table(["quantity", *_IN_U], rows, f"Derivation of {problem!r}", notes)
+
+
+def table_of_steps(steps: Iterable[tuple[Problem, RoadPlan, Polynomials | None]]) -> Table:
+    """A row a step: its variance, where it was found."""
+    listed = sorted(steps, key=lambda step: step[0].step)
+    rows = [[problem.step, plan.road, *_entries(found)] for problem, plan, found in listed]
+    notes = ["-: derived when first asked for, as .variance"] if any(found is None for *_, found in listed) else []
+    title = f"Variance up to {listed[-1][0]!r}" if listed else "No steps"
+    return Table(["t", "road", *_IN_U], rows, title, notes)
+
+
+def _entries(found: Polynomials | None) -> list[Entry]:
+    """What stands in the columns of ``_IN_U``; of several polynomials the largest degree and all terms."""
+    if found is None:
+        return [None] * len(_IN_U)
+    degree, terms = max(one.degree for one in found), sum(one.terms for one in found)
+    if len(found) > 1:
+        return [f"{len(found):,} polynomials", degree, terms, None]
+    (one,) = found
+    return [formula_cell(one), degree, terms, _start(one)]
+
+
+def formula_cell(polynomial: BatchPolynomial) -> Cell:
+    """A polynomial in a table; its LaTeX is elided where it is very long."""
+    text, _, _ = repr(polynomial).partition("    (")
+    limit = None if polynomial.terms <= _SHORT else display.NOTEBOOK_TERMS
+    return Cell(text, polynomial, display.latex(polynomial, limit))
+
+
+def _start(polynomial: BatchPolynomial) -> int | None:
+    """b_0, from which on it falls, where that is decided at once."""
+    if polynomial.symbols or polynomial.degree > _SHORT:
+        return None
+    return polynomial.decreasing_from()
