@@ -28,7 +28,7 @@ Entry: TypeAlias = "Cell | object"
 SHOWN_ROWS, SHOWN_COLUMNS = 40, 16
 #: fewer rows where these are more characters, of a terminal or of HTML
 _MOST_CHARACTERS = 9_500
-_LONGEST_LINE, _MOST_NOTES = 400, 8
+_LONGEST_LINE, _MOST_NOTES = 300, 12
 _GAP = "..."
 #: blanks between columns of a terminal
 _APART = 2

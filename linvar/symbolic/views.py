@@ -29,8 +29,8 @@ _ATTRIBUTES: tuple[Quantity, ...] = (
     Variance(), Variance("update"), SecondMoment(), SquaredMean(), Loss(), Weights(), WeightCovariance(),
 )  # fmt: skip
 _IN_U = ("polynomial in u = 1/b", "degree", "terms", "decreasing from")
-#: where a polynomial begins to fall is decided while it has at most this degree, and its LaTeX is whole: both take no time
-_SHORT = 50
+#: a polynomial of more terms is not written out where it has symbols, nor is all of its LaTeX, nor is decided where it falls
+_MOST_TERMS = 40
 
 
 def table_of_quantities(problem: Problem, plan: RoadPlan, found: Mapping[Quantity, Polynomials]) -> Table:
@@ -65,14 +65,14 @@ def _entries(found: Polynomials | None) -> list[Entry]:
 
 
 def formula_cell(polynomial: BatchPolynomial) -> Cell:
-    """A polynomial in a table; its LaTeX is elided where it is very long."""
+    """A polynomial in a table."""
+    short = polynomial.terms <= _MOST_TERMS
     text, _, _ = repr(polynomial).partition("    (")
-    limit = None if polynomial.terms <= _SHORT else display.NOTEBOOK_TERMS
-    return Cell(text, polynomial, display.latex(polynomial, limit))
+    if polynomial.symbols and not short:
+        text = f"{polynomial.terms:,} terms in {len(polynomial.symbols)} symbols"
+    return Cell(text, polynomial, display.latex(polynomial, None if short else display.NOTEBOOK_TERMS))
 
 
 def _start(polynomial: BatchPolynomial) -> int | None:
     """b_0, from which on it falls, where that is decided at once."""
-    if polynomial.symbols or polynomial.degree > _SHORT:
-        return None
-    return polynomial.decreasing_from()
+    return None if polynomial.symbols or polynomial.degree > _MOST_TERMS else polynomial.decreasing_from()
