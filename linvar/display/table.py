@@ -222,7 +222,7 @@ class Table:
         return self._shown(Table.to_html).to_html()
 
     def to_html(self) -> str:
-        """An HTML table: title as its caption, notes below. Colours of letters alone, which read on white and on black.
+        """An HTML table, its title above, its notes below. Colours of letters alone, which read on white and on black.
 
         Nothing in it is TeX, and MathJax is told to pass over it: a dollar sign stays one.
         """
@@ -232,10 +232,11 @@ class Table:
             [f"<td{_css(side, cell.style.css)}>{cell.html}</td>" for cell, side in zip(row, sides)] for row in self.rows
         ]
         body = "".join(f"<tr>{''.join(row)}</tr>" for row in cells)
-        caption = f"<caption{_css(_LEFT)}>{_escaped(self.title)}</caption>" if self.title else ""
-        notes = "".join(f"<p{_css(style.css)}>{_escaped(note)}</p>" for note, style in self._styled_notes)
+        title = f"<p>{_escaped(self.title)}</p>" if self.title else ""  # a caption would be as narrow as the table
+        lines = [f"<span{_css(style.css)}>{_escaped(note)}</span>" for note, style in self._styled_notes]
+        notes = f"<p>{'<br>'.join(lines)}</p>" if lines else ""
         return (
-            f'<div class="tex2jax_ignore mathjax_ignore"><table>{caption}<thead{_css(_RIGHT)}><tr>{head}</tr></thead>'
+            f'<div class="tex2jax_ignore mathjax_ignore">{title}<table><thead{_css(_RIGHT)}><tr>{head}</tr></thead>'
             f"<tbody{_css(_RIGHT)}>{body}</tbody></table>{notes}</div>"
         )
 

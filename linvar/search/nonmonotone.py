@@ -101,7 +101,7 @@ class SearchResult(Tabular):
         if self.rise is None or self.values is None:
             return Table([], [], title)
         turns = (f"{point.kind} at b = {float(point):.6g}" for point in self.turning_points)
-        notes = [f"The variance has a {', a '.join(turns)}", f"of {self.problem!r}"]
+        notes = [repr(self.problem), f"Its variance has a {', a '.join(turns)}"]
         return Table(["b", "variance"], zip(self.rise, self.values), title, notes)
 
     def __repr__(self) -> str:

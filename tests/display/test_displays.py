@@ -167,7 +167,7 @@ def test_the_curve_and_the_search_have_their_numbers_in_their_tables() -> None:
     assert [[cell.value for cell in row] for row in rise.to_table().rows] == [
         list(pair) for pair in zip((128, 186), rise.values)
     ]
-    assert rise.to_table().notes[0] == "The variance has a minimum at b = 127.855, a maximum at b = 185.93"
+    assert rise.to_table().notes[1] == "Its variance has a minimum at b = 127.855, a maximum at b = 185.93"
     assert "with one layer" in once("theorem").to_table().title and "-0.1" in once("nothing found").to_table().title
 
 
