@@ -106,9 +106,9 @@ class Table:
         def gap(right: bool) -> Cell:
             return Cell(_GAP, latex=r"\dots", numeric=right)
 
-        names = _middle_out(self.columns, columns, _GAP)
+        names = middle_out(self.columns, columns, _GAP)
         gaps = tuple(map(gap, self.numeric))
-        shown = [_middle_out(row, columns, gap(False)) for row in _middle_out(self.rows, rows, gaps)]
+        shown = [middle_out(row, columns, gap(False)) for row in middle_out(self.rows, rows, gaps)]
         notes = [cut(note, _LONGEST_LINE) for note in self.notes[:_MOST_NOTES]]
         for count, most, what in (
             (len(self.rows), rows, "rows"),
@@ -285,7 +285,7 @@ class Table:
         return pandas.DataFrame(values, columns=list(self.columns))
 
 
-def _middle_out(values: Sequence[T], most: int, gap: T) -> tuple[T, ...]:
+def middle_out(values: Sequence[T], most: int, gap: T) -> tuple[T, ...]:
     """At most so many of them, the gap in place of those in the middle."""
     if len(values) <= most:
         return tuple(values)

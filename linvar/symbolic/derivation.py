@@ -32,6 +32,7 @@ from linvar.symbolic.quantities import (
     Weights,
     symmetric,
 )
+from linvar.symbolic.result.matrix import PolynomialMatrix
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.questions import Means, Question
 from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan, squared_means
@@ -122,10 +123,10 @@ class Derivation(Tabular):
         return self.problem.model.tree(self.all(Weights()), self.problem.leaves)
 
     @property
-    def weight_covariance(self) -> tuple[Polynomials, ...]:
-        """Cov(w_t), (P, P): w the entries of W_1, ..., W_L, each matrix row by row."""
+    def weight_covariance(self) -> PolynomialMatrix:
+        """Cov(w_t), (P, P), a tuple of its rows: w the entries of W_1, ..., W_L, each matrix row by row."""
         count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.leaves)
-        return symmetric(self.all(WeightCovariance()), count)
+        return PolynomialMatrix(symmetric(self.all(WeightCovariance()), count))
 
     @property
     def per_leaf(self) -> PerLeaf:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import linvar as lv
 from linvar.symbolic.derivation import Derivations
+from linvar.symbolic.result.matrix import PolynomialMatrix
 
 PROBLEM = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 2]]), "1/10", 1)
 COLUMNS = ("polynomial in u = 1/b", "degree", "terms", "decreasing from")
@@ -105,3 +106,48 @@ def test_symbols_and_zeros_are_shown() -> None:
     assert [cell.text for cell in nothing.to_table().rows[0]] == ["variance", "0", "0", "0", "-"]
     with_u = lv.derive(lv.Problem([[[sympy.Symbol("u")]]], lv.Gaussian([[1]])))
     assert with_u.variance.degree == 1 and "u_" in with_u.to_table().rows[0][1].text
+
+
+def entries_of(latex: str) -> list[list[str]]:
+    """Of a pmatrix."""
+    assert latex.startswith("\\begin{pmatrix}\n") and latex.endswith("\n\\end{pmatrix}")
+    return [line.split(" & ") for line in latex.splitlines()[1:-1] for line in [line.removesuffix(" \\\\")]]
+
+
+def notebook(matrix: PolynomialMatrix) -> list[list[str]]:
+    return entries_of(matrix._repr_latex_().removeprefix("$\\displaystyle ").removesuffix("$"))
+
+
+def test_a_covariance_is_a_tuple_that_is_shown_as_a_matrix() -> None:
+    small, moments = (
+        lv.weight_covariance(PROBLEM),
+        lv.RegressionMoments(lv.Problem([[[1, 2]]], lv.Gaussian([[1, 0]]), "1/9", 2)),
+    )
+    assert type(small) is PolynomialMatrix and isinstance(small, tuple) and small == tuple(small) and len(small) == 6
+    for matrix in (moments.weight_covariance(), moments.gradient_covariance(), small):
+        whole = [[entry.latex() for entry in row] for row in matrix]
+        assert type(matrix) is PolynomialMatrix and entries_of(matrix.to_latex()) == whole == notebook(matrix)
+    assert repr(moments.weight_covariance()) == repr(tuple(moments.weight_covariance()))
+    again = pickle.loads(pickle.dumps(small))
+    assert again == small and type(again) is PolynomialMatrix
+
+
+def test_a_large_matrix_shows_its_corners_and_counts_long_entries() -> None:
+    rows = [[lv.BatchPolynomial([0, 10 * i + j]) for j in range(9)] for i in range(7)]
+    matrix = PolynomialMatrix(map(tuple, rows))
+    assert repr(matrix) == "PolynomialMatrix(7 x 9, of degree 1)" and len(entries_of(matrix.to_latex())) == 7
+    shown = notebook(matrix)
+    assert shown[3] == ["\\vdots"] * 3 + ["\\ddots"] + ["\\vdots"] * 3 and len(shown) == 7
+    places = ([0, 1, 2, 4, 5, 6], [0, 1, 2, 6, 7, 8])
+    kept = [[row[j] for j in (0, 1, 2, 4, 5, 6)] for row in (shown[i] for i in (0, 1, 2, 4, 5, 6))]
+    assert kept == [[rows[i][j].latex() for j in places[1]] for i in places[0]] and {row[3] for row in shown} > {
+        "\\cdots"
+    }
+    giant = lv.BatchPolynomial([0, sympy.expand(sum(sympy.symbols("w1:12")) ** 2)] * 9)
+    assert (
+        notebook(PolynomialMatrix([(giant, lv.BatchPolynomial([1, 2, 3, 4]))]))[0][1]
+        == r"1 + \cdots + 4 \frac{1}{b^{3}}"
+    )
+    many = PolynomialMatrix([(giant,) * 20] * 20)
+    assert len(many._repr_latex_()) < 10_000 and len(repr(many)) < 100 and "terms" in many._repr_latex_()
+    assert notebook(PolynomialMatrix([(lv.BatchPolynomial([10**39, 10**38 + 1, "1/7"]),)]))[0][0].count("0") > 70
