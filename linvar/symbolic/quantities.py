@@ -76,7 +76,7 @@ class SecondMoment:
 
     @property
     def name(self) -> str:
-        return _named("second_moment", self.of, self.per_leaf)
+        return named("second_moment", self.of, self.per_leaf)
 
     def of_problem(self, asked: Asked) -> Polynomials:
         check_measured(self.of, asked.problem)
@@ -96,7 +96,7 @@ class SquaredMean:
 
     @property
     def name(self) -> str:
-        return _named("squared_mean", self.of, self.per_leaf)
+        return named("squared_mean", self.of, self.per_leaf)
 
     def of_problem(self, asked: Asked) -> Polynomials:
         check_measured(self.of, asked.problem)
@@ -114,7 +114,7 @@ class Variance:
 
     @property
     def name(self) -> str:
-        return _named("variance", self.of, self.per_leaf)
+        return named("variance", self.of, self.per_leaf)
 
     def of_problem(self, asked: Asked) -> Polynomials:
         second = SecondMoment(self.of, self.per_leaf).of_problem(asked)
@@ -162,7 +162,7 @@ class WeightCovariance:
         return asked.polynomials([value - a * b for value, (a, b) in zip(products, pairs)], asked.bound(2))
 
 
-def _named(word: str, of: str, per_leaf: bool) -> str:
+def named(word: str, of: str, per_leaf: bool) -> str:
     """The name of what is measured.
 
     >>> Variance("update", per_leaf=True).name, SecondMoment().name

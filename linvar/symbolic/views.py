@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from linvar.display.cell import Cell
@@ -22,6 +22,7 @@ from linvar.symbolic.result import display
 
 if TYPE_CHECKING:
     from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.symbolic.result.truncated import LargeBatchExpansion
     from linvar.symbolic.sgd.road import RoadPlan
 
 #: what a derivation is asked for by an attribute of its own
@@ -38,10 +39,26 @@ def table_of_quantities(problem: Problem, plan: RoadPlan, found: Mapping[Quantit
     known = [quantity for quantity in _ATTRIBUTES if quantity in found]
     known += [quantity for quantity in found if quantity not in _ATTRIBUTES]
     rows = [[quantity.name, *_entries(found[quantity])] for quantity in known]
-    notes = [f"Road: {plan.cost} (predicted)"]
-    if further := [quantity.name for quantity in _ATTRIBUTES if quantity not in found]:
-        notes.append(f"Derived when first asked for: {', '.join(further)}, per_leaf")
+    notes = _notes(plan, {quantity.name for quantity in found})
     return Table(["quantity", *_IN_U], rows, f"Derivation of {problem!r}", notes)
+
+
+def table_of_expansions(problem: Problem, plan: RoadPlan, found: Mapping[str, Sequence[LargeBatchExpansion]]) -> Table:
+    """A row a quantity whose first coefficients were found, by its name; the others are named."""
+    rows = []
+    for name, expansions in found.items():
+        first, *others = expansions
+        text, _, _ = repr(first).partition("    (")
+        written = display.expansion_latex(first._elements, first.symbols, first.digits, True)
+        rows.append([name, f"{len(expansions):,} expansions" if others else Cell(text, first, written)])
+    return Table(["quantity", "expansion in u = 1/b"], rows, f"Large batches of {problem!r}", _notes(plan, set(found)))
+
+
+def _notes(plan: RoadPlan, found: Set[str]) -> list[str]:
+    """The road, and what was not found yet."""
+    further = [quantity.name for quantity in _ATTRIBUTES if quantity.name not in found]
+    notes = [f"Road: {plan.cost} (predicted)"]
+    return [*notes, f"Derived when first asked for: {', '.join([*further, 'per_leaf'])}"] if further else notes
 
 
 def table_of_steps(steps: Iterable[tuple[Problem, RoadPlan, Polynomials | None]]) -> Table:

@@ -96,6 +96,28 @@ def test_steps_are_a_tuple_and_a_table() -> None:
     assert type(pickle.loads(pickle.dumps(Derivations()))) is Derivations
 
 
+@pytest.mark.parametrize(("order", "digits"), [(1, None), (2, None), (2, 20)])
+def test_large_batches_show_the_expansions_that_were_found(order: int, digits: int | None, monkeypatch) -> None:
+    """Of order 1 the variance has a way of its own."""
+    found = lv.large_batch(PROBLEM, order, digits)
+    assert (
+        all(looked_at(found))
+        and found.to_table().rows == ()
+        and "weights, weight_covariance, per_leaf" in str(found.to_table())
+    )
+    variance, loss = found.variance, found.loss
+    found.update_variance, found.per_leaf.variance, found.weights  # noqa: B018
+    monkeypatch.setattr(type(found), "_answer", lambda *_: pytest.fail("something is derived"))
+    table = found.to_table()
+    rows = {row[0].text: row[1] for row in table.rows}
+    assert list(rows) == ["variance", "loss", "update_variance", "per_leaf.variance", "weights"]
+    assert rows["variance"].text.endswith(f"O(u^{order + 1})") and rows["variance"].value is variance
+    assert rows["loss"].latex == loss._repr_latex_().removeprefix("$\\displaystyle ").removesuffix("$")
+    assert (rows["weights"].text, rows["per_leaf.variance"].text) == ("6 expansions", "2 expansions")
+    assert table.notes[1] == "Derived when first asked for: second_moment, squared_mean, weight_covariance, per_leaf"
+    assert all(looked_at(found))
+
+
 def test_symbols_and_zeros_are_shown() -> None:
     w = sympy.Symbol("w")
     symbolic = lv.derive(lv.Problem([[[w]]], lv.Gaussian([[1]])))
