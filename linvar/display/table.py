@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from linvar.display.cell import LONGEST, Cell, Style, cell_of
-from linvar.errors import InputError, MissingExtraError, Words, cut
+from linvar.errors import InputError, MissingExtraError, Words, cut, one_line
 
 if TYPE_CHECKING:
     import pandas
@@ -149,21 +149,23 @@ class Table:
             blanks = " " * (width - cell_len(text))
             return f"{blanks}{text}" if right else f"{text}{blanks}"
 
-        texts = [list(self.columns), *([cell.text for cell in row] for row in self.rows)]
-        widths = self._widths
-        apart = " " * _APART
-        lines = [apart.join(map(padded, row, widths, self.numeric)).rstrip() for row in texts]
+        widths, apart = self._widths, " " * _APART
+        lines = [apart.join(map(padded, row, widths, self.numeric)).rstrip() for row in self._texts]
         lines.insert(1, "-" * (sum(widths) + _APART * max(0, len(widths) - 1)))
         shown = lines if self.columns else []
         return "\n".join(chain(filter(None, [self.title]), shown, self.notes))
+
+    @cached_property
+    def _texts(self) -> list[list[str]]:
+        """The names and the cells, each in one line."""
+        return [list(map(one_line, self.columns)), *([one_line(cell.text) for cell in row] for row in self.rows)]
 
     @cached_property
     def _widths(self) -> list[int]:
         """Of each column, in cells of a terminal."""
         from rich.cells import cell_len
 
-        texts = [self.columns, *([cell.text for cell in row] for row in self.rows)]
-        return [max(cell_len(row[k]) for row in texts) for k in range(len(self.columns))]
+        return [max(map(cell_len, column)) for column in zip(*self._texts)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
@@ -188,12 +190,9 @@ class Table:
         """Of each column the width of its longest word; numbers are not broken."""
         from rich.cells import cell_len
 
-        texts = [self.columns, *([cell.text for cell in row] for row in self.rows)]
-        words = [[word for row in texts for word in row[k].split()] for k in range(len(self.columns))]
-        return [
-            width if right else max(map(cell_len, column), default=0)
-            for width, right, column in zip(self._widths, self.numeric, words)
-        ]
+        words = [[word for text in column for word in text.split()] for column in zip(*self._texts)]
+        longest = [max(map(cell_len, column), default=0) for column in words]
+        return [width if right else least for width, right, least in zip(self._widths, self.numeric, longest)]
 
     def _grid(self, widths: Sequence[int]) -> RenderableType:
         """For Rich, in columns of these widths."""

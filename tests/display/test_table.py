@@ -77,7 +77,12 @@ def test_text_stands_left_and_numbers_right_gaps_among_them() -> None:
         "bbb       -  -     x",
         "c     -12.5  -     1",
     ]
-    assert repr(table) == str(table)
+    assert repr(table) == str(table) == table.to_text()
+    assert [line.count("two lines") for line in Table(["two\nlines"], [["two\nlines"]]).to_text().splitlines()] == [
+        1,
+        0,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(
