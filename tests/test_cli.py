@@ -198,7 +198,9 @@ def test_plan_of_what_does_not_fit_has_no_choice(capsys, tmp_path):
     load_example("two-layer").replace(step=9_999).save(tmp_path / "large.json")
     data = json.loads(good(capsys, "plan", str(tmp_path / "large.json"), "--json"))
     assert data["choice"] is None and data["roads"][2]["seconds"] is None
-    assert "->" not in good(capsys, "plan", str(tmp_path / "large.json"))
+    assert "taken" in good(capsys, "plan", "two-layer") and "taken" not in good(
+        capsys, "plan", str(tmp_path / "large.json")
+    )
 
 
 def test_plan_of_the_first_coefficients(capsys):

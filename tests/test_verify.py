@@ -202,6 +202,26 @@ def test_the_report_prints(two_layer):
         assert "second_moment" in text and "Resolution" in text
 
 
+def test_the_report_is_one_table_everywhere(two_layer):
+    """In columns where they fit, else a paragraph a row; verdicts are coloured."""
+    from rich.console import Console
+
+    def shown(width, **options):
+        console = Console(width=width, file=io.StringIO(), **options)
+        console.print(two_layer)
+        return console.file.getvalue()
+
+    table = two_layer.to_table()
+    assert str(two_layer) == str(table) and two_layer._repr_html_() == table._repr_html_()
+    assert [row[2].value for row in table.rows] == [row.exact for row in two_layer.rows]
+    assert table._repr_html_().count("color:") == 13 and len(table._repr_html_()) < 10_000
+    coloured = shown(100, force_terminal=True, color_system="standard")
+    assert coloured.count("\x1b[32mAGREE") == 13 and "│" not in coloured
+    narrow = shown(50)
+    assert max(map(len, narrow.splitlines())) <= 50 and narrow.count("quantity: ") == 12
+    assert all(cell.text in narrow for row in table.rows for cell in row)  # none is broken
+
+
 def test_the_same_key_gives_the_same_report():
     problem = lv.Problem([[[2]]], lv.Gaussian([[-1]]))
     calls = []

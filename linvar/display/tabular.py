@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
 
 from linvar.display.table import Table
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 
 class Tabular:
@@ -20,8 +16,8 @@ class Tabular:
     def to_table(self) -> Table:
         """Everything it holds as a ``Table``: ``.to_latex()``, ``.to_markdown()``, ``.to_html()``, ``.to_pandas()``."""
 
-    def __rich__(self) -> Group:
-        return self.to_table().__rich__()
+    def __rich__(self) -> Table:
+        return self.to_table()
 
     def _repr_html_(self) -> str:
         return self.to_table()._repr_html_()

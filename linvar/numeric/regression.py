@@ -27,6 +27,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from linvar.arguments import check_flags
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.numeric.arguments import (
     check_batch_sizes,
@@ -50,7 +52,7 @@ _CHUNK_BYTES = 2**25
 
 
 @dataclass(frozen=True, eq=False)
-class RegressionCurve:
+class RegressionCurve(Tabular):
     """Variances and losses of linear regression after t steps at several batch sizes, given the INITIAL weights.
 
     Attributes:
@@ -100,6 +102,20 @@ class RegressionCurve:
     def second_moment(self) -> np.ndarray:
         """E ||G_t||^2, shape (k,)."""
         return np.asarray(self.gradient_variance + self.squared_mean)
+
+    def to_table(self) -> Table:
+        """A row a batch size."""
+        columns = {
+            "b": self.batch_sizes,
+            "gradient variance": self.gradient_variance,
+            "squared mean": self.squared_mean,
+            "weight variance": self.weight_variance,
+            "loss": self.expected_loss,
+            "squared distance": self.squared_distance,
+        }
+        notes = [f"Interpolated in b, within {self.relative_error:.1g} relative"] if self.relative_error else []
+        rows = zip(*(column.tolist() for column in columns.values()))
+        return Table(columns, rows, "Linear regression", notes)
 
     def __repr__(self) -> str:
         first, last = self.batch_sizes[0], self.batch_sizes[-1]

@@ -23,6 +23,8 @@ import jax
 import numpy as np
 
 from linvar.arguments import check_integer
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
 from linvar.laws.gaussian import Gaussian
@@ -43,7 +45,7 @@ _CHAINS, _TEMPLATES = (4, 400), (1, 400)
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class SearchResult(Tabular):
     """What a search found; ``problem`` is None if nothing was certified.
 
     Attributes:
@@ -92,6 +94,15 @@ class SearchResult:
     def turning_points(self) -> tuple[TurningPoint, ...]:
         """Where the exact variance turns; none if nothing was found."""
         return () if self.variance is None else self.variance.turning_points()
+
+    def to_table(self) -> Table:
+        """The ends of the rise and the exact values there; in words what was found, or why nothing was."""
+        title = repr(self).removeprefix("SearchResult(").removesuffix(")")
+        if self.rise is None or self.values is None:
+            return Table([], [], title)
+        turns = (f"{point.kind} at b = {float(point):.6g}" for point in self.turning_points)
+        notes = [repr(self.problem), f"Its variance has a {', a '.join(turns)}"]
+        return Table(["b", "variance"], zip(self.rise, self.values), title, notes)
 
     def __repr__(self) -> str:
         if self.theorem is not None:

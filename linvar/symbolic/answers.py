@@ -9,7 +9,8 @@ from linvar.problem import Problem
 from linvar.progress import Progress
 from linvar.symbolic.derivation import derive
 from linvar.symbolic.plan import check_problem
-from linvar.symbolic.quantities import Polynomials, SecondMoment, SquaredMean, Variance, check_measured
+from linvar.symbolic.quantities import SecondMoment, SquaredMean, Variance, check_measured
+from linvar.symbolic.result.matrix import PolynomialMatrix
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.road import Road
 
@@ -169,14 +170,15 @@ def weight_covariance(
     *,
     progress: bool | Progress | None = None,
     memory_limit: float | None = None,
-) -> tuple[Polynomials, ...]:
+) -> PolynomialMatrix:
     """Exact covariance of the weights after t steps, Cov(w_t) = E w w^T - E w E w^T: polynomials in 1/b.
 
     Given the initial weights; w has the entries of W_1, ..., W_L, each matrix row by row: P of them. Arguments and errors as in
     ``gradient_variance``.
 
     Returns:
-        A (P, P) matrix of ``BatchPolynomial``; its trace is the variance of the weights.
+        A (P, P) matrix of ``BatchPolynomial``, a tuple of its rows that a notebook shows as a matrix; its trace is the variance
+        of the weights.
 
     >>> from linvar import Gaussian, Problem
     >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from linvar.arguments import check_integer
-from linvar.errors import shown
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
+from linvar.errors import cut, shown
 from linvar.exact import ordered
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
@@ -30,10 +32,12 @@ from linvar.symbolic.quantities import (
     Weights,
     symmetric,
 )
+from linvar.symbolic.result.matrix import PolynomialMatrix
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.sgd.questions import Means, Question
 from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan, squared_means
 from linvar.symbolic.sgd.steps import Steps
+from linvar.symbolic.views import table_of_quantities, table_of_steps
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 _PREDICTED = (Variance(), SecondMoment())
 
 
-class Derivation:
+class Derivation(Tabular):
     """What is exact about a problem at step t, found on one road, each quantity when it is first asked for, and kept.
 
     G is the batch gradient, the MEAN of b per-example gradients of 1/2 ||P x - y||^2; expectations are given the INITIAL weights
@@ -73,6 +77,16 @@ class Derivation:
 
     def __repr__(self) -> str:
         return f"Derivation({self.problem!r}, road={self.road!r})"
+
+    def to_table(self) -> Table:
+        """What was found so far, a row a quantity: its first terms, its degree, the number of its terms. Nothing is derived.
+
+        >>> import linvar as lv
+        >>> exact = lv.derive(lv.Problem([[[1, 0]], [[2]]], lv.Gaussian([[3, 1]])))
+        >>> len(exact.to_table().rows), exact.variance.degree, len(exact.to_table().rows)
+        (0, 1, 1)
+        """
+        return table_of_quantities(self.problem, self.plan, self._found)
 
     @property
     def variance(self) -> BatchPolynomial:
@@ -109,10 +123,10 @@ class Derivation:
         return self.problem.model.tree(self.all(Weights()), self.problem.leaves)
 
     @property
-    def weight_covariance(self) -> tuple[Polynomials, ...]:
-        """Cov(w_t), (P, P): w the entries of W_1, ..., W_L, each matrix row by row."""
+    def weight_covariance(self) -> PolynomialMatrix:
+        """Cov(w_t), (P, P), a tuple of its rows: w the entries of W_1, ..., W_L, each matrix row by row."""
         count = sum(len(matrix) * len(matrix[0]) for matrix in self.problem.leaves)
-        return symmetric(self.all(WeightCovariance()), count)
+        return PolynomialMatrix(symmetric(self.all(WeightCovariance()), count))
 
     @property
     def per_leaf(self) -> PerLeaf:
@@ -152,6 +166,21 @@ class Derivation:
             sizes = [len(matrix) * len(matrix[0]) for matrix in self.problem.leaves]
             self._squared[of] = squared_means(self._integrator, of, sizes, report)
         return self._squared[of]
+
+
+class Derivations(tuple[Derivation, ...], Tabular):
+    """A tuple of derivations of one problem at several steps, shown as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        steps = ", ".join(str(one.problem.step) for one in self)
+        last = max(self, key=lambda one: one.problem.step, default=None)
+        return "Derivations()" if last is None else f"Derivations(t = {cut(steps)}; {last!r})"
+
+    def to_table(self) -> Table:
+        """A row a step, with the variance where it was found. Nothing is derived."""
+        return table_of_steps((one.problem, one.plan, one._found.get(Variance())) for one in self)
 
 
 @dataclass(frozen=True)
@@ -231,7 +260,7 @@ def derive_steps(
     *,
     progress: bool | Progress | None = None,
     memory_limit: float | None = None,
-) -> tuple[Derivation, ...]:
+) -> Derivations:
     """The derivations at several t, in one sweep: steps that they share are made once.
 
     Args:
@@ -240,7 +269,7 @@ def derive_steps(
         road, progress, memory_limit: as in ``derive``.
 
     Returns:
-        One ``Derivation`` for each of ``steps``, in their order.
+        A tuple: one ``Derivation`` for each of ``steps``, in their order.
 
     Raises:
         InputError, InputTypeError, DerivationTooLargeError: as in ``derive``, for any of the steps, before any is computed.
@@ -263,13 +292,13 @@ def derived(
     progress: bool | Progress | None,
     memory_limit: float | None,
     among: Sequence[Road] = (),
-) -> tuple[Derivation, ...]:
+) -> Derivations:
     """One problem at several steps: every size is checked first, then those of one road are given to it together."""
     for one in problems:
         check_problem(one)
     longest = Steps(max(problems, key=lambda one: one.step)) if problems else None
     if longest is None:
-        return ()
+        return Derivations()
     chosen = [choose(longest.until(one.step), road, memory_limit, among) for one in problems]
     integrators: dict[tuple[Road, int], Integrator] = {}
     for taken in {taken: None for taken, _ in chosen}:
@@ -277,7 +306,7 @@ def derived(
         integrators |= {
             (taken, t): found for t, found in zip(at, taken.integrators(longest.until(at[-1]), at), strict=True)
         }
-    return tuple(
+    return Derivations(
         Derivation(longest.until(one.step), taken, plan, integrators[taken, one.step], progress)
         for one, (taken, plan) in zip(problems, chosen)
     )

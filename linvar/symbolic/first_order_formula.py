@@ -22,6 +22,8 @@ from linvar.symbolic.plan import check_problem
 from linvar.symbolic.roads.large_batch.size import size_of_first_order
 from linvar.symbolic.sgd.steps import Steps
 
+#: characters of LaTeX that a notebook shows
+_NOTEBOOK = 6_000
 _LARGE_BATCH = "use linvar.large_batch(problem, order=1)"
 #: a longer formula is not read
 _MOST_TERMS = 150
@@ -173,6 +175,17 @@ class FirstOrderFormula:
             )
             raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("depth", "fewer layers")])
         return formula(self.depth, self.step, lists)
+
+    def _repr_latex_(self) -> str:
+        """LaTeX for notebooks: the formula, or what it is where that is long."""
+        try:
+            found = self.to_latex()
+        except DerivationTooLargeError:
+            found = ""
+        if 0 < len(found) <= _NOTEBOOK:
+            return f"$\\displaystyle {found}$"
+        words = rf"\text{{ of {self.depth} linear layers at }} t = {shown(self.step)} \text{{, for every width}}"
+        return rf"$\beta_1 {words}$"
 
     def _law(self, steps: Steps) -> Wishart:
         """The law of a problem that this formula is for."""

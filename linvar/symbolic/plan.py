@@ -9,9 +9,12 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar, runtime_checkable
 
 from linvar.arguments import refuses_old_words
+from linvar.display.cell import Cell, Style, cell_of
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import Argument, DerivationTooLargeError, InputError, InputTypeError, Said, shown
 from linvar.problem import Problem
-from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
+from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes, format_seconds
 from linvar.symbolic.registry import ROADS
 from linvar.symbolic.roads.large_batch.road import LargeBatch
 from linvar.symbolic.sgd.road import Road, RoadPlan
@@ -40,7 +43,7 @@ class UnknownRoadError(InputError, KeyError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Tabular):
     """The roads to an answer, and the one that is taken where none is asked for.
 
     Attributes:
@@ -61,10 +64,23 @@ class Plan:
         return self.text()
 
     def text(self, options: Mapping[str, str] = MappingProxyType({})) -> str:
-        """The roads, a line each; arguments are named as the options of a command."""
+        """Its table as lines; arguments are named as the options of a command."""
+        return self.to_table(options).to_text()
+
+    def to_table(self, options: Mapping[str, str] = MappingProxyType({})) -> Table:
+        """A row a road: what it works through, about how long and in how much memory, and whether it is taken, or why not."""
         chosen = self.choice
-        lines = [f"{'->' if road is chosen else '  '} {road.said.typed(options)}" for road in self.roads]
-        return "\n".join([f"Plan for {self.problem!r}:", *lines])
+        rows = [
+            [
+                road.road,
+                road.size or None,
+                _predicted(road, format_seconds(road.seconds), road.seconds),
+                _predicted(road, format_bytes(road.bytes), road.bytes),
+                Cell("taken", style=Style.GOOD) if road is chosen else Cell(road.verdict.typed(options)),
+            ]
+            for road in self.roads
+        ]
+        return Table(["road", "works through", "time", "memory", "verdict"], rows, f"Plan for {self.problem!r}:")
 
     def __getitem__(self, road: str) -> RoadPlan:
         """The plan of a road by its name.
@@ -94,7 +110,7 @@ def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limi
         memory_limit: bytes a derivation may take, >= 1; half of the machine's memory if None.
 
     Returns:
-        A ``Plan``; it prints as a list of the roads with an arrow at the one taken.
+        A ``Plan``; it prints as a table of the roads.
 
     Raises:
         InputTypeError: ``problem`` is no Problem, ``road`` no road, or another argument of the wrong type.
@@ -231,6 +247,11 @@ def _is_too_long(road: RoadPlan) -> bool:
 def _too_much(limit: int) -> str:
     """The obstacle that a larger limit removes."""
     return f"more than the limit of {format_bytes(limit)}"
+
+
+def _predicted(road: RoadPlan, text: str, value: float) -> Cell:
+    """A number in words; nothing where nothing is predicted."""
+    return Cell(text, value, numeric=True) if road.size else cell_of(None)
 
 
 def _limited(road: RoadPlan, limit: int) -> RoadPlan:

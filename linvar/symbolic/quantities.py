@@ -58,7 +58,9 @@ class Quantity(Protocol):
     """Named, frozen and hashable."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As an attribute of a derivation."""
+        ...
 
     def of_problem(self, asked: Asked) -> Polynomials:
         """One polynomial, or one for each leaf or entry."""
@@ -71,7 +73,10 @@ class SecondMoment:
 
     of: str = "gradient"
     per_leaf: bool = False
-    name: ClassVar[str] = "second moment"
+
+    @property
+    def name(self) -> str:
+        return named("second_moment", self.of, self.per_leaf)
 
     def of_problem(self, asked: Asked) -> Polynomials:
         check_measured(self.of, asked.problem)
@@ -88,7 +93,10 @@ class SquaredMean:
 
     of: str = "gradient"
     per_leaf: bool = False
-    name: ClassVar[str] = "squared mean"
+
+    @property
+    def name(self) -> str:
+        return named("squared_mean", self.of, self.per_leaf)
 
     def of_problem(self, asked: Asked) -> Polynomials:
         check_measured(self.of, asked.problem)
@@ -103,7 +111,10 @@ class Variance:
 
     of: str = "gradient"
     per_leaf: bool = False
-    name: ClassVar[str] = "variance"
+
+    @property
+    def name(self) -> str:
+        return named("variance", self.of, self.per_leaf)
 
     def of_problem(self, asked: Asked) -> Polynomials:
         second = SecondMoment(self.of, self.per_leaf).of_problem(asked)
@@ -143,12 +154,21 @@ class Weights:
 class WeightCovariance:
     """Cov of the entries i <= j of W_t."""
 
-    name: ClassVar[str] = "weight covariance"
+    name: ClassVar[str] = "weight_covariance"
 
     def of_problem(self, asked: Asked) -> Polynomials:
         means, products = asked.ask(Entries()), asked.ask(Products())
         pairs = combinations_with_replacement(means, 2)
         return asked.polynomials([value - a * b for value, (a, b) in zip(products, pairs)], asked.bound(2))
+
+
+def named(word: str, of: str, per_leaf: bool) -> str:
+    """The name of what is measured.
+
+    >>> Variance("update", per_leaf=True).name, SecondMoment().name
+    ('per_leaf.update_variance', 'second_moment')
+    """
+    return f"{'per_leaf.' * per_leaf}{'update_' * (of == 'update')}{word}"
 
 
 def check_measured(of: str, problem: Problem) -> None:

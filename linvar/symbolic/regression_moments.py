@@ -13,12 +13,11 @@ from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
 from linvar.symbolic.limits import checked_limit
 from linvar.symbolic.plan import asked_for, check_problem
+from linvar.symbolic.result.matrix import PolynomialMatrix
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.roads.regression.recursion import Form, Recursion, RegressionAt
 from linvar.symbolic.roads.regression.road import Regression
 from linvar.symbolic.sgd.steps import Steps
-
-Polynomials = tuple[tuple[BatchPolynomial, ...], ...]
 
 
 class RegressionMoments:
@@ -146,19 +145,19 @@ class RegressionMoments:
             total = total + matrices.trace_of_symmetric(road.residual_moment(k, k), road.recursion.second_moment)
         return self._wrap(total * fmpq(1, 2), self.problem.step)
 
-    def gradient_covariance(self) -> Polynomials:
+    def gradient_covariance(self) -> PolynomialMatrix:
         """Cov(g_t), shape (d_1 d_0, d_1 d_0): entries of G_t row by row."""
         return self._covariance(self._road.gradient_covariance, self.problem.step + 1)
 
-    def weight_covariance(self) -> Polynomials:
+    def weight_covariance(self) -> PolynomialMatrix:
         """Cov(w_t), shape (d_1 d_0, d_1 d_0): entries of W_t row by row."""
         return self._covariance(self._road.weight_covariance, self.problem.step)
 
-    def _covariance(self, block: Callable[[int, int], Form], bound: int) -> Polynomials:
+    def _covariance(self, block: Callable[[int, int], Form], bound: int) -> PolynomialMatrix:
         """All blocks of rows, put together."""
         rows, columns = self.problem.widths[1], self.problem.widths[0]
         blocks = [[block(k, l) for l in range(rows)] for k in range(rows)]
-        return tuple(
+        return PolynomialMatrix(
             tuple(self._wrap(blocks[k][l][i][j], bound) for l in range(rows) for j in range(columns))
             for k in range(rows)
             for i in range(columns)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from linvar.display.cell import Cell, Style, cell_of
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.exact import Exact, Rational
 from linvar.plain_data import Plain
 from linvar.problem import Problem
 from linvar.verification.evidence import AGREE, REJECT, UNRESOLVED, Evidence, Levels
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from linvar.symbolic.result.polynomial import BatchPolynomial
 
-_HEADERS = ("quantity", "b", "exact", "estimate", "std. err.", "z", "resol.", "verdict")
+_COLUMNS = ("quantity", "b", "exact", "estimate", "std. err.", "z", "resol.", "verdict")
+_STYLES = {AGREE: Style.GOOD, REJECT: Style.BAD, UNRESOLVED: Style.DOUBT}
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """What ``verify`` returns.
+class Report(Tabular):
+    """What ``verify`` returns; ``print`` shows its table, and so do a notebook and a Rich console.
 
     Attributes:
         problem: the problem.
@@ -124,30 +126,12 @@ class Report:
     def __repr__(self) -> str:
         return f"Report({self.verdict}, {len(self.rows)} comparisons, {self.problem!r})"
 
+    def to_table(self) -> Table:
+        """A row a comparison; below, the verdict, the rates and why something is not resolved."""
+        return Table(_COLUMNS, map(_cells, self.rows), repr(self.problem), self._summary(), [_STYLES[self.verdict]])
+
     def __str__(self) -> str:
-        cells = [list(_HEADERS), *map(_cells, self.rows)]
-        widths = [max(len(row[k]) for row in cells) for k in range(len(_HEADERS))]
-        lines = ["  ".join(_align(text, width, k) for k, (text, width) in enumerate(zip(row, widths))) for row in cells]
-        lines.insert(1, "-" * len(lines[0]))
-        return "\n".join([repr(self.problem), *(line.rstrip() for line in lines), *self._summary()])
-
-    def __rich__(self) -> Group:
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        for k, header in enumerate(_HEADERS):
-            table.add_column(header, justify="left" if k in (0, 7) else "right", no_wrap=True)
-        styles = {AGREE: "green", REJECT: "bold red", UNRESOLVED: "yellow"}
-        for row in self.rows:
-            *front, verdict = _cells(row)
-            table.add_row(*map(Text, front), Text(verdict, style=styles[verdict]))
-        first, *rest = self._summary()
-        return Group(
-            Text(f"{self.problem!r}\n"), table, Text(), Text(first, style=styles[self.verdict]), *map(Text, rest)
-        )
+        return str(self.to_table())
 
     def _summary(self) -> list[str]:
         """The verdict, the rates and the reasons, a line each."""
@@ -185,16 +169,19 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row) -> list[Cell]:
     """A row of the table."""
     if not 1e-4 <= row.resolution < 10:
-        resolution = f"{row.resolution:.0e}" if math.isfinite(row.resolution) else "-"
+        resolution = f"{row.resolution:.0e}"
     else:
         resolution = f"{row.resolution:.2%}" if row.resolution < 0.1 else f"{row.resolution:.0%}"
-    z = f"{row.z:.2f}" if abs(row.z) < 1e3 else f"{row.z:.0e}"
-    numbers = [f"{to_float(row.exact):.5g}", f"{row.estimate:.5g}", f"{row.standard_error:.1e}", z, resolution]
-    return [row.quantity, str(row.batch_size), *numbers, row.verdict]
-
-
-def _align(text: str, width: int, column: int) -> str:
-    return text.ljust(width) if column in (0, len(_HEADERS) - 1) else text.rjust(width)
+    return [
+        Cell(row.quantity),
+        Cell(str(row.batch_size), row.batch_size, numeric=True),
+        Cell(f"{to_float(row.exact):.5g}", row.exact, numeric=True),
+        Cell(f"{row.estimate:.5g}", row.estimate, numeric=True),
+        Cell(f"{row.standard_error:.1e}", row.standard_error, numeric=True),
+        Cell(f"{row.z:.2f}" if abs(row.z) < 1e3 else f"{row.z:.0e}", row.z, numeric=True),
+        Cell(resolution, row.resolution, numeric=True) if math.isfinite(row.resolution) else cell_of(None),
+        Cell(row.verdict, style=_STYLES[row.verdict]),
+    ]

@@ -70,14 +70,19 @@ class RoadPlan:
         return Argument("road", self.road, f"road=linvar.{self.road.title().replace('_', '')}()")
 
     @property
-    def said(self) -> Said:
-        """Its line in a plan."""
+    def verdict(self) -> Said:
+        """Whether it may be taken, or why not."""
         if self.obstacle or self.is_open:
-            return Said("{}", Argument("", python=self.statement))
-        return Said("{} (too long unless asked for: {})", Argument("", python=self.cost), self.call)
+            return Said("{}", Argument("", python=self.obstacle or "fits"))
+        return Said("too long unless asked for: {}", self.call)
 
     def __str__(self) -> str:
-        return str(self.said)
+        if not self.size:
+            return f"{self.road}: {self.obstacle}"
+        return self.cost if self.is_open else f"{self.cost} ({self.verdict})"
+
+    def __repr__(self) -> str:
+        return f"RoadPlan({self})"
 
 
 class Integrator(Protocol):

@@ -19,17 +19,20 @@ from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any, cast
 
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.flint import arb, fmpq, fmpz
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic, rational
 from linvar.symbolic.pairs.statement import coefficients, wishart_of
-from linvar.symbolic.quantities import check_measured, symmetric
+from linvar.symbolic.quantities import check_measured, named, symmetric
 from linvar.symbolic.result.truncated import LargeBatchExpansion
 from linvar.symbolic.roads.large_batch.path import Path, Polynomials, Series
 from linvar.symbolic.roads.large_batch.road import LargeBatch
 from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
+from linvar.symbolic.views import table_of_expansions
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree
@@ -43,7 +46,7 @@ _BITS_A_STEP = 2
 _PATIENCE = 16
 
 
-class LargeBatchDerivation:
+class LargeBatchDerivation(Tabular):
     """What is asked of a problem, up to u^order: exact, or with ``digits`` enclosed (``linvar.large_batch``).
 
     Each attribute is a ``LargeBatchExpansion``, or a tuple of them; all of one path of SGD, found when the first is asked for.
@@ -77,6 +80,11 @@ class LargeBatchDerivation:
 
     def __repr__(self) -> str:
         return f"LargeBatchDerivation({self.problem!r}, {self.road!r})"
+
+    def to_table(self) -> Table:
+        """What was found so far, a row a quantity. Nothing is derived."""
+        found = {named(*key): expansions for key, expansions in self._known.items()}
+        return table_of_expansions(self.problem, self.plan, found)
 
     @property
     def variance(self) -> LargeBatchExpansion:
@@ -130,7 +138,7 @@ class LargeBatchDerivation:
         """The same of each layer, or of all of them together."""
         check_measured(of, self.problem)
         if name == "variance" and self._by_pairs is not None:
-            return self._variances(self._by_pairs, of, per_leaf)
+            return self._known.setdefault((name, of, per_leaf), self._variances(self._by_pairs, of, per_leaf))
         return self._answer((name, of, per_leaf), lambda path: _MEASURED[name](path, of, per_leaf))
 
     @cached_property
