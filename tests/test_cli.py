@@ -20,6 +20,7 @@ from linvar.cli import app as cli
 from linvar.cli import demo
 from linvar.cli.app import main
 from linvar.cli.arguments import parse_batch_sizes
+from linvar.cli.commands import simulations
 from linvar.cli.demo import example_names, load_example
 from linvar.cli.errors import as_typed, option_names
 from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Said
@@ -214,7 +215,7 @@ def test_plan_of_the_first_coefficients(capsys):
 
 @pytest.mark.parametrize("verdict, status", [("AGREE", 0), ("REJECT", 1), ("UNRESOLVED", 3)])
 def test_the_verdict_is_the_exit_status(capsys, monkeypatch, tmp_path, verdict, status):
-    monkeypatch.setattr(cli, "_verify", lambda *_arguments: FakeReport(verdict))
+    monkeypatch.setattr(simulations, "_verify", lambda *_arguments: FakeReport(verdict))
     data = json.loads(good(capsys, "verify", "two-layer", "--json", "--seed", "7", status=status))
     assert data["verdict"] == verdict and data["seed"] == 7
     assert data["rows"] == [{"z": None, "estimate": None}]

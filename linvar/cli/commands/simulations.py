@@ -1,0 +1,87 @@
+"""``linvar verify`` and ``linvar plot``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from linvar.cli.arguments import BatchSizes, File, Json, Runs, Seed, check_seed, check_unused, load, parse_batch_sizes
+from linvar.cli.errors import OK, REJECTED, UNRESOLVED
+from linvar.cli.terminal import print_json, print_rich, print_text, report_object
+from linvar.progress import waiting
+
+if TYPE_CHECKING:
+    from linvar.problem import Problem
+    from linvar.symbolic.result.polynomial import BatchPolynomial
+    from linvar.verification.report import Report
+
+_EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
+
+
+def verify(
+    file: File,
+    as_json: Json = False,
+    seed: Seed = 0,
+    runs: Runs = None,
+    batch_sizes: BatchSizes = None,
+) -> None:
+    """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
+    problem = load(file)
+    report = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
+    if as_json:
+        print_json({**report_object(report), "seed": seed})
+    else:
+        print_rich(report)
+    raise typer.Exit(_EXIT_OF_VERDICT[report.verdict])
+
+
+def plot(
+    file: File,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="PNG", help="The picture: .png, .svg or .pdf.")],
+    with_estimates: Annotated[bool, typer.Option("--verify", help="Simulate as well, and draw the estimates.")] = False,
+    as_json: Json = False,
+    seed: Seed = 0,
+    runs: Runs = None,
+    batch_sizes: BatchSizes = None,
+) -> None:
+    """Draw the variance against the batch size; with --verify the estimates too (exit status as of verify)."""
+    from linvar.atomic import check_writable, write_atomically
+    from linvar.cli.demo import draw, picture_suffix
+
+    suffix = picture_suffix(output)
+    if not with_estimates:
+        cure = "add --verify, or leave it out"
+        check_unused(
+            "is of a simulation, and none is asked for", cure, seed=seed or None, runs=runs, batch_sizes=batch_sizes
+        )
+    problem = load(file)
+    check_writable(output)
+    result: Report | BatchPolynomial
+    verdict = None
+    if with_estimates:
+        result = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
+        verdict = result.verdict
+    else:
+        from linvar.symbolic.answers import gradient_variance
+
+        with waiting("deriving the variance"):
+            result = gradient_variance(problem)
+    with waiting("drawing"):
+        picture = draw([("", result)], suffix)
+    write_atomically(output, picture)
+    if as_json:
+        print_json({"picture": output, "verdict": verdict})
+    else:
+        print_text(f"Picture: {output}" + (f" (verdict: {verdict})" if verdict else ""))
+    raise typer.Exit(_EXIT_OF_VERDICT[verdict] if verdict else OK)
+
+
+def _verify(problem: Problem, seed: int, runs: int | None, batch_sizes: tuple[int, ...]) -> Report:
+    """The Report."""
+    check_seed(seed)
+    with waiting("deriving and simulating"):
+        from linvar.numeric.laws.sampling import key_of
+        from linvar.verification.verify import verify
+
+        return verify(problem, key=key_of(seed), runs=runs, batch_sizes=batch_sizes)
