@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
+from command_line import bad, good, no_lines_of_progress  # noqa: F401
 
 import linvar as lv
-from linvar import progress
 from linvar.cli import app as cli
 from linvar.cli import demo
 from linvar.cli.app import main
@@ -27,30 +27,6 @@ from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Sai
 from linvar.problem_file import problem_from_dict
 
 COMMAND = [sys.executable, "-m", "linvar"]
-
-
-@pytest.fixture(autouse=True)
-def no_lines_of_progress(monkeypatch):
-    """However slow the machine is: ``test_progress.py`` looks at them."""
-    monkeypatch.setattr(progress, "EVERY", 1e6)
-
-
-def bad(capsys, *arguments):
-    """The one line of a refused command, after checking that it is one."""
-    assert main(list(arguments)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("linvar: ")
-    assert captured.err[:-1].isprintable()
-    assert len(captured.err) < 1_500
-    return captured.err
-
-
-def good(capsys, *arguments, status=0):
-    """Standard output of a command that works."""
-    assert main(list(arguments)) == status
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
 
 
 @dataclass
@@ -423,10 +399,10 @@ def test_no_message_repeats_more_than_200_characters(capsys, case, tmp_path, mon
 
 
 COMMANDS = {
-    "derive": (["derive", "two-layer"], "linvar.cli.derivations.whole_polynomial"),
+    "derive": (["derive", "two-layer"], "linvar.cli.derivations.whole_polynomials"),
     "plan": (["plan", "two-layer"], "linvar.symbolic.plan.plan"),
     "verify": (["verify", "two-layer"], "linvar.verification.verify.verify"),
-    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.answers.gradient_variance"),
+    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.derivation.derived"),
     "plot, checked": (["plot", "two-layer", "-o", "p.png", "--verify"], "linvar.verification.verify.verify"),
     "search": (["search"], "linvar.search.nonmonotone.search_nonmonotone"),
     "experiment": (["experiment", "three-layers"], "linvar.experiments.run_experiment"),
@@ -494,10 +470,10 @@ def test_options_are_named_by_the_command_they_belong_to():
         "order",
         1,
         Said("leave {} out, or give {}", Argument("road"), Argument("road", "lattice", "road=linvar.Lattice()")),
-        fault=Said("with {} and {}", Argument("digits", "3"), Argument("step", "2")),
+        fault=Said("with {} and {}", Argument("digits", "3"), Argument("momentum", "2")),
     )
     assert str(as_typed(error, derive)) == (
-        "--order 1 with --digits 3 and step=2: leave --method out, or give --method lattice"
+        "--order 1 with --digits 3 and momentum=2: leave --method out, or give --method lattice"
     )
     assert str(as_typed(error, verify)) == str(error)
 
@@ -552,7 +528,7 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path, heeded
     import linvar.cli.derivations
 
     monkeypatch.setattr(
-        linvar.cli.derivations, "whole_polynomial", lambda *_arguments: signal.raise_signal(signal.SIGINT)
+        linvar.cli.derivations, "whole_polynomials", lambda *_arguments: signal.raise_signal(signal.SIGINT)
     )
     assert main(["derive", "two-layer", "-o", str(tmp_path / "variance.json")]) == 130
     captured = capsys.readouterr()
@@ -586,7 +562,7 @@ class Lost:
 def work(*arguments):
     Lost()
     time.sleep(600)
-entries.whole_polynomial = work
+entries.whole_polynomials = work
 raise SystemExit(main())
 """
     command = [sys.executable, "-c", code, "derive", "two-layer"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from linvar.errors import InputError, Words, shown
 
 if TYPE_CHECKING:
+    from linvar.exact import Rational
     from linvar.problem import Problem
 
 _LARGEST_SEED = 2**63 - 1
@@ -62,6 +64,16 @@ Digits = Annotated[
     int | None, typer.Option("--digits", metavar="D", help="With --order: enclosures with D certified digits.")
 ]
 
+Step = Annotated[
+    int | None, typer.Option("--step", metavar="T", help="Updates before the gradient is measured: the file's.")
+]
+Steps = Annotated[
+    str | None, typer.Option("--steps", metavar="T,T,...", help="Several steps in one sweep: 0,1,2 or 0..4.")
+]
+LearningRate = Annotated[
+    str | None, typer.Option("--learning-rate", metavar="P/Q", help="Of every update, an exact number: the file's.")
+]
+
 
 def _number_of_bytes(text: str) -> int | float:
     """The number as typed; the library says whether it is one of bytes."""
@@ -85,8 +97,73 @@ MemoryLimit = Annotated[
 ]
 
 
-def load(file: str) -> Problem:
-    """The problem of a file, or of a shipped example."""
+def load(file: str, step: int | None = None, learning_rate: str | None = None) -> Problem:
+    """The problem of a file, or of a shipped example; with another step and learning rate where they are given."""
+    changes = {} if learning_rate is None else {"learning_rate": exact_number(learning_rate, "--learning-rate")}
+    if step is not None:
+        check_step(step)
+    problem = _read(file)
+    if step is None:
+        step = problem.step
+    if changes:
+        return problem.replace(step=step, **changes)
+    known = problem.learning_rate
+    if isinstance(known, tuple) and step > len(known):
+        fault = f"is beyond the {len(known)} learning rates of the file"
+        raise InputError("--step", step, "give --learning-rate too, one for all updates", fault=fault)
+    return problem.at_step(step)
+
+
+def check_step(step: int, option: str = "--step") -> None:
+    """From 0 to what a file may have."""
+    from linvar.problem_file import MAX_STEP
+
+    if not 0 <= step <= MAX_STEP:
+        cure = f"give the number of updates, an integer from 0 to {MAX_STEP}"
+        raise InputError(option, Words(f"{shown(step)} is out of range"), cure)
+
+
+def parse_steps(text: str) -> tuple[int, ...]:
+    """Numbers of updates from "0,1,2" or "0..4", each once, in the order typed."""
+    from linvar.problem_file import MAX_STEP
+
+    steps: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,9})(?:\.\.([0-9]{1,9}))?", part.strip())
+        first = int(match[1]) if match else 0
+        last = int(match[2] or match[1]) if match else 0
+        if match is None or not first <= last <= MAX_STEP:
+            cure = f"give numbers of updates from 0 to {MAX_STEP}, like 0,1,2 or 0..4"
+            raise InputError("--steps", text, cure, fault=f"contains {shown(part.strip(), 40)}")
+        steps += range(first, last + 1)
+    return tuple(dict.fromkeys(steps))
+
+
+def at_steps(problem: Problem, steps: str | None, step: int | None) -> tuple[Problem, ...]:
+    """The problem itself, or the same at each of several steps; a schedule has to reach the last of them."""
+    if steps is None:
+        return (problem,)
+    if step is not None:
+        raise InputError("--steps", steps, "leave one of the two out", fault="is given with --step")
+    at, known = parse_steps(steps), problem.learning_rate
+    if isinstance(known, tuple) and max(at) > len(known):
+        fault = f"goes beyond the {len(known)} learning rates of the file"
+        raise InputError("--steps", steps, "give --learning-rate too, one for all updates", fault=fault)
+    return tuple(problem.at_step(t) for t in at)
+
+
+def exact_number(text: str, option: str) -> Rational:
+    """A number p or p/q; of a short decimal the fraction to write is said."""
+    from linvar.exact import Rational, parse_rational
+
+    is_decimal = re.fullmatch(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(e[+-]?[0-9])?", text)
+    if is_decimal and not text.lstrip("+-").isdecimal():
+        raise InputError(option, Words(f"{text} is not an exact number"), f"write {Rational(text)}")
+    return parse_rational(text, option)
+
+
+def _read(file: str) -> Problem:
+    """The problem of a file, or of a shipped example, as it stands there."""
     from linvar.cli.demo import example_names, load_example
     from linvar.problem_file import load_problem
 
@@ -122,8 +199,11 @@ def check_unused(reason: str, cure: str, **options: object) -> None:
             raise InputError(option, value, cure, fault=reason)
 
 
-def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None) -> None:
+def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None, steps: str | None) -> None:
     """Options of ``derive`` that exclude each other, and of which the library knows nothing."""
+    if steps is not None and output is not None:
+        why = "with --steps, where a file holds one polynomial"
+        raise InputError("-o", output, "ask for one --step, or keep what --json prints", fault=why)
     if of is Of.update and quantity is Quantity.loss:
         words = Words("update with --quantity loss, which is of the weights and not of a step")
         raise InputError("--of", words, "leave --of out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -173,8 +173,13 @@ def print_rich(value: Report | Table) -> None:
         print_text(str(value))
 
 
-def print_json(data: Mapping[str, Plain]) -> None:
-    """One object; what JSON has no number for (NaN, infinities) becomes null."""
+def print_answers(objects: Sequence[dict[str, Plain]], problems: Sequence[Problem], *, several: bool) -> None:
+    """The answer as an object; those at several steps in a list, each with its step."""
+    print_json([{"step": one.step, **found} for one, found in zip(problems, objects)] if several else objects[0])
+
+
+def print_json(data: Plain) -> None:
+    """One object, or a list of them; what JSON has no number for (NaN, infinities) becomes null."""
     print(json.dumps(_finite(data), allow_nan=False))
 
 

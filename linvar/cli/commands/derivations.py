@@ -6,11 +6,27 @@ from typing import Annotated
 
 import typer
 
-from linvar.cli.arguments import Digits, File, Json, MemoryLimit, Method, Of, Order, Quantity, check_derivation, load
+from linvar.cli.arguments import (
+    Digits,
+    File,
+    Json,
+    LearningRate,
+    MemoryLimit,
+    Method,
+    Of,
+    Order,
+    Quantity,
+    Step,
+    Steps,
+    at_steps,
+    check_derivation,
+    load,
+)
 from linvar.cli.terminal import (
     expansion_object,
     plan_object,
     polynomial_object,
+    print_answers,
     print_expansion,
     print_json,
     print_polynomial,
@@ -31,13 +47,16 @@ def derive(
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Lattice: keep what is done, go on from it.")
     ] = None,
     memory_limit: MemoryLimit = None,
+    step: Step = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Save it for linvar.load_polynomial.")
     ] = None,
 ) -> None:
     """Derive the exact polynomial in 1/b, or with --order its first coefficients only."""
-    check_derivation(quantity, of, order, output)
-    problem = load(file)
+    check_derivation(quantity, of, order, output, steps)
+    problems = at_steps(load(file, step, learning_rate), steps, step)
     if output is not None:
         from linvar.atomic import check_writable
 
@@ -46,29 +65,33 @@ def derive(
     if quantity is not Quantity.loss:
         asked["of"] = of.value
     name = f"{quantity.value} of the update" if of is Of.update else quantity.value
-    from linvar.cli.derivations import check_no_order, check_no_road, first_coefficients, whole_polynomial
+    from linvar.cli.derivations import check_no_order, check_no_road, first_coefficients, whole_polynomials
 
     if order is not None:
         check_no_road(order, road, checkpoint)
         with waiting(f"deriving the {name}"):
-            first = first_coefficients(problem, quantity, of, order, digits, memory_limit)
+            firsts = [first_coefficients(one, quantity, of, order, digits, memory_limit) for one in problems]
         if as_json:
-            print_json({**asked, **expansion_object(first, problem)})
-        else:
-            print_expansion(problem, name, first)
+            objects = [{**asked, **expansion_object(first, one)} for one, first in zip(problems, firsts)]
+            print_answers(objects, problems, several=steps is not None)
+        for one, first in zip(problems, firsts if not as_json else ()):
+            print_expansion(one, name, first)
         return
     check_no_order(digits)
     with waiting(f"deriving the {name}"):
-        polynomial = whole_polynomial(problem, quantity, of, road, checkpoint, memory_limit)
-        start = polynomial.decreasing_from()
+        found = whole_polynomials(problems, quantity, of, road, checkpoint, memory_limit)
+        starts = [polynomial.decreasing_from() for polynomial in found]
     if output is not None:
-        polynomial.save(output)
+        found[0].save(output)
+    answers = list(zip(problems, found, starts))
     if as_json:
-        print_json({**asked, **polynomial_object(polynomial, problem, start)})
-    else:
-        print_polynomial(problem, name, polynomial, start)
-        if output is not None:
-            print_text(f"Saved: {output}")
+        objects = [{**asked, **polynomial_object(polynomial, one, start)} for one, polynomial, start in answers]
+        print_answers(objects, problems, several=steps is not None)
+        return
+    for one, polynomial, start in answers:
+        print_polynomial(one, name, polynomial, start)
+    if output is not None:
+        print_text(f"Saved: {output}")
 
 
 def plan(
@@ -76,10 +99,12 @@ def plan(
     order: Order = None,
     digits: Digits = None,
     memory_limit: MemoryLimit = None,
+    step: Step = None,
+    learning_rate: LearningRate = None,
     as_json: Json = False,
 ) -> None:
     """What each road to the variance would cost, and which one derive takes; nothing is started."""
-    problem = load(file)
+    problem = load(file, step, learning_rate)
     from linvar.cli.derivations import check_no_order
     from linvar.symbolic.plan import plan as predict
     from linvar.symbolic.roads.large_batch.road import LargeBatch

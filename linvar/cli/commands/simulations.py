@@ -6,9 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linvar.cli.arguments import BatchSizes, File, Json, Runs, Seed, check_seed, check_unused, load, parse_batch_sizes
+from linvar.cli.arguments import (
+    BatchSizes,
+    File,
+    Json,
+    LearningRate,
+    Runs,
+    Seed,
+    Step,
+    Steps,
+    at_steps,
+    check_seed,
+    check_unused,
+    load,
+    parse_batch_sizes,
+)
 from linvar.cli.errors import OK, REJECTED, UNRESOLVED
 from linvar.cli.terminal import print_json, print_rich, print_text, report_object
+from linvar.errors import InputError, Words
 from linvar.progress import waiting
 
 if TYPE_CHECKING:
@@ -16,6 +31,8 @@ if TYPE_CHECKING:
     from linvar.symbolic.result.polynomial import BatchPolynomial
     from linvar.verification.report import Report
 
+#: polynomials side by side
+_MOST_DRAWN = 8
 _EXIT_OF_VERDICT = {"AGREE": OK, "REJECT": REJECTED, "UNRESOLVED": UNRESOLVED}
 
 
@@ -25,9 +42,11 @@ def verify(
     seed: Seed = 0,
     runs: Runs = None,
     batch_sizes: BatchSizes = None,
+    step: Step = None,
+    learning_rate: LearningRate = None,
 ) -> None:
     """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
-    problem = load(file)
+    problem = load(file, step, learning_rate)
     report = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
     if as_json:
         print_json({**report_object(report), "seed": seed})
@@ -44,6 +63,9 @@ def plot(
     seed: Seed = 0,
     runs: Runs = None,
     batch_sizes: BatchSizes = None,
+    step: Step = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
 ) -> None:
     """Draw the variance against the batch size; with --verify the estimates too (exit status as of verify)."""
     from linvar.atomic import check_writable, write_atomically
@@ -55,20 +77,27 @@ def plot(
         check_unused(
             "is of a simulation, and none is asked for", cure, seed=seed or None, runs=runs, batch_sizes=batch_sizes
         )
-    problem = load(file)
+    elif steps is not None:
+        raise InputError("--steps", steps, "give one --step", fault="is given with --verify")
+    problems = at_steps(load(file, step, learning_rate), steps, step)
+    if len(problems) > _MOST_DRAWN:
+        fault = f"is {len(problems):,} steps, more than the {_MOST_DRAWN} that a picture shows"
+        raise InputError("--steps", Words(fault), "give fewer")
     check_writable(output)
-    result: Report | BatchPolynomial
+    answers: list[tuple[str, Report | BatchPolynomial]]
     verdict = None
     if with_estimates:
-        result = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
-        verdict = result.verdict
+        (problem,) = problems
+        report = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
+        answers, verdict = [("", report)], report.verdict
     else:
-        from linvar.symbolic.answers import gradient_variance
+        from linvar.symbolic.derivation import derived
 
         with waiting("deriving the variance"):
-            result = gradient_variance(problem)
+            found = derived(problems, None, None, None)
+            answers = [(f"t = {exact.problem.step}" * (steps is not None), exact.variance) for exact in found]
     with waiting("drawing"):
-        picture = draw([("", result)], suffix)
+        picture = draw(answers, suffix)
     write_atomically(output, picture)
     if as_json:
         print_json({"picture": output, "verdict": verdict})
