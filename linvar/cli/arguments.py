@@ -70,6 +70,7 @@ Step = Annotated[
 Steps = Annotated[
     str | None, typer.Option("--steps", metavar="T,T,...", help="Several steps in one sweep: 0,1,2 or 0..4.")
 ]
+Latex = Annotated[bool, typer.Option("--latex", help="Print the LaTeX of it and nothing else.")]
 LearningRate = Annotated[
     str | None, typer.Option("--learning-rate", metavar="P/Q", help="Of every update, an exact number: the file's.")
 ]
@@ -201,15 +202,24 @@ def check_unused(reason: str, cure: str, **options: object) -> None:
 
 def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None, steps: str | None) -> None:
     """Options of ``derive`` that exclude each other, and of which the library knows nothing."""
-    if steps is not None and output is not None:
-        why = "with --steps, where a file holds one polynomial"
-        raise InputError("-o", output, "ask for one --step, or keep what --json prints", fault=why)
     if of is Of.update and quantity is Quantity.loss:
         words = Words("update with --quantity loss, which is of the weights and not of a step")
         raise InputError("--of", words, "leave --of out")
+    if steps is not None and output is not None:
+        why = "with --steps, where a file holds one polynomial"
+        raise InputError("-o", output, "ask for one --step, or keep what --json prints", fault=why)
     if order is not None and output is not None:
         why = f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
         raise InputError("-o", output, "leave -o out and keep what --json prints", fault=why)
+
+
+def check_output(as_json: bool, latex: bool, full: bool) -> None:
+    """One way of printing."""
+    if latex and as_json:
+        raise InputError("--latex", Words("is given with --json"), "leave one of the two out")
+    if full and (latex or as_json):
+        other = "--latex" if latex else "--json"
+        raise InputError("--full", Words(f"is given with {other}, which prints all digits"), "leave --full out")
 
 
 def parse_batch_sizes(text: str | None, problem: Problem) -> tuple[int, ...]:

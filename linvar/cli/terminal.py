@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,37 +89,48 @@ def search_object(result: SearchResult) -> dict[str, Plain]:
     }
 
 
-def print_polynomial(problem: Problem, quantity: str, polynomial: BatchPolynomial, start: int | None) -> None:
-    """Coefficients and a few values, as tables."""
+def print_polynomial(
+    problem: Problem, quantity: str, polynomial: BatchPolynomial, start: int | None, *, full: bool = False
+) -> None:
+    """Coefficients and a few values: as tables, long numbers cut, or with ``full`` as lines with all their digits."""
     print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
-    rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(polynomial.coefficients)]
-    _print_table(["k", "coefficient of 1/b^k", "about"], rows)
     largest = polynomial.largest_batch_size
     sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
-    rows = [[str(b), _cut(str(value)), _approximate(value)] for b, value in zip(sizes, polynomial(sizes))]
-    _print_table(["b", f"{quantity} at b", "about"], rows)
+    _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(polynomial.coefficients)), full)
+    _print_numbers(f"{quantity} at b = {{}}", "b", dict(zip(sizes, polynomial(sizes))), full)
     decreasing = "not strictly decreasing in b from any b on"
     if start is not None:
         decreasing = f"strictly decreasing in b from b = {start} on"
     print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
 
 
-def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion) -> None:
-    """The first coefficients as a table; no values, which they do not give."""
+def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion, *, full: bool = False) -> None:
+    """The first coefficients; no values, which they do not give."""
     print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
     if expansion.digits is None:
-        rows = [[str(k), _cut(str(value)), _approximate(value)] for k, (value, _) in enumerate(expansion.intervals)]
-        _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+        _print_numbers("coefficient of 1/b^{}", "k", {k: low for k, (low, _) in enumerate(expansion.intervals)}, full)
     else:
         from linvar.symbolic.result.display import enclosure
 
         balls = [enclosure(ball, expansion.digits) for ball in expansion.enclosures]
-        rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
-        _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
+        if full:
+            print_text("".join(f"coefficient of 1/b^{k} = {ball}\n" for k, ball in enumerate(balls)))
+        else:
+            rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
+            _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
     print_text(
         f"not the whole polynomial: its first {expansion.order + 1} coefficients; what follows is O(1/b^{expansion.order + 1}), "
         f"so there is no value at a b and no degree"
     )
+
+
+def _print_numbers(name: str, index: str, numbers: Mapping[int, Exact], full: bool) -> None:
+    """Exact numbers, each with its index: as lines with all digits, or as a table."""
+    if full:
+        print_text("".join(f"{name.format(k)} = {value}\n" for k, value in numbers.items()))
+        return
+    rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in numbers.items()]
+    _print_table([index, name.replace(" = {}", "").format(index), "about"], rows)
 
 
 def print_section(section: Section) -> None:

@@ -10,6 +10,7 @@ from linvar.cli.arguments import (
     Digits,
     File,
     Json,
+    Latex,
     LearningRate,
     MemoryLimit,
     Method,
@@ -20,6 +21,7 @@ from linvar.cli.arguments import (
     Steps,
     at_steps,
     check_derivation,
+    check_output,
     load,
 )
 from linvar.cli.terminal import (
@@ -38,6 +40,8 @@ from linvar.progress import waiting
 def derive(
     file: File,
     as_json: Json = False,
+    latex: Latex = False,
+    full: Annotated[bool, typer.Option("--full", help="Print all digits, however long.")] = False,
     quantity: Annotated[Quantity, typer.Option("--quantity", help="Which expectation to derive.")] = Quantity.variance,
     of: Annotated[Of, typer.Option("--of", help="Of the gradient, or of the change it makes of W.")] = Of.gradient,
     order: Order = None,
@@ -55,6 +59,7 @@ def derive(
     ] = None,
 ) -> None:
     """Derive the exact polynomial in 1/b, or with --order its first coefficients only."""
+    check_output(as_json, latex, full)
     check_derivation(quantity, of, order, output, steps)
     problems = at_steps(load(file, step, learning_rate), steps, step)
     if output is not None:
@@ -74,8 +79,12 @@ def derive(
         if as_json:
             objects = [{**asked, **expansion_object(first, one)} for one, first in zip(problems, firsts)]
             print_answers(objects, problems, several=steps is not None)
-        for one, first in zip(problems, firsts if not as_json else ()):
-            print_expansion(one, name, first)
+            return
+        for one, first in zip(problems, firsts):
+            if latex:
+                print_text(first.latex())
+            else:
+                print_expansion(one, name, first, full=full)
         return
     check_no_order(digits)
     with waiting(f"deriving the {name}"):
@@ -89,8 +98,11 @@ def derive(
         print_answers(objects, problems, several=steps is not None)
         return
     for one, polynomial, start in answers:
-        print_polynomial(one, name, polynomial, start)
-    if output is not None:
+        if latex:
+            print_text(polynomial.latex())
+        else:
+            print_polynomial(one, name, polynomial, start, full=full)
+    if output is not None and not latex:
         print_text(f"Saved: {output}")
 
 
