@@ -48,7 +48,7 @@ class Written(str):
         return str(self)
 
 
-def parse_json(text: str) -> Plain:
+def parse_json(text: str, *, cure: str = "correct it there, or name a TOML file .toml") -> Plain:
     """Plain data; numbers that are no short integers stay text."""
 
     def pairs(items: list[tuple[str, Plain]]) -> Object:
@@ -70,19 +70,30 @@ def parse_json(text: str) -> Plain:
         return data
     except json.JSONDecodeError as error:
         fault = f"is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
-        raise ProblemFileError("it", Words(fault), "correct it there, or name a TOML file .toml") from None
+        raise ProblemFileError("it", Words(fault), cure) from None
 
 
-def parse_toml(text: str) -> Plain:
+def parse_toml(text: str, *, cure: str = "correct it there, or name a JSON file .json") -> Plain:
     """Plain data; decimals stay text."""
     try:
         return tomllib.loads(text, parse_float=Literal)
     except tomllib.TOMLDecodeError as error:
         fault = f"is not TOML ({one_line(str(error))})"
-        raise ProblemFileError("it", Words(fault), "correct it there, or name a JSON file .json") from None
+        raise ProblemFileError("it", Words(fault), cure) from None
     except ValueError:  # CPython reads no integer of more than 4,300 digits
         fault = "has an integer of more than 4,300 digits"
         raise ProblemFileError("it", Words(fault), 'write it as a string "p/q"') from None
+
+
+def parse_either(text: str) -> Plain:
+    """Plain data of a text without a name: JSON where it begins with a brace, as no TOML does, and TOML otherwise.
+
+    >>> parse_either('{"step": 1}') == parse_either("step = 1")
+    True
+    """
+    if text.lstrip().startswith("{"):
+        return parse_json(text, cure="correct it there")
+    return parse_toml(text, cure="correct it there; JSON begins with {")
 
 
 def quoted(value: object, limit: int = 60) -> str:

@@ -21,6 +21,7 @@ from linvar.plain_data import (
     ProblemFileError,
     built,
     check_keys,
+    parse_either,
     parse_json,
     parse_toml,
     read_flag,
@@ -54,7 +55,7 @@ Say = Callable[[str], object]
 
 
 def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Problem:
-    """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is JSON on standard input.
+    """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is standard input, either of them.
 
     The keys are those of ``Problem``: ``weights`` (a list of matrices, W_1 first; a matrix is a list of rows),
     ``law``, and the optional ``learning_rate``, ``step``, ``sampling``, ``momentum``, ``nesterov`` (true or false) and
@@ -93,7 +94,7 @@ def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Proble
     text = read_text(path, "problem file", MAX_BYTES, error=ProblemFileError, stdin=True)
     source = "standard input" if name == "-" else cut(name) if name.isprintable() else shown(name)
     try:
-        data = parse_toml(text) if name.lower().endswith(".toml") else parse_json(text)
+        data = _parser(name)(text)
         return problem_from_dict(data, folder="" if name == "-" else os.path.dirname(name), say=say)
     except ProblemFileError as error:
         raise ProblemFileError(f"{source}: {error.argument}", error.value, error.cure, error.fault) from error.__cause__
@@ -101,6 +102,13 @@ def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Proble
         fault = Words("nests too deeply")
         cure = "a problem file has lists of matrices, no deeper than four brackets"
         raise ProblemFileError(f"{source}: it", fault, cure) from None
+
+
+def _parser(name: str) -> Callable[[str], Plain]:
+    """What reads a file of this name."""
+    if name == "-":
+        return parse_either
+    return parse_toml if name.lower().endswith(".toml") else parse_json
 
 
 def save_problem(problem: Problem, path: str | os.PathLike[str]) -> None:

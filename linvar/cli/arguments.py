@@ -48,7 +48,10 @@ class Method(StrEnum):
 
 
 File = Annotated[
-    str, typer.Argument(metavar="FILE", help="A problem file (JSON or TOML), or a name of linvar demo --list.")
+    str,
+    typer.Argument(
+        metavar="FILE", help="A problem file (JSON or TOML), a name of linvar demo --list, or - for standard input."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
