@@ -21,8 +21,8 @@ from linvar.cli import demo
 from linvar.cli.app import main
 from linvar.cli.arguments import parse_batch_sizes
 from linvar.cli.commands import simulations
-from linvar.cli.demo import example_names, load_example
 from linvar.cli.errors import as_typed, option_names
+from linvar.cli.shipped import load_example
 from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Said
 from linvar.problem_file import problem_from_dict
 
@@ -219,15 +219,6 @@ def test_plot_writes_a_picture(capsys, tmp_path, suffix, magic):
     path = tmp_path / f"picture.{suffix}"
     assert f"Picture: {path}" in good(capsys, "plot", "noisy-regression", "-o", str(path))
     assert path.read_bytes().startswith(magic) and len(list(tmp_path.iterdir())) == 1
-
-
-def test_demo_lists_the_examples(capsys):
-    out = good(capsys, "demo", "--list")
-    assert all(name in out for name in example_names())
-    examples = json.loads(good(capsys, "demo", "--list", "--json"))["examples"]
-    assert {name: problem_from_dict(data) for name, data in examples.items()} == {
-        name: load_example(name) for name in example_names()
-    }
 
 
 def test_demo_without_scikit_learn_says_how_to_get_it_and_runs_the_rest(capsys, monkeypatch, tmp_path):
@@ -574,8 +565,6 @@ def test_what_nothing_looks_at_is_refused(capsys, tmp_path):
     picture = str(tmp_path / "x.png")
     for option in (["--runs", "0"], ["--batch-sizes", "foo"], ["--seed", "3"]):
         assert "is of a simulation, and none is asked for" in bad(capsys, "plot", "two-layer", "-o", picture, *option)
-    for option in (["--runs", "9"], ["--seed", "4"], ["-o", "x"]):
-        assert "is given with --list" in bad(capsys, "demo", "--list", *option)
 
 
 def test_the_usual_batch_sizes_are_those_that_there_are():

@@ -6,7 +6,7 @@ import pytest
 from command_line import bad, good, no_lines_of_progress  # noqa: F401
 
 import linvar as lv
-from linvar.cli.demo import load_example
+from linvar.cli.shipped import load_example
 
 
 @pytest.fixture

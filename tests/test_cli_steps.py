@@ -10,7 +10,7 @@ from command_line import bad, good, no_lines_of_progress  # noqa: F401
 import linvar as lv
 from linvar.cli.arguments import parse_steps
 from linvar.cli.commands import simulations
-from linvar.cli.demo import load_example
+from linvar.cli.shipped import load_example
 from linvar.problem_file import problem_from_dict
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linvar import Dataset, Gaussian, Problem, load_problem
-from linvar.cli.demo import example_names, load_example
+from linvar.cli.shipped import example_names, load_example
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import MAX_DIGITS, Rational
 from linvar.problem_file import MAX_BYTES, ProblemFileError, problem_from_dict, save_problem

@@ -1,4 +1,4 @@
-"""The command line: ``linvar derive | plan | verify | plot | search | experiment | demo``.
+"""The command line: ``linvar derive | plan | verify | plot | search | experiment | demo | example``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
 Whatever the user gets wrong (a ``LinvarError``) ends in one line on standard error and exit status 2, as does what the
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 for command in (
     examples.demo,
+    examples.example,
     derivations.derive,
     derivations.plan,
     simulations.verify,

@@ -50,7 +50,7 @@ class Method(StrEnum):
 File = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="A problem file (JSON or TOML), a name of linvar demo --list, or - for standard input."
+        metavar="FILE", help="A problem file (JSON or TOML), a name of linvar example --list, or - for standard input."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
@@ -168,7 +168,7 @@ def exact_number(text: str, option: str) -> Rational:
 
 def _read(file: str) -> Problem:
     """The problem of a file, or of a shipped example, as it stands there."""
-    from linvar.cli.demo import example_names, load_example
+    from linvar.cli.shipped import example_names, load_example
     from linvar.problem_file import load_problem
 
     if "\0" in file:

@@ -202,13 +202,10 @@ def _finite(value: Plain) -> Plain:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_examples(as_json: bool) -> None:
-    """The shipped problems, by name."""
-    from linvar.cli.demo import example_names, load_example
-
-    problems = {name: load_example(name) for name in example_names()}
+def print_lines(lines: Mapping[str, str], as_json: bool) -> None:
+    """Names, and a line about each."""
     if as_json:
-        print_json({"examples": {name: problem.to_dict() for name, problem in problems.items()}})
-        return
-    for name, problem in problems.items():
-        print(f"{name}\n    {problem!r}")
+        print_json(lines)
+    else:
+        width = max(map(len, lines))
+        print_text("\n".join(f"{name:{width}}  {line}" for name, line in lines.items()))

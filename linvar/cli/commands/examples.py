@@ -1,4 +1,4 @@
-"""``linvar demo``."""
+"""``linvar demo`` and ``linvar example``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linvar.cli.arguments import Json, Runs, Seed, check_seed, check_unused
-from linvar.cli.terminal import print_examples, print_json, print_section, print_text, report_object
+from linvar.cli.arguments import Json, Runs, Seed, check_seed
+from linvar.cli.terminal import print_json, print_lines, print_section, print_text, report_object
 from linvar.errors import InputError
 from linvar.progress import waiting
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 def demo(
-    list_examples: Annotated[bool, typer.Option("--list", help="List the shipped example problems and exit.")] = False,
     directory: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Where the picture goes.")] = ".",
     seed: Seed = 0,
     as_json: Json = False,
@@ -27,11 +26,6 @@ def demo(
     """Derive and verify a two-layer network on Gaussian data and a linear network on real data; draw a picture."""
     from linvar.cli import demo as content
 
-    if list_examples:
-        other = directory if directory != "." else None
-        check_unused("is given with --list", "leave one of the two out", output=other, seed=seed or None, runs=runs)
-        print_examples(as_json)
-        return
     check_seed(seed)
     if not os.path.isdir(directory):
         raise InputError("-o", directory, "create it or give another one", fault="is not a directory")
@@ -59,3 +53,23 @@ def demo(
         print_json({"sections": objects, "remarks": remarks, "picture": str(target), "seed": seed})
     else:
         print_text(f"\nPicture: {target}")
+
+
+def example(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of linvar example --list.")] = None,
+    list_examples: Annotated[
+        bool, typer.Option("--list", help="List the shipped problem files, a line each, and exit.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a shipped problem file, to start from: linvar example two-layer > mine.json."""
+    from linvar.cli.shipped import LINES, example_text, load_example
+
+    if name is None:
+        print_lines(LINES, as_json)
+    elif list_examples:
+        raise InputError("NAME", name, "leave one of the two out", fault="is given with --list")
+    elif as_json:
+        print_json(load_example(name).to_dict())
+    else:
+        print_text(example_text(name).rstrip("\n"))

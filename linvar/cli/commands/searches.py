@@ -8,7 +8,7 @@ import typer
 
 from linvar.cli.arguments import Json, Seed, check_seed
 from linvar.cli.errors import OK, UNRESOLVED
-from linvar.cli.terminal import print_json, print_text, search_object
+from linvar.cli.terminal import print_json, print_lines, print_text, search_object
 
 
 def search(
@@ -98,11 +98,7 @@ def experiment(
     check_options(name, options, {key: value for key, value in others.items() if value}, list_experiments)
     if name is None:
         lines = {known: experiments.LINES[known] for known in experiments.NAMES}
-        if as_json:
-            print_json(lines)
-        else:
-            width = max(map(len, lines))
-            print_text("\n".join(f"{known:{width}}  {line}" for known, line in lines.items()))
+        print_lines(lines, as_json)
         return
     check_seed(seed)
     with as_typed():
