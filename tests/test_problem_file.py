@@ -9,7 +9,6 @@ import time
 from fractions import Fraction
 
 import pytest
-import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -449,13 +448,6 @@ def test_a_header_of_numbers_is_asked_about_by_key(house):
         house(target=None)
     assert house(target=None, header=True).law.size == 3
     assert house(target=None, header=False).law.size == 4
-
-
-def test_a_problem_with_symbols_is_not_saved(tmp_path):
-    problem = Problem([[[sympy.Symbol("w")]]], Gaussian(teacher=[[sympy.Symbol("t")]]))
-    with pytest.raises(ProblemFileError, match="symbols t, w"):
-        problem.save(tmp_path / "symbols.json")
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linvar.errors import InputError, Words, shown
+from linvar.errors import InputError, Words, cut, shown
 
 if TYPE_CHECKING:
     from linvar.exact import Rational
@@ -116,6 +116,16 @@ def load(file: str, step: int | None = None, learning_rate: str | None = None) -
         fault = f"is beyond the {len(known)} learning rates of the file"
         raise InputError("--step", step, "give --learning-rate too, one for all updates", fault=fault)
     return problem.at_step(step)
+
+
+def check_numbers(problem: Problem) -> Problem:
+    """A problem without symbols."""
+    if problem.symbols:
+        names = cut(", ".join(map(str, problem.symbols)), 60)
+        raise InputError(
+            "FILE", Words(f"has the symbols {names}"), "write numbers in their place; derive takes symbols"
+        )
+    return problem
 
 
 def check_step(step: int, option: str = "--step") -> None:

@@ -18,6 +18,7 @@ LINES = {
     "heavy-tails": "two layers after two steps: heavy tails, which a simulation resolves poorly",
     "noisy-regression": "one layer: correlated inputs, a bias, label noise, a schedule of learning rates",
     "small-dataset": "two layers on six examples, batches drawn without replacement",
+    "symbols": "one weight, with symbols for it, the teacher and the learning rate",
     "three-scalar-layers": "three layers of width 1, one step",
     "two-layer": "two layers of width 2 on normal inputs, one step",
 }

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from linvar.plain_data import expression_text
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -27,7 +29,8 @@ _LONGEST_ENCLOSURE = 100
 def polynomial_object(polynomial: BatchPolynomial, problem: Problem, start: int | None) -> dict[str, Plain]:
     """A polynomial as ``derive --json`` prints it."""
     return {
-        "coefficients": [str(value) for value in polynomial.coefficients],
+        "coefficients": [expression_text(value) for value in polynomial.coefficients],
+        "symbols": [str(symbol) for symbol in polynomial.symbols],
         "degree": polynomial.degree,
         "degree_bound": polynomial.degree_bound,
         "decreasing_from": start,
@@ -40,13 +43,14 @@ def polynomial_object(polynomial: BatchPolynomial, problem: Problem, start: int 
 def expansion_object(expansion: LargeBatchExpansion, problem: Problem) -> dict[str, Plain]:
     """A large-batch expansion as ``derive --order --json`` prints it: no degree, and the remainder that is not known."""
     if expansion.exact:
-        coefficients: Plain = [str(value) for value in expansion.coefficients]
+        coefficients: Plain = [expression_text(value) for value in expansion.exact_coefficients]
     else:
         coefficients = [{"low": str(low), "high": str(high)} for low, high in expansion.intervals]
     return {
         "order": expansion.order,
         "digits": expansion.digits,
         "coefficients": coefficients,
+        "symbols": [str(symbol) for symbol in expansion.symbols],
         "remainder": f"O(1/b^{expansion.order + 1})",
         "sampling": problem.sampling,
         "problem": problem.to_dict(),
@@ -97,9 +101,13 @@ def print_polynomial(
     largest = polynomial.largest_batch_size
     sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
     _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(polynomial.coefficients)), full)
-    _print_numbers(f"{quantity} at b = {{}}", "b", dict(zip(sizes, polynomial(sizes))), full)
-    decreasing = "not strictly decreasing in b from any b on"
-    if start is not None:
+    if not polynomial.symbols:
+        _print_numbers(f"{quantity} at b = {{}}", "b", dict(zip(sizes, polynomial(sizes))), full)
+    if polynomial.symbols:
+        decreasing = f"in the symbols {', '.join(map(str, polynomial.symbols))}"
+    elif start is None:
+        decreasing = "not strictly decreasing in b from any b on"
+    else:
         decreasing = f"strictly decreasing in b from b = {start} on"
     print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
 
@@ -108,7 +116,7 @@ def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpans
     """The first coefficients; no values, which they do not give."""
     print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
     if expansion.digits is None:
-        _print_numbers("coefficient of 1/b^{}", "k", {k: low for k, (low, _) in enumerate(expansion.intervals)}, full)
+        _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(expansion.exact_coefficients)), full)
     else:
         from linvar.symbolic.result.display import enclosure
 
@@ -127,10 +135,12 @@ def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpans
 def _print_numbers(name: str, index: str, numbers: Mapping[int, Exact], full: bool) -> None:
     """Exact numbers, each with its index: as lines with all digits, or as a table."""
     if full:
-        print_text("".join(f"{name.format(k)} = {value}\n" for k, value in numbers.items()))
+        print_text("".join(f"{name.format(k)} = {expression_text(value)}\n" for k, value in numbers.items()))
         return
-    rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in numbers.items()]
-    _print_table([index, name.replace(" = {}", "").format(index), "about"], rows)
+    rows = [[str(k), _cut(expression_text(value)), _approximate(value)] for k, value in numbers.items()]
+    about = all(row[2] for row in rows)
+    headers = [index, name.replace(" = {}", "").format(index), "about"]
+    _print_table(headers[: 2 + about], [row[: 2 + about] for row in rows])
 
 
 def print_section(section: Section) -> None:
@@ -148,9 +158,11 @@ def _cut(text: str, limit: int = 44) -> str:
 
 
 def _approximate(value: Exact) -> str:
-    """The leading digits of an exact number of any size."""
-    from linvar.exact import leading_digits
+    """The leading digits of an exact number of any size; nothing of a polynomial in symbols."""
+    from linvar.exact import Rational, leading_digits
 
+    if not isinstance(value, Rational):
+        return ""
     if not value:
         return "0"
     mantissa, exponent = leading_digits(value)

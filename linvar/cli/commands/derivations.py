@@ -89,7 +89,7 @@ def derive(
     check_no_order(digits)
     with waiting(f"deriving the {name}"):
         found = whole_polynomials(problems, quantity, of, road, checkpoint, memory_limit)
-        starts = [polynomial.decreasing_from() for polynomial in found]
+        starts = [None if polynomial.symbols else polynomial.decreasing_from() for polynomial in found]
     if output is not None:
         found[0].save(output)
     answers = list(zip(problems, found, starts))

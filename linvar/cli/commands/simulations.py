@@ -16,6 +16,7 @@ from linvar.cli.arguments import (
     Step,
     Steps,
     at_steps,
+    check_numbers,
     check_seed,
     check_unused,
     load,
@@ -46,7 +47,7 @@ def verify(
     learning_rate: LearningRate = None,
 ) -> None:
     """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
-    problem = load(file, step, learning_rate)
+    problem = check_numbers(load(file, step, learning_rate))
     report = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
     if as_json:
         print_json({**report_object(report), "seed": seed})
@@ -79,7 +80,7 @@ def plot(
         )
     elif steps is not None:
         raise InputError("--steps", steps, "give one --step", fault="is given with --verify")
-    problems = at_steps(load(file, step, learning_rate), steps, step)
+    problems = at_steps(check_numbers(load(file, step, learning_rate)), steps, step)
     if len(problems) > _MOST_DRAWN:
         fault = f"is {len(problems):,} steps, more than the {_MOST_DRAWN} that a picture shows"
         raise InputError("--steps", Words(fault), "give fewer")
