@@ -398,6 +398,7 @@ COMMANDS = {
     "search": (["search"], "linvar.search.nonmonotone.search_nonmonotone"),
     "experiment": (["experiment", "three-layers"], "linvar.experiments.run_experiment"),
     "demo": (["demo"], "linvar.verification.verify.verify"),
+    "formula": (["formula"], "linvar.symbolic.traces.formula.trace_formula"),
 }
 
 
@@ -437,6 +438,7 @@ def test_what_the_user_can_mend_is_one_line_as_typed(capsys, monkeypatch, tmp_pa
         "search": {"seconds": "--seconds", "depth": "--depth", "label_noise": "--label-noise"},
         "experiment": {"learning_rate": "--learning-rate", "schedule": "--schedule"},
         "demo": {"runs": "--runs"},
+        "formula": {"quantity": "--quantity", "layer_rates": "--layer-rates"},
     }.get(command, {"seed": "--seed"})
     for argument, option in options.items():
         failing(monkeypatch, target, InputError(argument, 0.5, "give another one", fault="is wrong"))

@@ -1,4 +1,4 @@
-"""The command line: ``linvar derive | plan | verify | plot | search | experiment | demo | example``.
+"""The command line: ``linvar derive | plan | verify | plot | formula | search | experiment | demo | example``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
 Whatever the user gets wrong (a ``LinvarError``) ends in one line on standard error and exit status 2, as does what the
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from linvar.cli.commands import derivations, examples, searches, simulations
+from linvar.cli.commands import derivations, examples, formulas, searches, simulations
 from linvar.cli.errors import INTERRUPTED, OK, Commands, complain, heed_interrupts, leave, status_of
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ for command in (
     derivations.plan,
     simulations.verify,
     simulations.plot,
+    formulas.formula,
     searches.search,
     searches.experiment,
 ):
