@@ -15,10 +15,12 @@ import typer
 
 from linvar.cli.commands import derivations, examples, formulas, searches, simulations
 from linvar.cli.errors import INTERRUPTED, OK, Commands, complain, heed_interrupts, leave, status_of
+from linvar.cli.help import Command
 
 app = typer.Typer(
     name="linvar",
     cls=Commands,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The exact variance of mini-batch gradients of linear networks, as a polynomial in 1/b, and its check.",
@@ -36,7 +38,7 @@ for command in (
     searches.search,
     searches.experiment,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 @app.callback(invoke_without_command=True)

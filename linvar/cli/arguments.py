@@ -47,6 +47,9 @@ class Method(StrEnum):
     lattice = "lattice"
 
 
+QuantityOption = Annotated[
+    Quantity, typer.Option("--quantity", metavar="NAME", help="variance, second_moment, squared_mean or loss.")
+]
 File = Annotated[
     str,
     typer.Argument(

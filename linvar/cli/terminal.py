@@ -7,11 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from linvar.cli.layout import listed, print_report, table, wrapped
 from linvar.plain_data import expression_text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from linvar.cli.demo import Section
     from linvar.exact import Exact
     from linvar.plain_data import Plain
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from linvar.verification.report import Report
 
 _SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-_LONGEST_ENCLOSURE = 100
 
 
 def polynomial_object(polynomial: BatchPolynomial, problem: Problem, start: int | None) -> dict[str, Plain]:
@@ -97,7 +95,7 @@ def print_polynomial(
     problem: Problem, quantity: str, polynomial: BatchPolynomial, start: int | None, *, full: bool = False
 ) -> None:
     """Coefficients and a few values: as tables, long numbers cut, or with ``full`` as lines with all their digits."""
-    print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
+    print_prose(f"{problem!r}\n{quantity} = {polynomial!r}\n")
     largest = polynomial.largest_batch_size
     sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
     _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(polynomial.coefficients)), full)
@@ -109,12 +107,12 @@ def print_polynomial(
         decreasing = "not strictly decreasing in b from any b on"
     else:
         decreasing = f"strictly decreasing in b from b = {start} on"
-    print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
+    print_prose(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
 
 
 def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion, *, full: bool = False) -> None:
     """The first coefficients; no values, which they do not give."""
-    print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
+    print_prose(f"{problem!r}\n{quantity} = {expansion!r}\n")
     if expansion.digits is None:
         _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(expansion.exact_coefficients)), full)
     else:
@@ -124,9 +122,9 @@ def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpans
         if full:
             print_text("".join(f"coefficient of 1/b^{k} = {ball}\n" for k, ball in enumerate(balls)))
         else:
-            rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
-            _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
-    print_text(
+            headers = ["k", "enclosure of the coefficient of 1/b^k"]
+            print_text(f"{table(headers, [[str(k), ball] for k, ball in enumerate(balls)], 1)}\n")
+    print_prose(
         f"not the whole polynomial: its first {expansion.order + 1} coefficients; what follows is O(1/b^{expansion.order + 1}), "
         f"so there is no value at a b and no degree"
     )
@@ -137,24 +135,20 @@ def _print_numbers(name: str, index: str, numbers: Mapping[int, Exact], full: bo
     if full:
         print_text("".join(f"{name.format(k)} = {expression_text(value)}\n" for k, value in numbers.items()))
         return
-    rows = [[str(k), _cut(expression_text(value)), _approximate(value)] for k, value in numbers.items()]
+    rows = [[str(k), expression_text(value), _approximate(value)] for k, value in numbers.items()]
     about = all(row[2] for row in rows)
     headers = [index, name.replace(" = {}", "").format(index), "about"]
-    _print_table(headers[: 2 + about], [row[: 2 + about] for row in rows])
+    print_text(f"{table(headers[: 2 + about], [row[: 2 + about] for row in rows], 1)}\n")
 
 
 def print_section(section: Section) -> None:
     """One problem of the demo."""
-    print_text(f"\n{section.title}\n{'-' * len(section.title)}")
+    title = wrapped(section.title)
+    print_text(f"\n{title}\n{'-' * max(map(len, title.splitlines()))}")
     if section.remark:
-        print_text(section.remark)
-    print_text(f"variance = {section.report.variance!r}")
-    print_rich(section.report)
-
-
-def _cut(text: str, limit: int = 44) -> str:
-    """A long number, cut in the middle."""
-    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 3 :]} ({len(text)} characters)"
+        print_prose(section.remark)
+    print_prose(f"variance = {section.report.variance!r}")
+    print_report(section.report)
 
 
 def _approximate(value: Exact) -> str:
@@ -173,27 +167,9 @@ def print_text(text: str) -> None:
     print(text, flush=True)
 
 
-def _print_table(headers: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in headers:
-        table.add_column(header, justify="right", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    print_rich(table)
-
-
-def print_rich(value: Report | Table) -> None:
-    """Something rich can draw, or its str()."""
-    from rich.console import Console
-
-    if hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
-        Console(highlight=False).print(value)
-    else:
-        print_text(str(value))
+def print_prose(text: str) -> None:
+    """Text in lines that fit the terminal."""
+    print_text(wrapped(text))
 
 
 def print_answers(objects: Sequence[dict[str, Plain]], problems: Sequence[Problem], *, several: bool) -> None:
@@ -219,5 +195,4 @@ def print_lines(lines: Mapping[str, str], as_json: bool) -> None:
     if as_json:
         print_json(lines)
     else:
-        width = max(map(len, lines))
-        print_text("\n".join(f"{name:{width}}  {line}" for name, line in lines.items()))
+        print_text(listed(lines))

@@ -17,6 +17,7 @@ from linvar.cli.arguments import (
     Of,
     Order,
     Quantity,
+    QuantityOption,
     Step,
     Steps,
     at_steps,
@@ -32,6 +33,7 @@ from linvar.cli.terminal import (
     print_expansion,
     print_json,
     print_polynomial,
+    print_prose,
     print_text,
 )
 from linvar.progress import waiting
@@ -42,11 +44,18 @@ def derive(
     as_json: Json = False,
     latex: Latex = False,
     full: Annotated[bool, typer.Option("--full", help="Print all digits, however long.")] = False,
-    quantity: Annotated[Quantity, typer.Option("--quantity", help="Which expectation to derive.")] = Quantity.variance,
+    quantity: QuantityOption = Quantity.variance,
     of: Annotated[Of, typer.Option("--of", help="Of the gradient, or of the change it makes of W.")] = Of.gradient,
     order: Order = None,
     digits: Digits = None,
-    road: Annotated[Method, typer.Option("--method", help="The road; linvar plan compares them.")] = Method.auto,
+    road: Annotated[
+        Method,
+        typer.Option(
+            "--method",
+            metavar="ROAD",
+            help="auto, regression, expansion, traces or lattice; linvar plan compares them.",
+        ),
+    ] = Method.auto,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", metavar="FILE", help="Lattice: keep what is done, go on from it.")
     ] = None,
@@ -127,4 +136,4 @@ def plan(
     if as_json:
         print_json(plan_object(found))
     else:
-        print_text(found.text({"road": "--method"}))
+        print_prose(found.text({"road": "--method"}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from linvar.cli.arguments import Json, Runs, Seed, check_seed
-from linvar.cli.terminal import print_json, print_lines, print_section, print_text, report_object
+from linvar.cli.terminal import print_json, print_lines, print_prose, print_section, print_text, report_object
 from linvar.errors import InputError
 from linvar.progress import waiting
 
@@ -38,7 +38,7 @@ def demo(
     def say(remark: str) -> None:
         remarks.append(remark)
         if not as_json:
-            print_text(f"\n{remark}")
+            print_prose(f"\n{remark}")
 
     def show(section: Section) -> None:
         if not as_json:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linvar.cli.arguments import Json, Latex, Quantity, check_output
-from linvar.cli.terminal import print_json, print_text
+from linvar.cli.arguments import Json, Latex, Quantity, QuantityOption, check_output
+from linvar.cli.layout import wrapped
+from linvar.cli.terminal import print_json, print_prose, print_text
 from linvar.errors import DerivationTooLargeError, InputError, Words
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def formula(
     step: Annotated[
         int, typer.Option("--step", metavar="T", help="Updates before the gradient is measured: 0 or 1.")
     ] = 1,
-    quantity: Annotated[Quantity, typer.Option("--quantity", help="Which expectation.")] = Quantity.variance,
+    quantity: QuantityOption = Quantity.variance,
     order: Annotated[
         int | None, typer.Option("--order", metavar="K", help="The highest power of 1/b; all of them if not given.")
     ] = None,
@@ -81,11 +82,11 @@ def formula(
         import sympy
 
         expression = found.isotropic()
-        print_text(sympy.latex(expression) if latex else f"{found!r}\n{expression}")
+        print_text(sympy.latex(expression) if latex else wrapped(f"{found!r}\n{expression}"))
     elif latex:
         print_text(found.to_latex(coefficient, longest=10**9) if coefficient is not None else found.to_latex())
     else:
-        print_text(f"{found!r}\n{found.text(coefficient)}")
+        print_prose(f"{found!r}\n{found.text(coefficient)}")
 
 
 def _check_first_order(
@@ -130,8 +131,8 @@ def _print_first_order(found: FirstOrderFormula, latex: bool, as_json: bool) -> 
         print_json({**sizes, "latex": text or None})
         return
     layers = f"{found.depth} layer{'s' * (found.depth > 1)}"
-    print_text(f"beta_1, the coefficient of 1/b in the variance, of {layers} at t = {found.step}")
-    print_text(f"pairs (X, Y), (X', Y'): {found.pairs:,}; for the identity covariance {found.pairs_if_white:,}")
+    print_prose(f"beta_1, the coefficient of 1/b in the variance, of {layers} at t = {found.step}")
+    print_prose(f"pairs (X, Y), (X', Y'): {found.pairs:,}; for the identity covariance {found.pairs_if_white:,}")
     print_text(equations)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from linvar.cli.arguments import Json, Seed, check_seed
 from linvar.cli.errors import OK, UNRESOLVED
-from linvar.cli.terminal import print_json, print_lines, print_text, search_object
+from linvar.cli.terminal import print_json, print_lines, print_prose, print_text, search_object
 
 
 def search(
@@ -113,4 +113,4 @@ def experiment(
         print_json({"experiment": result.name, "summary": result.summary, "results": result.results,
                     "file": str(result.file), "picture": str(result.picture), "seed": seed})  # fmt: skip
     else:
-        print_text(repr(result))
+        print_prose(repr(result))
