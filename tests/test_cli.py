@@ -241,12 +241,6 @@ def test_demo_end_to_end(capsys, monkeypatch, tmp_path):
     assert (tmp_path / demo.PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_report_fits_a_terminal_of_80_columns(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    out = good(capsys, "verify", "heavy-tails", "--runs", "1024", "--batch-sizes", "1,16", status=3)
-    assert "UNRESOLVED" in out and "…" not in out and max(map(len, out.splitlines())) <= 80
-
-
 # mistakes: one line, exit status 2, nothing written
 
 USAGE = {

@@ -7,6 +7,8 @@ from typing import Any
 import typer
 import typer.core
 
+#: a hyphen at which no line is broken
+_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 _Formatter: Any = typer.Context.formatter_class
 
 
@@ -14,7 +16,13 @@ class Formatter(_Formatter):  # type: ignore[misc]  # typer has its own click, o
     """Help in lines of 80 characters at most; on a narrow terminal there is room beside the options."""
 
     def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
-        super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
+        """Names, and a text beside each."""
+        whole = [(name, text.replace("-", _HYPHEN)) for name, text in rows]
+        super().write_dl(whole, min(col_max, self.width // 3), col_spacing)
+
+    def write_text(self, text: str) -> None:
+        """A paragraph."""
+        super().write_text(text.replace("-", _HYPHEN))
 
 
 class Helpful:
@@ -24,7 +32,7 @@ class Helpful:
         """As typer has it without Rich."""
         ctx.formatter_class = Formatter
         text: str = super().get_help(ctx)  # type: ignore[misc]  # of the class beside this one
-        return text.replace("\\[", "[")  # which typer 0.21 has for Rich's sake
+        return text.replace(_HYPHEN, "-").replace("\\[", "[")  # which typer 0.21 has for Rich's sake
 
 
 class Command(Helpful, typer.core.TyperCommand):
