@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import linvar as lv
 from linvar import file_symbols
-from linvar.exact import Rational, exact
+from linvar.exact import Rational, exact, parse_rational
 from linvar.plain_data import Expression, ProblemFileError, expression_text
 from linvar.problem_file import load_problem, problem_from_dict
 
@@ -115,6 +115,24 @@ def test_an_expression_is_what_it_says(text, expected):
 def test_what_is_written_is_read(expression):
     expected = exact(expression + 10**30 * c, "x")
     assert value(expression_text(expected)) == expected
+
+
+ATOMS = st.sampled_from(["a", "c", "0", "1", "2", "17"])
+
+
+def combined(parts):
+    """Expressions of expressions, with and without brackets."""
+    joined = st.tuples(parts, st.sampled_from([" + ", "-", "*", " - -"]), parts).map("".join)
+    powers = st.tuples(ATOMS, st.integers(0, 4)).map(lambda pair: f"{pair[0]}**{pair[1]}")
+    return st.one_of(joined, powers, parts.map("({})".format), parts.map("-{}".format), parts.map("{}/3".format))
+
+
+@given(st.recursive(ATOMS, combined, max_leaves=12))
+def test_precedence_is_pythons(text):
+    """Compared with SymPy's evaluation of the text as code."""
+    (found,) = file_symbols.read([text], "x", DECLARED)
+    known = found.value if isinstance(found, Expression) else parse_rational(found, "x")  # a number is left as it is
+    assert known == exact(sympy.sympify(text, rational=True), "x")
 
 
 def test_long_integers_are_written_and_read():

@@ -106,10 +106,13 @@ def print_report(report: Report) -> None:
 
 def _stacked(report: Report) -> str:
     """A report without its table."""
+    from linvar.verification.report import to_float
+
     problem, *rest = str(report).split("\n")
     rows = [
         f"{row.quantity} at b = {row.batch_size}: {row.verdict}\n"
-        f"    exact {float(row.exact):.5g}, estimate {row.estimate:.5g}, standard error {row.standard_error:.1e}, z {row.z:.2f}"
+        f"    exact {to_float(row.exact):.5g}, estimate {row.estimate:.5g}, "
+        f"standard error {row.standard_error:.1e}, z {row.z:.2f}"
         for row in report.rows
     ]
     return "\n".join([problem, "", *rows, "", *rest[2 + len(report.rows) :]])
