@@ -56,6 +56,9 @@ class Rational(Fraction):
 
     __repr__ = __str__
 
+    def __format__(self, spec: str) -> str:
+        return super().__format__(spec) if spec else str(self)  # Python 3.13 would print the integers itself
+
     def __reduce__(self) -> tuple[type[Rational], tuple[int, int]]:
         return (Rational, (self.numerator, self.denominator))
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeAlias, TypeVar
 
 from linvar.errors import InputError, Words, one_line
-from linvar.exact import MAX_DIGITS, Exact, Matrix, Rational, exact_matrix, integer_to_str, parse_rational
+from linvar.exact import MAX_DIGITS, Exact, Matrix, Rational, Vector, exact_matrix, integer_to_str, parse_rational
 
 #: what JSON can say
 Plain: TypeAlias = "None | bool | int | float | str | Sequence[Plain] | Mapping[str, Plain]"
@@ -35,6 +35,19 @@ class Literal(str):
     """A number of the file as it was written, not (yet) accepted as an exact number."""
 
 
+class Expression(str):
+    """An expression in symbols as the file has it, and its value."""
+
+    value: Exact
+
+    @classmethod
+    def of(cls, text: str, value: Exact) -> Expression:
+        """The text, with its value."""
+        found = cls(text)
+        found.value = value
+        return found
+
+
 class Object(dict[str, Plain]):
     """A JSON object that remembers a key given twice."""
 
@@ -48,7 +61,7 @@ class Written(str):
         return str(self)
 
 
-def parse_json(text: str) -> Plain:
+def parse_json(text: str, *, cure: str = "correct it there, or name a TOML file .toml") -> Plain:
     """Plain data; numbers that are no short integers stay text."""
 
     def pairs(items: list[tuple[str, Plain]]) -> Object:
@@ -70,19 +83,30 @@ def parse_json(text: str) -> Plain:
         return data
     except json.JSONDecodeError as error:
         fault = f"is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
-        raise ProblemFileError("it", Words(fault), "correct it there, or name a TOML file .toml") from None
+        raise ProblemFileError("it", Words(fault), cure) from None
 
 
-def parse_toml(text: str) -> Plain:
+def parse_toml(text: str, *, cure: str = "correct it there, or name a JSON file .json") -> Plain:
     """Plain data; decimals stay text."""
     try:
         return tomllib.loads(text, parse_float=Literal)
     except tomllib.TOMLDecodeError as error:
         fault = f"is not TOML ({one_line(str(error))})"
-        raise ProblemFileError("it", Words(fault), "correct it there, or name a JSON file .json") from None
+        raise ProblemFileError("it", Words(fault), cure) from None
     except ValueError:  # CPython reads no integer of more than 4,300 digits
         fault = "has an integer of more than 4,300 digits"
         raise ProblemFileError("it", Words(fault), 'write it as a string "p/q"') from None
+
+
+def parse_either(text: str) -> Plain:
+    """Plain data of a text without a name: JSON where it begins with a brace, as no TOML does, and TOML otherwise.
+
+    >>> parse_either('{"step": 1}') == parse_either("step = 1")
+    True
+    """
+    if text.lstrip().startswith("{"):
+        return parse_json(text, cure="correct it there")
+    return parse_toml(text, cure="correct it there; JSON begins with {")
 
 
 def quoted(value: object, limit: int = 60) -> str:
@@ -149,16 +173,38 @@ def _toml_value(value: Plain) -> str:
 
 
 def plain(value: _Nested) -> Plain:
-    """Exact numbers in tuples as lists of integers and strings "p/q".
+    """Exact numbers in tuples as lists of integers and strings: "p/q", or an expression in symbols.
 
     >>> plain(((Rational(1), Rational(1, 2)),))
     [[1, '1/2']]
     """
     if isinstance(value, tuple):
         return [plain(entry) for entry in value]
+    if not isinstance(value, Rational):
+        return expression_text(value)
     if value.denominator == 1 and abs(value.numerator) <= _MAX_PLAIN_INTEGER:
         return int(value.numerator)
     return str(value)
+
+
+def expression_text(value: Exact) -> str:
+    """An exact number, or a polynomial in symbols, in the words of a problem file; integers of any length.
+
+    >>> import sympy
+    >>> a, c = sympy.symbols("a c")
+    >>> expression_text(a**2 / 3 - 2 * a * c - c + 1)
+    'a**2/3 - 2*a*c - c + 1'
+    """
+    if isinstance(value, Rational):
+        return str(value)
+    text = ""
+    for term in value.as_ordered_terms():
+        number, monomial = term.as_coeff_Mul()
+        p, q = abs(int(number.p)), int(number.q)
+        factors = [integer_to_str(p)] * (p != 1 or monomial == 1) + [str(monomial)] * (monomial != 1)
+        sign = (" - " if text else "-") if number < 0 else " + " * bool(text)
+        text += f"{sign}{'*'.join(factors)}" + (f"/{integer_to_str(q)}" if q != 1 else "")
+    return text
 
 
 def check_keys(
@@ -201,6 +247,11 @@ def read_number(value: Plain, name: str) -> Rational:
     return built(lambda: parse_rational(value, name))
 
 
+def read_exact(value: Plain, name: str) -> Exact:
+    """A number, or an expression in the symbols that the file declares."""
+    return value.value if isinstance(value, Expression) else read_number(value, name)
+
+
 def read_list(value: Plain, name: str) -> Sequence[Plain]:
     """A list that is not empty."""
     if not isinstance(value, (list, tuple)):
@@ -210,9 +261,9 @@ def read_list(value: Plain, name: str) -> Sequence[Plain]:
     return value
 
 
-def read_vector(value: Plain, name: str) -> tuple[Rational, ...]:
+def read_vector(value: Plain, name: str) -> Vector:
     """A list of numbers, not empty."""
-    return tuple(read_number(entry, f"{name}[{i}]") for i, entry in enumerate(read_list(value, name)))
+    return tuple(read_exact(entry, f"{name}[{i}]") for i, entry in enumerate(read_list(value, name)))
 
 
 def read_matrix(value: Plain, name: str) -> Matrix:

@@ -14,6 +14,7 @@ from linvar.atomic import write_atomically
 from linvar.constructors import Constructors
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols
+from linvar.file_symbols import names_of
 from linvar.laws.gaussian import Gaussian  # noqa: F401  of the examples
 from linvar.laws.law import Law, show
 from linvar.models.checks import check_degree, check_hash, chosen
@@ -254,22 +255,19 @@ class Problem(Constructors):
         return self if step == self.step else self.replace(step=step, learning_rate=rate)
 
     def to_dict(self) -> dict[str, Plain]:
-        """The content of a problem file: plain dictionaries, lists, integers and strings "p/q".
+        """The content of a problem file: plain dictionaries, lists, integers, strings "p/q" and expressions in symbols.
 
         Optional parts of the law, momentum and weight decay are left out where they have their default value.
 
         Raises:
-            ProblemFileError: the problem has symbols, which a problem file cannot hold.
+            ProblemFileError: a symbol has a name that a problem file cannot hold.
 
         >>> Problem([[["1/2"]]], Gaussian(teacher=[[1]])).to_dict()["weights"]
         [[['1/2']]]
         """
-        if self.symbols:
-            names = cut(", ".join(str(symbol) for symbol in self.symbols))
-            cure = "build it with numbers in their place, or keep it with pickle: a problem file holds numbers only"
-            raise ProblemFileError("problem", Words(f"has the symbols {names}"), cure)
+        names: dict[str, Plain] = {"symbols": names_of(self.symbols)} if self.symbols else {}
         model = self.model.to_dict()
-        return {**model, **self.numbers_to_dict() | {"weights": self.model.weights_to_plain(self.leaves)}}
+        return {**names, **model, **self.numbers_to_dict() | {"weights": self.model.weights_to_plain(self.leaves)}}
 
     def numbers_to_dict(self) -> dict[str, Plain]:
         """All but the model; weights as leaves, each a matrix. As ``to_dict``, for a key that no name of a loss enters."""
@@ -289,7 +287,7 @@ class Problem(Constructors):
         """The text of a JSON problem file, one row of a matrix a line.
 
         Raises:
-            ProblemFileError: the problem has symbols.
+            ProblemFileError: a symbol has a name that a problem file cannot hold.
 
         >>> print(Problem([[[1, "1/2"]]], Gaussian(teacher=[[1, 0]])).to_json())
         {
@@ -314,10 +312,10 @@ class Problem(Constructors):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a problem file: TOML if its name ends in ``.toml``, JSON otherwise; all or nothing.
 
-        ``linvar.load_problem`` gives an equal problem back.
+        ``linvar.load_problem`` gives an equal problem back; symbols come back without assumptions.
 
         Raises:
-            ProblemFileError: the problem has symbols, which a problem file cannot hold.
+            ProblemFileError: a symbol has a name that a problem file cannot hold.
             OSError: the file cannot be written; an old file stays as it was.
 
         >>> Problem([[[1]]], Gaussian(teacher=[[1]])).save("no/such/folder/problem.json")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
+from linvar import file_symbols
 from linvar.errors import InputError, Words, cut, shown
 from linvar.exact import FRACTION
 from linvar.laws.law import Law
@@ -21,8 +23,10 @@ from linvar.plain_data import (
     ProblemFileError,
     built,
     check_keys,
+    parse_either,
     parse_json,
     parse_toml,
+    read_exact,
     read_flag,
     read_list,
     read_matrix,
@@ -45,8 +49,10 @@ _MOST_NESTED = 64
 MAX_STEP = 10_000
 
 _PROBLEM_KEYS = (
-    "loss", "loss_arguments", "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay",
+    "symbols", "loss", "loss_arguments", "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov",
+    "weight_decay",
 )  # fmt: skip
+_SYMBOLIC = ("weights", "learning_rate", "momentum", "weight_decay")
 _TABLE_KEYS = ("file", "target", "decimals", "standardise", "header", "delimiter")
 
 #: What is said of a table that was read: a function of one line.
@@ -54,13 +60,14 @@ Say = Callable[[str], object]
 
 
 def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Problem:
-    """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is JSON on standard input.
+    """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is standard input, either of them.
 
     The keys are those of ``Problem``: ``weights`` (a list of matrices, W_1 first; a matrix is a list of rows),
     ``law``, and the optional ``learning_rate``, ``step``, ``sampling``, ``momentum``, ``nesterov`` (true or false) and
     ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the file is evaluated or imported. A ``loss`` is the
     name of a family, or "module:function" of a module that is imported already; ``loss_arguments`` are bound to it, and
-    ``weights`` are then dictionaries and lists. The law is one of
+    ``weights`` are then dictionaries and lists. With ``"symbols": ["a", "c"]`` the numbers of weights, learning rate,
+    momentum, weight decay and a Gaussian law may be strings that are polynomials in these, "a**2/3 + 1". The law is one of
 
     - ``{"kind": "gaussian", "teacher": ...}``, optional ``covariance``, ``mean``, ``noise_variance``;
     - ``{"kind": "dataset", "inputs": ..., "targets": ...}``;
@@ -93,7 +100,7 @@ def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Proble
     text = read_text(path, "problem file", MAX_BYTES, error=ProblemFileError, stdin=True)
     source = "standard input" if name == "-" else cut(name) if name.isprintable() else shown(name)
     try:
-        data = parse_toml(text) if name.lower().endswith(".toml") else parse_json(text)
+        data = _parser(name)(text)
         return problem_from_dict(data, folder="" if name == "-" else os.path.dirname(name), say=say)
     except ProblemFileError as error:
         raise ProblemFileError(f"{source}: {error.argument}", error.value, error.cure, error.fault) from error.__cause__
@@ -101,6 +108,13 @@ def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Proble
         fault = Words("nests too deeply")
         cure = "a problem file has lists of matrices, no deeper than four brackets"
         raise ProblemFileError(f"{source}: it", fault, cure) from None
+
+
+def _parser(name: str) -> Callable[[str], Plain]:
+    """What reads a file of this name."""
+    if name == "-":
+        return parse_either
+    return parse_toml if name.lower().endswith(".toml") else parse_json
 
 
 def save_problem(problem: Problem, path: str | os.PathLike[str]) -> None:
@@ -125,19 +139,19 @@ def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say
     Traceback (most recent call last):
     linvar.plain_data.ProblemFileError: law.teacher[0][0]=0.5 is not an exact number: write an integer or...
     """
-    keys = check_keys(data, "", _PROBLEM_KEYS, ("weights", "law"))
+    keys = _with_symbols(check_keys(data, "", _PROBLEM_KEYS, ("weights", "law")))
     law = _law(keys["law"], os.fspath(folder), say)
     loss, weights = _loss(keys)
     rate = keys.get("learning_rate", 0)
     if isinstance(rate, (list, tuple)):  # an empty one is a schedule of no steps
         learning_rate: object = read_vector(rate, "learning_rate") if rate else ()
     else:
-        learning_rate = read_number(rate, "learning_rate")
+        learning_rate = read_exact(rate, "learning_rate")
     step = _step(keys.get("step", 0))
     sampling = keys.get("sampling", "iid")
     if not isinstance(sampling, str):
         refuse("sampling", sampling, f"write {' or '.join(map(_quote, SCHEMES))}")
-    momentum, decay = (read_number(keys.get(key, 0), key) for key in ("momentum", "weight_decay"))
+    momentum, decay = (read_exact(keys.get(key, 0), key) for key in ("momentum", "weight_decay"))
     nesterov = bool(read_flag(keys, "nesterov", ""))
     return built(
         lambda: Problem(
@@ -154,6 +168,22 @@ def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say
         "",
         law.keys,
     )
+
+
+def _with_symbols(keys: Mapping[str, Plain]) -> Mapping[str, Plain]:
+    """The keys, with the expressions in the symbols that they declare read."""
+    if "symbols" not in keys:
+        return keys
+    symbols = file_symbols.declared(keys["symbols"])
+    found = {key: file_symbols.read(keys[key], key, symbols) for key in _SYMBOLIC if key in keys}
+    law = keys["law"]
+    kind = law.get("kind") if isinstance(law, dict) else None
+    if isinstance(law, dict) and isinstance(kind, str) and kind in LAWS:
+        found["law"] = law = copy(law)  # which remembers a key given twice
+        law.update(
+            {key: file_symbols.read(law[key], f"law.{key}", symbols) for key in LAWS[kind].symbolic if key in law}
+        )
+    return {**keys, **found}
 
 
 def _loss(keys: Mapping[str, Plain]) -> tuple[Function | None, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linvar.arrays import as_lists, is_one_number, ordered
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Vector, exact
-from linvar.plain_data import Plain, ProblemFileError, plain, read_list, read_number, refuse
+from linvar.plain_data import Plain, ProblemFileError, plain, read_exact, read_list, refuse
 
 if TYPE_CHECKING:
     from jax.tree_util import PyTreeDef
@@ -190,7 +190,7 @@ def _numbers(value: Plain, name: str, depth: int) -> Any:
     _check_depth(name, depth)
     if isinstance(value, list):
         return [_numbers(part, f"{name}[{place}]", depth + 1) for place, part in enumerate(read_list(value, name))]
-    return read_number(value, name)
+    return read_exact(value, name)
 
 
 def _check_depth(name: str, depth: int) -> None:

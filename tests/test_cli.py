@@ -13,43 +13,20 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
+from command_line import bad, good, no_lines_of_progress  # noqa: F401
 
 import linvar as lv
-from linvar import progress
 from linvar.cli import app as cli
 from linvar.cli import demo
 from linvar.cli.app import main
 from linvar.cli.arguments import parse_batch_sizes
-from linvar.cli.demo import example_names, load_example
+from linvar.cli.commands import simulations
 from linvar.cli.errors import as_typed, option_names
+from linvar.cli.shipped import load_example
 from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Said
 from linvar.problem_file import problem_from_dict
 
 COMMAND = [sys.executable, "-m", "linvar"]
-
-
-@pytest.fixture(autouse=True)
-def no_lines_of_progress(monkeypatch):
-    """However slow the machine is: ``test_progress.py`` looks at them."""
-    monkeypatch.setattr(progress, "EVERY", 1e6)
-
-
-def bad(capsys, *arguments):
-    """The one line of a refused command, after checking that it is one."""
-    assert main(list(arguments)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("linvar: ")
-    assert captured.err[:-1].isprintable()
-    assert len(captured.err) < 1_500
-    return captured.err
-
-
-def good(capsys, *arguments, status=0):
-    """Standard output of a command that works."""
-    assert main(list(arguments)) == status
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
 
 
 @dataclass
@@ -216,7 +193,7 @@ def test_plan_of_the_first_coefficients(capsys):
 
 @pytest.mark.parametrize("verdict, status", [("AGREE", 0), ("REJECT", 1), ("UNRESOLVED", 3)])
 def test_the_verdict_is_the_exit_status(capsys, monkeypatch, tmp_path, verdict, status):
-    monkeypatch.setattr(cli, "_verify", lambda *_arguments: FakeReport(verdict))
+    monkeypatch.setattr(simulations, "_verify", lambda *_arguments: FakeReport(verdict))
     data = json.loads(good(capsys, "verify", "two-layer", "--json", "--seed", "7", status=status))
     assert data["verdict"] == verdict and data["seed"] == 7
     assert data["rows"] == [{"z": None, "estimate": None}]
@@ -246,15 +223,6 @@ def test_plot_writes_a_picture(capsys, tmp_path, suffix, magic):
     assert path.read_bytes().startswith(magic) and len(list(tmp_path.iterdir())) == 1
 
 
-def test_demo_lists_the_examples(capsys):
-    out = good(capsys, "demo", "--list")
-    assert all(name in out for name in example_names())
-    examples = json.loads(good(capsys, "demo", "--list", "--json"))["examples"]
-    assert {name: problem_from_dict(data) for name, data in examples.items()} == {
-        name: load_example(name) for name in example_names()
-    }
-
-
 def test_demo_without_scikit_learn_says_how_to_get_it_and_runs_the_rest(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     monkeypatch.setattr(demo, "_verify", lambda *_arguments: FakeReport("AGREE"))
@@ -273,12 +241,6 @@ def test_demo_end_to_end(capsys, monkeypatch, tmp_path):
     assert [row["verdict"] for section in data["sections"] for row in section["rows"]] == ["AGREE"] * 12
     assert "largest rounding error" in data["sections"][1]["remark"]
     assert (tmp_path / demo.PICTURE).read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_report_fits_a_terminal_of_80_columns(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    out = good(capsys, "verify", "heavy-tails", "--runs", "1024", "--batch-sizes", "1,16", status=3)
-    assert "UNRESOLVED" in out and "…" not in out and max(map(len, out.splitlines())) <= 80
 
 
 # mistakes: one line, exit status 2, nothing written
@@ -424,14 +386,15 @@ def test_no_message_repeats_more_than_200_characters(capsys, case, tmp_path, mon
 
 
 COMMANDS = {
-    "derive": (["derive", "two-layer"], "linvar.cli.derivations.whole_polynomial"),
+    "derive": (["derive", "two-layer"], "linvar.cli.derivations.whole_polynomials"),
     "plan": (["plan", "two-layer"], "linvar.symbolic.plan.plan"),
     "verify": (["verify", "two-layer"], "linvar.verification.verify.verify"),
-    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.answers.gradient_variance"),
+    "plot": (["plot", "two-layer", "-o", "p.png"], "linvar.symbolic.derivation.derived"),
     "plot, checked": (["plot", "two-layer", "-o", "p.png", "--verify"], "linvar.verification.verify.verify"),
     "search": (["search"], "linvar.search.nonmonotone.search_nonmonotone"),
     "experiment": (["experiment", "three-layers"], "linvar.experiments.run_experiment"),
     "demo": (["demo"], "linvar.verification.verify.verify"),
+    "formula": (["formula"], "linvar.symbolic.traces.formula.trace_formula"),
 }
 
 
@@ -471,6 +434,7 @@ def test_what_the_user_can_mend_is_one_line_as_typed(capsys, monkeypatch, tmp_pa
         "search": {"seconds": "--seconds", "depth": "--depth", "label_noise": "--label-noise"},
         "experiment": {"learning_rate": "--learning-rate", "schedule": "--schedule"},
         "demo": {"runs": "--runs"},
+        "formula": {"quantity": "--quantity", "layer_rates": "--layer-rates"},
     }.get(command, {"seed": "--seed"})
     for argument, option in options.items():
         failing(monkeypatch, target, InputError(argument, 0.5, "give another one", fault="is wrong"))
@@ -495,10 +459,10 @@ def test_options_are_named_by_the_command_they_belong_to():
         "order",
         1,
         Said("leave {} out, or give {}", Argument("road"), Argument("road", "lattice", "road=linvar.Lattice()")),
-        fault=Said("with {} and {}", Argument("digits", "3"), Argument("step", "2")),
+        fault=Said("with {} and {}", Argument("digits", "3"), Argument("momentum", "2")),
     )
     assert str(as_typed(error, derive)) == (
-        "--order 1 with --digits 3 and step=2: leave --method out, or give --method lattice"
+        "--order 1 with --digits 3 and momentum=2: leave --method out, or give --method lattice"
     )
     assert str(as_typed(error, verify)) == str(error)
 
@@ -553,7 +517,7 @@ def test_ctrl_c_in_the_work_leaves_nothing(capsys, monkeypatch, tmp_path, heeded
     import linvar.cli.derivations
 
     monkeypatch.setattr(
-        linvar.cli.derivations, "whole_polynomial", lambda *_arguments: signal.raise_signal(signal.SIGINT)
+        linvar.cli.derivations, "whole_polynomials", lambda *_arguments: signal.raise_signal(signal.SIGINT)
     )
     assert main(["derive", "two-layer", "-o", str(tmp_path / "variance.json")]) == 130
     captured = capsys.readouterr()
@@ -587,7 +551,7 @@ class Lost:
 def work(*arguments):
     Lost()
     time.sleep(600)
-entries.whole_polynomial = work
+entries.whole_polynomials = work
 raise SystemExit(main())
 """
     command = [sys.executable, "-c", code, "derive", "two-layer"]
@@ -599,8 +563,6 @@ def test_what_nothing_looks_at_is_refused(capsys, tmp_path):
     picture = str(tmp_path / "x.png")
     for option in (["--runs", "0"], ["--batch-sizes", "foo"], ["--seed", "3"]):
         assert "is of a simulation, and none is asked for" in bad(capsys, "plot", "two-layer", "-o", picture, *option)
-    for option in (["--runs", "9"], ["--seed", "4"], ["-o", "x"]):
-        assert "is given with --list" in bad(capsys, "demo", "--list", *option)
 
 
 def test_the_usual_batch_sizes_are_those_that_there_are():

@@ -118,6 +118,11 @@ def test_ten_thousand_digits_print_parse_and_pickle() -> None:
         str(int(number.numerator))  # CPython itself refuses: the setting was not touched
 
 
+def test_ten_thousand_digits_are_formatted() -> None:
+    value = Rational(10**10_000, 3)
+    assert f"{value}" == format(value) == str(value)
+
+
 @given(st.integers())
 def test_integer_to_str(value: int) -> None:
     assert integer_to_str(value) == str(value)

@@ -53,7 +53,16 @@ def test_a_float_value_of_a_polynomial_may_load_numpy_but_no_jax():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["derive", "--help"], ["verify", "-h"], ["demo", "--list"], ["experiment", "--list"], []]
+    "arguments",
+    [
+        ["--help"],
+        ["derive", "--help"],
+        ["verify", "-h"],
+        ["example"],
+        ["example", "two-layer"],
+        ["experiment", "--list"],
+        [],
+    ],
 )
 def test_help_loads_the_terminal_libraries_only(arguments):
     loaded = loaded_after(f"from linvar.cli.app import main; assert main({arguments!r}) == 0")

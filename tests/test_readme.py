@@ -16,7 +16,7 @@ import pytest
 
 import linvar as lv
 from linvar.cli.app import main
-from linvar.cli.demo import load_example
+from linvar.cli.shipped import load_example
 from linvar.errors import InputError
 
 ROOT = Path(__file__).parent.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linvar.errors import InputError, Words, shown
+from linvar.errors import InputError, Words, cut, shown
 
 if TYPE_CHECKING:
+    from linvar.exact import Rational
     from linvar.problem import Problem
 
 _LARGEST_SEED = 2**63 - 1
@@ -45,8 +47,14 @@ class Method(StrEnum):
     lattice = "lattice"
 
 
+QuantityOption = Annotated[
+    Quantity, typer.Option("--quantity", metavar="NAME", help="variance, second_moment, squared_mean or loss.")
+]
 File = Annotated[
-    str, typer.Argument(metavar="FILE", help="A problem file (JSON or TOML), or a name of linvar demo --list.")
+    str,
+    typer.Argument(
+        metavar="FILE", help="A problem file (JSON or TOML), a name of linvar example --list, or - for standard input."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
@@ -60,6 +68,17 @@ Order = Annotated[
 ]
 Digits = Annotated[
     int | None, typer.Option("--digits", metavar="D", help="With --order: enclosures with D certified digits.")
+]
+
+Step = Annotated[
+    int | None, typer.Option("--step", metavar="T", help="Updates before the gradient is measured: the file's.")
+]
+Steps = Annotated[
+    str | None, typer.Option("--steps", metavar="T,T,...", help="Several steps in one sweep: 0,1,2 or 0..4.")
+]
+Latex = Annotated[bool, typer.Option("--latex", help="Print the LaTeX of it and nothing else.")]
+LearningRate = Annotated[
+    str | None, typer.Option("--learning-rate", metavar="P/Q", help="Of every update, an exact number: the file's.")
 ]
 
 
@@ -85,9 +104,84 @@ MemoryLimit = Annotated[
 ]
 
 
-def load(file: str) -> Problem:
-    """The problem of a file, or of a shipped example."""
-    from linvar.cli.demo import example_names, load_example
+def load(file: str, step: int | None = None, learning_rate: str | None = None) -> Problem:
+    """The problem of a file, or of a shipped example; with another step and learning rate where they are given."""
+    changes = {} if learning_rate is None else {"learning_rate": exact_number(learning_rate, "--learning-rate")}
+    if step is not None:
+        check_step(step)
+    problem = _read(file)
+    if step is None:
+        step = problem.step
+    if changes:
+        return problem.replace(step=step, **changes)
+    known = problem.learning_rate
+    if isinstance(known, tuple) and step > len(known):
+        fault = f"is beyond the {len(known)} learning rates of the file"
+        raise InputError("--step", step, "give --learning-rate too, one for all updates", fault=fault)
+    return problem.at_step(step)
+
+
+def check_numbers(problem: Problem) -> Problem:
+    """A problem without symbols."""
+    if problem.symbols:
+        names = cut(", ".join(map(str, problem.symbols)), 60)
+        raise InputError(
+            "FILE", Words(f"has the symbols {names}"), "write numbers in their place; derive takes symbols"
+        )
+    return problem
+
+
+def check_step(step: int, option: str = "--step") -> None:
+    """From 0 to what a file may have."""
+    from linvar.problem_file import MAX_STEP
+
+    if not 0 <= step <= MAX_STEP:
+        cure = f"give the number of updates, an integer from 0 to {MAX_STEP}"
+        raise InputError(option, Words(f"{shown(step)} is out of range"), cure)
+
+
+def parse_steps(text: str) -> tuple[int, ...]:
+    """Numbers of updates from "0,1,2" or "0..4", each once, in the order typed."""
+    from linvar.problem_file import MAX_STEP
+
+    steps: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,9})(?:\.\.([0-9]{1,9}))?", part.strip())
+        first = int(match[1]) if match else 0
+        last = int(match[2] or match[1]) if match else 0
+        if match is None or not first <= last <= MAX_STEP:
+            cure = f"give numbers of updates from 0 to {MAX_STEP}, like 0,1,2 or 0..4"
+            raise InputError("--steps", text, cure, fault=f"contains {shown(part.strip(), 40)}")
+        steps += range(first, last + 1)
+    return tuple(dict.fromkeys(steps))
+
+
+def at_steps(problem: Problem, steps: str | None, step: int | None) -> tuple[Problem, ...]:
+    """The problem itself, or the same at each of several steps; a schedule has to reach the last of them."""
+    if steps is None:
+        return (problem,)
+    if step is not None:
+        raise InputError("--steps", steps, "leave one of the two out", fault="is given with --step")
+    at, known = parse_steps(steps), problem.learning_rate
+    if isinstance(known, tuple) and max(at) > len(known):
+        fault = f"goes beyond the {len(known)} learning rates of the file"
+        raise InputError("--steps", steps, "give --learning-rate too, one for all updates", fault=fault)
+    return tuple(problem.at_step(t) for t in at)
+
+
+def exact_number(text: str, option: str) -> Rational:
+    """A number p or p/q; of a short decimal the fraction to write is said."""
+    from linvar.exact import Rational, parse_rational
+
+    is_decimal = re.fullmatch(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(e[+-]?[0-9])?", text)
+    if is_decimal and not text.lstrip("+-").isdecimal():
+        raise InputError(option, Words(f"{text} is not an exact number"), f"write {Rational(text)}")
+    return parse_rational(text, option)
+
+
+def _read(file: str) -> Problem:
+    """The problem of a file, or of a shipped example, as it stands there."""
+    from linvar.cli.shipped import example_names, load_example
     from linvar.problem_file import load_problem
 
     if "\0" in file:
@@ -122,14 +216,26 @@ def check_unused(reason: str, cure: str, **options: object) -> None:
             raise InputError(option, value, cure, fault=reason)
 
 
-def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None) -> None:
+def check_derivation(quantity: Quantity, of: Of, order: int | None, output: str | None, steps: str | None) -> None:
     """Options of ``derive`` that exclude each other, and of which the library knows nothing."""
     if of is Of.update and quantity is Quantity.loss:
         words = Words("update with --quantity loss, which is of the weights and not of a step")
         raise InputError("--of", words, "leave --of out")
+    if steps is not None and output is not None:
+        why = "with --steps, where a file holds one polynomial"
+        raise InputError("-o", output, "ask for one --step, or keep what --json prints", fault=why)
     if order is not None and output is not None:
         why = f"with --order {shown(order)}, where a file holds a whole polynomial and these are its first coefficients"
         raise InputError("-o", output, "leave -o out and keep what --json prints", fault=why)
+
+
+def check_output(as_json: bool, latex: bool, full: bool) -> None:
+    """One way of printing."""
+    if latex and as_json:
+        raise InputError("--latex", Words("is given with --json"), "leave one of the two out")
+    if full and (latex or as_json):
+        other = "--latex" if latex else "--json"
+        raise InputError("--full", Words(f"is given with {other}, which prints all digits"), "leave --full out")
 
 
 def parse_batch_sizes(text: str | None, problem: Problem) -> tuple[int, ...]:

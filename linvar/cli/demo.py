@@ -1,4 +1,4 @@
-"""What ``linvar demo`` does, and the example problems shipped with the package.
+"""What ``linvar demo`` does.
 
 Two problems, each derived exactly and then checked by simulation: a two-layer network on Gaussian data, and a linear
 network on the diabetes data under both samplings. One picture shows them side by side.
@@ -10,18 +10,15 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from linvar.cli.shipped import load_example
 from linvar.errors import InputError
 from linvar.problem import Problem
-from linvar.problem_file import load_problem
 from linvar.schemes.scheme import SCHEMES
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
     from linvar.laws.dataset import Dataset
     from linvar.symbolic.result.polynomial import BatchPolynomial
     from linvar.verification.report import Report
@@ -39,28 +36,6 @@ class Section:
     title: str
     remark: str
     report: Report
-
-
-def example_names() -> list[str]:
-    """Names of the shipped problem files, without suffix.
-
-    >>> "two-layer" in example_names()
-    True
-    """
-    return sorted(Path(entry.name).stem for entry in _folder().iterdir() if _is_problem_file(entry.name))
-
-
-def load_example(name: str) -> Problem:
-    """A shipped problem, by the name ``example_names`` has for it.
-
-    >>> load_example("two-layer").widths
-    (2, 2, 2)
-    """
-    for entry in _folder().iterdir():
-        if _is_problem_file(entry.name) and Path(entry.name).stem == name:
-            with as_file(entry) as path:
-                return load_problem(path)
-    raise InputError("name", name, f"choose one of {', '.join(example_names())}", fault="is no shipped example")
 
 
 def diabetes_problem(dataset: Dataset, sampling: str) -> Problem:
@@ -136,12 +111,3 @@ def _verify(problem: Problem, seed: int, runs: int | None) -> Report:
     from linvar.verification.verify import verify
 
     return verify(problem, key=key_of(seed), runs=runs, batch_sizes=BATCH_SIZES)
-
-
-def _folder() -> Traversable:
-    """The folder of shipped problem files."""
-    return files("linvar") / "examples"
-
-
-def _is_problem_file(name: str) -> bool:
-    return name.endswith((".json", ".toml"))

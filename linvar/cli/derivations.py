@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from linvar.cli.arguments import Method, Of, Quantity
 from linvar.errors import Argument, InputError, Said, shown
 from linvar.problem import Problem
@@ -21,30 +23,40 @@ _MEASURED: dict[Quantity, type[Variance | SecondMoment | SquaredMean]] = {
 }
 
 
-def whole_polynomial(
-    problem: Problem, quantity: Quantity, of: Of, road: Method, checkpoint: str | None, memory_limit: float | None
-) -> BatchPolynomial:
-    """The polynomial asked for, on the road asked for; the lattice, if it is taken, keeps a checkpoint.
+def whole_polynomials(
+    problems: Sequence[Problem],
+    quantity: Quantity,
+    of: Of,
+    road: Method,
+    checkpoint: str | None,
+    memory_limit: float | None,
+) -> list[BatchPolynomial]:
+    """The polynomial asked for at each step, on the road asked for; the lattice, if it is taken, keeps a checkpoint.
 
     Raises:
-        InputError: a checkpoint, and another road than the lattice.
+        InputError: a checkpoint, and another road than the lattice, or several steps.
     """
-    check_measured(of.value, problem)
+    for one in problems:
+        check_measured(of.value, one)
+    if checkpoint is not None and len(problems) > 1:
+        fault = "with several steps, where a file holds one problem"
+        raise InputError("checkpoint", checkpoint, "ask for one step", fault=fault)
     if checkpoint is not None and road not in (Method.auto, Method.lattice):
         fault = Said("with {}, where only the lattice keeps what is finished", Argument("road", road.value))
         raise InputError("checkpoint", checkpoint, _LEAVE, fault=fault)
     roads = ROADS if checkpoint is None else {**ROADS, Lattice.name: Lattice(checkpoint)}
     asked = None if road is Method.auto else roads[road.value]
     try:
-        (exact,) = derived([problem], asked, None, memory_limit, list(roads.values()))
+        found = derived(problems, asked, None, memory_limit, list(roads.values()))
     except InputError as error:
         if error.argument != "road":
             raise
         raise InputError("road", road.value, error.cure, fault=error.fault) from error
-    if checkpoint is not None and exact.plan.road != Lattice.name:
-        cost = f"has no use here ({exact.plan.cost}): only the lattice keeps what is finished"
+    if checkpoint is not None and found[0].plan.road != Lattice.name:
+        cost = f"has no use here ({found[0].plan.cost}): only the lattice keeps what is finished"
         raise InputError("checkpoint", checkpoint, _LEAVE, fault=cost)
-    return exact.one(Loss() if quantity is Quantity.loss else _MEASURED[quantity](of.value))
+    wanted = Loss() if quantity is Quantity.loss else _MEASURED[quantity](of.value)
+    return [exact.one(wanted) for exact in found]
 
 
 def first_coefficients(

@@ -11,8 +11,7 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer.core
-
+from linvar.cli.help import Group
 from linvar.errors import DerivationTooLargeError, InputError, LinvarError, Said, cut, one_line, shown
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def complain(message: str, status: int = BAD_INPUT) -> int:
 # errors, as typed
 
 
-class Commands(typer.core.TyperGroup):
+class Commands(Group):
     """The commands; an error about an argument of a function becomes one about the option it came from."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from linvar.cli.arguments import load
 from linvar.cli.errors import as_typed
-from linvar.cli.terminal import print_json, print_text
+from linvar.cli.terminal import print_json, print_prose
 from linvar.errors import DerivationTooLargeError, InputError
 from linvar.numeric.laws.sampling import key_of
 from linvar.problem import Problem
@@ -51,8 +51,8 @@ def found(
 
 def print_found(result: SearchResult) -> None:
     """The search in words; the problem, as a file holds it, and its turning points, if there is one."""
-    print_text(repr(result))
+    print_prose(repr(result))
     if result.problem is not None:
-        print_text(repr(result.problem))
+        print_prose(repr(result.problem))
         print_json(result.problem.to_dict())
-        print_text(f"turning points: {', '.join(map(repr, result.turning_points))}")
+        print_prose(f"turning points: {', '.join(map(repr, result.turning_points))}")

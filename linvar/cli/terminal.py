@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from linvar.cli.layout import listed, print_report, table, wrapped
+from linvar.plain_data import expression_text
 
+if TYPE_CHECKING:
     from linvar.cli.demo import Section
     from linvar.exact import Exact
     from linvar.plain_data import Plain
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from linvar.verification.report import Report
 
 _SHOWN_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-_LONGEST_ENCLOSURE = 100
 
 
 def polynomial_object(polynomial: BatchPolynomial, problem: Problem, start: int | None) -> dict[str, Plain]:
     """A polynomial as ``derive --json`` prints it."""
     return {
-        "coefficients": [str(value) for value in polynomial.coefficients],
+        "coefficients": [expression_text(value) for value in polynomial.coefficients],
+        "symbols": [str(symbol) for symbol in polynomial.symbols],
         "degree": polynomial.degree,
         "degree_bound": polynomial.degree_bound,
         "decreasing_from": start,
@@ -40,13 +41,14 @@ def polynomial_object(polynomial: BatchPolynomial, problem: Problem, start: int 
 def expansion_object(expansion: LargeBatchExpansion, problem: Problem) -> dict[str, Plain]:
     """A large-batch expansion as ``derive --order --json`` prints it: no degree, and the remainder that is not known."""
     if expansion.exact:
-        coefficients: Plain = [str(value) for value in expansion.coefficients]
+        coefficients: Plain = [expression_text(value) for value in expansion.exact_coefficients]
     else:
         coefficients = [{"low": str(low), "high": str(high)} for low, high in expansion.intervals]
     return {
         "order": expansion.order,
         "digits": expansion.digits,
         "coefficients": coefficients,
+        "symbols": [str(symbol) for symbol in expansion.symbols],
         "remainder": f"O(1/b^{expansion.order + 1})",
         "sampling": problem.sampling,
         "problem": problem.to_dict(),
@@ -89,57 +91,72 @@ def search_object(result: SearchResult) -> dict[str, Plain]:
     }
 
 
-def print_polynomial(problem: Problem, quantity: str, polynomial: BatchPolynomial, start: int | None) -> None:
-    """Coefficients and a few values, as tables."""
-    print_text(f"{problem!r}\n{quantity} = {polynomial!r}\n")
-    rows = [[str(k), _cut(str(value)), _approximate(value)] for k, value in enumerate(polynomial.coefficients)]
-    _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+def print_polynomial(
+    problem: Problem, quantity: str, polynomial: BatchPolynomial, start: int | None, *, full: bool = False
+) -> None:
+    """Coefficients and a few values: as tables, long numbers cut, or with ``full`` as lines with all their digits."""
+    print_prose(f"{problem!r}\n{quantity} = {polynomial!r}\n")
     largest = polynomial.largest_batch_size
     sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
-    rows = [[str(b), _cut(str(value)), _approximate(value)] for b, value in zip(sizes, polynomial(sizes))]
-    _print_table(["b", f"{quantity} at b", "about"], rows)
-    decreasing = "not strictly decreasing in b from any b on"
-    if start is not None:
+    _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(polynomial.coefficients)), full)
+    if not polynomial.symbols:
+        _print_numbers(f"{quantity} at b = {{}}", "b", dict(zip(sizes, polynomial(sizes))), full)
+    if polynomial.symbols:
+        decreasing = f"in the symbols {', '.join(map(str, polynomial.symbols))}"
+    elif start is None:
+        decreasing = "not strictly decreasing in b from any b on"
+    else:
         decreasing = f"strictly decreasing in b from b = {start} on"
-    print_text(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
+    print_prose(f"degree {polynomial.degree} (at most {polynomial.degree_bound} for such problems); {decreasing}")
 
 
-def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion) -> None:
-    """The first coefficients as a table; no values, which they do not give."""
-    print_text(f"{problem!r}\n{quantity} = {expansion!r}\n")
+def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion, *, full: bool = False) -> None:
+    """The first coefficients; no values, which they do not give."""
+    print_prose(f"{problem!r}\n{quantity} = {expansion!r}\n")
     if expansion.digits is None:
-        rows = [[str(k), _cut(str(value)), _approximate(value)] for k, (value, _) in enumerate(expansion.intervals)]
-        _print_table(["k", "coefficient of 1/b^k", "about"], rows)
+        _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(expansion.exact_coefficients)), full)
     else:
         from linvar.symbolic.result.display import enclosure
 
         balls = [enclosure(ball, expansion.digits) for ball in expansion.enclosures]
-        rows = [[str(k), _cut(ball, _LONGEST_ENCLOSURE)] for k, ball in enumerate(balls)]
-        _print_table(["k", "enclosure of the coefficient of 1/b^k"], rows)
-    print_text(
+        if full:
+            print_text("".join(f"coefficient of 1/b^{k} = {ball}\n" for k, ball in enumerate(balls)))
+        else:
+            headers = ["k", "enclosure of the coefficient of 1/b^k"]
+            print_text(f"{table(headers, [[str(k), ball] for k, ball in enumerate(balls)], 1)}\n")
+    print_prose(
         f"not the whole polynomial: its first {expansion.order + 1} coefficients; what follows is O(1/b^{expansion.order + 1}), "
         f"so there is no value at a b and no degree"
     )
 
 
+def _print_numbers(name: str, index: str, numbers: Mapping[int, Exact], full: bool) -> None:
+    """Exact numbers, each with its index: as lines with all digits, or as a table."""
+    if full:
+        print_text("".join(f"{name.format(k)} = {expression_text(value)}\n" for k, value in numbers.items()))
+        return
+    rows = [[str(k), expression_text(value), _approximate(value)] for k, value in numbers.items()]
+    about = all(row[2] for row in rows)
+    headers = [index, name.replace(" = {}", "").format(index), "about"]
+    print_text(f"{table(headers[: 2 + about], [row[: 2 + about] for row in rows], 1)}\n")
+
+
 def print_section(section: Section) -> None:
     """One problem of the demo."""
-    print_text(f"\n{section.title}\n{'-' * len(section.title)}")
+    title = wrapped(section.title)
+    print_text(f"\n{title}\n{'-' * max(map(len, title.splitlines()))}")
     if section.remark:
-        print_text(section.remark)
-    print_text(f"variance = {section.report.variance!r}")
-    print_rich(section.report)
-
-
-def _cut(text: str, limit: int = 44) -> str:
-    """A long number, cut in the middle."""
-    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[-limit // 3 :]} ({len(text)} characters)"
+        print_prose(section.remark)
+    print_prose(f"variance = {section.report.variance!r}")
+    print_report(section.report)
 
 
 def _approximate(value: Exact) -> str:
-    """The leading digits of an exact number of any size."""
-    from linvar.exact import leading_digits
+    """The leading digits of an exact number of any size; nothing of a polynomial in symbols."""
+    from linvar.exact import Rational, leading_digits
 
+    if not isinstance(value, Rational):
+        return ""
     if not value:
         return "0"
     mantissa, exponent = leading_digits(value)
@@ -150,31 +167,18 @@ def print_text(text: str) -> None:
     print(text, flush=True)
 
 
-def _print_table(headers: list[str], rows: list[list[str]]) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in headers:
-        table.add_column(header, justify="right", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    print_rich(table)
+def print_prose(text: str) -> None:
+    """Text in lines that fit the terminal."""
+    print_text(wrapped(text))
 
 
-def print_rich(value: Report | Table) -> None:
-    """Something rich can draw, or its str()."""
-    from rich.console import Console
-
-    if hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
-        Console(highlight=False).print(value)
-    else:
-        print_text(str(value))
+def print_answers(objects: Sequence[dict[str, Plain]], problems: Sequence[Problem], *, several: bool) -> None:
+    """The answer as an object; those at several steps in a list, each with its step."""
+    print_json([{"step": one.step, **found} for one, found in zip(problems, objects)] if several else objects[0])
 
 
-def print_json(data: Mapping[str, Plain]) -> None:
-    """One object; what JSON has no number for (NaN, infinities) becomes null."""
+def print_json(data: Plain) -> None:
+    """One object, or a list of them; what JSON has no number for (NaN, infinities) becomes null."""
     print(json.dumps(_finite(data), allow_nan=False))
 
 
@@ -186,13 +190,9 @@ def _finite(value: Plain) -> Plain:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_examples(as_json: bool) -> None:
-    """The shipped problems, by name."""
-    from linvar.cli.demo import example_names, load_example
-
-    problems = {name: load_example(name) for name in example_names()}
+def print_lines(lines: Mapping[str, str], as_json: bool) -> None:
+    """Names, and a line about each."""
     if as_json:
-        print_json({"examples": {name: problem.to_dict() for name, problem in problems.items()}})
-        return
-    for name, problem in problems.items():
-        print(f"{name}\n    {problem!r}")
+        print_json(lines)
+    else:
+        print_text(listed(lines))

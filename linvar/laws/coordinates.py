@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational, Vector, exact, exact_vector
 from linvar.laws.law import Number, show
-from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain, quoted, read_number, read_vector
+from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain, quoted, read_list, read_number
 
 
 class Coordinate(ABC):
@@ -154,7 +154,7 @@ class Moments(Coordinate):
     @staticmethod
     def read(value: Plain, name: str) -> tuple[Rational, ...]:
         """The list, from a file."""
-        return read_vector(value, name)
+        return tuple(read_number(entry, f"{name}[{place}]") for place, entry in enumerate(read_list(value, name)))
 
 
 COORDINATES: dict[str, type[Coordinate]] = {kind.kind: kind for kind in (Normal, Uniform, Rademacher, Moments)}

@@ -12,7 +12,7 @@ from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
 from linvar.laws.law import Law, Number, ReadTable, filled, identity, show
 from linvar.laws.semidefinite import independent_columns, negative_row
-from linvar.plain_data import Plain, built, check_keys, plain, read_matrix, read_number, read_vector
+from linvar.plain_data import Plain, built, check_keys, plain, read_exact, read_matrix, read_vector
 
 if TYPE_CHECKING:
     import sympy
@@ -49,7 +49,7 @@ class Gaussian(Law):
     noise_variance: Exact
 
     kind = "gaussian"
-    keys = ("teacher", "covariance", "mean", "noise_variance")
+    keys = symbolic = ("teacher", "covariance", "mean", "noise_variance")
 
     def __init__(self, teacher: Any, covariance: Any = None, mean: Any = None, noise_variance: Any = 0) -> None:
         matrix = exact_matrix(teacher, "teacher")
@@ -137,7 +137,7 @@ class Gaussian(Law):
         readers: dict[str, Callable[[Plain, str], Exact | Vector | Matrix]] = {
             "covariance": read_matrix,
             "mean": read_vector,
-            "noise_variance": read_number,
+            "noise_variance": read_exact,
         }
         optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
         teacher = read_matrix(data["teacher"], "law.teacher")

@@ -45,10 +45,12 @@ class Law(ABC):
     Attributes:
         kind: its name in problem files; empty where it is not written to any.
         keys: the names of its parts, in files as in the constructor.
+        symbolic: those of them whose numbers may be expressions in symbols.
     """
 
     kind: ClassVar[str] = ""
     keys: ClassVar[tuple[str, ...]] = ()
+    symbolic: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod

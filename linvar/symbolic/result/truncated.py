@@ -81,12 +81,12 @@ class LargeBatchExpansion:
         >>> LargeBatchExpansion([0, "1/2"]).coefficients
         (0, 1/2)
         """
-        return self._exact_coefficients if self.exact else self._elements
+        return self.exact_coefficients if self.exact else self._elements
 
     @cached_property
-    def _exact_coefficients(self) -> tuple[Exact, ...]:
-        """The same where they are exact."""
-        return tuple(to_exact(element, self.symbols) for element in self._elements)
+    def exact_coefficients(self) -> tuple[Exact, ...]:
+        """The same where they are exact; none where they are enclosures."""
+        return tuple(to_exact(element, self.symbols) for element in self._elements) if self.exact else ()
 
     @property
     def enclosures(self) -> tuple[arb, ...]:
@@ -107,7 +107,7 @@ class LargeBatchExpansion:
             fault = Words("in symbols has no intervals")
             raise InputError("an expansion", fault, "use coefficients, which are exact")
         if self.exact:
-            return tuple((value, value) for value in self._exact_coefficients)
+            return tuple((value, value) for value in self.exact_coefficients)
         return tuple(_ends(value) for value in self._elements)
 
     def agrees_with(self, polynomial: BatchPolynomial) -> bool:
@@ -162,7 +162,7 @@ class LargeBatchExpansion:
             return type(self)(sums, digits=digits)
         if self.symbols == other.symbols:
             return type(self)([a + b * sign for a, b in zip(self._elements, other._elements)], ring=self._ring)
-        return type(self)([a + b * sign for a, b in zip(self._exact_coefficients, other._exact_coefficients)])
+        return type(self)([a + b * sign for a, b in zip(self.exact_coefficients, other.exact_coefficients)])
 
     def __add__(self, other: Any) -> Self:
         return self._combined(other, 1) if isinstance(other, LargeBatchExpansion) else NotImplemented

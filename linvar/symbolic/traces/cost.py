@@ -78,6 +78,7 @@ def check_size(statement: Statement) -> None:
         return
     order, smaller = statement.order, Said("a smaller order ({})", Argument("order", "1"))
     cures: list[tuple[str, str]] = [("order", smaller)] if order is None or order > 1 else []
-    cures += [("", "linvar.first_order_formula for the first coefficient of any depth and step")]
+    first = Argument("first_order", python="linvar.first_order_formula")
+    cures += [("", Said("{} for the first coefficient of any depth and step", first))]
     cures += [("", "linvar.derive for one problem of small widths")]
     raise DerivationTooLargeError(f"the {statement} would take {format_seconds(seconds)} or more", cures)

@@ -13,6 +13,7 @@ from linvar.exact import Rational
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element, Ring
+from linvar.symbolic.limits import format_seconds
 from linvar.symbolic.models.registry import exact_model
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
@@ -354,6 +355,8 @@ def trace_formula(
     statement = checked(depth, step, quantity, order, covariance, layer_rates, weight_decay)
     check_size(statement)
     seconds = predicted_seconds(statement)
-    with reporting(progress, "trace formula", f"trace formula: {statement}", seconds) as report:
+    with reporting(
+        progress, "trace formula", f"trace formula: {statement}, about {format_seconds(seconds)}", seconds
+    ) as report:
         derived(statement, report)
     return TraceFormula(statement)

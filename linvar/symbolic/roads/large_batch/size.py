@@ -247,7 +247,8 @@ def _state_bits(problem: Problem, steps: int) -> tuple[float, float]:
     weights = [entry for matrix in problem.leaves for row in matrix for entry in row]
     start = log2(common_denominator(weights))
     largest = max((abs(entry) for entry in weights if isinstance(entry, Rational)), default=0)
-    start = max(start, start + log2(largest)) if largest else start
+    if largest:  # of any length
+        start = max(start, start + log2(largest.numerator) - log2(largest.denominator))
     law_bits = exact_law(problem.law).denominator_bits()
     rule = [problem.momentum, problem.weight_decay]
     growth = log2(common_denominator(problem.distinct_learning_rates)) + law_bits + log2(common_denominator(rule))
