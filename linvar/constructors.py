@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
 from linvar.exact import rounded
+from linvar.keywords import door
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import Law
@@ -39,6 +40,7 @@ class Constructors:
         ) -> None: ...
 
     @classmethod
+    @door
     def from_arrays(
         cls,
         weights: Any,
@@ -90,6 +92,7 @@ class Constructors:
         )
 
     @classmethod
+    @door
     def from_module(
         cls,
         module: Any,
@@ -143,6 +146,7 @@ class Constructors:
         return cls(weights, law, learning_rate, step, sampling, model=model, **rule)
 
     @classmethod
+    @door
     def from_expression(
         cls,
         expression: sympy.Expr,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 from linvar.arrays import as_lists, is_one_number
 from linvar.arrays import ordered as ordered
 from linvar.errors import InputError, InputTypeError, NotFiniteError, Words, shown
+from linvar.keywords import door
 
 if TYPE_CHECKING:
     import sympy
@@ -259,6 +260,7 @@ def rationalize(array: Sequence[Real], decimals: int = 4) -> list[Rational]: ...
 def rationalize(array: Sequence[Sequence[Real]], decimals: int = 4) -> list[list[Rational]]: ...
 @overload
 def rationalize(array: object, decimals: int = 4) -> Rationals: ...
+@door
 def rationalize(array: object, decimals: int = 4) -> Rationals:
     """Round floats to exact decimal fractions: the one open door from floats to exact numbers.
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from math import lcm
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +23,15 @@ from jaxtyping import Array
 
 from linvar.errors import InputError, Words
 from linvar.exact import Rational, exact_matrix
+from linvar.keywords import public_names
 
 __all__ = [
     "diagonal", "power", "product", "residual", "biased", "low_rank", "recurrence", "convolution", "autoencoder", "quadratic",
     "bilinear", "phase_retrieval", "linear_attention", "factorisation", "sensing", "quartic",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # a type checker knows the names
+    __getattr__, __dir__ = public_names(__name__, [*__all__, "table"])
 
 Params = Mapping[str, Array]
 Pair = tuple[Array, Array]

@@ -14,6 +14,7 @@ from linvar.atomic import write_atomically
 from linvar.constructors import Constructors
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols
+from linvar.keywords import OF_PROBLEM, door, unknown_keyword
 from linvar.laws.gaussian import Gaussian  # noqa: F401  of the examples
 from linvar.laws.law import Law, show
 from linvar.models.checks import check_degree, check_hash, chosen
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     import sympy
     from jaxtyping import PyTree
-
-_ARGUMENTS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "model")
 
 
 @dataclass(frozen=True, init=False)
@@ -83,6 +82,7 @@ class Problem(Constructors):
     weight_decay: Exact
     model: Model
 
+    @door
     def __init__(
         self,
         weights: Any,
@@ -229,12 +229,9 @@ class Problem(Constructors):
 
         A schedule of learning rates does not shrink or grow by itself: give a new one together with ``step``.
         """
-        kept = {name: getattr(self, name) for name in _ARGUMENTS}
-        unknown = sorted(set(changes) - {*kept, "loss"})
-        if unknown:
-            names = ", ".join([*kept, "loss"])
-            fault = Words(f"got {cut(unknown[0])}={shown(changes[unknown[0]])}")
-            raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
+        kept = {name: getattr(self, name) for name in OF_PROBLEM if name != "loss"}
+        if not changes.keys() <= {*OF_PROBLEM}:
+            raise unknown_keyword("replace", changes, OF_PROBLEM)
         if "loss" in changes:
             del kept["model"]
         return Problem(**{**kept, **changes})

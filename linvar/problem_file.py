@@ -12,6 +12,7 @@ from typing import Any
 
 from linvar.errors import InputError, Words, cut, shown
 from linvar.exact import FRACTION
+from linvar.keywords import door
 from linvar.laws.law import Law
 from linvar.laws.registry import LAWS
 from linvar.models.function import Function
@@ -53,6 +54,7 @@ _TABLE_KEYS = ("file", "target", "decimals", "standardise", "header", "delimiter
 Say = Callable[[str], object]
 
 
+@door
 def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Problem:
     """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is JSON on standard input.
 

@@ -166,7 +166,7 @@ def test_replace_equality_hash_and_pickle() -> None:
     assert hash(problem.replace(step=2)) == hash(problem)
     assert problem.replace(step=3) != problem
     assert pickle.loads(pickle.dumps(problem)) == problem
-    with pytest.raises(TypeError, match="got rate="):
+    with pytest.raises(TypeError, match="rate=1 is no argument of replace: did you mean learning_rate?"):
         problem.replace(rate=1)
     scheduled = problem.replace(learning_rate=["1/10", "1/20"])
     assert scheduled.learning_rates == (Fraction(1, 10), Fraction(1, 20))

@@ -9,6 +9,7 @@ from typing import Any
 
 from linvar.errors import cut
 from linvar.exact import Matrix, Rational
+from linvar.keywords import door
 from linvar.laws.law import Law, ReadTable
 from linvar.laws.rows import Rows, checked, read_rows
 from linvar.plain_data import Plain, built
@@ -48,6 +49,7 @@ class Dataset(Rows):
     kind = "dataset"
     keys = ("inputs", "targets")
 
+    @door
     def __init__(self, inputs: Any, targets: Any = None) -> None:
         x, y, row = checked(inputs, targets)
         for name, value in (("inputs", x), ("targets", y), ("row", row)):

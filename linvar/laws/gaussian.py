@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
+from linvar.keywords import door
 from linvar.laws.law import Law, Number, ReadTable, filled, identity, show
 from linvar.laws.semidefinite import independent_columns, negative_row
 from linvar.plain_data import Plain, built, check_keys, plain, read_matrix, read_number, read_vector
@@ -51,6 +52,7 @@ class Gaussian(Law):
     kind = "gaussian"
     keys = ("teacher", "covariance", "mean", "noise_variance")
 
+    @door
     def __init__(self, teacher: Any, covariance: Any = None, mean: Any = None, noise_variance: Any = 0) -> None:
         matrix = exact_matrix(teacher, "teacher")
         width = len(matrix[0])

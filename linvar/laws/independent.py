@@ -9,6 +9,7 @@ from typing import Any
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.laws.coordinates import Coordinate, checked_coordinate, read_coordinate
 from linvar.laws.law import Law, Number, ReadTable
 from linvar.laws.polynomial import Polynomial, coordinates
@@ -43,6 +44,7 @@ class Independent(Law):
     kind = "independent"
     keys = ("coordinates", "inputs", "targets")
 
+    @door
     def __init__(self, coordinates: Any, example: Callable[[Any], tuple[Any, Any]]) -> None:
         laws = _coordinates(coordinates)
         self._keep(laws, *_traced(example, len(laws)))

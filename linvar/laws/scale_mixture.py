@@ -8,6 +8,7 @@ from typing import Any
 
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import Law, Number, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities, positive_numbers
@@ -47,6 +48,7 @@ class ScaleMixture(Law):
     kind = "scale_mixture"
     keys = ("law", "degrees_of_freedom", "scales", "probabilities")
 
+    @door
     def __init__(
         self, law: Gaussian, *, degrees_of_freedom: int | None = None, scales: Any = None, probabilities: Any = None
     ) -> None:

@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 
 from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.keywords import door
 from linvar.numeric.arguments import (
     check_batch_sizes,
     check_choice,
@@ -106,6 +107,7 @@ class RegressionCurve:
         return f"RegressionCurve({len(self.batch_sizes)} batch sizes, b = {first}..{last})"
 
 
+@door
 def regression_curve(
     problem: Problem | None = None,
     batch_sizes: Sequence[int] | None = None,

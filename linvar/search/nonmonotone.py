@@ -25,6 +25,7 @@ import numpy as np
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.arguments import check_key
 from linvar.problem import Problem
@@ -109,6 +110,7 @@ class SearchResult:
         )
 
 
+@door
 def search_nonmonotone(
     depth: int | Problem = 8,
     *,

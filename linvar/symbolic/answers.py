@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linvar.arguments import refuses_old_words
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress
 from linvar.symbolic.derivation import derive
@@ -16,11 +16,8 @@ from linvar.symbolic.sgd.road import Road
 if TYPE_CHECKING:
     from jaxtyping import PyTree
 
-#: keyword arguments that went with ``road=``, and the types of their own that came
-_OLD_WORDS = ("order", "digits", "method", "checkpoint")
 
-
-@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+@door
 def gradient_variance(
     problem: Problem,
     road: Road | None = None,
@@ -63,7 +60,7 @@ def gradient_variance(
     return _measured(problem, road, progress, memory_limit, Variance(of))
 
 
-@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+@door
 def second_moment(
     problem: Problem,
     road: Road | None = None,
@@ -84,7 +81,7 @@ def second_moment(
     return _measured(problem, road, progress, memory_limit, SecondMoment(of))
 
 
-@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+@door
 def squared_mean(
     problem: Problem,
     road: Road | None = None,
@@ -118,7 +115,7 @@ def _measured(
     return derive(problem, road, progress=progress, memory_limit=memory_limit).one(quantity)
 
 
-@refuses_old_words("steps", *_OLD_WORDS)
+@door
 def expected_loss(
     problem: Problem,
     road: Road | None = None,
@@ -139,7 +136,7 @@ def expected_loss(
     return derive(problem, road, progress=progress, memory_limit=memory_limit).loss
 
 
-@refuses_old_words(*_OLD_WORDS)
+@door
 def expected_weights(
     problem: Problem,
     road: Road | None = None,
@@ -162,7 +159,7 @@ def expected_weights(
     return derive(problem, road, progress=progress, memory_limit=memory_limit).weights
 
 
-@refuses_old_words(*_OLD_WORDS)
+@door
 def weight_covariance(
     problem: Problem,
     road: Road | None = None,

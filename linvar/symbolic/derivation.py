@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from linvar.arguments import check_integer
 from linvar.errors import shown
 from linvar.exact import ordered
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element
@@ -187,6 +188,7 @@ class PerLeaf:
         return self._tree(SquaredMean(per_leaf=True))
 
 
+@door
 def derive(
     problem: Problem,
     road: Road | None = None,
@@ -224,6 +226,7 @@ def derive(
     return found
 
 
+@door
 def derive_steps(
     problem: Problem,
     steps: Iterable[int],

@@ -8,6 +8,7 @@ from typing import Any
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, NotFiniteError, Words, cut, shown
 from linvar.exact import Rational
 from linvar.flint import fmpq
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import to_rational
 from linvar.symbolic.laws.wishart import Wishart
@@ -199,6 +200,7 @@ class FirstOrderFormula:
         return law
 
 
+@door
 def first_order_formula(depth: int, step: int) -> FirstOrderFormula:
     """beta_1 of the variance beta_1 / b + O(1/b^2) of L = ``depth`` linear layers after t = ``step`` steps, for EVERY width.
 

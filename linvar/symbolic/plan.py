@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, TypeVar, runtime_checkable
 
-from linvar.arguments import refuses_old_words
 from linvar.errors import Argument, DerivationTooLargeError, InputError, InputTypeError, Said, shown
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes
 from linvar.symbolic.registry import ROADS
@@ -79,7 +79,7 @@ class Plan:
         raise UnknownRoadError("road", road, f"the roads of this plan are {roads}", fault="is unknown")
 
 
-@refuses_old_words("order", "digits")
+@door
 def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limit: float | None = None) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linvar.errors import Argument, Said
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress
 from linvar.symbolic.limits import checked_limit
@@ -13,6 +14,7 @@ from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
+@door
 def large_batch(
     problem: Problem,
     order: int,

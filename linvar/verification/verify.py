@@ -17,6 +17,7 @@ import numpy as np
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact
+from linvar.keywords import door
 from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.floats import to_floats
@@ -34,6 +35,7 @@ DEFAULT_BATCH_SIZES = (1, 2, 4, 16)
 DEFAULT_RUNS, MOST_RUNS = 65_536, 10**9
 
 
+@door
 def verify(
     problem: Problem,
     *,

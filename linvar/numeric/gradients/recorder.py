@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from linvar.arguments import is_flag
 from linvar.errors import InputError, InputTypeError, Words
+from linvar.keywords import door
 from linvar.numeric.arguments import check_at_least, check_number
 from linvar.numeric.gradients.pool import Noise, Pool, chosen, wide, widest
 from linvar.numeric.gradients.result import GradientMoments, any_leaf, number, over_leaves, ratio
@@ -107,6 +108,7 @@ class NoiseRecord(NamedTuple):
         return f"NoiseRecord({', '.join(notes)})"
 
 
+@door
 def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientTransformationExtraArgs:
     """An optax transformation that records the noise of the gradient and passes the gradient on unchanged.
 
@@ -283,6 +285,7 @@ def _arrays(record: NoiseRecord) -> NoiseRecord:
     return found
 
 
+@door
 def recorded_noise(state: PyTree) -> NoiseRecord:
     """The record inside an optimizer's state, however deep it is chained.
 

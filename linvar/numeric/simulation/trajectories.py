@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, Float64, Key, UInt
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError
+from linvar.keywords import door
 from linvar.numeric.arguments import (
     check_at_least,
     check_batch_sizes,
@@ -100,6 +101,7 @@ class TrajectoryMoments:
         )
 
 
+@door
 def simulate(
     key: Key[Array, ""],
     problem: Problem,

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError
+from linvar.keywords import door
 
 if TYPE_CHECKING:
     import sympy
 
 
+@door
 def symbolic_matrix(name: str, rows: int, columns: int) -> sympy.ImmutableMatrix:
     """A SymPy matrix of distinct symbols name_11, name_12, ... (name alone if 1 x 1).
 
@@ -38,6 +40,7 @@ def symbolic_matrix(name: str, rows: int, columns: int) -> sympy.ImmutableMatrix
     return sympy.ImmutableMatrix(rows, columns, lambda i, j: sympy.Symbol(f"{name}_{i + 1}{separator}{j + 1}"))
 
 
+@door
 def symbolic_weights(widths: Sequence[int], name: str = "w") -> list[sympy.ImmutableMatrix]:
     """Symbolic weights of a network of these widths: W_1 first, entries w1_11, w1_12, ..., w2_11, ...
 

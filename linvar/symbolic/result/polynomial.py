@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Exact, exact, exact_vector, free_symbols
 from linvar.flint import fmpq, fmpz
+from linvar.keywords import door
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import scheme_of
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact
@@ -80,6 +81,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     -1/4 + 75/4 u    (u = 1/b, b <= 2, degree 1)
     """
 
+    @door
     def __init__(
         self,
         coefficients: Iterable[Any],
@@ -364,6 +366,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         return _restore, (terms_of(self._elements), self.symbols, self.sampling, self.dataset_size, self.degree_bound)
 
 
+@door
 def load_polynomial(path: Any) -> BatchPolynomial:
     """Read a polynomial written by ``BatchPolynomial.save``.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element, Ring
@@ -301,6 +302,7 @@ def _by_length(item: tuple[tuple[Name, ...], int]) -> tuple[int, list[tuple[int,
     return len(product), [(len(name), name) for name in product]
 
 
+@door
 def trace_formula(
     depth: int = 2,
     step: int = 1,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from linvar.keywords import door_of_class
 from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped, of_variance, predict
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
+@door_of_class
 @dataclass(frozen=True)
 class LargeBatch:
     """The coefficients of 1, ..., (1/b)^order only, which any number of steps allows (iid sampling): for ``linvar.plan``.
