@@ -176,7 +176,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
 
 
 def public_names(module: str, names: Sequence[str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a public module: of a misspelt name the right one is told, and TAB shows these names only.
+    """``__getattr__`` and ``__dir__`` of a public module: of a misspelt name the right one is told, and TAB shows these.
 
     >>> public_names("linvar.families", ["power"])[1]()
     ['power']

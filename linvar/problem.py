@@ -100,6 +100,7 @@ class Problem(Constructors):
         network, matrices = chosen(loss, model).fitted(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
+        law = law.fitted(network.ends(matrices))
         check_hash("model", network)
         check_hash("law", law)
         network.check_law(matrices, law)

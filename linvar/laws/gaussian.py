@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from linvar.arrays import is_one_number
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational, Vector, exact, exact_matrix, exact_vector, free_symbols, shape
 from linvar.keywords import door
@@ -18,8 +19,8 @@ from linvar.plain_data import Plain, built, check_keys, plain, read_matrix, read
 if TYPE_CHECKING:
     import sympy
 
-#: directions of a scattered point
-_TOGETHER = 5
+_SHAPELESS = "has no shape yet"
+_SHAPED = "write it as a matrix of zeros, d_L rows of d_0"
 
 
 @dataclass(frozen=True, eq=True, init=False)
@@ -29,7 +30,8 @@ class Gaussian(Law):
     Coordinates of the exact half: z = (x, noise), without the noise where ``noise_variance`` is 0.
 
     Args:
-        teacher: W*, shape (d_L, d_0), exact entries (int, Fraction, "p/q", SymPy number or expression).
+        teacher: W*, shape (d_L, d_0), exact entries (int, Fraction, "p/q", SymPy number or expression). 0 is the zero teacher
+            of whatever shape the weights of the ``Problem`` have.
         covariance: Sigma, shape (d_0, d_0), symmetric positive semi-definite; the identity if None. With
             symbols in it, positive semi-definiteness is the caller's to assure.
         mean: shape (d_0,); zero if None. A constant input 1 (a bias) is a mean 1 with covariance 0.
@@ -42,6 +44,9 @@ class Gaussian(Law):
 
     >>> Gaussian(teacher=[[1, 0], [0, 2]])
     Gaussian(teacher=[[1, 0], [0, 2]])
+    >>> import linvar as lv
+    >>> lv.Problem([[[1, 2]], [[1], [3]]], Gaussian(teacher=0, noise_variance="1/4")).law
+    Gaussian(teacher=[[0, 0], [0, 0]], noise_variance="1/4")
     """
 
     teacher: Matrix
@@ -54,18 +59,22 @@ class Gaussian(Law):
 
     @door
     def __init__(self, teacher: Any, covariance: Any = None, mean: Any = None, noise_variance: Any = 0) -> None:
-        matrix = exact_matrix(teacher, "teacher")
-        width = len(matrix[0])
-        sigma = identity(width) if covariance is None else exact_matrix(covariance, "covariance")
-        if shape(sigma) != (width, width):
-            fault = Words(f"has shape {shape(sigma)}, but teacher has {width} columns")
+        matrix = () if _is_zero(teacher) else exact_matrix(teacher, "teacher")
+        given = None if covariance is None else exact_matrix(covariance, "covariance")
+        center = None if mean is None else exact_vector(mean, "mean")
+        width = len(matrix[0]) if matrix else len(given[0]) if given else len(center or ())
+        source = "teacher" if matrix else "covariance"
+        sigma = identity(width) if given is None else given
+        if sigma and shape(sigma) != (width, width):
+            wanted = f"{source} has {width} columns" if matrix else "it is square"
+            fault = Words(f"has shape {shape(sigma)}, but {wanted}")
             raise InputError("covariance", fault, f"give a ({width}, {width}) matrix")
         _check_symmetric(sigma)
         object.__setattr__(self, "covariance", sigma)
         self._check_positive_semidefinite()
-        center = (Rational(0),) * width if mean is None else exact_vector(mean, "mean")
+        center = (Rational(0),) * width if center is None else center
         if len(center) != width:
-            fault = Words(f"has length {len(center)}, but teacher has {width} columns")
+            fault = Words(f"has length {len(center)}, but {source} has {width} columns")
             raise InputError("mean", fault, f"give {width} entries")
         noise = exact(noise_variance, "noise_variance")
         if isinstance(noise, Rational) and noise < 0:
@@ -74,8 +83,8 @@ class Gaussian(Law):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        parts = [f"teacher={show(self.teacher)}"]
-        if self.covariance != identity(self.input_width):
+        parts = [f"teacher={show(self.teacher or Rational(0))}"]
+        if self.covariance != identity(len(self.mean)):
             parts.append(f"covariance={show(self.covariance)}")
         if any(self.mean):
             parts.append(f"mean={show(self.mean)}")
@@ -86,12 +95,40 @@ class Gaussian(Law):
     @property
     def input_width(self) -> int:
         """d_0."""
-        return len(self.teacher[0])
+        return len(self._shaped[0])
 
     @property
     def target_width(self) -> int:
         """d_L."""
-        return len(self.teacher)
+        return len(self._shaped)
+
+    @property
+    def _shaped(self) -> Matrix:
+        """The teacher.
+
+        Raises:
+            InputError: it is 0, and no problem has given it a shape yet.
+        """
+        if not self.teacher:
+            raise InputError("teacher", 0, f"{_SHAPED}, or give the law to a Problem of a linear network", _SHAPELESS)
+        return self.teacher
+
+    def fitted(self, ends: tuple[int, int] | None) -> Gaussian:
+        """With a matrix of zeros in place of a teacher 0.
+
+        Raises:
+            InputError: the ends are not known, or covariance or mean are of another number of inputs.
+        """
+        if self.teacher:
+            return self
+        if ends is None:
+            raise InputError("teacher", 0, _SHAPED, f"{_SHAPELESS}: weights of a loss do not tell it")
+        inputs, outputs = ends
+        if self.mean and len(self.mean) != inputs:
+            fault = Words(f"has covariance and mean of {len(self.mean)} inputs, but the network maps {inputs} inputs")
+            raise InputError("law", fault, "change the law or the weights")
+        teacher = ((Rational(0),) * inputs,) * outputs
+        return Gaussian(teacher, self.covariance or None, self.mean or None, self.noise_variance)
 
     @property
     def symbols(self) -> tuple[sympy.Expr, ...]:
@@ -115,7 +152,7 @@ class Gaussian(Law):
     def with_numbers(self, values: Sequence[Rational]) -> Gaussian:
         """Another teacher and noise variance."""
         rest = iter(values)
-        teacher = filled(self.teacher, rest)
+        teacher = filled(self._shaped, rest)
         return Gaussian(teacher, self.covariance, self.mean, next(rest, self.noise_variance))
 
     def to_dict(self) -> dict[str, Plain]:
@@ -125,12 +162,12 @@ class Gaussian(Law):
         {'kind': 'gaussian', 'teacher': [[1, '1/2']], 'mean': [0, 3]}
         """
         optional = {
-            "covariance": (self.covariance, self.covariance != identity(self.input_width)),
+            "covariance": (self.covariance, self.covariance != identity(len(self.mean))),
             "mean": (self.mean, any(self.mean)),
             "noise_variance": (self.noise_variance, self.noise_variance != 0),
         }
         further = {key: plain(value) for key, (value, given) in optional.items() if given}
-        return {"kind": self.kind, "teacher": plain(self.teacher), **further}
+        return {"kind": self.kind, "teacher": plain(self.teacher or Rational(0)), **further}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Plain], table: ReadTable) -> Law:
@@ -142,7 +179,8 @@ class Gaussian(Law):
             "noise_variance": read_number,
         }
         optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
-        teacher = read_matrix(data["teacher"], "law.teacher")
+        value = data["teacher"]
+        teacher = read_number(value, "law.teacher") if value == 0 else read_matrix(value, "law.teacher")
         return built(lambda: cls(teacher, **optional), "law.", cls.keys)
 
     @cached_property
@@ -160,6 +198,11 @@ class Gaussian(Law):
         if found is not None:
             fault = Words(f"= {cut(show(sigma))} is not positive semi-definite (found at row {found})")
             raise InputError("covariance", fault, "give the covariance matrix of the inputs")
+
+
+def _is_zero(teacher: Any) -> bool:
+    """Whether a teacher is the number 0, exactly."""
+    return is_one_number(teacher) and teacher in (0, "0") and exact(teacher, "teacher") == 0
 
 
 def _check_symmetric(sigma: Matrix) -> None:

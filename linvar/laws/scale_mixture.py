@@ -97,6 +97,12 @@ class ScaleMixture(Law):
         """d_L."""
         return self.law.target_width
 
+    def fitted(self, ends: tuple[int, int] | None) -> ScaleMixture:
+        """The Gaussian law in a problem, at the same scale."""
+        scales, chances = self.scales or None, self.probabilities or None
+        degrees = self.degrees_of_freedom
+        return ScaleMixture(self.law.fitted(ends), degrees_of_freedom=degrees, scales=scales, probabilities=chances)
+
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """The shape of the teacher."""
         return self.law.misfit(inputs, outputs)

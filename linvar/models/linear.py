@@ -33,6 +33,10 @@ class LinearNetwork(Model):
                 raise InputError(f"weights[{l}]", fault, cure)
         return matrices
 
+    def ends(self, weights: tuple[Matrix, ...]) -> tuple[int, int]:
+        """Columns of W_1 and rows of W_L."""
+        return shape(weights[0])[1], shape(weights[-1])[0]
+
     def by_second_moments(self, weights: tuple[Matrix, ...], law: Law) -> bool:
         """It is one."""
         return True
@@ -62,7 +66,7 @@ class LinearNetwork(Model):
 
     def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
         """The first and last width must be those of the law."""
-        inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]
+        inputs, outputs = self.ends(weights)
         if (outputs, inputs) != (law.target_width, law.input_width):
             raise law.misfit(inputs, outputs)
 

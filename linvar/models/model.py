@@ -46,6 +46,10 @@ class Model(ABC):
         """
         return self, self.checked(weights)
 
+    def ends(self, weights: tuple[Matrix, ...]) -> tuple[int, int] | None:
+        """(d_0, d_L), the shape of the linear map that is learned; None where the weights do not tell it."""
+        return None
+
     def tree(self, entries: Sequence[T], leaves: tuple[Matrix, ...]) -> PyTree:
         """One value for each entry of the leaves in the structure of the weights: a tuple of matrices, tuples of rows."""
         following = iter(entries)
