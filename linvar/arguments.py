@@ -26,7 +26,7 @@ def check_flags(**values: object) -> None:
             raise InputTypeError(name, value, "write True or False")
 
 
-def check_integer(value: Any, name: str) -> int:
+def check_integer(value: Any, name: str, cure: str = "give an integer") -> int:
     """An int, or an integer of NumPy; no truth value, no float.
 
     >>> check_integer(2.0, "depth")
@@ -34,8 +34,8 @@ def check_integer(value: Any, name: str) -> int:
     linvar.errors.InputTypeError: depth=2.0 is of type float: give an integer
     """
     if is_flag(value):
-        raise InputTypeError(name, value, "give an integer", fault="is a truth value")
+        raise InputTypeError(name, value, cure, fault="is a truth value")
     try:
         return operator.index(value)
     except TypeError:
-        raise InputTypeError(name, value, "give an integer") from None
+        raise InputTypeError(name, value, cure) from None

@@ -213,7 +213,10 @@ def _check_symmetric(sigma: Matrix) -> None:
             if sigma[i][j] != sigma[j][i]:
                 pair = f"entry [{i}][{j}] is {cut(str(sigma[i][j]), 60)} and [{j}][{i}] is {cut(str(sigma[j][i]), 60)}"
                 fault = Words(f"is not symmetric: {pair}")
-                raise InputError("covariance", fault, "give the covariance matrix of the inputs")
+                cure = (
+                    "give the covariance matrix of the inputs; of symbols, linvar.symbolic_matrix(..., symmetric=True)"
+                )
+                raise InputError("covariance", fault, cure)
 
 
 _: type[Law] = Gaussian
