@@ -10,7 +10,8 @@ from fractions import Fraction
 from math import isqrt, lcm
 from typing import TYPE_CHECKING
 
-from linvar.errors import InputError, InputTypeError, MissingExtraError, Words
+from linvar.arguments import check_integer
+from linvar.errors import InputError, MissingExtraError, Words
 from linvar.exact import Rational
 from linvar.keywords import door, public_names
 from linvar.laws.dataset import Dataset
@@ -112,9 +113,7 @@ def check_decimals(decimals: object, standardise: bool) -> None:
     if decimals is None:
         if standardise:
             raise InputError("decimals", Words("is missing"), f"{cure}: standardised numbers are irrational")
-    elif isinstance(decimals, bool) or not isinstance(decimals, int):
-        raise InputTypeError("decimals", decimals, cure)
-    elif not 0 <= decimals <= MOST_DECIMALS:
+    elif not 0 <= check_integer(decimals, "decimals", cure) <= MOST_DECIMALS:
         raise InputError("decimals", decimals, cure)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from linvar.arguments import check_flags
+from linvar.arguments import check_flags, check_integer
 from linvar.arrays import is_one_number
 from linvar.atomic import write_atomically
 from linvar.constructors import Constructors
@@ -105,8 +105,7 @@ class Problem(Constructors):
         check_hash("law", law)
         network.check_law(matrices, law)
         check_degree(network, matrices, law)
-        if isinstance(step, bool) or not isinstance(step, int):
-            raise InputTypeError("step", step, "give the number of updates, an int >= 0")
+        step = check_integer(step, "step", "give the number of updates, an int >= 0")
         if step < 0:
             cure = "give the number of updates before the gradient is measured, >= 0"
             raise InputError("step", step, cure, fault="is negative")
@@ -243,8 +242,8 @@ class Problem(Constructors):
         Raises:
             InputError: the schedule has not so many.
         """
-        rate = self.learning_rate
-        if isinstance(rate, tuple) and isinstance(step, int):
+        rate, step = self.learning_rate, check_integer(step, "step", "give the number of updates, an int >= 0")
+        if isinstance(rate, tuple):
             if step > len(rate):
                 fault = Words(f"contains {shown(step)}, but learning_rate is a schedule of {len(rate)} entries")
                 raise InputError("steps", fault, "give one for each update")

@@ -54,7 +54,7 @@ def test_a_good_problem() -> None:
         ({"law": Dataset([[1]], [[1]])}, "data set has 1 inputs"),
         ({"step": -1}, "step=-1 is negative"),
         ({"step": 1.0}, "step=1.0 is of type float"),
-        ({"step": True}, "step=True is of type bool"),
+        ({"step": True}, "step=True is a truth value"),
         ({"learning_rate": ["1/10"]}, "learning_rate has 1 entries, but step=2"),
         ({"learning_rate": 0.1}, "learning_rate=0.1 is of type float.*rationalize"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),

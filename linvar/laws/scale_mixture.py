@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Rational
 from linvar.keywords import door
@@ -74,8 +75,7 @@ class ScaleMixture(Law):
             values = positive_numbers(scales, "scales", "give a list of numbers")
             chances = checked_probabilities(probabilities, len(values), "scales")
         if degrees_of_freedom is not None:
-            if isinstance(degrees_of_freedom, bool) or not isinstance(degrees_of_freedom, int):
-                raise InputTypeError("degrees_of_freedom", degrees_of_freedom, "give an integer, > 0")
+            degrees_of_freedom = check_integer(degrees_of_freedom, "degrees_of_freedom", "give an integer, > 0")
             if degrees_of_freedom < 1:
                 raise InputError("degrees_of_freedom", degrees_of_freedom, "give an integer, > 0", "is not positive")
         parts = {"law": law, "degrees_of_freedom": degrees_of_freedom, "scales": values, "probabilities": chances}

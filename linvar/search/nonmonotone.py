@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from linvar.arguments import check_integer
+from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
 from linvar.keywords import door
@@ -233,8 +233,7 @@ def _sought(depth: Any, options: _Options) -> Sought:
     step = 1 if options.step is None else _in_range(options.step, "step", MOST_STEPS)
     sizes = _CHAINS if options.batch_sizes is None else _check_range(options.batch_sizes)
     noise = False if options.label_noise is None else options.label_noise
-    if not isinstance(noise, bool):
-        raise InputTypeError("label_noise", noise, "give True or False")
+    check_flags(label_noise=noise)
     if options.vary is not None:
         raise InputError("vary", options.vary, "leave it out, or give a Problem for depth", fault="is of a template")
     return _Chains(layers, step, noise, sizes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, NotFiniteError, Words, cut, shown
+from linvar.arguments import check_integer
+from linvar.errors import DerivationTooLargeError, InputError, NotFiniteError, Words, cut, shown
 from linvar.exact import Rational
 from linvar.flint import fmpq
 from linvar.keywords import door
@@ -231,10 +232,11 @@ def first_order_formula(depth: int, step: int) -> FirstOrderFormula:
     Source: derived here. Related: the covariance of SGD's noise in linear regression, Ziyin et al., arXiv:2102.05375 (2021);
     fluctuations of the weights of (deep) linear networks, Gross et al., arXiv:2311.14120 (2023).
     """
-    for name, value, least, words in (("depth", depth, 1, "layers"), ("step", step, 0, "updates")):
-        cure = f"give the number of {words}, an integer >= {least}"
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InputTypeError(name, value, cure)
+    layers, updates = (
+        f"give the number of {words}" for words in ("layers, an integer >= 1", "updates, an integer >= 0")
+    )
+    depth, step = check_integer(depth, "depth", layers), check_integer(step, "step", updates)
+    for name, value, least, cure in (("depth", depth, 1, layers), ("step", step, 0, updates)):
         if value < least:
             raise InputError(name, value, cure, fault="is too small")
     return FirstOrderFormula(depth, step)

@@ -61,8 +61,8 @@ def large_batch(
     further: list[tuple[str, str]] = []
     if digits is None and not problem.symbols and problem.step > 0:
         further.append(("digits", Said("{} for certified enclosures", Argument("digits", "30"))))
-    if isinstance(order, int) and order > 1:
-        further.append(("order", Said("a smaller order ({})", Argument("order", str(order)))))
+    if road.order > 1:
+        further.append(("order", Said("a smaller order ({})", Argument("order", str(road.order)))))
     _, plan = asked_for(steps, road, limit, further)
 
     def about_path() -> RoadPlan:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from linvar.arguments import check_integer
 from linvar.keywords import door_of_class
-from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped, of_variance, predict
+from linvar.symbolic.roads.large_batch.size import (
+    DIGITS,
+    ORDER,
+    LargeBatchSize,
+    check_arguments,
+    clamped,
+    of_variance,
+    predict,
+)
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
@@ -28,6 +37,11 @@ class LargeBatch:
     digits: int | None = None
 
     name: ClassVar[str] = "large_batch"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", check_integer(self.order, "order", ORDER))
+        if self.digits is not None:
+            object.__setattr__(self, "digits", check_integer(self.digits, "digits", DIGITS))
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """What the variance would take.
