@@ -36,6 +36,7 @@ class Constructors:
             momentum: Any = 0,
             nesterov: bool = False,
             weight_decay: Any = 0,
+            bias: bool = False,
             model: Model | None = None,
         ) -> None: ...
 
@@ -56,6 +57,7 @@ class Constructors:
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        bias: bool = False,
         model: Model | None = None,
     ) -> Self:
         """A Problem from floating-point arrays, every float rounded to ``decimals`` digits (``linvar.rationalize``).
@@ -87,9 +89,8 @@ class Constructors:
             value if isinstance(value, str) else rounded(value, decimals, name) for name, value in scalars.items()
         )
         matrices = rounded(ordered(weights, "weights", _LAYERS), decimals, "weights")
-        return cls(
-            matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay, model=model
-        )
+        rule: dict[str, Any] = {"momentum": velocity, "nesterov": nesterov, "weight_decay": decay}
+        return cls(matrices, law, rate, step, sampling, bias=bias, model=model, **rule)
 
     @classmethod
     @door

@@ -14,7 +14,7 @@ Class = TypeVar("Class", bound=type)
 
 #: arguments of ``Problem``, which a door that takes a problem does not take again
 OF_PROBLEM = (
-    "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "loss", "model",
+    "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "bias", "loss", "model",
 )  # fmt: skip
 
 #: what else an argument is called in other places
@@ -36,6 +36,7 @@ SYNONYMS = {
     "sampling": "scheme replacement without_replacement replace",
     "momentum": "beta beta1 mu",
     "weight_decay": "decay wd l2 regularisation regularization",
+    "bias": "biases b use_bias intercept fit_intercept",
     "loss": "loss_fn loss_function objective criterion",
     "batch_sizes": "batch_size b bs batches batch sizes",
     "runs": "n samples n_samples num_samples trials repeats n_runs trajectories",

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import sympy
     from jaxtyping import PyTree
 
+#: arguments that choose the model
+_OF_MODEL = {"loss", "bias"}
+
 
 @dataclass(frozen=True, init=False)
 class Problem(Constructors):
@@ -55,6 +58,8 @@ class Problem(Constructors):
             W' = W - learning_rate * M'. 0 is plain SGD.
         nesterov: W' = W - learning_rate * (G + momentum M') in its place.
         weight_decay: adds weight_decay * W to each batch gradient, before the momentum.
+        bias: whether every layer has one, x -> W_l x + c_l. ``weights`` are then pairs (W_l, c_l), W_1 first, c_l a list of d_l
+            numbers, and what is answered of weights and leaves is in such pairs.
         loss: in place of the linear network, any loss of ONE example that is a polynomial in the weights,
             ``loss(params, example)`` -> a scalar, written with jax.numpy, Flax or Equinox: + - * @, integer powers, sums,
             reshapes, gathers, convolutions, scans of fixed length. ``weights`` are then any pytree of exact numbers:
@@ -94,10 +99,11 @@ class Problem(Constructors):
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        bias: bool = False,
         loss: Callable[..., Any] | None = None,
         model: Model | None = None,
     ) -> None:
-        network, matrices = chosen(loss, model).fitted(weights)
+        network, matrices = chosen(loss, model, bias).fitted(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
         law = law.fitted(network.ends(matrices))
@@ -175,12 +181,12 @@ class Problem(Constructors):
     @property
     def depth(self) -> int:
         """L, the number of layers."""
-        return len(self.leaves)
+        return len(self.widths) - 1
 
     @property
     def widths(self) -> tuple[int, ...]:
         """(d_0, ..., d_L)."""
-        return (len(self.leaves[0][0]), *(len(matrix) for matrix in self.leaves))
+        return self.model.widths(self.leaves)
 
     @property
     def learning_rates(self) -> Vector:
@@ -229,10 +235,10 @@ class Problem(Constructors):
 
         A schedule of learning rates does not shrink or grow by itself: give a new one together with ``step``.
         """
-        kept = {name: getattr(self, name) for name in OF_PROBLEM if name != "loss"}
+        kept = {name: getattr(self, name) for name in OF_PROBLEM if name not in _OF_MODEL}
         if not changes.keys() <= {*OF_PROBLEM}:
             raise unknown_keyword("replace", changes, OF_PROBLEM)
-        if "loss" in changes:
+        if changes.keys() & _OF_MODEL:
             del kept["model"]
         return Problem(**{**kept, **changes})
 

@@ -83,6 +83,10 @@ class Dataset(Rows):
         """Other rows."""
         return Dataset(rows, ((0,),) * len(rows))
 
+    def with_constant(self) -> Dataset:
+        """A column of 1."""
+        return Dataset(self.inputs_and_one, self.targets)
+
     def with_numbers(self, values: Sequence[Rational]) -> Dataset:
         """Other rows."""
         return Dataset(*self.refilled(iter(values)))

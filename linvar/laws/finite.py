@@ -88,6 +88,10 @@ class Finite(Rows):
             *(Number("probabilities", chance, positive=True) for chance in self.probabilities),
         )
 
+    def with_constant(self) -> Finite:
+        """A column of 1."""
+        return Finite(self.inputs_and_one, self.targets, self.probabilities)
+
     def with_numbers(self, values: Sequence[Rational]) -> Finite:
         """Other rows, and probabilities in the proportions of the last numbers."""
         rest = iter(values)

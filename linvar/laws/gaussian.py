@@ -136,6 +136,13 @@ class Gaussian(Law):
         rows = [*self.teacher, *self.covariance, self.mean, (self.noise_variance,)]
         return free_symbols(entry for row in rows for entry in row)
 
+    def with_constant(self) -> Gaussian:
+        """An input of mean 1 and variance 0."""
+        zero, width = Rational(0), self.input_width
+        teacher = tuple((*row, zero) for row in self.teacher)
+        sigma = (*((*row, zero) for row in self.covariance), (zero,) * (width + 1))
+        return Gaussian(teacher, sigma, (*self.mean, Rational(1)), self.noise_variance)
+
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """The shape of the teacher."""
         fault = Words(f"has shape {shape(self.teacher)}, but the network maps {inputs} inputs to {outputs} outputs")

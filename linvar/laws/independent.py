@@ -75,6 +75,10 @@ class Independent(Law):
         """d_L."""
         return len(self.targets)
 
+    def with_constant(self) -> Independent:
+        """A polynomial 1 beside x."""
+        return Independent.of(self.coordinates, (*self.inputs, Polynomial.constant(1)), self.targets)
+
     def numbers_to_vary(self) -> tuple[Number, ...]:
         """Those of the coordinates; the polynomials stay."""
         return tuple(number for coordinate in self.coordinates for number in coordinate.numbers_to_vary())

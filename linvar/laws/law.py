@@ -118,6 +118,10 @@ class Law(ABC):
         """
         return self
 
+    def with_constant(self) -> Law | None:
+        """The law of ((x, 1), y), for networks with biases; None where it is not known, and their loss is multiplied out."""
+        return None
+
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """What is said where a network of these ends does not fit the law."""
         widths = f"{self.input_width} inputs and {self.target_width} targets"

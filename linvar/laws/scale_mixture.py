@@ -99,9 +99,16 @@ class ScaleMixture(Law):
 
     def fitted(self, ends: tuple[int, int] | None) -> ScaleMixture:
         """The Gaussian law in a problem, at the same scale."""
+        return self._of(self.law.fitted(ends))
+
+    def with_constant(self) -> ScaleMixture:
+        """An input of mean 1 and variance 0, which no scale moves."""
+        return self._of(self.law.with_constant())
+
+    def _of(self, law: Gaussian) -> ScaleMixture:
+        """Another Gaussian law at the same scale."""
         scales, chances = self.scales or None, self.probabilities or None
-        degrees = self.degrees_of_freedom
-        return ScaleMixture(self.law.fitted(ends), degrees_of_freedom=degrees, scales=scales, probabilities=chances)
+        return ScaleMixture(law, degrees_of_freedom=self.degrees_of_freedom, scales=scales, probabilities=chances)
 
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """The shape of the teacher."""

@@ -50,6 +50,10 @@ class Model(ABC):
         """(d_0, d_L), the shape of the linear map that is learned; None where the weights do not tell it."""
         return None
 
+    def widths(self, weights: tuple[Matrix, ...]) -> tuple[int, ...]:
+        """(d_0, ..., d_L) of a network of layers; of other models the rows of each leaf, after the columns of the first."""
+        return (len(weights[0][0]), *(len(matrix) for matrix in weights))
+
     def tree(self, entries: Sequence[T], leaves: tuple[Matrix, ...]) -> PyTree:
         """One value for each entry of the leaves in the structure of the weights: a tuple of matrices, tuples of rows."""
         following = iter(entries)

@@ -361,13 +361,13 @@ def _moments(
     """Two passes over the runs: mean, then deviations from it."""
     with np.errstate(all="ignore"):  # runs that overflow are counted below, not warned about
         kept = list(chunks()) if keep else None
-        first = _first_pass(chunks() if kept is None else kept, runs, problem.depth)
+        first = _first_pass(chunks() if kept is None else kept, runs, len(problem.leaves))
         terms = _second_pass(chunks() if kept is None else kept, first)
 
     def scalar(values: np.ndarray) -> Estimate:
         return average(values) if terms.finite else Estimate(math.nan, math.nan, runs)
 
-    per_layer = [terms.estimates([layer]) for layer in range(problem.depth)]
+    per_layer = [terms.estimates([layer]) for layer in range(len(problem.leaves))]
     variance, second_moment, squared_mean = terms.estimates()
     return TrajectoryMoments(
         batch_size=batch_size,
