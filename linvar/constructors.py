@@ -134,7 +134,7 @@ class Constructors:
         >>> module = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
         >>> problem = lv.Problem.from_module(module, lv.Dataset([[1, 2], [0, 1]], [1, -1]), decimals=2)
         >>> problem
-        Problem(squared loss of Linear, bias 1, kernel 2x1, Dataset(2 examples, 2 inputs, 1 target), learning_rate=0, ...)
+        Problem({'bias': [0], 'kernel': ...}, Dataset(2 examples, ...), ..., model=<squared loss of Linear>)
         >>> problem.weights["kernel"] == lv.rationalize(module.kernel[...], decimals=2)
         True
         >>> sorted(lv.derive(problem).per_leaf.variance)

@@ -12,6 +12,8 @@ from linvar.arguments import check_flags, check_integer
 from linvar.arrays import is_one_number
 from linvar.atomic import write_atomically
 from linvar.constructors import Constructors
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols
 from linvar.keywords import OF_PROBLEM, door, unknown_keyword
@@ -19,6 +21,7 @@ from linvar.laws.gaussian import Gaussian  # noqa: F401  of the examples
 from linvar.laws.law import Law, show
 from linvar.models.checks import check_degree, check_hash, chosen
 from linvar.models.model import Model
+from linvar.models.shown import shown_law, shown_weights
 from linvar.plain_data import Plain, ProblemFileError, plain, to_json, to_toml
 from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
 from linvar.text_files import checked_path
@@ -31,10 +34,12 @@ if TYPE_CHECKING:
 
 #: arguments that choose the model
 _OF_MODEL = {"loss", "bias"}
+#: characters of a part in the ``repr``
+_LONGEST = 60
 
 
 @dataclass(frozen=True, init=False)
-class Problem(Constructors):
+class Problem(Constructors, Tabular):
     """A network, a law of its examples and a number of SGD steps, all exact.
 
     The network is linear, P = W_L ... W_1, unless ``model`` says otherwise, and the loss of one example
@@ -74,7 +79,7 @@ class Problem(Constructors):
         ValueError: shapes that do not chain, a schedule of the wrong length, step < 0, an unknown sampling.
 
     >>> Problem(weights=[[[1, 2]], [[3]]], law=Gaussian(teacher=[[1, 0]]), learning_rate="1/10", step=1)
-    Problem(widths 2-1-1, Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1, sampling='iid')
+    Problem([[[1, 2]], [[3]]], Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1)
     """
 
     leaves: tuple[Matrix, ...]
@@ -133,20 +138,52 @@ class Problem(Constructors):
         network.check_symbols(matrices, self.symbols)  # two symbols of one name are refused here, not in a derivation
 
     def __repr__(self) -> str:
-        rate = show(self.learning_rate).strip('"')
-        further = "".join(
-            f", {name}={show(value)}"
-            for name, value in (
-                ("momentum", self.momentum),
-                ("nesterov", self.nesterov),
-                ("weight_decay", self.weight_decay),
-            )
-            if value
-        )
-        start = (
-            f"Problem({self.model.describe(self.leaves)}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
-        )
-        return f"{start}, sampling={self.sampling!r}{further})"
+        parts = [shown_weights(self.model, self.leaves), shown_law(self.law), f"learning_rate={self._rate_text}"]
+        parts.append(f"step={shown(self.step)}")
+        parts += [f"sampling={self.sampling!r}"] * (self.sampling != "iid")
+        parts += [f"{name}={cut(show(value), _LONGEST)}" for name, value in self._rule.items()]
+        return f"Problem({', '.join([*parts, *filter(None, [self.model.argument_text()])])})"
+
+    @property
+    def _rate_text(self) -> str:
+        """The learning rate, or the schedule."""
+        return cut(show(self.learning_rate).strip('"'), _LONGEST)
+
+    @property
+    def _rule(self) -> dict[str, Exact | bool]:
+        """What makes the update more than plain SGD."""
+        values = {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
+        return {name: value for name, value in values.items() if value}
+
+    def to_table(self) -> Table:
+        """The statement, a line for each part: what a notebook shows.
+
+        >>> Problem([[[1, 0], [1, 1]], [[1, 2]]], Gaussian([[1, 0]]), "1/10", step=1, momentum="1/2").to_table()
+        Problem
+        part           value
+        -------------------------------------------
+        network        widths 2-2-1
+        weights        [[[1, 0], [1, 1]], [[1, 2]]]
+        law            Gaussian(teacher=[[1, 0]])
+        sampling       iid
+        learning_rate  1/10
+        step           1
+        momentum       1/2
+        degree         6 in 1/b, at most
+        """
+        rows: list[tuple[str, object]] = [
+            ("network", cut(self.model.describe(self.leaves), _LONGEST)),
+            ("weights", shown_weights(self.model, self.leaves)),
+            ("law", shown_law(self.law)),
+            ("sampling", self.sampling),
+            ("learning_rate", self._rate_text),
+            ("step", shown(self.step)),
+            *((name, cut(str(value), _LONGEST)) for name, value in self._rule.items()),
+        ]
+        if self.symbols:
+            rows.append(("symbols", cut(", ".join(map(str, self.symbols)))))
+        rows.append(("degree", f"{shown(self.degree_bound)} in 1/b, at most"))
+        return Table(["part", "value"], rows, title="Problem")
 
     @cached_property
     def weights(self) -> PyTree:

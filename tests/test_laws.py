@@ -75,7 +75,7 @@ def test_a_law_of_a_user_derives_as_the_same_data_do(sampling: str, step: int) -
     ours, theirs = (lv.Problem(weights, law, "1/3", step, sampling) for law in (LISTED, DATA))
     assert ours.dataset_size == 3 and ours.degree_bound == theirs.degree_bound
     assert lv.gradient_variance(ours) == lv.gradient_variance(theirs) != 0
-    assert repr(ours).startswith("Problem(widths 2-2-1, Listed(")
+    assert repr(ours).startswith('Problem([[[1, "1/2"], [0, 1]], [[1, -1]]], Listed(')
 
 
 def test_what_does_not_fit_is_said_by_the_law() -> None:

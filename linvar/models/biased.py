@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from linvar.arrays import as_lists, is_one_number, ordered
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Matrix, exact_matrix, exact_vector, shape
-from linvar.laws.law import Law
+from linvar.laws.law import Law, show
 from linvar.models.linear import LinearNetwork, check_chain
 from linvar.models.model import Model
 from linvar.plain_data import Plain, plain
@@ -55,6 +55,18 @@ class BiasedNetwork(Model):
     def tree_of_leaves(self, leaves: Sequence[T]) -> tuple[tuple[T, T], ...]:
         """A pair for each layer."""
         return tuple(zip(leaves[::2], leaves[1::2]))
+
+    def as_typed(self, leaves: Sequence[T]) -> list[tuple[T, T]]:
+        """A list of pairs."""
+        return list(self.tree_of_leaves(leaves))
+
+    def leaf_text(self, place: int, leaf: Matrix) -> str:
+        """c_l as a list of numbers."""
+        return show(tuple(entry for (entry,) in leaf) if place % 2 else leaf)
+
+    def argument_text(self) -> str:
+        """That it has biases."""
+        return "bias=True"
 
     def degree(self, weights: tuple[Matrix, ...], law: Law) -> int:
         """2 L: that of the weight matrices alone."""

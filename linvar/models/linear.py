@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
@@ -13,6 +13,8 @@ from linvar.exact import Matrix, exact_matrix, shape
 from linvar.laws.law import Law
 from linvar.models.model import Model
 from linvar.plain_data import Plain
+
+T = TypeVar("T")
 
 _LAYERS = "give a list of matrices, W_1 first, or loss= for weights of another structure"
 
@@ -33,6 +35,14 @@ class LinearNetwork(Model):
     def ends(self, weights: tuple[Matrix, ...]) -> tuple[int, int]:
         """Columns of W_1 and rows of W_L."""
         return shape(weights[0])[1], shape(weights[-1])[0]
+
+    def as_typed(self, leaves: Sequence[T]) -> list[T]:
+        """A list."""
+        return list(leaves)
+
+    def argument_text(self) -> str:
+        """Nothing."""
+        return ""
 
     def by_second_moments(self, weights: tuple[Matrix, ...], law: Law) -> bool:
         """It is one."""

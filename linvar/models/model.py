@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
 from linvar.exact import Matrix, exact_matrix, shape
-from linvar.laws.law import Law
+from linvar.laws.law import Law, show
 from linvar.plain_data import Plain, ProblemFileError, plain
 
 if TYPE_CHECKING:
@@ -62,6 +62,18 @@ class Model(ABC):
     def tree_of_leaves(self, leaves: Sequence[T]) -> PyTree:
         """One value for each leaf, in the structure of the weights: a tuple."""
         return tuple(leaves)
+
+    def as_typed(self, leaves: Sequence[T]) -> PyTree:
+        """One value for each leaf, in the structure in which weights are typed."""
+        return self.tree_of_leaves(leaves)
+
+    def leaf_text(self, place: int, leaf: Matrix) -> str:
+        """A leaf as it is typed, for a problem's ``repr``."""
+        return show(leaf)
+
+    def argument_text(self) -> str:
+        """The argument of a problem that chooses the model, for its ``repr``; empty for the linear network."""
+        return f"model={self!r}"
 
     @property
     def symbols(self) -> tuple[sympy.Expr, ...]:

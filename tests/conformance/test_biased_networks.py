@@ -170,7 +170,8 @@ def test_verify_agrees() -> None:
 
 def test_the_statement() -> None:
     problem = lv.Problem(TWO, LAWS["noisy"], "1/10", 1, bias=True)
-    assert (problem.depth, problem.widths) == (2, (2, 1, 2)) and "widths 2-1-2 with biases" in repr(problem)
+    assert (problem.depth, problem.widths) == (2, (2, 1, 2)) and repr(problem).endswith("step=1, bias=True)")
+    assert repr(problem).startswith('Problem([([["1/2", 1]], [2]), ([[1], ["1/2"]], ["-1/3", 2])], Gaussian(')
     half, third = lv.Rational(1, 2), lv.Rational(-1, 3)
     assert problem.weights == ((((half, 1),), (2,)), (((1,), (half,)), (third, 2)))
     assert problem == lv.Problem(problem.weights, LAWS["noisy"], "1/10", 1, bias=True)
