@@ -78,8 +78,14 @@ class Problem(Constructors, Tabular):
         TypeError: a float or something that is no number; a law of the wrong type.
         ValueError: shapes that do not chain, a schedule of the wrong length, step < 0, an unknown sampling.
 
+    >>> import linvar as lv
     >>> Problem(weights=[[[1, 2]], [[3]]], law=Gaussian(teacher=[[1, 0]]), learning_rate="1/10", step=1)
     Problem([[[1, 2]], [[3]]], Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1)
+    >>> lv.derive(Problem([([[1, 2]], [1]), ([[3]], [-1])], Gaussian([[1, 0]]), bias=True)).per_leaf.variance[1]
+    (512 u    (u = 1/b, degree 1), 40 u    (u = 1/b, degree 1))
+
+    Next: ``linvar.gradient_variance``, ``linvar.derive`` for everything, ``linvar.verify``; from floats, modules of Flax and
+    SymPy: ``linvar.Problem.from_arrays``, ``linvar.Problem.from_module``, ``linvar.Problem.from_expression``.
     """
 
     leaves: tuple[Matrix, ...]

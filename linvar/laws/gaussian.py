@@ -47,6 +47,9 @@ class Gaussian(Law):
     >>> import linvar as lv
     >>> lv.Problem([[[1, 2]], [[1], [3]]], Gaussian(teacher=0, noise_variance="1/4")).law
     Gaussian(teacher=[[0, 0], [0, 0]], noise_variance="1/4")
+
+    Next: ``linvar.Problem`` takes it; other laws are ``linvar.Dataset``, ``linvar.Finite``, ``linvar.Independent`` and
+    ``linvar.ScaleMixture``.
     """
 
     teacher: Matrix

@@ -57,6 +57,11 @@ class SearchResult:
         starts: how many random starts were screened.
         seconds: wall-clock time.
         theorem: why there is nothing to find, where that is proved; else None.
+
+    >>> import linvar as lv
+    >>> result = lv.search_nonmonotone(1)
+    >>> result.found, result.starts, result.theorem is None
+    (False, 0, False)
     """
 
     problem: Problem | None

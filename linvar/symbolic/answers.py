@@ -50,12 +50,18 @@ def gradient_variance(
             update); others as in ``linvar.derive``.
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
 
-    >>> from linvar import Gaussian, Problem
-    >>> problem = Problem([[[2]]], Gaussian(teacher=[[-1]]))
-    >>> gradient_variance(problem).coefficients
-    (0, 18)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> variance = lv.gradient_variance(problem.replace(step=0))
+    >>> variance, variance(64)
+    (23 u    (u = 1/b, degree 1), 23/64)
+    >>> lv.gradient_variance(problem).degree
+    6
 
-    The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
+    Source of the question: Qian & Klabjan, arXiv:2004.13146 (2020).
+
+    Next: ``linvar.derive`` for everything else of one derivation, ``linvar.verify`` checks it, ``linvar.plot_variance`` draws it,
+    ``linvar.plan`` says what it costs.
     """
     return _measured(problem, road, progress, memory_limit, Variance(of))
 
@@ -74,9 +80,12 @@ def second_moment(
     Summed over layers and entries, given the initial weights only; arguments, result and errors as in
     ``gradient_variance``, which is ``second_moment(problem) - squared_mean(problem)``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
-    (9, 18)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=0)
+    >>> lv.second_moment(problem)
+    9 + 23 u    (u = 1/b, degree 1)
+
+    Next: ``linvar.squared_mean`` and ``linvar.gradient_variance``, its two parts.
     """
     return _measured(problem, road, progress, memory_limit, SecondMoment(of))
 
@@ -95,9 +104,12 @@ def squared_mean(
     Summed over layers and entries, given the initial weights only; arguments, result and errors as in
     ``gradient_variance``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
-    (9,)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> lv.squared_mean(problem)
+    1122071/500000 + 75373/50000 u - 14837/500000 u^2 - 7687/62500 u^3 + 333/25000 u^4    (u = 1/b, degree 4)
+
+    Next: ``linvar.gradient_variance``, what is left of ``linvar.second_moment``.
     """
     return _measured(problem, road, progress, memory_limit, SquaredMean(of))
 
@@ -129,9 +141,12 @@ def expected_loss(
     batches of the t updates. Factor 1/2, summed over output coordinates. Arguments, result and errors as in
     ``gradient_variance``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
-    (729/200, 9/100)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> lv.expected_loss(problem)
+    3389/10000 + 2139/5000 u - 2041/10000 u^2 + 259/5000 u^3    (u = 1/b, degree 3)
+
+    Next: ``linvar.derive_steps`` for the loss at several steps at once.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).loss
 
@@ -152,9 +167,12 @@ def expected_weights(
         A ``BatchPolynomial`` for each entry, in the structure of the weights: of linear networks ``[l][row][column]``, W_1 first;
         of a loss the pytree that it was given.
 
-    >>> from linvar import Gaussian, Problem
-    >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
-    ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=2)
+    >>> lv.expected_weights(problem.replace(learning_rate="1/2"))[1]
+    ((5/8 - 9/8 u + 15/4 u^2    (u = 1/b, degree 2), 1/4 - 7/4 u + 15/4 u^2    (u = 1/b, degree 2)),)
+
+    Next: ``linvar.weight_covariance``, how far the weights stray from it.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).weights
 
@@ -175,8 +193,12 @@ def weight_covariance(
     Returns:
         A (P, P) matrix of ``BatchPolynomial``; its trace is the variance of the weights.
 
-    >>> from linvar import Gaussian, Problem
-    >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
-    ((9/50 u    (u = 1/b, degree 1),),)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> covariance = lv.weight_covariance(problem)
+    >>> len(covariance), sum(covariance[i][i] for i in range(6))
+    (6, 23/100 u    (u = 1/b, degree 1))
+
+    Next: ``linvar.expected_weights``, their mean.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).weight_covariance

@@ -51,9 +51,12 @@ def large_batch(
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed. Where the variance
             fits and other quantities do not, it is raised when these are asked for.
 
-    >>> from linvar import Gaussian, Problem
-    >>> large_batch(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 5), order=1, digits=6).variance
-    [0.0145759 +/- 4.90e-8] u + O(u^2)    (u = 1/b)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=5)
+    >>> lv.large_batch(problem, order=1, digits=6).variance
+    [0.568858 +/- 6.20e-8] u + O(u^2)    (u = 1/b)
+
+    Next: ``linvar.first_order_formula``, the first coefficient for every width, ``linvar.gradient_variance``, the whole.
     """
     check_problem(problem)
     limit, road = checked_limit(memory_limit), LargeBatch(order, digits)

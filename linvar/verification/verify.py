@@ -79,12 +79,15 @@ def verify(
             cannot be simulated.
         DerivationTooLargeError: the exact half would not fit; raised before anything is computed.
 
-    >>> from linvar import Gaussian, Problem
-    >>> problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))
-    >>> verify(problem, runs=4096, batch_sizes=[4]).verdict
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> lv.verify(problem, runs=4096, batch_sizes=[4]).verdict
     'AGREE'
-    >>> verify(problem, runs=4096, batch_sizes=[4], polynomials={"variance": BatchPolynomial([0, 27])}).verdict
+    >>> wrong = lv.gradient_variance(problem) * lv.Rational(3, 2)
+    >>> lv.verify(problem, runs=4096, batch_sizes=[4], polynomials={"variance": wrong}).verdict
     'REJECT'
+
+    Next: ``linvar.plot_variance`` draws the report, ``linvar.simulate`` gives the estimates alone.
     """
     check_numeric_problem(problem)
     key = jax.random.key(0) if key is None else check_key(key)

@@ -142,10 +142,13 @@ def simulate(
         InputError: a batch size or ``runs`` out of range, symbols in the problem, an unknown dtype, a law that
             cannot be drawn, or a single run that does not fit ``byte_budget``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))  # G = 3 S, S the mean of b squared normals
-    >>> simulate(jax.random.key(0), problem, batch_sizes=[4], runs=4000)[4].variance.z(18 / 4) < 4
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> moments = lv.simulate(jax.random.key(0), problem, batch_sizes=[4, 16], runs=4000)
+    >>> abs(moments[4].variance.z(lv.gradient_variance(problem)(4))) < 4
     True
+
+    Next: ``linvar.verify`` puts the estimates beside what is derived.
     """
     check_key(key)
     check_numeric_problem(problem)

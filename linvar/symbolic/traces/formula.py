@@ -41,6 +41,12 @@ class TraceFormula(Reading, Diagonalized):
     f(b) = scale sum_k b^{-k} sum_j alpha^j sum_T c_{k,j,T} prod_{w in T} tr(w),      c_{k,j,T} integers.
 
     Two formulas are equal where all they were asked for is, and so all their terms.
+
+    >>> import linvar as lv
+    >>> formula = lv.trace_formula(depth=2, step=0)
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]))
+    >>> formula(problem) == lv.gradient_variance(problem)
+    True
     """
 
     def __init__(self, statement: Statement) -> None:

@@ -31,6 +31,10 @@ class LargeBatch:
             with every step.
 
     It is no road to a whole polynomial: ``linvar.large_batch`` asks it, and gives a ``LargeBatchExpansion``.
+
+    >>> import linvar as lv
+    >>> lv.plan(lv.Problem([[[1, 2]], [[3], [1]]], lv.Gaussian(0), "1/10", 3), LargeBatch(order=2)).choice.road
+    'large_batch'
     """
 
     order: int
