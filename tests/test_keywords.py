@@ -102,6 +102,8 @@ def test_a_door_keeps_its_signature_and_its_words(name):
         (lambda: lv.Expansion(order=2), "order=2 is no argument of Expansion: it takes none"),
         (lambda: PROBLEM.replace(stepp=3), "stepp=3 is no argument of replace: did you mean step?"),
         (lambda: lv.Problem.from_arrays(TWO, GAUSSIAN, lr=1), "no argument of from_arrays: did you mean learning_rate?"),
+        (lambda: lv.first_order_formula(2, 0).value(TWO, [[1]], lr=1), "of value: did you mean learning_rate?"),
+        (lambda: lv.trace_formula(2, 0).isotropic(noise=1), "of isotropic: did you mean noise_variance?"),
         (lambda: lv.datasets.diabetes(digits=1), "did you mean decimals?"),
         (lambda: lv.datasets.diabetes(k=1), "k=1 is no argument of diabetes: its arguments are decimals"),
     ],

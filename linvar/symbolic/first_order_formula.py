@@ -101,6 +101,7 @@ class FirstOrderFormula:
             raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("", "smaller widths")])
         return to_rational(sum(coefficients(steps.model, law, size.listed), fmpq(0)))
 
+    @door
     def value(
         self, weights: Any, teacher: Any, learning_rate: Any, covariance: Any = None, noise_variance: Any = 0
     ) -> float:
