@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
 from linvar.exact import rounded
+from linvar.keywords import door
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import Law
@@ -35,10 +36,12 @@ class Constructors:
             momentum: Any = 0,
             nesterov: bool = False,
             weight_decay: Any = 0,
+            bias: bool = False,
             model: Model | None = None,
         ) -> None: ...
 
     @classmethod
+    @door
     def from_arrays(
         cls,
         weights: Any,
@@ -54,6 +57,7 @@ class Constructors:
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        bias: bool = False,
         model: Model | None = None,
     ) -> Self:
         """A Problem from floating-point arrays, every float rounded to ``decimals`` digits (``linvar.rationalize``).
@@ -85,11 +89,11 @@ class Constructors:
             value if isinstance(value, str) else rounded(value, decimals, name) for name, value in scalars.items()
         )
         matrices = rounded(ordered(weights, "weights", _LAYERS), decimals, "weights")
-        return cls(
-            matrices, law, rate, step, sampling, momentum=velocity, nesterov=nesterov, weight_decay=decay, model=model
-        )
+        rule: dict[str, Any] = {"momentum": velocity, "nesterov": nesterov, "weight_decay": decay}
+        return cls(matrices, law, rate, step, sampling, bias=bias, model=model, **rule)
 
     @classmethod
+    @door
     def from_module(
         cls,
         module: Any,
@@ -130,7 +134,7 @@ class Constructors:
         >>> module = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
         >>> problem = lv.Problem.from_module(module, lv.Dataset([[1, 2], [0, 1]], [1, -1]), decimals=2)
         >>> problem
-        Problem(squared loss of Linear, bias 1, kernel 2x1, Dataset(2 examples, 2 inputs, 1 target), learning_rate=0, ...)
+        Problem({'bias': [0], 'kernel': ...}, Dataset(2 examples, ...), ..., model=<squared loss of Linear>)
         >>> problem.weights["kernel"] == lv.rationalize(module.kernel[...], decimals=2)
         True
         >>> sorted(lv.derive(problem).per_leaf.variance)
@@ -143,6 +147,7 @@ class Constructors:
         return cls(weights, law, learning_rate, step, sampling, model=model, **rule)
 
     @classmethod
+    @door
     def from_expression(
         cls,
         expression: sympy.Expr,

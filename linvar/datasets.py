@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import isqrt, lcm
+from typing import TYPE_CHECKING
 
-from linvar.errors import InputError, InputTypeError, MissingExtraError, Words
+from linvar.arguments import check_integer
+from linvar.errors import InputError, MissingExtraError, Words
 from linvar.exact import Rational
+from linvar.keywords import door, public_names
 from linvar.laws.dataset import Dataset
 from linvar.tables.fields import shown_name
 from linvar.tables.reading import Table, read_table
@@ -25,6 +28,9 @@ __all__ = [
     "rounded_diabetes",
     "rounded_table",
 ]
+
+if not TYPE_CHECKING:  # a type checker knows the names
+    __getattr__, __dir__ = public_names(__name__, __all__)
 
 #: Most digits after the decimal point.
 MOST_DECIMALS = 1_000
@@ -51,6 +57,7 @@ class RoundedDataset:
     largest_rounding_error: float
 
 
+@door
 def rounded_table(table: Table, decimals: int | None = None, standardise: bool = False) -> RoundedDataset:
     """The numbers of a table as an exact ``Dataset``, as they are written or rounded.
 
@@ -106,9 +113,7 @@ def check_decimals(decimals: object, standardise: bool) -> None:
     if decimals is None:
         if standardise:
             raise InputError("decimals", Words("is missing"), f"{cure}: standardised numbers are irrational")
-    elif isinstance(decimals, bool) or not isinstance(decimals, int):
-        raise InputTypeError("decimals", decimals, cure)
-    elif not 0 <= decimals <= MOST_DECIMALS:
+    elif not 0 <= check_integer(decimals, "decimals", cure) <= MOST_DECIMALS:
         raise InputError("decimals", decimals, cure)
 
 
@@ -183,6 +188,7 @@ def diabetes_table() -> Table:
     return Table("the diabetes data", digest, columns, "progression", inputs, targets, description)
 
 
+@door
 def diabetes(decimals: int = 4) -> Dataset:
     """The diabetes data of ``diabetes_table``, 442 patients x 10 inputs, as an exact ``Dataset``.
 
@@ -205,6 +211,7 @@ def diabetes(decimals: int = 4) -> Dataset:
     return rounded_diabetes(decimals).dataset
 
 
+@door
 def rounded_diabetes(decimals: int = 4) -> RoundedDataset:
     """The data of ``diabetes`` with the largest rounding error, measured.
 

@@ -15,9 +15,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+from linvar.arguments import check_integer
 from linvar.arrays import as_lists, is_one_number
 from linvar.arrays import ordered as ordered
 from linvar.errors import InputError, InputTypeError, NotFiniteError, Words, shown
+from linvar.keywords import door
 
 if TYPE_CHECKING:
     import sympy
@@ -262,6 +264,7 @@ def rationalize(array: Sequence[Real], decimals: int = 4) -> list[Rational]: ...
 def rationalize(array: Sequence[Sequence[Real]], decimals: int = 4) -> list[list[Rational]]: ...
 @overload
 def rationalize(array: object, decimals: int = 4) -> Rationals: ...
+@door
 def rationalize(array: object, decimals: int = 4) -> Rationals:
     """Round floats to exact decimal fractions: the one open door from floats to exact numbers.
 
@@ -288,8 +291,7 @@ def rationalize(array: object, decimals: int = 4) -> Rationals:
 
 def rounded(value: object, decimals: int, name: str) -> Rationals:
     """``rationalize`` of an argument of this name."""
-    if isinstance(decimals, bool) or not isinstance(decimals, int):
-        raise InputTypeError("decimals", decimals, "give an integer >= 0, for instance decimals=4")
+    decimals = check_integer(decimals, "decimals", "give an integer >= 0, for instance decimals=4")
     if not 0 <= decimals <= _MAX_DECIMALS:
         raise InputError("decimals", decimals, f"give an integer from 0 to {_MAX_DECIMALS:,}, for instance decimals=4")
     return _rounded(value, name, _Known(10**decimals))

@@ -10,41 +10,30 @@ bound by name: ``functools.partial(families.power, depth=3)``. ``print(*families
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from math import lcm
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from linvar.catalogue import Family, catalogue
 from linvar.errors import InputError, Words
 from linvar.exact import Rational, exact_matrix
+from linvar.keywords import public_names
 
 __all__ = [
     "diagonal", "power", "product", "residual", "biased", "low_rank", "recurrence", "convolution", "autoencoder", "quadratic",
     "bilinear", "phase_retrieval", "linear_attention", "factorisation", "sensing", "quartic",
 ]  # fmt: skip
 
+if not TYPE_CHECKING:  # a type checker knows the names
+    __getattr__, __dir__ = public_names(__name__, [*__all__, "table"])
+
 Params = Mapping[str, Array]
 Pair = tuple[Array, Array]
-
-
-class Family(NamedTuple):
-    """A line of the table: what its docstring says; ``fact`` is what linvar reproduces, as tests."""
-
-    name: str
-    formula: str
-    degree: str
-    weights: str
-    source: str
-    fact: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.formula}\n    Degree {self.degree}\n    {self.source}\n    {self.fact}"
 
 
 def table() -> tuple[Family, ...]:
@@ -53,14 +42,7 @@ def table() -> tuple[Family, ...]:
     >>> table()[1].name, table()[1].degree
     ('power', '2 depth.')
     """
-    rows = []
-    for name in __all__:
-        text = inspect.getdoc(globals()[name]) or ""
-        sections = re.findall(r"^([A-Z]\w+): (.*?)(?=\n\n|\n[A-Z]\w+: |\Z)", text, re.M | re.S)
-        found = {title: " ".join(words.split()) for title, words in sections}
-        parts = (found.get(part, "") for part in ("Degree", "Weights", "Source", "Fact"))
-        rows.append(Family(name, text.partition("\n")[0], *parts))
-    return tuple(rows)
+    return catalogue(globals()[name] for name in __all__)
 
 
 def _half_square(prediction: Array, y: Array) -> Array:
@@ -162,6 +144,10 @@ def biased(params: Sequence[Params], example: Pair) -> Array:
     >>> ours = lv.Problem(({"W": [[1, 2]], "c": [3]},), lv.Dataset([[1, 0], [2, 1]], [1, 0]), "1/10", 1, loss=biased)
     >>> theirs = lv.Problem([[[1, 2, 3]]], lv.Dataset([[1, 0, 1], [2, 1, 1]], [1, 0]), "1/10", 1)
     >>> lv.gradient_variance(ours) == lv.gradient_variance(theirs)
+    True
+    >>> lv.gradient_variance(ours) == lv.gradient_variance(
+    ...     lv.Problem([([[1, 2]], [3])], ours.law, "1/10", 1, bias=True)  # the same, and faster the wider it is
+    ... )
     True
     """
     x, y = example

@@ -7,7 +7,6 @@ pattern of ``linvar.exact``; what is written (``plain``) is read back as it was.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -16,6 +15,7 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 from linvar.errors import InputError, Words, one_line
 from linvar.exact import MAX_DIGITS, Exact, Matrix, Rational, Vector, exact_matrix, integer_to_str, parse_rational
+from linvar.keywords import closest
 
 #: what JSON can say
 Plain: TypeAlias = "None | bool | int | float | str | Sequence[Plain] | Mapping[str, Plain]"
@@ -218,8 +218,8 @@ def check_keys(
     keys = f"the keys here are {', '.join(allowed)}{', ' if else_ else ''}{else_}"
     for key in data:
         if key not in allowed:
-            close = difflib.get_close_matches(str(key)[:60], allowed, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            close = closest(str(key), allowed)
+            hint = f"did you mean {close}? " if close else ""
             value = Written(quoted(data[key]))
             raise ProblemFileError(f"{prefix}{quoted(key)}", value, f"{hint}{keys}", fault="is an unknown key")
     for key in required:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.keywords import door
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ _POINTS = 60
 WHOLE = 64
 
 
+@door
 def plot_variance(
     polynomial_or_report: BatchPolynomial | Report, ax: Axes | None = None, batch_sizes: Iterable[int] | None = None
 ) -> Axes:

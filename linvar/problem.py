@@ -8,17 +8,21 @@ from functools import cached_property
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from linvar.arguments import check_flags
+from linvar.arguments import check_flags, check_integer
 from linvar.arrays import is_one_number
 from linvar.atomic import write_atomically
 from linvar.constructors import Constructors
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Matrix, Vector, exact, exact_vector, free_symbols
 from linvar.file_symbols import names_of
+from linvar.keywords import OF_PROBLEM, door, unknown_keyword
 from linvar.laws.gaussian import Gaussian  # noqa: F401  of the examples
 from linvar.laws.law import Law, show
 from linvar.models.checks import check_degree, check_hash, chosen
 from linvar.models.model import Model
+from linvar.models.shown import shown_law, shown_weights
 from linvar.plain_data import Plain, ProblemFileError, plain, to_json, to_toml
 from linvar.schemes.scheme import SCHEMES, Scheme, scheme_of
 from linvar.text_files import checked_path
@@ -29,11 +33,14 @@ if TYPE_CHECKING:
     import sympy
     from jaxtyping import PyTree
 
-_ARGUMENTS = ("weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov", "weight_decay", "model")
+#: arguments that choose the model
+_OF_MODEL = {"loss", "bias"}
+#: characters of a part in the ``repr``
+_LONGEST = 60
 
 
 @dataclass(frozen=True, init=False)
-class Problem(Constructors):
+class Problem(Constructors, Tabular):
     """A network, a law of its examples and a number of SGD steps, all exact.
 
     The network is linear, P = W_L ... W_1, unless ``model`` says otherwise, and the loss of one example
@@ -57,6 +64,8 @@ class Problem(Constructors):
             W' = W - learning_rate * M'. 0 is plain SGD.
         nesterov: W' = W - learning_rate * (G + momentum M') in its place.
         weight_decay: adds weight_decay * W to each batch gradient, before the momentum.
+        bias: whether every layer has one, x -> W_l x + c_l. ``weights`` are then pairs (W_l, c_l), W_1 first, c_l a list of d_l
+            numbers, and what is answered of weights and leaves is in such pairs.
         loss: in place of the linear network, any loss of ONE example that is a polynomial in the weights,
             ``loss(params, example)`` -> a scalar, written with jax.numpy, Flax or Equinox: + - * @, integer powers, sums,
             reshapes, gathers, convolutions, scans of fixed length. ``weights`` are then any pytree of exact numbers:
@@ -70,8 +79,14 @@ class Problem(Constructors):
         TypeError: a float or something that is no number; a law of the wrong type.
         ValueError: shapes that do not chain, a schedule of the wrong length, step < 0, an unknown sampling.
 
+    >>> import linvar as lv
     >>> Problem(weights=[[[1, 2]], [[3]]], law=Gaussian(teacher=[[1, 0]]), learning_rate="1/10", step=1)
-    Problem(widths 2-1-1, Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1, sampling='iid')
+    Problem([[[1, 2]], [[3]]], Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1)
+    >>> lv.derive(Problem([([[1, 2]], [1]), ([[3]], [-1])], Gaussian([[1, 0]]), bias=True)).per_leaf.variance[1]
+    (512 u    (u = 1/b, degree 1), 40 u    (u = 1/b, degree 1))
+
+    Next: ``linvar.gradient_variance``, ``linvar.derive`` for everything, ``linvar.verify``; from floats, modules of Flax and
+    SymPy: ``linvar.Problem.from_arrays``, ``linvar.Problem.from_module``, ``linvar.Problem.from_expression``.
     """
 
     leaves: tuple[Matrix, ...]
@@ -84,6 +99,7 @@ class Problem(Constructors):
     weight_decay: Exact
     model: Model
 
+    @door
     def __init__(
         self,
         weights: Any,
@@ -95,18 +111,19 @@ class Problem(Constructors):
         momentum: Any = 0,
         nesterov: bool = False,
         weight_decay: Any = 0,
+        bias: bool = False,
         loss: Callable[..., Any] | None = None,
         model: Model | None = None,
     ) -> None:
-        network, matrices = chosen(loss, model).fitted(weights)
+        network, matrices = chosen(loss, model, bias).fitted(weights)
         if not isinstance(law, Law):
             raise InputTypeError("law", law, "give a law, like linvar.Gaussian(...) or linvar.Dataset(...)")
+        law = law.fitted(network.ends(matrices))
         check_hash("model", network)
         check_hash("law", law)
         network.check_law(matrices, law)
         check_degree(network, matrices, law)
-        if isinstance(step, bool) or not isinstance(step, int):
-            raise InputTypeError("step", step, "give the number of updates, an int >= 0")
+        step = check_integer(step, "step", "give the number of updates, an int >= 0")
         if step < 0:
             cure = "give the number of updates before the gradient is measured, >= 0"
             raise InputError("step", step, cure, fault="is negative")
@@ -128,20 +145,52 @@ class Problem(Constructors):
         network.check_symbols(matrices, self.symbols)  # two symbols of one name are refused here, not in a derivation
 
     def __repr__(self) -> str:
-        rate = show(self.learning_rate).strip('"')
-        further = "".join(
-            f", {name}={show(value)}"
-            for name, value in (
-                ("momentum", self.momentum),
-                ("nesterov", self.nesterov),
-                ("weight_decay", self.weight_decay),
-            )
-            if value
-        )
-        start = (
-            f"Problem({self.model.describe(self.leaves)}, {self.law!r}, learning_rate={rate}, step={shown(self.step)}"
-        )
-        return f"{start}, sampling={self.sampling!r}{further})"
+        parts = [shown_weights(self.model, self.leaves), shown_law(self.law), f"learning_rate={self._rate_text}"]
+        parts.append(f"step={shown(self.step)}")
+        parts += [f"sampling={self.sampling!r}"] * (self.sampling != "iid")
+        parts += [f"{name}={cut(show(value), _LONGEST)}" for name, value in self._rule.items()]
+        return f"Problem({', '.join([*parts, *filter(None, [self.model.argument_text()])])})"
+
+    @property
+    def _rate_text(self) -> str:
+        """The learning rate, or the schedule."""
+        return cut(show(self.learning_rate).strip('"'), _LONGEST)
+
+    @property
+    def _rule(self) -> dict[str, Exact | bool]:
+        """What makes the update more than plain SGD."""
+        values = {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
+        return {name: value for name, value in values.items() if value}
+
+    def to_table(self) -> Table:
+        """The statement, a line for each part: what a notebook shows.
+
+        >>> Problem([[[1, 0], [1, 1]], [[1, 2]]], Gaussian([[1, 0]]), "1/10", step=1, momentum="1/2").to_table()
+        Problem
+        part           value
+        -------------------------------------------
+        network        widths 2-2-1
+        weights        [[[1, 0], [1, 1]], [[1, 2]]]
+        law            Gaussian(teacher=[[1, 0]])
+        sampling       iid
+        learning_rate  1/10
+        step           1
+        momentum       1/2
+        degree         6 in 1/b, at most
+        """
+        rows: list[tuple[str, object]] = [
+            ("network", cut(self.model.describe(self.leaves), _LONGEST)),
+            ("weights", shown_weights(self.model, self.leaves)),
+            ("law", shown_law(self.law)),
+            ("sampling", self.sampling),
+            ("learning_rate", self._rate_text),
+            ("step", shown(self.step)),
+            *((name, cut(str(value), _LONGEST)) for name, value in self._rule.items()),
+        ]
+        if self.symbols:
+            rows.append(("symbols", cut(", ".join(map(str, self.symbols)))))
+        rows.append(("degree", f"{shown(self.degree_bound)} in 1/b, at most"))
+        return Table(["part", "value"], rows, title="Problem")
 
     @cached_property
     def weights(self) -> PyTree:
@@ -176,12 +225,12 @@ class Problem(Constructors):
     @property
     def depth(self) -> int:
         """L, the number of layers."""
-        return len(self.leaves)
+        return len(self.widths) - 1
 
     @property
     def widths(self) -> tuple[int, ...]:
         """(d_0, ..., d_L)."""
-        return (len(self.leaves[0][0]), *(len(matrix) for matrix in self.leaves))
+        return self.model.widths(self.leaves)
 
     @property
     def learning_rates(self) -> Vector:
@@ -230,13 +279,10 @@ class Problem(Constructors):
 
         A schedule of learning rates does not shrink or grow by itself: give a new one together with ``step``.
         """
-        kept = {name: getattr(self, name) for name in _ARGUMENTS}
-        unknown = sorted(set(changes) - {*kept, "loss"})
-        if unknown:
-            names = ", ".join([*kept, "loss"])
-            fault = Words(f"got {cut(unknown[0])}={shown(changes[unknown[0]])}")
-            raise InputTypeError("replace()", fault, f"the arguments of a Problem are {names}")
-        if "loss" in changes:
+        kept = {name: getattr(self, name) for name in OF_PROBLEM if name not in _OF_MODEL}
+        if not changes.keys() <= {*OF_PROBLEM}:
+            raise unknown_keyword("replace", changes, OF_PROBLEM)
+        if changes.keys() & _OF_MODEL:
             del kept["model"]
         return Problem(**{**kept, **changes})
 
@@ -246,8 +292,8 @@ class Problem(Constructors):
         Raises:
             InputError: the schedule has not so many.
         """
-        rate = self.learning_rate
-        if isinstance(rate, tuple) and isinstance(step, int):
+        rate, step = self.learning_rate, check_integer(step, "step", "give the number of updates, an int >= 0")
+        if isinstance(rate, tuple):
             if step > len(rate):
                 fault = Words(f"contains {shown(step)}, but learning_rate is a schedule of {len(rate)} entries")
                 raise InputError("steps", fault, "give one for each update")

@@ -13,7 +13,8 @@ from typing import Any
 
 from linvar import file_symbols
 from linvar.errors import InputError, Words, cut, shown
-from linvar.exact import FRACTION
+from linvar.exact import FRACTION, Matrix, Vector
+from linvar.keywords import door
 from linvar.laws.law import Law
 from linvar.laws.registry import LAWS
 from linvar.models.function import Function
@@ -49,7 +50,7 @@ _MOST_NESTED = 64
 MAX_STEP = 10_000
 
 _PROBLEM_KEYS = (
-    "symbols", "loss", "loss_arguments", "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov",
+    "symbols", "bias", "loss", "loss_arguments", "weights", "law", "learning_rate", "step", "sampling", "momentum", "nesterov",
     "weight_decay",
 )  # fmt: skip
 _SYMBOLIC = ("weights", "learning_rate", "momentum", "weight_decay")
@@ -59,17 +60,20 @@ _TABLE_KEYS = ("file", "target", "decimals", "standardise", "header", "delimiter
 Say = Callable[[str], object]
 
 
+@door
 def load_problem(path: str | os.PathLike[str], say: Say | None = None) -> Problem:
     """Read a problem file: TOML if its name ends in ``.toml``, JSON otherwise; ``-`` is standard input, either of them.
 
     The keys are those of ``Problem``: ``weights`` (a list of matrices, W_1 first; a matrix is a list of rows),
-    ``law``, and the optional ``learning_rate``, ``step``, ``sampling``, ``momentum``, ``nesterov`` (true or false) and
-    ``weight_decay``. Numbers are integers or strings "p/q"; nothing in the file is evaluated or imported. A ``loss`` is the
-    name of a family, or "module:function" of a module that is imported already; ``loss_arguments`` are bound to it, and
-    ``weights`` are then dictionaries and lists. With ``"symbols": ["a", "c"]`` the numbers of weights, learning rate,
-    momentum, weight decay and a Gaussian law may be strings that are polynomials in these, "a**2/3 + 1". The law is one of
+    ``law``, and the optional ``learning_rate``, ``step``, ``sampling``, ``momentum``, ``nesterov`` (true or false),
+    ``weight_decay`` and ``bias`` (true: ``weights`` is a list of pairs [W_l, c_l]). Numbers are integers or strings "p/q";
+    nothing in the file is evaluated or imported. A ``loss`` is the name of a family, or "module:function" of a module that is
+    imported already; ``loss_arguments`` are bound to it, and ``weights`` are then dictionaries and lists. With
+    ``"symbols": ["a", "c"]`` the numbers of weights, learning rate, momentum, weight decay and a Gaussian law may be strings
+    that are polynomials in these, "a**2/3 + 1". The law is one of
 
-    - ``{"kind": "gaussian", "teacher": ...}``, optional ``covariance``, ``mean``, ``noise_variance``;
+    - ``{"kind": "gaussian", "teacher": ...}`` (0: of the shape of the weights), optional ``covariance``, ``mean``,
+      ``noise_variance``;
     - ``{"kind": "dataset", "inputs": ..., "targets": ...}``;
     - ``{"kind": "dataset", "file": "house.csv", "target": "price", "decimals": 4}``: a table as
       ``linvar.datasets.read_table`` reads it, its path as typed (seen from the problem file's directory, or absolute), and as
@@ -163,6 +167,7 @@ def problem_from_dict(data: Plain, folder: str | os.PathLike[str] = "", say: Say
             momentum=momentum,
             nesterov=nesterov,
             weight_decay=decay,
+            bias=bool(read_flag(keys, "bias", "")),
             loss=loss,
         ),
         "",
@@ -191,8 +196,9 @@ def _loss(keys: Mapping[str, Plain]) -> tuple[Function | None, Any]:
     if "loss" not in keys:
         if "loss_arguments" in keys:
             raise ProblemFileError("loss_arguments", Words("has no loss"), "name the loss, or leave it out")
+        read = _read_pair if read_flag(keys, "bias", "") else read_matrix
         layers = enumerate(read_list(keys["weights"], "weights"))
-        return None, [read_matrix(matrix, f"weights[{layer}]") for layer, matrix in layers]
+        return None, [read(matrix, f"weights[{layer}]") for layer, matrix in layers]
     name, arguments = keys["loss"], keys.get("loss_arguments", {})
     if not isinstance(name, str) or isinstance(name, Literal):
         refuse("loss", name, 'write the name of a family, or "module:function"')
@@ -200,6 +206,14 @@ def _loss(keys: Mapping[str, Plain]) -> tuple[Function | None, Any]:
         refuse("loss_arguments", arguments, "write an object: name and value of each argument")
     bound = {key: _argument(value, f"loss_arguments.{key}") for key, value in arguments.items()}
     return Function.named(name, bound), from_plain(keys["weights"], "weights")
+
+
+def _read_pair(layer: Plain, name: str) -> tuple[Matrix, Vector]:
+    """[W_l, c_l]."""
+    parts = read_list(layer, name)
+    if len(parts) != 2:
+        refuse(name, layer, "with a bias write [W_l, c_l], a matrix and a list of as many numbers as it has rows")
+    return read_matrix(parts[0], f"{name}[0]"), read_vector(parts[1], f"{name}[1]")
 
 
 def _argument(value: Plain, name: str, depth: int = 0) -> Any:

@@ -1,104 +1,15 @@
-"""Checks that both halves share: old words are refused with the new ones, and signatures stay what they are."""
+"""Words that mention arguments: as in Python, and as options of a command."""
 
 from __future__ import annotations
 
-import doctest
-import inspect
 import pickle
-import sys
 
 import pytest
 import typer
 
-from linvar.arguments import OLD_WORDS, refuses_old_words
 from linvar.cli.app import app
 from linvar.cli.errors import as_typed, option_names, spelled
-from linvar.errors import Argument, InputError, InputTypeError, Said
-
-
-@refuses_old_words(*OLD_WORDS)
-def derived(problem: str, road: str | None = None, *, of: str = "gradient") -> tuple[str, str | None, str]:
-    """What came in.
-
-    >>> derived("p", of="update")
-    ('p', None, 'update')
-    """
-    return problem, road, of
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"per_layer": True}, "per_layer=True is no argument of derived any more: use linvar.derive(problem).per_leaf"),
-        (
-            {"per_layer": False},
-            "per_layer=False is no argument of derived any more: use linvar.derive(problem).per_leaf",
-        ),
-        ({"steps": [1, 2]}, "steps=[1, 2] is no argument of derived any more: use linvar.derive_steps(problem, steps)"),
-        (
-            {"order": None},
-            "order=None is no argument of derived any more: use linvar.large_batch(problem, order, digits); "
-            "in a plan road=linvar.LargeBatch(order, digits)",
-        ),
-        (
-            {"digits": 30},
-            "digits=30 is no argument of derived any more: use linvar.large_batch(problem, order, digits); "
-            "in a plan road=linvar.LargeBatch(order, digits)",
-        ),
-        (
-            {"method": "lattice"},
-            "method='lattice' is no argument of derived any more: give road=linvar.Lattice() (Expansion(), Regression())",
-        ),
-        (
-            {"checkpoint": "kept"},
-            "checkpoint='kept' is no argument of derived any more: give road=linvar.Lattice(checkpoint=...)",
-        ),
-    ],
-)
-def test_an_old_word_is_refused_with_the_new_one(given, message):
-    with pytest.raises(InputTypeError) as caught:
-        derived("p", of="update", **given)
-    assert str(caught.value) == message and isinstance(caught.value, InputError) and isinstance(caught.value, TypeError)
-    assert caught.value.argument == next(iter(given))
-
-
-def test_every_old_word_is_tried_above_and_the_first_of_two_is_named():
-    assert set(OLD_WORDS) == {"per_layer", "steps", "order", "digits", "method", "checkpoint"}
-    with pytest.raises(InputTypeError, match="^order=2 is no argument of derived any more"):
-        derived("p", digits=8, order=2)
-
-
-def test_an_unknown_keyword_stays_pythons_own_error():
-    with pytest.raises(TypeError, match=r"derived\(\) got an unexpected keyword argument 'stepz'") as caught:
-        derived("p", stepz=3)
-    assert not isinstance(caught.value, InputError)
-
-
-def test_only_the_words_that_were_named_are_refused():
-    @refuses_old_words("steps")
-    def function(problem: str, order: int = 0) -> int:
-        return order
-
-    assert function("p", order=2) == 2
-    with pytest.raises(TypeError, match="unexpected keyword argument 'method'"):
-        function("p", method="lattice")
-    with pytest.raises(KeyError):
-        refuses_old_words("never_was_one")
-
-
-def test_the_function_looks_as_it_was_written():
-    assert derived("p", "r") == ("p", "r", "gradient")
-    assert str(inspect.signature(derived)).startswith(
-        "(problem: 'str', road: 'str | None' = None, *, of: 'str' = 'gradient')"
-    )
-    assert derived.__name__ == "derived" and derived.__module__ == __name__
-
-
-def test_its_doctests_are_still_found():
-    found = doctest.DocTestFinder().find(sys.modules[__name__], __name__)
-    (own,) = (test for test in found if test.name.endswith(".derived"))
-    assert own.examples
-
+from linvar.errors import Argument, InputError, Said
 
 # the same words on the command line
 

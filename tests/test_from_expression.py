@@ -182,9 +182,7 @@ def test_problems_are_equal_where_their_losses_are() -> None:
     assert one == other and hash(one) == hash(other) and one != build(2 * SQUARE, {w: 2, v: 1}, DATA)
     again = pickle.loads(pickle.dumps(one))
     assert again == one and repr(again) == repr(one) and lv.gradient_variance(again) == lv.gradient_variance(one)
-    assert (
-        repr(one) == "Problem(loss (v*w*x - y)**2/2, Dataset(3 rows of x, y), learning_rate=0, step=0, sampling='iid')"
-    )
+    assert repr(one) == "Problem({w: 2, v: 1}, Dataset(3 rows of x, y), learning_rate=0, step=0, loss=(v*w*x - y)**2/2)"
 
 
 def test_columns_go_to_their_symbols_whatever_their_order() -> None:

@@ -75,7 +75,7 @@ def test_a_law_of_a_user_derives_as_the_same_data_do(sampling: str, step: int) -
     ours, theirs = (lv.Problem(weights, law, "1/3", step, sampling) for law in (LISTED, DATA))
     assert ours.dataset_size == 3 and ours.degree_bound == theirs.degree_bound
     assert lv.gradient_variance(ours) == lv.gradient_variance(theirs) != 0
-    assert repr(ours).startswith("Problem(widths 2-2-1, Listed(")
+    assert repr(ours).startswith('Problem([[[1, "1/2"], [0, 1]], [[1, -1]]], Listed(')
 
 
 def test_what_does_not_fit_is_said_by_the_law() -> None:
@@ -214,3 +214,55 @@ def test_every_law_of_a_file_says_its_kind_and_its_keys() -> None:
 def test_a_law_without_examples_has_no_power_sums() -> None:
     with pytest.raises(InputError, match="has no examples to sum over: give linvar.Dataset"):
         exact_law(lv.Gaussian([[1]])).power_sums([], 1, Ring(0))
+
+
+# the teacher 0, whose shape is that of the weights
+
+
+@pytest.mark.parametrize("zero", [0, "0", Rational(0)])
+@pytest.mark.parametrize("further", [{}, {"noise_variance": "1/4"}, {"covariance": [[2, 1], [1, 1]]}, {"mean": [1, 0]}])
+def test_a_teacher_of_0_takes_the_shape_of_the_weights(zero: Any, further: dict[str, Any]) -> None:
+    weights = [[[1, 2]], [[1], [3], [0]]]
+    ours, written = lv.Gaussian(zero, **further), lv.Gaussian([[0, 0]] * 3, **further)
+    problem = lv.Problem(weights, ours, "1/10", 1)
+    assert problem == lv.Problem(weights, written, "1/10", 1) and problem.law == written
+    assert lv.gradient_variance(problem) == lv.gradient_variance(problem.replace(law=written)) != 0
+    assert ours == lv.Gaussian(teacher=0, **further) and hash(ours) == hash(lv.Gaussian(0, **further))
+    assert ours != written and eval(repr(ours), {"Gaussian": lv.Gaussian}) == ours == pickle.loads(pickle.dumps(ours))
+    stated = json.loads(json.dumps(ours.to_dict()))
+    assert LAWS["gaussian"].from_dict(stated, lambda keys: written) == ours
+    assert problem_from_dict({"weights": [[[1, 2]], [[1], [3], [0]]], "law": stated}).law == written
+    assert problem_from_dict(problem.to_dict()) == problem
+    assert lv.Problem([[["1/2", 1]]], ours).law.teacher == ((0, 0),)
+
+
+def test_a_teacher_of_0_at_a_random_scale() -> None:
+    weights = [[[1, 2]]]
+    ours = lv.ScaleMixture(lv.Gaussian(0), degrees_of_freedom=9)
+    assert lv.Problem(weights, ours).law == lv.ScaleMixture(lv.Gaussian([[0, 0]]), degrees_of_freedom=9)
+    two = {"scales": [1, 3], "probabilities": ["1/2", "1/2"]}
+    assert lv.Problem(weights, lv.ScaleMixture(lv.Gaussian(0), **two)).law.law.teacher == ((0, 0),)
+    assert lv.Problem.from_arrays([[[0.5, 1.0]]], teacher=0).law == lv.Gaussian([[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: lv.Gaussian(0).input_width, "^teacher=0 has no shape yet: write it as a matrix of zeros, d_L rows of"),
+        (lambda: lv.testing.check_law(lv.Gaussian(0)), "^teacher=0 has no shape yet"),
+        (lambda: exact_law(lv.Gaussian(0)).input_map, "^teacher=0 has no shape yet"),
+        (lambda: lv.Problem({"w": [1, 2]}, lv.Gaussian(0), loss=lv.families.quartic),
+         "^teacher=0 has no shape yet: weights of a loss do not tell it: write it as a matrix of zeros"),
+        (lambda: lv.Problem([[[1, 2]]], lv.Gaussian(0, mean=[1, 2, 3])), "law has covariance and mean of 3 inputs, but"),
+        (lambda: lv.Gaussian(0, [[1, 0], [0, 1]], mean=[1]), r"mean has length 1, but covariance has 2 columns"),
+        (lambda: lv.Gaussian(0, [[1, 0]]), r"covariance has shape \(1, 2\), but it is square: give"),
+        (lambda: lv.Gaussian(0, [[1, 2], [2, 1]]), "not positive semi-definite"),
+        (lambda: lv.Gaussian(0.0), "teacher=0.0 is of type float, not an exact number"),
+        (lambda: lv.Gaussian(False), "teacher=False"),
+        (lambda: lv.Gaussian(2), "teacher=2 is of type int: give a list"),
+        (lambda: problem_from_dict({"weights": [[[1]]], "law": {"kind": "gaussian", "teacher": False}}), "law.teacher=false"),
+    ],
+)  # fmt: skip
+def test_a_law_without_a_shape_says_so(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from rich.console import Console
 
+import linvar as lv
 from linvar.errors import InputError
 from linvar.exact import Rational
 from linvar.laws.dataset import Dataset
@@ -54,7 +57,7 @@ def test_a_good_problem() -> None:
         ({"law": Dataset([[1]], [[1]])}, "data set has 1 inputs"),
         ({"step": -1}, "step=-1 is negative"),
         ({"step": 1.0}, "step=1.0 is of type float"),
-        ({"step": True}, "step=True is of type bool"),
+        ({"step": True}, "step=True is a truth value"),
         ({"learning_rate": ["1/10"]}, "learning_rate has 1 entries, but step=2"),
         ({"learning_rate": 0.1}, "learning_rate=0.1 is of type float.*rationalize"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
@@ -166,7 +169,7 @@ def test_replace_equality_hash_and_pickle() -> None:
     assert hash(problem.replace(step=2)) == hash(problem)
     assert problem.replace(step=3) != problem
     assert pickle.loads(pickle.dumps(problem)) == problem
-    with pytest.raises(TypeError, match="got rate="):
+    with pytest.raises(TypeError, match="rate=1 is no argument of replace: did you mean learning_rate?"):
         problem.replace(rate=1)
     scheduled = problem.replace(learning_rate=["1/10", "1/20"])
     assert scheduled.learning_rates == (Fraction(1, 10), Fraction(1, 20))
@@ -220,3 +223,47 @@ def test_messages_shorten_every_value() -> None:
 
 def test_repr_is_short() -> None:
     assert len(repr(Problem(**GOOD))) < 120
+    assert repr(Problem(**GOOD)) == (
+        "Problem([[[1, 0], [1, 1]], [[1, 1]]], Gaussian(teacher=[[1, 2]]), learning_rate=1/10, step=2)"
+    )
+
+
+def test_repr_has_the_weights_while_they_are_few() -> None:
+    a = sympy.Symbol("a")
+    one = lv.Problem([[["1/2", a]]], DATA, a, 1, "without_replacement", momentum="1/2", weight_decay=a)
+    assert repr(one) == (
+        'Problem([[["1/2", a]]], Dataset(3 examples, 2 inputs, 1 target), learning_rate=a, step=1, '
+        "sampling='without_replacement', momentum=\"1/2\", weight_decay=a)"
+    )
+    loss = lv.Problem({"u": ["1/2", 1], "v": [1, 3]}, DATA, loss=lv.families.diagonal)
+    assert repr(loss).startswith("Problem({'u': [\"1/2\", 1], 'v': [1, 3]}, Data") and "loss=diagonal" in repr(loss)
+    tuples = lv.Problem(([1], [[1, 2]], 3), DATA, loss=lambda params, example: params[2] * example[0][0])
+    assert repr(tuples).startswith("Problem(([1], [[1, 2]], 3), Dataset(")
+
+
+@pytest.mark.parametrize("width", [1, 5, 30])
+@pytest.mark.parametrize("depth", [1, 3, 60])
+@pytest.mark.parametrize(
+    "entry", [1, "1/12345678901234567890", 10**5000, sympy.Symbol("a_long_symbol_1") + 1], ids=["1", "p/q", "long", "a"]
+)
+def test_repr_and_table_stay_short_of_large_problems(width: int, depth: int, entry: Any) -> None:
+    law = Gaussian([[entry] * width] * width, noise_variance=1)
+    problem = lv.Problem([[[entry] * width] * width] * depth, law, ["1/10"] * 50, 50, momentum="1/3")
+    assert len(repr(problem)) < 350 and "\n" not in repr(problem)
+    assert max(map(len, str(problem.to_table()).splitlines())) < 150
+    if width == 30:
+        assert ("<30x30>" if depth < 10 else "<60 leaves>") in repr(problem)
+
+
+def test_a_problem_is_a_table_in_a_notebook() -> None:
+    table = lv.Problem(**GOOD, momentum="1/2").to_table()
+    found = dict(zip(*[[row[k].text for row in table.rows] for k in (0, 1)]))
+    assert found == {
+        "network": "widths 2-2-1", "weights": "[[[1, 0], [1, 1]], [[1, 1]]]", "law": "Gaussian(teacher=[[1, 2]])",
+        "sampling": "iid", "learning_rate": "1/10", "step": "2", "momentum": "1/2", "degree": "23 in 1/b, at most",
+    }  # fmt: skip
+    symbolic = lv.Problem(lv.symbolic_weights([2, 1]), Gaussian(0))
+    assert "w1_11, w1_12" in str(symbolic.to_table()) and "<table>" in symbolic._repr_html_()
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(symbolic)
+    assert "symbols" in console.export_text()

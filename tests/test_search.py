@@ -260,7 +260,7 @@ def test_rounding_keeps_the_digits_it_says() -> None:
         ({"seconds": 10**5000}, InputError, "seconds=<an integer of about 5001 digits> is out of range"),
         ({"seconds": "9"}, InputTypeError, "seconds='9' is of type str"),
         ({"seconds": True}, InputTypeError, "seconds=True is of type bool"),
-        ({"label_noise": "no"}, InputTypeError, "label_noise='no' is of type str: give True or False"),
+        ({"label_noise": "no"}, InputTypeError, "label_noise='no' is of type str: write True or False"),
         ({"depth": "8"}, TypeError, "depth='8'"),
         ({"key": 3}, TypeError, "key=3"),
         ({"depth": 4, "step": 5}, lv.DerivationTooLargeError, "fewer steps"),

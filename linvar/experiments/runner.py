@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
+from linvar.arguments import check_integer
 from linvar.atomic import write_atomically
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Rational
@@ -243,9 +244,7 @@ def run_study(
 def _check_seed(seed: object) -> None:
     """An int that keys of JAX take."""
     cure = f"give an integer from 0 to {LARGEST_SEED}"
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise InputTypeError("seed", seed, cure)
-    if not 0 <= seed <= LARGEST_SEED:
+    if not 0 <= check_integer(seed, "seed", cure) <= LARGEST_SEED:
         raise InputError("seed", seed, cure, fault="is out of range")
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational, Vector, exact, exact_vector
+from linvar.keywords import door, door_of_class
 from linvar.laws.law import Number, show
 from linvar.plain_data import Plain, ProblemFileError, built, check_keys, plain, quoted, read_list, read_number
 
@@ -60,6 +61,7 @@ class Normal(Coordinate):
     kind = "normal"
     keys = ("mean", "variance")
 
+    @door
     def __init__(self, mean: Any = 0, variance: Any = 1) -> None:
         object.__setattr__(self, "mean", _number(mean, "mean"))
         object.__setattr__(self, "variance", spread := _number(variance, "variance"))
@@ -94,6 +96,7 @@ class Uniform(Coordinate):
     kind = "uniform"
     keys = ("low", "high")
 
+    @door
     def __init__(self, low: Any = -1, high: Any = 1) -> None:
         object.__setattr__(self, "low", start := _number(low, "low"))
         object.__setattr__(self, "high", end := _number(high, "high"))
@@ -113,6 +116,7 @@ class Uniform(Coordinate):
         return Uniform(low, low + width)
 
 
+@door_of_class
 @dataclass(frozen=True)
 class Rademacher(Coordinate):
     """A fair sign: -1 or 1.

@@ -9,6 +9,7 @@ from typing import Any
 
 from linvar.errors import cut
 from linvar.exact import Matrix, Rational
+from linvar.keywords import door
 from linvar.laws.law import Law, ReadTable
 from linvar.laws.rows import Rows, checked, read_rows
 from linvar.plain_data import Plain, built
@@ -48,6 +49,7 @@ class Dataset(Rows):
     kind = "dataset"
     keys = ("inputs", "targets")
 
+    @door
     def __init__(self, inputs: Any, targets: Any = None) -> None:
         x, y, row = checked(inputs, targets)
         for name, value in (("inputs", x), ("targets", y), ("row", row)):
@@ -80,6 +82,10 @@ class Dataset(Rows):
     def relabelled(self, rows: Matrix) -> Dataset:
         """Other rows."""
         return Dataset(rows, ((0,),) * len(rows))
+
+    def with_constant(self) -> Dataset:
+        """A column of 1."""
+        return Dataset(self.inputs_and_one, self.targets)
 
     def with_numbers(self, values: Sequence[Rational]) -> Dataset:
         """Other rows."""

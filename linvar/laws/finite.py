@@ -9,6 +9,7 @@ from typing import Any
 
 from linvar.errors import InputTypeError, cut
 from linvar.exact import Matrix, Rational
+from linvar.keywords import door
 from linvar.laws.law import Law, Number, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities
 from linvar.laws.rows import Rows, checked, read_rows
@@ -45,6 +46,7 @@ class Finite(Rows):
     kind = "finite"
     keys = ("inputs", "targets", "probabilities")
 
+    @door
     def __init__(self, inputs: Any, targets: Any = None, probabilities: Any = None) -> None:
         if probabilities is None:
             raise InputTypeError("probabilities", None, "give them by name, probabilities=[...], one for each example")
@@ -85,6 +87,10 @@ class Finite(Rows):
             *super().numbers_to_vary(),
             *(Number("probabilities", chance, positive=True) for chance in self.probabilities),
         )
+
+    def with_constant(self) -> Finite:
+        """A column of 1."""
+        return Finite(self.inputs_and_one, self.targets, self.probabilities)
 
     def with_numbers(self, values: Sequence[Rational]) -> Finite:
         """Other rows, and probabilities in the proportions of the last numbers."""

@@ -9,6 +9,7 @@ from typing import Any
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.laws.coordinates import Coordinate, checked_coordinate, read_coordinate
 from linvar.laws.law import Law, Number, ReadTable
 from linvar.laws.polynomial import Polynomial, coordinates
@@ -43,6 +44,7 @@ class Independent(Law):
     kind = "independent"
     keys = ("coordinates", "inputs", "targets")
 
+    @door
     def __init__(self, coordinates: Any, example: Callable[[Any], tuple[Any, Any]]) -> None:
         laws = _coordinates(coordinates)
         self._keep(laws, *_traced(example, len(laws)))
@@ -72,6 +74,10 @@ class Independent(Law):
     def target_width(self) -> int:
         """d_L."""
         return len(self.targets)
+
+    def with_constant(self) -> Independent:
+        """A polynomial 1 beside x."""
+        return Independent.of(self.coordinates, (*self.inputs, Polynomial.constant(1)), self.targets)
 
     def numbers_to_vary(self) -> tuple[Number, ...]:
         """Those of the coordinates; the polynomials stay."""

@@ -112,6 +112,18 @@ class Law(ABC):
             return self
         raise InputError("law", self, "write its with_numbers, beside numbers_to_vary", fault="has no numbers to vary")
 
+    def fitted(self, ends: tuple[int, int] | None) -> Law:
+        """The law in a problem: itself, or of the shape that a network of these ends gives it where it has none.
+
+        Args:
+            ends: (d_0, d_L) of a linear network; None for a loss.
+        """
+        return self
+
+    def with_constant(self) -> Law | None:
+        """The law of ((x, 1), y), for networks with biases; None where it is not known, and their loss is multiplied out."""
+        return None
+
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """What is said where a network of these ends does not fit the law."""
         widths = f"{self.input_width} inputs and {self.target_width} targets"

@@ -58,6 +58,11 @@ class Rows(Law):
         """That of a row, or (x, y)."""
         return Structure.pair(self.input_width, self.target_width) if self.row is None else self.row
 
+    @property
+    def inputs_and_one(self) -> Matrix:
+        """The inputs with a column of 1."""
+        return tuple((*row, Rational(1)) for row in self.inputs)
+
     def rows_to_dict(self) -> dict[str, Plain]:
         """The rows in a problem file."""
         if self.row is not None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.laws.gaussian import Gaussian
 from linvar.laws.law import Law, Number, ReadTable, show
 from linvar.laws.probabilities import checked_probabilities, positive_numbers
@@ -47,6 +49,7 @@ class ScaleMixture(Law):
     kind = "scale_mixture"
     keys = ("law", "degrees_of_freedom", "scales", "probabilities")
 
+    @door
     def __init__(
         self, law: Gaussian, *, degrees_of_freedom: int | None = None, scales: Any = None, probabilities: Any = None
     ) -> None:
@@ -72,8 +75,7 @@ class ScaleMixture(Law):
             values = positive_numbers(scales, "scales", "give a list of numbers")
             chances = checked_probabilities(probabilities, len(values), "scales")
         if degrees_of_freedom is not None:
-            if isinstance(degrees_of_freedom, bool) or not isinstance(degrees_of_freedom, int):
-                raise InputTypeError("degrees_of_freedom", degrees_of_freedom, "give an integer, > 0")
+            degrees_of_freedom = check_integer(degrees_of_freedom, "degrees_of_freedom", "give an integer, > 0")
             if degrees_of_freedom < 1:
                 raise InputError("degrees_of_freedom", degrees_of_freedom, "give an integer, > 0", "is not positive")
         parts = {"law": law, "degrees_of_freedom": degrees_of_freedom, "scales": values, "probabilities": chances}
@@ -94,6 +96,19 @@ class ScaleMixture(Law):
     def target_width(self) -> int:
         """d_L."""
         return self.law.target_width
+
+    def fitted(self, ends: tuple[int, int] | None) -> ScaleMixture:
+        """The Gaussian law in a problem, at the same scale."""
+        return self._of(self.law.fitted(ends))
+
+    def with_constant(self) -> ScaleMixture:
+        """An input of mean 1 and variance 0, which no scale moves."""
+        return self._of(self.law.with_constant())
+
+    def _of(self, law: Gaussian) -> ScaleMixture:
+        """Another Gaussian law at the same scale."""
+        scales, chances = self.scales or None, self.probabilities or None
+        return ScaleMixture(law, degrees_of_freedom=self.degrees_of_freedom, scales=scales, probabilities=chances)
 
     def misfit(self, inputs: int, outputs: int) -> InputError:
         """The shape of the teacher."""

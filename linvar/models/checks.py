@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from linvar.arguments import check_integer
+from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Matrix
 from linvar.laws.law import Law
+from linvar.models.biased import BiasedNetwork
 from linvar.models.function import Function
 from linvar.models.linear import LinearNetwork
 from linvar.models.loss import LossModel
 from linvar.models.model import Model
 
 
-def chosen(loss: Callable[..., Any] | None, model: Model | None) -> Model:
+def chosen(loss: Callable[..., Any] | None, model: Model | None, bias: bool) -> Model:
     """The linear network, or what is given in its place."""
+    check_flags(bias=bias)
+    if bias:
+        for name, value in (("loss", loss), ("model", model)):
+            if value is not None:
+                cure = f"leave one of them out: biases are of the linear network, and {name}= has its own"
+                raise InputError("bias", bias, cure, fault=f"stands beside {name}=")
+        return BiasedNetwork()
     if loss is not None:
         if model is not None:
             raise InputError("loss", loss, "give one of loss= and model=", fault="stands beside model=")

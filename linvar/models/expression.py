@@ -13,7 +13,7 @@ from linvar.exact import Exact, Matrix, Rational, exact, exact_vector, free_symb
 from linvar.laws.coordinates import Coordinate
 from linvar.laws.dataset import Dataset
 from linvar.laws.independent import Independent
-from linvar.laws.law import Law
+from linvar.laws.law import Law, show
 from linvar.laws.polynomial import coordinates
 from linvar.models.model import Model
 from linvar.plain_data import Plain, ProblemFileError
@@ -102,6 +102,14 @@ class ExpressionModel(Model):
     def degree_in_example(self, weights: tuple[Matrix, ...], law: Law) -> int:
         """In the symbols of an example."""
         return _degree(self.loss, self.example)
+
+    def leaf_text(self, place: int, leaf: Matrix) -> str:
+        """A number, or what stays."""
+        return show(leaf[0][0])
+
+    def argument_text(self) -> str:
+        """The expression as given."""
+        return f"loss={cut(str(self.typed), 100)}"
 
     def describe(self, weights: tuple[Matrix, ...]) -> str:
         """The expression as given."""

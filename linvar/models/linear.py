@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
@@ -11,6 +13,8 @@ from linvar.exact import Matrix, exact_matrix, shape
 from linvar.laws.law import Law
 from linvar.models.model import Model
 from linvar.plain_data import Plain
+
+T = TypeVar("T")
 
 _LAYERS = "give a list of matrices, W_1 first, or loss= for weights of another structure"
 
@@ -25,13 +29,20 @@ class LinearNetwork(Model):
         matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in layers)
         if not matrices:
             raise InputError("weights", Words("is empty"), "give at least one matrix, W_1 first")
-        for l in range(1, len(matrices)):
-            if shape(matrices[l])[1] != shape(matrices[l - 1])[0]:
-                before = shape(matrices[l - 1])
-                fault = Words(f"has shape {shape(matrices[l])}, but weights[{l - 1}] has shape {before}")
-                cure = f"the columns of a layer must equal the rows of the layer before it ({before[0]})"
-                raise InputError(f"weights[{l}]", fault, cure)
+        check_chain(matrices, "weights[{}]")
         return matrices
+
+    def ends(self, weights: tuple[Matrix, ...]) -> tuple[int, int]:
+        """Columns of W_1 and rows of W_L."""
+        return shape(weights[0])[1], shape(weights[-1])[0]
+
+    def as_typed(self, leaves: Sequence[T]) -> list[T]:
+        """A list."""
+        return list(leaves)
+
+    def argument_text(self) -> str:
+        """Nothing."""
+        return ""
 
     def by_second_moments(self, weights: tuple[Matrix, ...], law: Law) -> bool:
         """It is one."""
@@ -57,14 +68,22 @@ class LinearNetwork(Model):
 
     def describe(self, weights: tuple[Matrix, ...]) -> str:
         """Its widths."""
-        widths = (len(weights[0][0]), *(len(matrix) for matrix in weights))
-        return f"widths {'-'.join(map(str, widths))}"
+        return f"widths {'-'.join(map(str, self.widths(weights)))}"
 
     def check_law(self, weights: tuple[Matrix, ...], law: Law) -> None:
         """The first and last width must be those of the law."""
-        inputs, outputs = shape(weights[0])[1], shape(weights[-1])[0]
+        inputs, outputs = self.ends(weights)
         if (outputs, inputs) != (law.target_width, law.input_width):
             raise law.misfit(inputs, outputs)
+
+
+def check_chain(matrices: Sequence[Matrix], name: str) -> None:
+    """The columns of a layer are the rows of the one before it; ``name`` is how a layer is typed, "weights[{}]"."""
+    for l, (before, after) in enumerate(pairwise(matrices), 1):
+        if shape(after)[1] != shape(before)[0]:
+            fault = Words(f"has shape {shape(after)}, but {name.format(l - 1)} has shape {shape(before)}")
+            cure = f"the columns of a layer must equal the rows of the layer before it ({shape(before)[0]})"
+            raise InputError(name.format(l), fault, cure)
 
 
 _: type[Model] = LinearNetwork

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.errors import InputError, Words, cut
 from linvar.exact import Exact, Matrix, Rational
-from linvar.laws.law import Law
+from linvar.laws.law import Law, show
 from linvar.models.function import Function
 from linvar.models.model import Model
 from linvar.plain_data import Plain, ProblemFileError, plain
@@ -58,6 +58,20 @@ class LossModel(Model):
     def tree_of_leaves(self, leaves: Sequence[Any]) -> PyTree:
         """One value for each leaf in the structure of the weights."""
         return self.shape.unflatten(leaves)
+
+    def leaf_text(self, place: int, leaf: Matrix) -> str:
+        """In its own shape: that of a number, a list, an array of several axes."""
+        entries = iter([entry for row in leaf for entry in row])
+
+        def nested(shape: Shape) -> str:
+            """The next entries in lists of lists."""
+            return f"[{', '.join(nested(shape[1:]) for _ in range(shape[0]))}]" if shape else show(next(entries))
+
+        return nested(self.shape.shapes[place])
+
+    def argument_text(self) -> str:
+        """The loss."""
+        return f"loss={self.function!r}"
 
     def to_dict(self) -> dict[str, Plain]:
         """Its name, and arguments that it takes.

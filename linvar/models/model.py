@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linvar.arrays import ordered
 from linvar.errors import InputError, Words
 from linvar.exact import Matrix, exact_matrix, shape
-from linvar.laws.law import Law
+from linvar.laws.law import Law, show
 from linvar.plain_data import Plain, ProblemFileError, plain
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ class Model(ABC):
         """
         return self, self.checked(weights)
 
+    def ends(self, weights: tuple[Matrix, ...]) -> tuple[int, int] | None:
+        """(d_0, d_L), the shape of the linear map that is learned; None where the weights do not tell it."""
+        return None
+
+    def widths(self, weights: tuple[Matrix, ...]) -> tuple[int, ...]:
+        """(d_0, ..., d_L) of a network of layers; of other models the rows of each leaf, after the columns of the first."""
+        return (len(weights[0][0]), *(len(matrix) for matrix in weights))
+
     def tree(self, entries: Sequence[T], leaves: tuple[Matrix, ...]) -> PyTree:
         """One value for each entry of the leaves in the structure of the weights: a tuple of matrices, tuples of rows."""
         following = iter(entries)
@@ -54,6 +62,18 @@ class Model(ABC):
     def tree_of_leaves(self, leaves: Sequence[T]) -> PyTree:
         """One value for each leaf, in the structure of the weights: a tuple."""
         return tuple(leaves)
+
+    def as_typed(self, leaves: Sequence[T]) -> PyTree:
+        """One value for each leaf, in the structure in which weights are typed."""
+        return self.tree_of_leaves(leaves)
+
+    def leaf_text(self, place: int, leaf: Matrix) -> str:
+        """A leaf as it is typed, for a problem's ``repr``."""
+        return show(leaf)
+
+    def argument_text(self) -> str:
+        """The argument of a problem that chooses the model, for its ``repr``; empty for the linear network."""
+        return f"model={self!r}"
 
     @property
     def symbols(self) -> tuple[sympy.Expr, ...]:

@@ -199,6 +199,10 @@ class ModuleLoss:
 class ModuleModel(LossModel):
     """The loss of a module."""
 
+    def argument_text(self) -> str:
+        """The loss and the module."""
+        return f"model=<{self.function.function!r}>"
+
     def describe(self, weights: tuple[Matrix, ...]) -> str:
         """The loss, the module and its weights."""
         return cut(f"{self.function.function!r}, {self.shape!r}", 120)

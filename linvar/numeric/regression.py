@@ -30,6 +30,7 @@ from linvar.arguments import check_flags
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.keywords import door
 from linvar.numeric.arguments import (
     check_batch_sizes,
     check_choice,
@@ -122,6 +123,7 @@ class RegressionCurve(Tabular):
         return f"RegressionCurve({len(self.batch_sizes)} batch sizes, b = {first}..{last})"
 
 
+@door
 def regression_curve(
     problem: Problem | None = None,
     batch_sizes: Sequence[int] | None = None,

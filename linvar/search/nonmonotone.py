@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from linvar.arguments import check_integer
+from linvar.arguments import check_flags, check_integer
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.laws.gaussian import Gaussian
 from linvar.numeric.arguments import check_key
 from linvar.problem import Problem
@@ -58,6 +59,11 @@ class SearchResult(Tabular):
         starts: how many random starts were screened.
         seconds: wall-clock time.
         theorem: why there is nothing to find, where that is proved; else None.
+
+    >>> import linvar as lv
+    >>> result = lv.search_nonmonotone(1)
+    >>> result.found, result.starts, result.theorem is None
+    (False, 0, False)
     """
 
     problem: Problem | None
@@ -120,6 +126,7 @@ class SearchResult(Tabular):
         )
 
 
+@door
 def search_nonmonotone(
     depth: int | Problem = 8,
     *,
@@ -242,8 +249,7 @@ def _sought(depth: Any, options: _Options) -> Sought:
     step = 1 if options.step is None else _in_range(options.step, "step", MOST_STEPS)
     sizes = _CHAINS if options.batch_sizes is None else _check_range(options.batch_sizes)
     noise = False if options.label_noise is None else options.label_noise
-    if not isinstance(noise, bool):
-        raise InputTypeError("label_noise", noise, "give True or False")
+    check_flags(label_noise=noise)
     if options.vary is not None:
         raise InputError("vary", options.vary, "leave it out, or give a Problem for depth", fault="is of a template")
     return _Chains(layers, step, noise, sizes)

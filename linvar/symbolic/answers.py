@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linvar.arguments import refuses_old_words
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress
 from linvar.symbolic.derivation import derive
@@ -17,11 +17,8 @@ from linvar.symbolic.sgd.road import Road
 if TYPE_CHECKING:
     from jaxtyping import PyTree
 
-#: keyword arguments that went with ``road=``, and the types of their own that came
-_OLD_WORDS = ("order", "digits", "method", "checkpoint")
 
-
-@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+@door
 def gradient_variance(
     problem: Problem,
     road: Road | None = None,
@@ -54,17 +51,23 @@ def gradient_variance(
             update); others as in ``linvar.derive``.
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
 
-    >>> from linvar import Gaussian, Problem
-    >>> problem = Problem([[[2]]], Gaussian(teacher=[[-1]]))
-    >>> gradient_variance(problem).coefficients
-    (0, 18)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> variance = lv.gradient_variance(problem.replace(step=0))
+    >>> variance, variance(64)
+    (23 u    (u = 1/b, degree 1), 23/64)
+    >>> lv.gradient_variance(problem).degree
+    6
 
-    The problem is that of Qian & Klabjan, arXiv:2004.13146 (2020).
+    Source of the question: Qian & Klabjan, arXiv:2004.13146 (2020).
+
+    Next: ``linvar.derive`` for everything else of one derivation, ``linvar.verify`` checks it, ``linvar.plot_variance`` draws it,
+    ``linvar.plan`` says what it costs.
     """
     return _measured(problem, road, progress, memory_limit, Variance(of))
 
 
-@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+@door
 def second_moment(
     problem: Problem,
     road: Road | None = None,
@@ -78,14 +81,17 @@ def second_moment(
     Summed over layers and entries, given the initial weights only; arguments, result and errors as in
     ``gradient_variance``, which is ``second_moment(problem) - squared_mean(problem)``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> second_moment(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
-    (9, 18)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=0)
+    >>> lv.second_moment(problem)
+    9 + 23 u    (u = 1/b, degree 1)
+
+    Next: ``linvar.squared_mean`` and ``linvar.gradient_variance``, its two parts.
     """
     return _measured(problem, road, progress, memory_limit, SecondMoment(of))
 
 
-@refuses_old_words("per_layer", "steps", *_OLD_WORDS)
+@door
 def squared_mean(
     problem: Problem,
     road: Road | None = None,
@@ -99,9 +105,12 @@ def squared_mean(
     Summed over layers and entries, given the initial weights only; arguments, result and errors as in
     ``gradient_variance``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> squared_mean(Problem([[[2]]], Gaussian(teacher=[[-1]]))).coefficients
-    (9,)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> lv.squared_mean(problem)
+    1122071/500000 + 75373/50000 u - 14837/500000 u^2 - 7687/62500 u^3 + 333/25000 u^4    (u = 1/b, degree 4)
+
+    Next: ``linvar.gradient_variance``, what is left of ``linvar.second_moment``.
     """
     return _measured(problem, road, progress, memory_limit, SquaredMean(of))
 
@@ -119,7 +128,7 @@ def _measured(
     return derive(problem, road, progress=progress, memory_limit=memory_limit).one(quantity)
 
 
-@refuses_old_words("steps", *_OLD_WORDS)
+@door
 def expected_loss(
     problem: Problem,
     road: Road | None = None,
@@ -133,14 +142,17 @@ def expected_loss(
     batches of the t updates. Factor 1/2, summed over output coordinates. Arguments, result and errors as in
     ``gradient_variance``.
 
-    >>> from linvar import Gaussian, Problem
-    >>> expected_loss(Problem([[[2]]], Gaussian(teacher=[[-1]]), learning_rate="1/10", step=1)).coefficients
-    (729/200, 9/100)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> lv.expected_loss(problem)
+    3389/10000 + 2139/5000 u - 2041/10000 u^2 + 259/5000 u^3    (u = 1/b, degree 3)
+
+    Next: ``linvar.derive_steps`` for the loss at several steps at once.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).loss
 
 
-@refuses_old_words(*_OLD_WORDS)
+@door
 def expected_weights(
     problem: Problem,
     road: Road | None = None,
@@ -156,14 +168,17 @@ def expected_weights(
         A ``BatchPolynomial`` for each entry, in the structure of the weights: of linear networks ``[l][row][column]``, W_1 first;
         of a loss the pytree that it was given.
 
-    >>> from linvar import Gaussian, Problem
-    >>> expected_weights(Problem([[[1]], [[1]]], Gaussian([[0]]), learning_rate="1/2", step=2))[0]
-    ((7/16 - 3/8 u + 1/2 u^2    (u = 1/b, degree 2),),)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=2)
+    >>> lv.expected_weights(problem.replace(learning_rate="1/2"))[1]
+    ((5/8 - 9/8 u + 15/4 u^2    (u = 1/b, degree 2), 1/4 - 7/4 u + 15/4 u^2    (u = 1/b, degree 2)),)
+
+    Next: ``linvar.weight_covariance``, how far the weights stray from it.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).weights
 
 
-@refuses_old_words(*_OLD_WORDS)
+@door
 def weight_covariance(
     problem: Problem,
     road: Road | None = None,
@@ -180,8 +195,12 @@ def weight_covariance(
         A (P, P) matrix of ``BatchPolynomial``, a tuple of its rows that a notebook shows as a matrix; its trace is the variance
         of the weights.
 
-    >>> from linvar import Gaussian, Problem
-    >>> weight_covariance(Problem([[[2]]], Gaussian([[-1]]), learning_rate="1/10", step=1))
-    ((9/50 u    (u = 1/b, degree 1),),)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> covariance = lv.weight_covariance(problem)
+    >>> len(covariance), sum(covariance[i][i] for i in range(6))
+    (6, 23/100 u    (u = 1/b, degree 1))
+
+    Next: ``linvar.expected_weights``, their mean.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).weight_covariance

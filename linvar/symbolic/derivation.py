@@ -16,6 +16,7 @@ from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import cut, shown
 from linvar.exact import ordered
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element
@@ -216,6 +217,7 @@ class PerLeaf:
         return self._tree(SquaredMean(per_leaf=True))
 
 
+@door
 def derive(
     problem: Problem,
     road: Road | None = None,
@@ -245,14 +247,19 @@ def derive(
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed.
 
     >>> import linvar as lv
-    >>> exact = derive(lv.Problem([[[2]]], lv.Gaussian(teacher=[[-1]])))
-    >>> exact.variance, exact.plan.road
-    (18 u    (u = 1/b, degree 1), 'regression')
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=0)
+    >>> exact = lv.derive(problem)
+    >>> exact.variance, exact.per_leaf.variance, exact.plan.road
+    (23 u    (u = 1/b, degree 1), (12 u    (u = 1/b, degree 1), 11 u    (u = 1/b, degree 1)), 'expansion')
+
+    Next: ``linvar.derive_steps`` for several steps, ``linvar.verify`` for a check by simulation, ``linvar.large_batch`` where it
+    is too large.
     """
     (found,) = derived([problem], road, progress, memory_limit)
     return found
 
 
+@door
 def derive_steps(
     problem: Problem,
     steps: Iterable[int],
@@ -275,9 +282,11 @@ def derive_steps(
         InputError, InputTypeError, DerivationTooLargeError: as in ``derive``, for any of the steps, before any is computed.
 
     >>> import linvar as lv
-    >>> problem = lv.Problem([[[2]]], lv.Gaussian(teacher=[[-1]]), learning_rate="1/10")
-    >>> [one.variance.degree for one in derive_steps(problem, range(3))]
-    [1, 2, 3]
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> [one.variance.degree for one in lv.derive_steps(problem, range(3))]
+    [1, 6, 23]
+
+    Next: ``linvar.plot_variance`` draws each, ``linvar.large_batch`` goes on where these grow too large.
     """
     check_problem(problem)
     cure = "give several in their order, like range(4)"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from linvar.errors import DerivationTooLargeError, InputError, InputTypeError, NotFiniteError, Words, cut, shown
+from linvar.arguments import check_integer
+from linvar.errors import DerivationTooLargeError, InputError, NotFiniteError, Words, cut, shown
 from linvar.exact import Rational
 from linvar.flint import fmpq
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import to_rational
 from linvar.symbolic.laws.wishart import Wishart
@@ -38,6 +40,10 @@ class FirstOrderFormula:
     """The coefficient of u = 1/b in the variance of the gradient of some linear layers after some steps, for every width.
 
     ``linvar.first_order_formula`` makes it, and says what it is. Formulas of the same depth and step are equal.
+
+    >>> import linvar as lv
+    >>> lv.first_order_formula(2, 0)(lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]])))
+    23
     """
 
     depth: int
@@ -97,6 +103,7 @@ class FirstOrderFormula:
             raise DerivationTooLargeError(statement, [("step", "fewer steps"), ("", "smaller widths")])
         return to_rational(sum(coefficients(steps.model, law, size.listed), fmpq(0)))
 
+    @door
     def value(
         self, weights: Any, teacher: Any, learning_rate: Any, covariance: Any = None, noise_variance: Any = 0
     ) -> float:
@@ -212,6 +219,7 @@ class FirstOrderFormula:
         return law
 
 
+@door
 def first_order_formula(depth: int, step: int) -> FirstOrderFormula:
     """beta_1 of the variance beta_1 / b + O(1/b^2) of L = ``depth`` linear layers after t = ``step`` steps, for EVERY width.
 
@@ -242,10 +250,11 @@ def first_order_formula(depth: int, step: int) -> FirstOrderFormula:
     Source: derived here. Related: the covariance of SGD's noise in linear regression, Ziyin et al., arXiv:2102.05375 (2021);
     fluctuations of the weights of (deep) linear networks, Gross et al., arXiv:2311.14120 (2023).
     """
-    for name, value, least, words in (("depth", depth, 1, "layers"), ("step", step, 0, "updates")):
-        cure = f"give the number of {words}, an integer >= {least}"
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InputTypeError(name, value, cure)
+    layers, updates = (
+        f"give the number of {words}" for words in ("layers, an integer >= 1", "updates, an integer >= 0")
+    )
+    depth, step = check_integer(depth, "depth", layers), check_integer(step, "step", updates)
+    for name, value, least, cure in (("depth", depth, 1, layers), ("step", step, 0, updates)):
         if value < least:
             raise InputError(name, value, cure, fault="is too small")
     return FirstOrderFormula(depth, step)

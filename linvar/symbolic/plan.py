@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol, TypeVar, runtime_checkable
 
-from linvar.arguments import refuses_old_words
 from linvar.display.cell import Cell, Style, cell_of
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import Argument, DerivationTooLargeError, InputError, InputTypeError, Said, shown
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.symbolic.limits import checked_limit, default_memory_limit, format_bytes, format_seconds
 from linvar.symbolic.registry import ROADS
@@ -50,6 +50,11 @@ class Plan(Tabular):
         problem: what is planned.
         roads: a ``RoadPlan`` for each.
         choice: the fastest of those without an obstacle, if it takes half an hour at most; or None.
+
+    >>> import linvar as lv
+    >>> plan = lv.plan(lv.Problem([[[1, 2]], [[3], [1]]], lv.Gaussian(0)))
+    >>> [road.road for road in plan.roads]
+    ['regression', 'expansion', 'traces', 'lattice']
     """
 
     problem: Problem
@@ -95,7 +100,7 @@ class Plan(Tabular):
         raise UnknownRoadError("road", road, f"the roads of this plan are {roads}", fault="is unknown")
 
 
-@refuses_old_words("order", "digits")
+@door
 def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limit: float | None = None) -> Plan:
     """What each road to ``gradient_variance`` would cost, without starting any.
 
@@ -117,9 +122,14 @@ def plan(problem: Problem, road: Road | LargeBatch | None = None, *, memory_limi
         InputError: ``order`` or ``digits`` has no meaning for the problem, the limit is no number of bytes, or the file that
             ``LINVAR_COST`` names is damaged.
 
-    >>> from linvar import Gaussian, Problem
-    >>> plan(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 1)).choice.road
-    'expansion'
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> plan = lv.plan(problem)
+    >>> plan.choice.road, plan["lattice"].is_open, plan["regression"].obstacle
+    ('expansion', True, 'it is for one layer')
+
+    Next: ``linvar.derive`` takes the one chosen, or ``road=``: ``linvar.Expansion``, ``linvar.Lattice``, ``linvar.Regression``,
+    ``linvar.Traces``.
     """
     check_problem(problem)
     limit = checked_limit(memory_limit)

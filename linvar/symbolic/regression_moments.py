@@ -9,6 +9,7 @@ from linvar import matrices
 from linvar.errors import InputError, Words, shown
 from linvar.exact import Matrix, Rational, exact_matrix, free_symbols, shape
 from linvar.flint import fmpq, fmpq_mat
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.symbolic.algebra.ring import Element, coefficients_of, to_exact, to_fmpq, to_rational
 from linvar.symbolic.limits import checked_limit
@@ -48,6 +49,7 @@ class RegressionMoments:
     369/25 u + 9/25 u^2    (u = 1/b, degree 2)
     """
 
+    @door
     def __init__(self, problem: Problem, *, memory_limit: float | None = None) -> None:
         check_problem(problem)
         if not problem.is_linear_regression:

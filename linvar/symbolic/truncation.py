@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linvar.errors import Argument, Said
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress
 from linvar.symbolic.limits import checked_limit
@@ -13,6 +14,7 @@ from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
+@door
 def large_batch(
     problem: Problem,
     order: int,
@@ -49,9 +51,12 @@ def large_batch(
         DerivationTooLargeError: the predicted size is beyond the limit; raised before anything is computed. Where the variance
             fits and other quantities do not, it is raised when these are asked for.
 
-    >>> from linvar import Gaussian, Problem
-    >>> large_batch(Problem([[[1]], [[2]]], Gaussian([[3]]), "1/10", 5), order=1, digits=6).variance
-    [0.0145759 +/- 4.90e-8] u + O(u^2)    (u = 1/b)
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=5)
+    >>> lv.large_batch(problem, order=1, digits=6).variance
+    [0.568858 +/- 6.20e-8] u + O(u^2)    (u = 1/b)
+
+    Next: ``linvar.first_order_formula``, the first coefficient for every width, ``linvar.gradient_variance``, the whole.
     """
     check_problem(problem)
     limit, road = checked_limit(memory_limit), LargeBatch(order, digits)
@@ -59,8 +64,8 @@ def large_batch(
     further: list[tuple[str, str]] = []
     if digits is None and not problem.symbols and problem.step > 0:
         further.append(("digits", Said("{} for certified enclosures", Argument("digits", "30"))))
-    if isinstance(order, int) and order > 1:
-        further.append(("order", Said("a smaller order ({})", Argument("order", str(order)))))
+    if road.order > 1:
+        further.append(("order", Said("a smaller order ({})", Argument("order", str(road.order)))))
     _, plan = asked_for(steps, road, limit, further)
 
     def about_path() -> RoadPlan:

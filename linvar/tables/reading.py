@@ -11,6 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.keywords import door
 from linvar.tables.fields import census, is_number_like, kind_of, number, shown_name
 from linvar.tables.text import Row, TableText, read_table_text
 
@@ -53,6 +54,7 @@ class Table:
         return f"Table({self.name}: {self.description})"
 
 
+@door
 def read_table(
     path: str | PathLike[str], target: str | None = None, *, delimiter: str | None = None, header: bool | None = None
 ) -> Table:

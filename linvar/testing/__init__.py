@@ -4,6 +4,9 @@
 >>> lv.testing.check_law(lv.Independent([lv.Rademacher()], lambda z: (z, 2 * z)))
 """
 
+from typing import TYPE_CHECKING
+
+from linvar.keywords import public_names
 from linvar.laws.polynomial import Polynomial, coordinates
 from linvar.symbolic.algebra.ring import Numbers
 from linvar.symbolic.laws.law import exponents
@@ -34,3 +37,6 @@ __all__ = [
     "coordinates",
     "exponents",
 ]
+
+if not TYPE_CHECKING:  # a type checker knows the names
+    __getattr__, __dir__ = public_names(__name__, __all__)

@@ -78,6 +78,12 @@ class Report(Tabular):
         polynomials: quantity -> the BatchPolynomial that was checked.
         rows: one :class:`Row` for each quantity and batch size.
         levels: the false-alarm rate over all rows, and the threshold it implies.
+
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 2]], [[3], [1]]], lv.Gaussian(0))
+    >>> report = lv.verify(problem, runs=1_000, batch_sizes=[2], quantities=["loss"], progress=False)
+    >>> report.ok, [row.quantity for row in report.rows]
+    (True, ['loss'])
     """
 
     problem: Problem

@@ -17,6 +17,7 @@ import numpy as np
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact
+from linvar.keywords import door
 from linvar.numeric.arguments import check_batch_sizes, check_key, check_numeric_problem
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.floats import to_floats
@@ -34,6 +35,7 @@ DEFAULT_BATCH_SIZES = (1, 2, 4, 16)
 DEFAULT_RUNS, MOST_RUNS = 65_536, 10**9
 
 
+@door
 def verify(
     problem: Problem,
     *,
@@ -77,12 +79,15 @@ def verify(
             cannot be simulated.
         DerivationTooLargeError: the exact half would not fit; raised before anything is computed.
 
-    >>> from linvar import Gaussian, Problem
-    >>> problem = Problem(weights=[[[2]]], law=Gaussian([[-1]]))
-    >>> verify(problem, runs=4096, batch_sizes=[4]).verdict
+    >>> import linvar as lv
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]), learning_rate="1/10", step=1)
+    >>> lv.verify(problem, runs=4096, batch_sizes=[4]).verdict
     'AGREE'
-    >>> verify(problem, runs=4096, batch_sizes=[4], polynomials={"variance": BatchPolynomial([0, 27])}).verdict
+    >>> wrong = lv.gradient_variance(problem) * lv.Rational(3, 2)
+    >>> lv.verify(problem, runs=4096, batch_sizes=[4], polynomials={"variance": wrong}).verdict
     'REJECT'
+
+    Next: ``linvar.plot_variance`` draws the report, ``linvar.simulate`` gives the estimates alone.
     """
     check_numeric_problem(problem)
     key = jax.random.key(0) if key is None else check_key(key)

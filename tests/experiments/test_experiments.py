@@ -180,7 +180,7 @@ def test_a_picture_does_not_depend_on_the_users_style(tmp_path):
         ({"seed": -1}, "seed=-1 is out of range: give an integer from 0 to "),
         ({"seed": 10**5000}, "seed=<an integer of about 5001 digits> is out of range"),
         ({"seed": 1.5}, "seed=1.5 is of type float: give an integer"),
-        ({"seed": True}, "seed=True is of type bool"),
+        ({"seed": True}, "seed=True is a truth value"),
         ({"directory": 5}, "directory=5 is of type int: give a path"),
         ({"directory": "a\0b"}, "is no path: give another path"),
         ({"name": "digits-mlp", "optimizer": ["sgd"]}, "optimizer=.* is unknown: write one of sgd, momentum"),

@@ -141,10 +141,10 @@ def test_the_primes_of_the_lattice() -> None:
 def test_a_checkpoint_that_no_road_keeps_is_refused(quantity: Any, problem: lv.Problem, tmp_path: Path) -> None:
     """Only the lattice has one; no other road takes it, and where the lattice does not apply, nothing is written."""
     path = tmp_path / "residues.json"
-    with pytest.raises(InputTypeError, match=r"checkpoint=.* any more: give road=linvar.Lattice\(checkpoint=...\)"):
+    with pytest.raises(InputTypeError, match=r"checkpoint=.*: give road=linvar.Lattice\(checkpoint=...\)"):
         quantity(problem, checkpoint=path)
     for road in (lv.Expansion, lv.Regression):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'checkpoint'"):
+        with pytest.raises(TypeError, match="checkpoint=.* is no argument of .*: "):
             road(checkpoint=path)
     if problem is FLAT:
         with pytest.raises(InputError, match=r"road=Lattice\(.*does not apply: one layer has a road of its own"):

@@ -436,7 +436,7 @@ def test_words_that_went_are_refused_with_those_that_came(quantity: Any, words: 
         "checkpoint": r"give road=linvar.Lattice\(checkpoint=...\)",
     }
     for word in words:
-        said = f"^{word}=1 is no argument of {quantity.__name__} any more: {cures[word]}"
+        said = f"^{word}=1 is no argument of {quantity.__name__}: {cures[word]}"
         with pytest.raises(InputTypeError, match=said):
             quantity(TWO_LAYERS, **{word: 1})
 

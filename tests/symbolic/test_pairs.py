@@ -302,7 +302,7 @@ def quadratic(params: Any, example: Any) -> Any:
     [
         ((0, 1), "depth=0 is too small: give the number of layers, an integer >= 1"),
         ((2, -1), "step=-1 is too small: give the number of updates"),
-        ((True, 1), "depth=True is of type bool"),
+        ((True, 1), "depth=True is a truth value"),
         ((2, 1.0), "step=1.0 is of type float"),
     ],
 )

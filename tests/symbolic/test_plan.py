@@ -61,7 +61,7 @@ def test_the_first_coefficients_have_a_plan_of_their_own() -> None:
     assert exact.choice is None and "more than the limit of 10,000,000 digits" in repr(exact)
     costs = [lv.plan(SMALL.replace(step=3), lv.LargeBatch(k))["large_batch"] for k in range(5)]
     assert all(a.seconds < b.seconds and a.bytes <= b.bytes for a, b in zip(costs, costs[1:]))
-    for order, fault in ((-1, "out of range"), (101, "out of range"), (True, "of type bool"), (1.0, "of type float")):
+    for order, fault in ((-1, "out of range"), (101, "out of range"), (True, "a truth value"), (1.0, "of type float")):
         with pytest.raises(InputError, match=f"order={order} is {fault}"):
             lv.plan(SMALL, lv.LargeBatch(order))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=f"order={order} is {fault}"):

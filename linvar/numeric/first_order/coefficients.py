@@ -25,6 +25,7 @@ import numpy as np
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError
+from linvar.keywords import door
 from linvar.numeric.arguments import check_batch_sizes, check_choice, check_loss
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.first_order.arguments import Examples, Start, Updates
@@ -101,6 +102,7 @@ class FirstOrder:
         )
 
 
+@door
 def first_order_variance(
     loss: Callable[..., Any],
     params: Any,

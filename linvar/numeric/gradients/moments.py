@@ -20,6 +20,7 @@ from jaxtyping import PyTree
 
 from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, Words
+from linvar.keywords import door
 from linvar.numeric.arguments import check_at_least, check_choice, check_key, check_mask
 from linvar.numeric.gradients.callables import TakenLoss, take
 from linvar.numeric.gradients.checks import cancelled, check_finite, check_rounding, check_whole
@@ -61,6 +62,7 @@ class _Options:
     spread: Spread | None
 
 
+@door
 def gradient_moments(
     loss: Loss,
     params: PyTree,

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.keywords import door
 from linvar.numeric.arguments import (
     check_at_least,
     check_choice,
@@ -42,6 +43,7 @@ from linvar.progress import Progress, reporting
 _Mask: TypeAlias = ArrayLike | Sequence[bool | int | float] | Callable[[PyTree], ArrayLike] | None
 
 
+@door
 def noise_scale(
     loss: Loss,
     params: PyTree,
@@ -168,6 +170,7 @@ def noise_scale(
 Number = TypeVar("Number", float, np.ndarray, jax.Array)
 
 
+@door
 def two_batch_noise_scale(
     small_norm: Number, large_norm: Number, small: int | float | Number, large: int | float | Number
 ) -> tuple[Number, Number, Number]:

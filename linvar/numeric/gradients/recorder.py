@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from linvar.arguments import is_flag
 from linvar.errors import InputError, InputTypeError, Words
+from linvar.keywords import door
 from linvar.numeric.arguments import check_at_least, check_number
 from linvar.numeric.gradients.pool import Noise, Pool, chosen, wide, widest
 from linvar.numeric.gradients.result import GradientMoments, any_leaf, number, over_leaves, ratio
@@ -107,6 +108,7 @@ class NoiseRecord(NamedTuple):
         return f"NoiseRecord({', '.join(notes)})"
 
 
+@door
 def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientTransformationExtraArgs:
     """An optax transformation that records the noise of the gradient and passes the gradient on unchanged.
 
@@ -137,6 +139,14 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
 
     Raises:
         InputError: ``decay`` or ``accumulate`` out of range; an update without ``moments``, or with those of other parameters.
+
+    >>> import linvar as lv
+    >>> optimizer = optax.chain(lv.record_noise(), optax.sgd(0.1))
+    >>> params, batch = jnp.asarray([1.0, 2.0]), jnp.asarray([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> moments = lv.gradient_moments(lambda w, x: (w @ x) ** 2, params, batch)
+    >>> updates, state = optimizer.update(moments.mean, optimizer.init(params), params, moments=moments)
+    >>> bool(lv.recorded_noise(state).variance > 0)
+    True
     """
     if isinstance(decay, jax.core.Tracer):
         cure = "give a number; optax.inject_hyperparams leaves it one with static_args=('decay', 'accumulate')"
@@ -283,6 +293,7 @@ def _arrays(record: NoiseRecord) -> NoiseRecord:
     return found
 
 
+@door
 def recorded_noise(state: PyTree) -> NoiseRecord:
     """The record inside an optimizer's state, however deep it is chained.
 
@@ -290,6 +301,13 @@ def recorded_noise(state: PyTree) -> NoiseRecord:
 
     Raises:
         InputError: there is none, or more than one.
+
+    >>> import linvar as lv
+    >>> state = optax.chain(lv.record_noise(), optax.adam(1e-3)).init(jnp.zeros(2))
+    >>> type(lv.recorded_noise(state)).__name__
+    'NoiseRecord'
+
+    Next: its ``noise_scale`` and ``smoothed_noise_scale``; ``linvar.noise_scale`` measures one at fixed parameters.
     """
     found = _records(state)
     if len(found) != 1:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import singledispatch
 
 from linvar.errors import InputTypeError
+from linvar.models.biased import BiasedNetwork
 from linvar.models.expression import ExpressionModel
 from linvar.models.linear import LinearNetwork
 from linvar.models.loss import LossModel
+from linvar.numeric.models.biased import NumericBiased
 from linvar.numeric.models.expression import NumericExpression
 from linvar.numeric.models.linear import NumericLinear
 from linvar.numeric.models.loss import NumericLoss
@@ -29,6 +31,11 @@ def numeric_twin(model: object, problem: Problem) -> NumericModel:
 @numeric_twin.register
 def _(model: LinearNetwork, problem: Problem) -> NumericModel:
     return NumericLinear(problem.widths)
+
+
+@numeric_twin.register
+def _(model: BiasedNetwork, problem: Problem) -> NumericModel:
+    return NumericBiased(problem.widths)
 
 
 @numeric_twin.register

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import partial, singledispatch
 
 from linvar.errors import InputTypeError
+from linvar.models.biased import BiasedNetwork
 from linvar.models.expression import ExpressionModel
 from linvar.models.linear import LinearNetwork
 from linvar.models.loss import LossModel
 from linvar.problem import Problem
 from linvar.symbolic.laws.law import ExactLaw
 from linvar.symbolic.laws.registry import exact_law
+from linvar.symbolic.models.linear.biased import exact_biased
 from linvar.symbolic.models.linear.model import LinearModel
 from linvar.symbolic.models.loss import exact_loss
 from linvar.symbolic.models.model import ExactModel
@@ -33,6 +35,11 @@ def exact_twin(model: object) -> Made:
 @exact_twin.register
 def _(model: LinearNetwork) -> Made:
     return LinearModel
+
+
+@exact_twin.register
+def _(model: BiasedNetwork) -> Made:
+    return exact_biased
 
 
 @exact_twin.register

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Rational, exact, free_symbols
 from linvar.flint import fmpq, fmpz
@@ -127,9 +128,8 @@ class Arithmetic:
     __rmul__ = __mul__
 
     def __pow__(self, exponent: int) -> Self:
-        if isinstance(exponent, bool) or not isinstance(exponent, int) or exponent < 0:
-            kind = InputError if isinstance(exponent, int) else InputTypeError
-            raise kind("exponent", exponent, "give an integer >= 0")
+        if (exponent := check_integer(exponent, "exponent", "give an integer >= 0")) < 0:
+            raise InputError("exponent", exponent, "give an integer >= 0")
         result = self._like([self._ring.one], self._ring, 0)
         for _ in range(exponent):
             result = result * self

@@ -8,14 +8,15 @@ are made when ``coefficients`` or ``poly`` are asked for, and kept.
 from __future__ import annotations
 
 import numbers
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
-from linvar.errors import InputError, InputTypeError, Words
+from linvar.arguments import check_integer
+from linvar.errors import InputError, Words
 from linvar.exact import Exact, exact, exact_vector, free_symbols
 from linvar.flint import fmpq, fmpz
+from linvar.keywords import door
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import scheme_of
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact
@@ -80,6 +81,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     -1/4 + 75/4 u    (u = 1/b, b <= 2, degree 1)
     """
 
+    @door
     def __init__(
         self,
         coefficients: Iterable[Any],
@@ -176,12 +178,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
 
     def _check_batch_size(self, batch_size: Any) -> int:
         """b as an int, in range."""
-        try:
-            if isinstance(batch_size, bool):
-                raise TypeError
-            b = operator.index(batch_size)
-        except TypeError:
-            raise InputTypeError("batch_size", batch_size, "give an integer >= 1") from None
+        b = check_integer(batch_size, "batch_size", "give an integer >= 1")
         if b < 1:
             raise InputError(
                 "batch_size", b, "give an integer >= 1", fault="is too small, a batch has at least 1 example"
@@ -364,6 +361,7 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
         return _restore, (terms_of(self._elements), self.symbols, self.sampling, self.dataset_size, self.degree_bound)
 
 
+@door
 def load_polynomial(path: Any) -> BatchPolynomial:
     """Read a polynomial written by ``BatchPolynomial.save``.
 

@@ -10,6 +10,7 @@ from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Exact, Rational, TooLargeError, exact, free_symbols
 from linvar.flint import arb, ctx
+from linvar.keywords import door
 from linvar.symbolic.algebra.ring import Ring, to_exact
 from linvar.symbolic.result import display
 from linvar.symbolic.result.file import Terms, elements_of, terms_of
@@ -43,6 +44,7 @@ class LargeBatchExpansion:
     18 u + 1/2 u^2 + O(u^3)    (u = 1/b)
     """
 
+    @door
     def __init__(self, coefficients: Iterable[Any], *, digits: int | None = None, ring: Ring | None = None) -> None:
         elements = list(ordered(coefficients, "coefficients", "give a list, ascending in powers of 1/b"))
         if not elements:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Rational
+from linvar.keywords import door
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element, Ring
@@ -41,6 +42,12 @@ class TraceFormula(Reading, Diagonalized):
     f(b) = scale sum_k b^{-k} sum_j alpha^j sum_T c_{k,j,T} prod_{w in T} tr(w),      c_{k,j,T} integers.
 
     Two formulas are equal where all they were asked for is, and so all their terms.
+
+    >>> import linvar as lv
+    >>> formula = lv.trace_formula(depth=2, step=0)
+    >>> problem = lv.Problem([[[1, 0], [1, 1]], [[1, 1]]], lv.Gaussian([[1, 0]]))
+    >>> formula(problem) == lv.gradient_variance(problem)
+    True
     """
 
     def __init__(self, statement: Statement) -> None:
@@ -302,6 +309,7 @@ def _by_length(item: tuple[tuple[Name, ...], int]) -> tuple[int, list[tuple[int,
     return len(product), [(len(name), name) for name in product]
 
 
+@door
 def trace_formula(
     depth: int = 2,
     step: int = 1,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Exact, Rational, Vector, exact, exact_vector, free_symbols
+from linvar.keywords import door
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.result.polynomial import BatchPolynomial
 from linvar.symbolic.result.truncated import LargeBatchExpansion
@@ -63,6 +64,7 @@ class Alignable(Protocol):
 class Diagonalized:
     """A ``TraceFormula`` where everything is diagonal: a base class of it."""
 
+    @door
     def aligned(
         self: Alignable,
         singular_values: Sequence[Sequence[Any]],
@@ -126,6 +128,7 @@ class Diagonalized:
             return LargeBatchExpansion([*values, *[ring.zero] * (self.order + 1 - len(values))], ring=ring)
         return BatchPolynomial(values, ring=ring)
 
+    @door
     def isotropic(
         self: Alignable,
         scales: Any = None,
@@ -169,6 +172,7 @@ class Diagonalized:
             raise InputError("u", Words("is a symbol of an argument"), "rename it: the answer is in u = 1/b")
         return sympy.Add(*(_factored(value, ring) * u**k for k, value in enumerate(values)))
 
+    @door
     def proportional_limit(
         self: Alignable,
         scales: Any = None,

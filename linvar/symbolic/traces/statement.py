@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from linvar.arguments import check_flags
+from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError
 from linvar.problem import Problem
 from linvar.progress import Progress, say_nothing
@@ -70,10 +70,10 @@ def checked(
     Raises:
         InputTypeError, InputError: see ``linvar.trace_formula``.
     """
-    _check_integer(depth, "depth", 1, f"give the number of layers, an integer from 1 to {MOST_LAYERS}")
+    depth = _at_least(1, depth, "depth", f"give the number of layers, an integer from 1 to {MOST_LAYERS}")
     if depth > MOST_LAYERS:
         raise InputError("depth", depth, f"give at most {MOST_LAYERS} layers", fault="is out of range")
-    _check_integer(step, "step", 0, "give 0 or 1, the updates before the gradient is measured")
+    step = _at_least(0, step, "step", "give 0 or 1, the updates before the gradient is measured")
     if step > 1:
         cure = "give 0 or 1; the first coefficient after more steps is linvar.first_order_formula's, others linvar.large_batch's"
         raise InputError(
@@ -89,13 +89,14 @@ def checked(
         if value not in choices:
             raise InputError(name, value, cure, fault="is unknown")
     if order is not None:
-        _check_integer(order, "order", 0, "give the highest power of 1/b wanted, an integer >= 0, or None for all")
+        cure = "give the highest power of 1/b wanted, an integer >= 0, or None for all"
+        order = _at_least(0, order, "order", cure)
     check_flags(layer_rates=layer_rates, weight_decay=weight_decay)
     layers = tuple(range(depth))
     options = bool(layer_rates), bool(weight_decay)
-    found = Statement(int(depth), int(step), quantity, order, covariance, *options, layers)
+    found = Statement(depth, step, quantity, order, covariance, *options, layers)
     if order is not None and order >= found.degree:
-        found = Statement(int(depth), int(step), quantity, None, covariance, *options, layers)
+        found = Statement(depth, step, quantity, None, covariance, *options, layers)
     return found
 
 
@@ -108,11 +109,11 @@ def statement_of(problem: Problem, quantity: str, white: bool, layers: tuple[int
     )
 
 
-def _check_integer(value: Any, name: str, least: int, cure: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputTypeError(name, value, cure)
-    if value < least:
+def _at_least(least: int, value: Any, name: str, cure: str) -> int:
+    found = check_integer(value, name, cure)
+    if found < least:
         raise InputError(name, value, cure, fault="is out of range")
+    return found
 
 
 _lock = threading.RLock()

@@ -17,6 +17,7 @@ from typing import Any
 
 from linvar.errors import Argument, DerivationTooLargeError, Said
 from linvar.exact import Exact, Matrix, free_symbols
+from linvar.keywords import door
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.ring import Element
 from linvar.symbolic.limits import MOST_SECONDS, checked_limit, default_memory_limit, format_bytes
@@ -31,6 +32,7 @@ from linvar.symbolic.words.traces import evaluate_traces
 _QUICK = 0.05
 
 
+@door
 def wishart_moment(
     words: Sequence[Sequence[str]],
     matrices: Mapping[str, Any],

@@ -18,14 +18,15 @@ from linvar.exact import Matrix, Rational
 from linvar.matrices import Rows
 from linvar.rings import RingLike, T
 from linvar.symbolic.laws.law import ExactLaw
-from linvar.symbolic.models.linear import network
+from linvar.symbolic.models.linear.network import Network
 
 
 class LinearHere(Generic[T]):
     """Forms in the weights, over the ring they live in (see the module docstring); what several need is kept.
 
     Args:
-        weights: W_1, ..., W_L.
+        network: with biases or without.
+        weights: its leaves, W_1, ..., W_L.
         law: the law of an example.
         uncorrelated: variances and matrices C_i, where these are the shorter way to the spread; otherwise None.
         ring: where the entries live: it lifts exact numbers.
@@ -33,12 +34,13 @@ class LinearHere(Generic[T]):
 
     def __init__(
         self,
+        network: Network,
         weights: Sequence[Rows[T]],
         law: ExactLaw,
         uncorrelated: Sequence[tuple[Rational, Matrix]] | None,
         ring: RingLike[T],
     ) -> None:
-        self.weights, self.law, self.ring = weights, law, ring
+        self.network, self.weights, self.law, self.ring = network, weights, law, ring
         self._uncorrelated = uncorrelated
         self._inputs = [[ring.lift(entry) for entry in row] for row in law.input_map]
 
@@ -46,7 +48,7 @@ class LinearHere(Generic[T]):
     def _residual(self) -> Rows[T]:
         """Q = P X - Y."""
         targets = [[self.ring.lift(entry) for entry in row] for row in self.law.target_map]
-        return network.residual_map(self.weights, self._inputs, targets)
+        return self.network.residual_map(self.weights, self._inputs, targets)
 
     @cached_property
     def _moment(self) -> Rows[T]:
@@ -56,7 +58,7 @@ class LinearHere(Generic[T]):
     def gradients_at(self, moment: Rows[T]) -> list[Rows[T]]:
         """G_1, ..., G_L at a second moment S_z: A_l^T Q S_z X^T B_l^T."""
         end_to_end = matrices.product(matrices.product(self._residual, moment), matrices.transpose(self._inputs))
-        return network.layer_gradients(self.weights, end_to_end)
+        return self.network.gradients(self.weights, end_to_end)
 
     @cached_property
     def mean_gradients(self) -> list[Rows[T]]:
@@ -80,7 +82,7 @@ class LinearHere(Generic[T]):
     def second_moments(self) -> list[T]:
         """E ||g_l||^2 of one example for l = 1..L."""
         result: list[T] = []
-        for above, below in zip(*network.surroundings(self.weights)):
+        for above, below in zip(*self.network.surroundings(self.weights)):
             residual = self._residual if above is None else matrices.product(matrices.transpose(above), self._residual)
             inputs = self._inputs if below is None else matrices.product(below, self._inputs)
             weighted = self.law.weighted_second_moment(matrices.gram(residual), self.ring)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from math import comb, prod
+from typing import ClassVar
 
 from linvar.exact import Matrix, Rational, free_symbols
 from linvar.matrices import Rows, is_zero
 from linvar.rings import RingLike, T
 from linvar.symbolic.algebra.ring import Ring
 from linvar.symbolic.models.closure import Closure, OneLayer
-from linvar.symbolic.models.linear import counting, network
+from linvar.symbolic.models.linear import counting
 from linvar.symbolic.models.linear.here import LinearHere
+from linvar.symbolic.models.linear.network import LINEAR, Network
 from linvar.symbolic.models.linear.steps import FixedStep, MovingStep, only_decay
 from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.step import MOST_VARIABLES
@@ -24,7 +26,13 @@ _MOST_PREDICTED = 400_000
 
 
 class LinearModel(ExactModel):
-    """W_L ... W_1 x, and 1/2 ||W_L ... W_1 x - y||^2; see ``ExactModel`` for the members."""
+    """W_L ... W_1 x, and 1/2 ||W_L ... W_1 x - y||^2; see ``ExactModel`` for the members.
+
+    Attributes:
+        network: its maps, over any ring.
+    """
+
+    network: ClassVar[Network] = LINEAR
 
     @cached_property
     def moving(self) -> MovingStep:
@@ -45,7 +53,7 @@ class LinearModel(ExactModel):
         """Some layers are zero, or Q is, as a polynomial."""
         problem, law = self.problem, self.law
         pattern = [[[int(e != 0) for e in row] for row in matrix] for matrix in problem.leaves]
-        if only_decay(zip(*network.surroundings(pattern))):
+        if only_decay(zip(*self.network.surroundings(pattern))):
             return True
         of_weights = {*free_symbols(e for matrix in problem.leaves for row in matrix for e in row)}
         if problem.weight_decay != 0 or of_weights != {*free_symbols(e for row in law.target_map for e in row)}:
@@ -55,7 +63,7 @@ class LinearModel(ExactModel):
             [[ring.lift(e) for e in row] for row in matrix]
             for matrix in (*problem.leaves, law.input_map, law.target_map)
         )
-        return is_zero(network.residual_map(weights, inputs, targets))
+        return is_zero(self.network.residual_map(weights, inputs, targets))
 
     @property
     def varies_little(self) -> bool:
@@ -69,7 +77,7 @@ class LinearModel(ExactModel):
 
     def at(self, weights: Sequence[Rows[T]], ring: RingLike[T]) -> LinearHere[T]:
         """The network at these weights."""
-        return LinearHere(weights, self.law, self._uncorrelated, ring)
+        return LinearHere(self.network, weights, self.law, self._uncorrelated, ring)
 
     @property
     def layers(self) -> tuple[Matrix, ...] | None:
@@ -80,6 +88,11 @@ class LinearModel(ExactModel):
     def closure(self) -> Closure:
         """One layer has a recursion of its own."""
         return OneLayer() if self.problem.depth == 1 else Closure(obstacle="it is for one layer")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(d_0, ..., d_L), of what is multiplied."""
+        return self.problem.widths
 
     # sizes
 
@@ -97,23 +110,23 @@ class LinearModel(ExactModel):
     @property
     def gradient_products(self) -> int:
         """Of the end-to-end gradient Q S_z X^T."""
-        return self.law.width**2 * self.problem.widths[-1]
+        return self.law.width**2 * self.widths[-1]
 
     @property
     def spread_terms(self) -> int:
         """Of the squares of one example's gradient, counted by the paths through the network."""
-        widths = self.problem.widths
+        widths = self.widths
         # where the second moment is diagonal the sum over its columns is of one term
         residual = (1 if self.law.white else widths[0]) * prod(widths[1:-1]) + 1
         total = 0
-        for l in range(1, self.problem.depth + 1):
+        for l in range(1, len(self.widths)):
             entry = prod(widths[l + 1 :]) * prod(widths[: l - 1]) * residual
             total += widths[l] * widths[l - 1] * (entry**2 // 2)
         return total
 
     def taylor_terms(self, order: int) -> int:
         """Counted by the paths through the network."""
-        widths, degree = self.problem.widths, self.problem.degree
+        widths, degree = self.widths, self.problem.degree
         inner = prod(widths[1:-1])
         taken = sum(comb(degree, i) for i in range(min(2 * order, degree) + 1))
         state = self.entries * (2 if self.problem.momentum != 0 else 1)
@@ -129,11 +142,11 @@ class LinearModel(ExactModel):
         """By the sizes of its matrices, and of the data that its fourth moments are summed over."""
         size = self.law.width
         fourth = 0 if self.varies_little else comb(size + 3, 4)
-        return size**2 * sum(self.problem.widths[1:]) + self.law.summed(2) * (size**2 + fourth) > _MOST_COUNTED
+        return size**2 * sum(self.widths[1:]) + self.law.summed(2) * (size**2 + fourth) > _MOST_COUNTED
 
     def rough_work(self, variables: int) -> tuple[int, int]:
         """From the shapes of its matrices, of which about a third of the entries are not zero."""
-        size, widths = self.law.width, self.problem.widths
+        size, widths = self.law.width, self.widths
         through = sum(a * b for a, b in zip(widths, widths[1:]))
         gradient = widths[-1] * size * (size + widths[0]) + 2 * widths[-1] * through + through
         spread = self.moving.count() if self.varies_little else size

@@ -34,9 +34,7 @@ from linvar.symbolic.models.features import (
     unit_forms,
 )
 from linvar.symbolic.models.independent import Features
-from linvar.symbolic.models.linear import network
 from linvar.symbolic.models.linear.here import LinearHere
-from linvar.symbolic.models.model import ExactModel
 from linvar.symbolic.models.step import MOST_VARIABLES, Coordinates
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ _POINTS, _SPARE = 128, 16
 class MovingStep:
     """A step from any weights."""
 
-    model: ExactModel
+    model: LinearModel
     moves: bool = True
 
     def count(self, most: int = MOST_VARIABLES) -> int:
@@ -87,7 +85,7 @@ class MovingStep:
         moment = _start(self.model.law.second_moment(ring), self.central, ring)
         for (a, c), coordinates in zip(self._functionals.pairs, self._features.coordinates):
             moment[a][c] = moment[c][a] = _moved(moment[a][c], coordinates, variables, ring)
-        return LinearHere(weights, self.model.law, None, ring).gradients_at(moment)
+        return LinearHere(self.model.network, weights, self.model.law, None, ring).gradients_at(moment)
 
     @property
     def central(self) -> bool:
@@ -178,7 +176,7 @@ class FixedStep:
 
     def gradients(self, weights: Sequence[Rows[T]], variables: Sequence[T], ring: RingLike[T]) -> list[Rows[T]]:
         moment = _start(self.model.law.second_moment(ring), self.central, ring)
-        starts = LinearHere(weights, self.model.law, None, ring).gradients_at(moment)
+        starts = LinearHere(self.model.network, weights, self.model.law, None, ring).gradients_at(moment)
         return [
             [
                 [_moved(entry, found, variables, ring) for entry, found in zip(row, coordinates)]
@@ -217,12 +215,12 @@ class FixedStep:
     @cached_property
     def _surroundings(self) -> list[tuple[Rows[Exact] | None, Rows[Exact] | None]]:
         """(A_l, B_l) for l = 1..L."""
-        return list(zip(*network.surroundings(self.weights)))
+        return list(zip(*self.model.network.surroundings(self.weights)))
 
     @cached_property
     def _residual(self) -> Rows[Exact]:
         """Q."""
-        return network.residual_map(self.weights, self.model.law.input_map, self.model.law.target_map)
+        return self.model.network.residual_map(self.weights, self.model.law.input_map, self.model.law.target_map)
 
     @cached_property
     def _functionals(self) -> Functionals:
@@ -283,9 +281,9 @@ class FixedStep:
     def _image(self, found: Features, place: int) -> list[fmpq]:
         """The entries of A_l^T D B_l^T for all l, where R = E R + sum_j v_j D_j and D is one of the D_j."""
         entries = (dict(coordinates).get(place, Rational(0)) for coordinates in found.coordinates)
-        inputs = self.model.problem.widths[0]
+        inputs = len(self.model.law.input_map)
         part = [[next(entries) for _ in range(inputs)] for _ in range(self.model.problem.widths[-1])]
-        layers = network.layer_gradients(self.weights, part)
+        layers = self.model.network.gradients(self.weights, part)
         return [to_fmpq(Rational(entry)) for matrix in layers for row in matrix for entry in row]
 
 

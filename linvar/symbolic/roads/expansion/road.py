@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from linvar.keywords import door_of_class
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.expansion.size import predict
 from linvar.symbolic.sgd.road import NOT_COMPARED, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
+@door_of_class
 @dataclass(frozen=True)
 class Expansion:
     """Expand SGD in a polynomial ring, then replace monomials of batch moments by their expectations.

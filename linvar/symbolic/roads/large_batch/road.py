@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from linvar.symbolic.roads.large_batch.size import LargeBatchSize, check_arguments, clamped, of_variance, predict
+from linvar.arguments import check_integer
+from linvar.keywords import door_of_class
+from linvar.symbolic.roads.large_batch.size import (
+    DIGITS,
+    ORDER,
+    LargeBatchSize,
+    check_arguments,
+    clamped,
+    of_variance,
+    predict,
+)
 from linvar.symbolic.sgd.road import RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
+@door_of_class
 @dataclass(frozen=True)
 class LargeBatch:
     """The coefficients of 1, ..., (1/b)^order only, which any number of steps allows (iid sampling): for ``linvar.plan``.
@@ -20,12 +31,21 @@ class LargeBatch:
             with every step.
 
     It is no road to a whole polynomial: ``linvar.large_batch`` asks it, and gives a ``LargeBatchExpansion``.
+
+    >>> import linvar as lv
+    >>> lv.plan(lv.Problem([[[1, 2]], [[3], [1]]], lv.Gaussian(0), "1/10", 3), LargeBatch(order=2)).choice.road
+    'large_batch'
     """
 
     order: int
     digits: int | None = None
 
     name: ClassVar[str] = "large_batch"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", check_integer(self.order, "order", ORDER))
+        if self.digits is not None:
+            object.__setattr__(self, "digits", check_integer(self.digits, "digits", DIGITS))
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
         """What the variance would take.

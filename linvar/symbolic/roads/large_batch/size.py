@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import comb, log2, log10
 
-from linvar.errors import Argument, InputError, InputTypeError, Said, cut
+from linvar.errors import Argument, InputError, Said, cut
 from linvar.exact import Rational
 from linvar.laws.law import identity
 from linvar.problem import Problem
@@ -33,6 +33,10 @@ from linvar.symbolic.sgd.steps import Steps
 #: exact numbers beyond this many digits are refused whatever the memory: an hour of arithmetic, and nothing to read
 MOST_DIGITS = 10_000_000
 MOST_ORDER = 100
+_LEFT_OUT = Argument("digits")
+#: what ``order`` and ``digits`` are
+ORDER = f"give the highest power of 1/b wanted, an integer from 0 to {MOST_ORDER}"
+DIGITS = Said("give a number of significant digits, an integer >= 1, or leave {} out for exact fractions", _LEFT_OUT)
 #: the work of more steps is not counted, but grows as their square
 _MOST_CARRIED = 50
 #: seconds: what takes less about the path is not compared with ``pairs``
@@ -184,11 +188,8 @@ def clamped(problem: Problem, order: int) -> int:
 
 def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
     """Refuse what the expansion has no meaning for."""
-    cure = f"give the highest power of 1/b wanted, an integer from 0 to {MOST_ORDER}"
-    if isinstance(order, bool) or not isinstance(order, int):
-        raise InputTypeError("order", order, cure)
     if not 0 <= order <= MOST_ORDER:
-        raise InputError("order", order, cure, fault="is out of range")
+        raise InputError("order", order, ORDER, fault="is out of range")
     if not problem.scheme.unbounded:
         raise InputError(
             "order",
@@ -198,17 +199,13 @@ def check_arguments(problem: Problem, order: int, digits: int | None) -> None:
         )
     if digits is None:
         return
-    leave = Argument("digits")
-    cure = Said("give a number of significant digits, an integer >= 1, or leave {} out for exact fractions", leave)
-    if isinstance(digits, bool) or not isinstance(digits, int):
-        raise InputTypeError("digits", digits, cure)
     if digits < 1:
-        raise InputError("digits", digits, cure, fault="is out of range")
+        raise InputError("digits", digits, DIGITS, fault="is out of range")
     if digits > MOST_DIGITS:
         raise InputError("digits", digits, f"give at most {MOST_DIGITS:,}", fault="is out of range")
     if problem.symbols:
         names = cut(", ".join(map(str, problem.symbols)))
-        cure = Said("give numbers for them, or leave {} out for exact fractions", leave)
+        cure = Said("give numbers for them, or leave {} out for exact fractions", _LEFT_OUT)
         raise InputError("digits", digits, cure, fault=f"with the symbols {names}")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import ordered
+from linvar.keywords import door_of_class
 from linvar.symbolic.roads.lattice.size import predict
 from linvar.symbolic.sgd.questions import Norms
 from linvar.symbolic.sgd.road import NOT_COMPARED, Road, RoadPlan
@@ -29,6 +30,7 @@ _MOST_PREDICTED = 10**6
 _NOTHING_VARIES = "nothing varies in the batches of any step, so there is nothing to sum"
 
 
+@door_of_class
 @dataclass(frozen=True)
 class Lattice:
     """Run SGD on a lattice of integer batch moments modulo many primes, in JAX; for two layers and more, numbers only.

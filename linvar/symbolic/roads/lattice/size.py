@@ -146,7 +146,8 @@ def _counted(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float,
 def _roughly(steps: Steps, degree: int, degrees: list[int]) -> tuple[int, float, float]:
     """The same of a wide problem, from what its model says and the sizes of its numbers."""
     problem = steps.problem
-    products, terms = steps.model.rough_work(steps[problem.step - 1].count())
+    last = steps[problem.step - 1].count() if problem.step else 0
+    products, terms = steps.model.rough_work(last)
     counter, odd = _Counter(), problem.growth
     unit = coordinates(1)[0] ** 2
     entries = [counter.lift(entry) for matrix in problem.leaves for row in matrix for entry in row if entry != 0]

@@ -24,7 +24,7 @@ from typing import Any
 from linvar import matrices
 from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, Ring
-from linvar.symbolic.models.linear import network
+from linvar.symbolic.models.linear.network import LINEAR
 from linvar.symbolic.roads.regression.forms import expectation
 from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
 from linvar.symbolic.sgd.last_step import LastStep
@@ -56,7 +56,7 @@ class Recursion:
         self.second_moment = law.second_moment(self.answers)
         self._selection = matrices.product(matrices.transpose(self.input_map), self.input_map)  # Pi
         self._drift = matrices.product(self.second_moment, self._selection)  # S Pi
-        self._start = network.residual_map(
+        self._start = LINEAR.residual_map(
             [[[lift(entry) for entry in row] for row in problem.leaves[0]]], self.input_map, self.target_map
         )
         self._decay, self._momentum = lift(problem.weight_decay), lift(problem.momentum)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from linvar.keywords import door_of_class
 from linvar.symbolic.roads.regression import closed
 from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
 from linvar.symbolic.sgd.steps import Steps
 
 
+@door_of_class
 @dataclass(frozen=True)
 class Regression:
     """The second moment of the weights closes on itself: exact at any number of steps.

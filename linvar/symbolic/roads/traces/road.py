@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from linvar.exact import free_symbols
+from linvar.keywords import door_of_class
 from linvar.symbolic.cost import costs, total
 from linvar.symbolic.roads.traces.integrator import TracesAt
 from linvar.symbolic.roads.traces.size import predict
@@ -17,6 +18,7 @@ from linvar.symbolic.sgd.steps import Steps
 _DEEPEST = 2
 
 
+@door_of_class
 @dataclass(frozen=True)
 class Traces:
     """A formula in traces that is valid for every width (``linvar.trace_formula``), evaluated: fast for wide networks.
