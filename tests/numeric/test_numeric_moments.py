@@ -191,7 +191,7 @@ def test_what_is_no_number_stays_none():
     bad = np.asarray([[1, 2], [np.nan, 1]], "float32")
     found = jax.jit(lambda x: gradient_moments(lambda w, x: jnp.sum(w * x) ** 2, jnp.ones(2), x))(bad)
     assert np.isnan(found.noise_scale) and np.isnan(found.noise_scale_per_leaf) and not found.cancelled
-    assert repr(found).startswith("GradientMoments(2 examples, trace=nan, noise_scale=nan")
+    assert repr(found).startswith("GradientMoments(2 examples, trace=nan, squared_mean=nan, noise_scale=nan")
 
 
 def test_a_convolution_and_a_table_do_not_cancel_either():
