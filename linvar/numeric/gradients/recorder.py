@@ -110,7 +110,7 @@ class NoiseRecord(_Record, Tabular):
 
     def to_table(self) -> Table:
         """A leaf a row: trace, squared mean and noise scale of the last step, and the smoothed noise scale; then all together."""
-        own = _arrays(self)
+        own = arrays_of(self)
         names = [*leaf_names(own.trace), TOTAL]
         trees = (own.trace, own.squared_mean, own.trace_average, own.squared_mean_average)
         traces, squares, smooth_traces, smooth_squares = map(jax.tree.leaves, trees)
@@ -128,7 +128,7 @@ class NoiseRecord(_Record, Tabular):
         return Table(columns, zip(*columns.values()), f"Noise of the gradient, {', '.join(own._counts())}")
 
     def __repr__(self) -> str:
-        own = _arrays(self)
+        own = arrays_of(self)
         notes = [
             f"noise_scale={number(lambda: own.noise_scale, '.4g')}",
             f"smoothed {number(lambda: own.smoothed_noise_scale, '.4g')}",
@@ -300,7 +300,7 @@ def _records(state: PyTree) -> list[NoiseRecord]:
     return [x for x in found if isinstance(x, NoiseRecord)]
 
 
-def _arrays(record: NoiseRecord) -> NoiseRecord:
+def arrays_of(record: NoiseRecord) -> NoiseRecord:
     """Without the variables of Flax in which ``nnx.Optimizer`` wraps every array of its state."""
     nnx = sys.modules.get("flax.nnx")
     if nnx is None:
@@ -334,4 +334,4 @@ def recorded_noise(state: PyTree) -> NoiseRecord:
             RuntimeWarning,
             stacklevel=2,
         )
-    return _arrays(found[0])
+    return arrays_of(found[0])
