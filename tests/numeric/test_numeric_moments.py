@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from linvar.errors import NotFiniteError
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.gradients.per_example.arithmetic import contract
 from linvar.numeric.gradients.result import ratio
@@ -258,6 +259,18 @@ def test_examples_that_are_not_finite_are_refused_or_dropped_and_counted():
 def test_an_overflow_is_not_called_a_bad_example():
     with pytest.raises(FloatingPointError, match="overflow"):
         gradient_moments(lambda w, x: w * x, jnp.float32(1), jnp.asarray([1e30, -1e30], "float32"))
+
+
+def test_squares_that_alone_overflow_are_no_silent_infinity():
+    x = np.full((7, 3), 0.9e19, "float32")  # ||mean||^2 = 2.4e38 fits float32, seven of its entries' squares do not
+    found = gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, squared_norms=True)
+    assert np.isfinite(found.squared_norms).all()
+    with pytest.raises(NotFiniteError, match="batch is finite, but its moments overflow: scale the loss"):
+        gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, second_moment=True)
+    x = np.full((2, 3), 1e19, "float32") * np.array([[0.91], [1.08]], "float32")  # the norm of one example does not
+    assert np.isfinite(gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x).trace)
+    with pytest.raises(NotFiniteError, match="its moments overflow"):
+        gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, squared_norms=True)
 
 
 def test_a_batched_loss_gives_what_the_loss_of_one_example_gives():
