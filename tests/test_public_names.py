@@ -47,7 +47,7 @@ PUBLIC, NUMERIC = sorted(_PUBLIC.split()), sorted(_NUMERIC.split())
 #: each imports what puts modules, and names like those of functions, into the package
 IMPORTS = [
     "linvar.cli.app",
-    "linvar.numeric.simulation.trajectories, linvar.plotting, linvar.datasets",
+    "linvar.numeric.simulation.trajectories, linvar.plotting.variance, linvar.datasets",
     "linvar.symbolic.plan, linvar.symbolic.derivation, linvar.search.nonmonotone, linvar.verification.verify",
     "linvar.experiments.curves, linvar.tables.reading, linvar.progress",
 ]
