@@ -60,7 +60,7 @@ def run() -> tuple[lv.NoiseHistory, lv.numeric.NoiseScale]:
     rng = np.random.default_rng(1)
     for step in range(STEPS):
         rows = rng.integers(0, EXAMPLES, BATCH)
-        params, state, value = train(params, state, jax.tree.map(lambda x: x[rows], examples))
+        params, state, value = train(params, state, (examples[0][rows], examples[1][rows]))
         history.append(step, lv.recorded_noise(state), loss=value, batch_size=BATCH)
     return history, lv.noise_scale(loss, params, examples, ddof=1)
 
