@@ -261,6 +261,15 @@ def test_an_overflow_is_not_called_a_bad_example():
         gradient_moments(lambda w, x: w * x, jnp.float32(1), jnp.asarray([1e30, -1e30], "float32"))
 
 
+def test_norms_are_free_unless_a_term_is_of_parameters_alone():
+    plain = lambda p, e: curved_loss(p, e)  # noqa: E731
+    free, asked = (gradient_moments(plain, PARAMS, (X, Y), squared_norms=how) for how in ("free", True))
+    np.testing.assert_array_equal(free.squared_norms, asked.squared_norms)
+    penalised = lambda p, e: curved_loss(p, e) + sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p))  # noqa: E731
+    assert gradient_moments(penalised, PARAMS, (X, Y), squared_norms="free").squared_norms is None
+    assert gradient_moments(penalised, PARAMS, (X, Y), squared_norms=True).squared_norms.shape == (23,)
+
+
 def test_squares_that_alone_overflow_are_no_silent_infinity():
     x = np.full((7, 3), 0.9e19, "float32")  # ||mean||^2 = 2.4e38 fits float32, seven of its entries' squares do not
     found = gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, squared_norms=True)

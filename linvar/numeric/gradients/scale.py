@@ -17,7 +17,7 @@ from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import InputError
 from linvar.numeric.arguments import check_batch_sizes, check_choice, check_number
-from linvar.numeric.gradients.blocks import Block, mean_of, products
+from linvar.numeric.gradients.blocks import Block, fewest_alike, mean_of, products
 from linvar.numeric.gradients.jackknife import FEWEST_BLOCKS, FEWEST_EXAMPLES, Jackknife, without_each
 from linvar.numeric.gradients.leaves import TOTAL, leaf_names, shapes
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
@@ -54,6 +54,8 @@ class NoiseScale(Tabular):
         jackknife: trace and squared mean without each block.
         two_batch_jackknife: the same with the trace between blocks.
         jackknife_per_leaf: ``jackknife`` of each leaf alone.
+        effective_by_norms: how many equal examples at most would leave the trace as uncertain, by the norms of the gradients;
+            infinite where these are not at hand (the loss has terms of parameters alone, as weight decay).
     """
 
     noise_scale: float
@@ -74,6 +76,7 @@ class NoiseScale(Tabular):
     jackknife: Jackknife
     two_batch_jackknife: Jackknife
     jackknife_per_leaf: PyTree
+    effective_by_norms: float
 
     @property
     def critical_batch_size(self) -> float:
@@ -138,8 +141,12 @@ class NoiseScale(Tabular):
 
     @property
     def effective_examples(self) -> float:
-        """How many equal examples would leave the trace as uncertain as it is, from its standard error; NaN with one block."""
-        return self.jackknife.effective_examples
+        """How many equal examples would leave the trace as uncertain as it is: from its standard error, NaN with one block.
+
+        Fewer where the norms of the gradients say so: large examples spread evenly over the blocks leave no error between them.
+        """
+        found = self.jackknife.effective_examples
+        return self.effective_by_norms if self.effective_by_norms < found else found
 
     @property
     def caution(self) -> str:
@@ -150,7 +157,8 @@ class NoiseScale(Tabular):
         """
         if self.blocks < FEWEST_BLOCKS:
             return f"{self.blocks} block{'s' * (self.blocks > 1)}"
-        return "few examples carry the trace" if self.jackknife.carried_by_few else ""
+        few = self.jackknife.carried_by_few or self.effective_examples < FEWEST_EXAMPLES
+        return "few examples carry the trace" if few else ""
 
     @overload
     def variance(self, batch_sizes: int | np.integer, sampling: str = "iid") -> float: ...
@@ -265,13 +273,14 @@ def summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: 
         loss = float(shares @ gathered(loss))
     apart_and_along = [jax.device_get(products(mean, block.mean)) for block in found]
     rows = [
-        [block.count, block.given, *block.scatter, *apart, *along]
+        [block.count, block.given, *block.powers, *block.scatter, *apart, *along]
         for block, (apart, along) in zip(found, apart_and_along)
     ]
     table = np.concatenate(list(gather_ragged(rows) if together else [np.asarray(rows, "float64")]))
     leaves = len(mean)
     counts, given = table[:, 0], table[:, 1]
-    scatter, apart, along = (table[:, 2 + i * leaves : 2 + (i + 1) * leaves] for i in range(3))
+    powers = table[:, 2:7].sum(axis=0)
+    scatter, apart, along = (table[:, 7 + i * leaves : 7 + (i + 1) * leaves] for i in range(3))
     plain = np.asarray(jax.device_get([sum_of_squares(m) for m in mean]), "float64")
     n = counts.sum()
     traces = (scatter.sum(axis=0) + counts @ apart) / (n - ddof)
@@ -303,4 +312,5 @@ def summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: 
         jackknife=within,
         two_batch_jackknife=between,
         jackknife_per_leaf=jax.tree.unflatten(structure, of_leaf),
+        effective_by_norms=fewest_alike(powers, float(traces.sum()) * (n - ddof), float(plain.sum())),
     )
