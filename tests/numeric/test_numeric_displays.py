@@ -1,6 +1,7 @@
 """How moments, records and noise scales are shown: a leaf a row, in text, HTML and Rich, whatever stands in them."""
 
 import io
+import math
 import pickle
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from flax import nnx
 from rich.console import Console
 
+import linvar as lv
 from linvar.display.tabular import Tabular
 from linvar.numeric import first_order_variance, gradient_moments, noise_scale, record_noise, recorded_noise
 from linvar.numeric.gradients.leaves import leaf_names
@@ -178,3 +180,38 @@ def test_a_first_order_path_step_by_step(key):
     )
     assert path.to_table().columns[2] == "standard error" and "32 probes" in path.to_table().title
     assert "propagated" in shown_everywhere(path)
+
+
+def test_a_simulation_is_a_dictionary_shown_as_a_table(key):
+    law = lv.Gaussian([[1, 0]])
+    problem = lv.Problem(weights=[[[1, 0], [1, 1], [0, 1]], [[1, 1, 0]]], law=law, learning_rate="1/10", step=1)
+    found = lv.simulate(key, problem, batch_sizes=[2, 8], runs=50)
+    assert list(found) == [2, 8] and dict(pickle.loads(pickle.dumps(found))).keys() == {2, 8} == set(dict(found))
+    assert repr(found) == "Simulation(at step 1, over 50 runs, b = 2, 8)"
+    table = found.to_table()
+    assert column(table, "b") == [2, 8] and column(table, "loss s.e.") == [
+        m.loss.standard_error for m in found.values()
+    ]
+    assert column(table, "squared mean") == [m.squared_mean.value for m in found.values()]
+    assert len(set(table.columns)) == 9 and "8" in shown_everywhere(found)
+    own = found[2]
+    assert column(own.to_table(), "quantity")[:3] == ["variance", "variance, leaf 1", "variance, leaf 2"]
+    values = [own.variance, *own.variance_per_layer, own.second_moment]
+    assert column(own.to_table(), "estimate")[:4] == [one.value for one in values]
+    assert column(own.to_table(), "quantity")[-1] == "variance given the weights" and "b = 2" in shown_everywhere(own)
+    far = lv.simulate(key, problem.replace(learning_rate=10**60, step=4), batch_sizes=[4], runs=4)
+    assert "b = 4: 4 runs are not finite" in far.to_table().notes[0]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "latex"),
+    [
+        (lv.Estimate(36.0213, 0.3142, 4096), r"$36.02 \pm 0.31$ (4,096 runs)"),
+        (lv.Estimate(1.2e-7, 3e-9, 10), r"$1.2 \cdot 10^{-7} \pm 3 \cdot 10^{-9}$ (10 runs)"),
+        (lv.Estimate(12345.6, 20.0, 10), r"$12{,}346 \pm 20$ (10 runs)"),
+        (lv.Estimate(3e20, 1e19, 10), r"$3 \cdot 10^{20} \pm 1 \cdot 10^{19}$ (10 runs)"),
+        (lv.Estimate(math.nan, math.inf, 3), r"$\mathrm{nan} \pm \mathrm{inf}$ (3 runs)"),
+    ],
+)
+def test_an_estimate_in_a_notebook_is_a_formula(estimate, latex):
+    assert estimate._repr_latex_() == latex
