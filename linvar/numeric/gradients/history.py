@@ -12,8 +12,7 @@ from linvar.arguments import check_integer
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, cut
-from linvar.numeric.gradients.history_rows import BLOCKS, HEAD, NoiseEntry, Rows, averages, ratio, window_means
-from linvar.plain_data import Plain
+from linvar.numeric.gradients.history_rows import BLOCKS, HEAD, NoiseEntry, Rows, Saved, averages, ratio, window_means
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -295,14 +294,14 @@ class NoiseHistory(Tabular):
     def __reduce__(self) -> tuple[object, ...]:
         return _restored, (self.leaves, self._settle().table.copy())
 
-    def to_dict(self) -> dict[str, Plain]:
+    def to_dict(self) -> Saved:
         """Plain data for JSON: a list a column, one a leaf where it is of leaves; "nan", "inf" and "-inf" are strings."""
         from linvar.numeric.gradients.history_file import to_plain
 
         return to_plain(self._settle())
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Plain]) -> NoiseHistory:
+    def from_dict(cls, data: Mapping[str, object]) -> NoiseHistory:
         """The inverse of ``to_dict``, from data that are not trusted.
 
         Raises:

@@ -16,8 +16,8 @@ import numpy as np
 
 from linvar.atomic import write_atomically
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
-from linvar.numeric.gradients.history_rows import BLOCKS, HEAD, Rows, ratio
-from linvar.plain_data import Object, Plain, parse_json, quoted, to_json
+from linvar.numeric.gradients.history_rows import BLOCKS, HEAD, Rows, Saved, ratio
+from linvar.plain_data import Object, parse_json, quoted, to_json
 from linvar.text_files import FileError, checked_path, read_text
 
 _FORMAT = "linvar noise history 1"
@@ -33,9 +33,9 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf|nan", 
 _CURE = "give what NoiseHistory wrote"
 
 
-def to_plain(rows: Rows) -> dict[str, Plain]:
+def to_plain(rows: Rows) -> Saved:
     """A list a column; blocks of which nothing is known are left out."""
-    data: dict[str, Plain] = {"format": _FORMAT}
+    data: Saved = {"format": _FORMAT}
     data |= {name: [_plain(x) for x in rows.column(name)] for name in HEAD}
     for name in _blocks(rows):
         data[name] = {leaf: [_plain(x) for x in own] for leaf, own in zip(rows.names, rows.block(name).T)}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 
+#: a column in a file; "nan", "inf" and "-inf" are text
+Numbers: TypeAlias = list[int | float | str]
+#: what JSON holds
+Saved: TypeAlias = dict[str, str | Numbers | dict[str, Numbers]]
 #: columns before those of the leaves; NaN where not known
 HEAD = ("step", "loss", "batch_size", "count", "skipped", "cancelled")
 #: columns of every leaf, block by block
