@@ -151,6 +151,24 @@ def test_old_entries_leave_the_device(monkeypatch):
     assert history.trace.tolist() == HISTORY.trace[:11].tolist()
 
 
+def test_an_interrupted_wait_loses_nothing(monkeypatch):
+    history = lv.NoiseHistory()
+    for step in range(3):
+        history.append(step, SAID[step][0])
+    arrive = readings.Packed.numbers
+
+    def interrupted(packed):
+        if packed.step == 1:
+            raise KeyboardInterrupt
+        return arrive(packed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(readings.Packed, "numbers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _ = history.trace
+    assert len(history) == 3 and history.trace.tolist() == HISTORY.trace[:3].tolist()
+
+
 def test_numbers_of_several_devices_are_taken_one_by_one(monkeypatch):
     def refuse(_):
         raise ValueError("Received incompatible devices for jitted computation")

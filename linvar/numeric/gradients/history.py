@@ -121,11 +121,9 @@ class NoiseHistory(Tabular):
 
     def _settle(self, count: int | None = None) -> Rows:
         """The rows, once the oldest of what is under way has arrived; all of it if None."""
-        if not self._pending:
-            return self._rows
-        arrived, self._pending = self._pending[:count], [] if count is None else self._pending[count:]
-        for packed in arrived:
+        for packed in self._pending[:count]:
             self._rows.append(_row(packed, packed.numbers(), self._rows))
+            del self._pending[0]  # not before it is there: a step that failed on the device, Ctrl-C
         return self._rows
 
     # entries

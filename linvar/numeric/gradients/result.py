@@ -51,7 +51,7 @@ class GradientMoments(Tabular):
         cancelled: any of them.
         examples: n, without the examples left out by ``nan="drop"``; traced under ``jit``.
         loss: mean loss of the examples.
-        squared_norms: (examples given,) ||g_i||^2 over all leaves, 0 for an example left out; None if not asked for.
+        squared_norms: (examples given,) ||g_i||^2 over all leaves, 0 for an example left out; None if not asked for, or not free.
         second_moment: (1/n) sum g_i^2 ENTRY BY ENTRY, a pytree like the parameters; None if not asked for.
         ddof: 1 (unbiased for the law the examples came from) or 0 (the batch is the whole population).
         explanation: how each leaf was computed; None if not asked for.
