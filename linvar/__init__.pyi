@@ -16,6 +16,7 @@ from .laws.independent import Independent as Independent
 from .laws.scale_mixture import ScaleMixture as ScaleMixture
 from .numeric.estimates import Estimate as Estimate
 from .numeric.first_order.coefficients import first_order_variance as first_order_variance
+from .numeric.gradients.history import NoiseHistory as NoiseHistory
 from .numeric.gradients.moments import gradient_moments as gradient_moments
 from .numeric.gradients.noise import noise_scale as noise_scale
 from .numeric.gradients.noise import two_batch_noise_scale as two_batch_noise_scale
@@ -23,7 +24,8 @@ from .numeric.gradients.recorder import record_noise as record_noise
 from .numeric.gradients.recorder import recorded_noise as recorded_noise
 from .numeric.regression import regression_curve as regression_curve
 from .numeric.simulation.trajectories import simulate as simulate
-from .plotting import plot_variance as plot_variance
+from .plotting.noise import plot_noise as plot_noise
+from .plotting.variance import plot_variance as plot_variance
 from .problem import Problem as Problem
 from .problem_file import load_problem as load_problem
 from .search.nonmonotone import SearchResult as SearchResult

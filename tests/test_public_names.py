@@ -28,12 +28,13 @@ _PUBLIC = """
     derive derive_steps Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
     plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult
-    simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise first_order_variance Estimate
-    InputError plot_variance datasets families numeric testing
+    simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise NoiseHistory first_order_variance
+    Estimate
+    InputError plot_variance plot_noise datasets families numeric testing
 """
 _NUMERIC = """
     FirstOrder GradientMoments NoiseScale first_order_variance gradient_moments noise_scale two_batch_noise_scale
-    record_noise recorded_noise regression_curve simulate
+    record_noise recorded_noise NoiseHistory regression_curve simulate
 """
 #: all that 0.1.0 showed
 _FIRST_RELEASE = """
@@ -46,7 +47,7 @@ PUBLIC, NUMERIC = sorted(_PUBLIC.split()), sorted(_NUMERIC.split())
 #: each imports what puts modules, and names like those of functions, into the package
 IMPORTS = [
     "linvar.cli.app",
-    "linvar.numeric.simulation.trajectories, linvar.plotting, linvar.datasets",
+    "linvar.numeric.simulation.trajectories, linvar.plotting.variance, linvar.datasets",
     "linvar.symbolic.plan, linvar.symbolic.derivation, linvar.search.nonmonotone, linvar.verification.verify",
     "linvar.experiments.curves, linvar.tables.reading, linvar.progress",
 ]

@@ -84,7 +84,7 @@ def draw(answers: Sequence[tuple[str, BatchPolynomial | Report]], suffix: str) -
     """A picture of several polynomials or reports side by side, as the bytes of a file with that suffix."""
     from matplotlib.figure import Figure
 
-    from linvar.plotting import plot_variance
+    from linvar.plotting.variance import plot_variance
 
     figure = Figure(figsize=(6 * len(answers), 4.5), layout="constrained")
     for ax, (title, answer) in zip(figure.subplots(1, len(answers), squeeze=False)[0], answers):

@@ -190,7 +190,7 @@ class Gaussian(Law):
         }
         optional = {key: read(data[key], f"law.{key}") for key, read in readers.items() if key in data}
         value = data["teacher"]
-        teacher = read_number(value, "law.teacher") if value == 0 else read_matrix(value, "law.teacher")
+        teacher = read_exact(value, "law.teacher") if value == 0 else read_matrix(value, "law.teacher")
         return built(lambda: cls(teacher, **optional), "law.", cls.keys)
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,12 @@ class Estimate:
         if spread == 0:
             return 0.0 if difference == 0 else math.copysign(math.inf, difference)
         return difference / spread
+
+    def _repr_latex_(self) -> str:
+        number = repr(self).partition(" (")[0].replace("+-", r"\pm").replace(",", "{,}")
+        number = re.sub(r"e([+-]?)0*(\d+)", r" \\cdot 10^{\1\2}", number).replace("^{+", "^{")
+        number = re.sub(r"nan|inf", lambda word: rf"\mathrm{{{word[0]}}}", number)
+        return f"${number}$ ({self.runs:,} runs)"
 
     def __repr__(self) -> str:
         runs = f"({self.runs:,} runs)"

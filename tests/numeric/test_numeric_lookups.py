@@ -257,22 +257,22 @@ def test_a_table_that_no_integer_counts_is_not_looked_up():
         assert strategy(2**31) == "lookup"
 
 
-def test_what_all_examples_look_up_does_not_cancel():
+def test_what_all_examples_look_up_does_not_cancel(by_rows):
     def loss(p, e):  # row 3 by all of them, with nearly the same gradient; another by each
-        index, x = e
-        return p[3] @ (1 + 1e-4 * x) + p[index] @ x
+        own, x = e
+        rows = jnp.take(p, jnp.stack([jnp.full_like(own, 3), own]), axis=0)
+        return rows[0] @ (1 + 1e-4 * x) + 1e-4 * rows[1] @ x
 
-    table, batch = normal(9, 4), (below(9), normal(EXAMPLES, 4))
-    batch = (np.where(batch[0] == 3, 4, batch[0]), batch[1].astype("float32"))
-
-    def small(p, e):
-        return loss(p, e) - p[e[0]] @ e[1] * (1 - 1e-4)
-
+    own, table = below(9), normal(9, 4)
+    batch = (np.where(own == 3, 4, own), normal(EXAMPLES, 4).astype("float32"))
     with jax.enable_x64(True):
-        exact = by_vmap(lambda p, e: small(p["p"], e), {"p": table}, batch)["p"]
+        exact = by_vmap(lambda p, e: loss(p["p"], e), {"p": table}, batch)["p"]
     trace = np.sum((exact - exact.mean(axis=0)) ** 2) / (EXAMPLES - 1)
-    found = gradient_moments(small, jnp.asarray(table, jnp.float32), batch)
+    found = gradient_moments(loss, jnp.asarray(table, jnp.float32), batch, explain=True)
+    assert [leaf.strategy for leaf in found.explanation.leaves] == ["lookup"]
     assert trace < 1e-6 and abs(float(found.trace) / trace - 1) < 1e-3
+    narrow = exact.astype("float32")
+    assert abs((np.sum(narrow**2) - EXAMPLES * np.sum(narrow.mean(axis=0) ** 2)) / (EXAMPLES - 1) / trace - 1) > 0.1
 
 
 #: who looks up row 3: all, most, and with others in another place; and whoever looks up nothing, or is dropped

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from linvar.errors import NotFiniteError
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.gradients.per_example.arithmetic import contract
 from linvar.numeric.gradients.result import ratio
@@ -191,7 +192,7 @@ def test_what_is_no_number_stays_none():
     bad = np.asarray([[1, 2], [np.nan, 1]], "float32")
     found = jax.jit(lambda x: gradient_moments(lambda w, x: jnp.sum(w * x) ** 2, jnp.ones(2), x))(bad)
     assert np.isnan(found.noise_scale) and np.isnan(found.noise_scale_per_leaf) and not found.cancelled
-    assert repr(found).startswith("GradientMoments(2 examples, trace=nan, noise_scale=nan")
+    assert repr(found).startswith("GradientMoments(2 examples, trace=nan, squared_mean=nan, noise_scale=nan")
 
 
 def test_a_convolution_and_a_table_do_not_cancel_either():
@@ -258,6 +259,27 @@ def test_examples_that_are_not_finite_are_refused_or_dropped_and_counted():
 def test_an_overflow_is_not_called_a_bad_example():
     with pytest.raises(FloatingPointError, match="overflow"):
         gradient_moments(lambda w, x: w * x, jnp.float32(1), jnp.asarray([1e30, -1e30], "float32"))
+
+
+def test_norms_are_free_unless_a_term_is_of_parameters_alone():
+    plain = lambda p, e: curved_loss(p, e)  # noqa: E731
+    free, asked = (gradient_moments(plain, PARAMS, (X, Y), squared_norms=how) for how in ("free", True))
+    np.testing.assert_array_equal(free.squared_norms, asked.squared_norms)
+    penalised = lambda p, e: curved_loss(p, e) + sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p))  # noqa: E731
+    assert gradient_moments(penalised, PARAMS, (X, Y), squared_norms="free").squared_norms is None
+    assert gradient_moments(penalised, PARAMS, (X, Y), squared_norms=True).squared_norms.shape == (23,)
+
+
+def test_squares_that_alone_overflow_are_no_silent_infinity():
+    x = np.full((7, 3), 0.9e19, "float32")  # ||mean||^2 = 2.4e38 fits float32, seven of its entries' squares do not
+    found = gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, squared_norms=True)
+    assert np.isfinite(found.squared_norms).all()
+    with pytest.raises(NotFiniteError, match="batch is finite, but its moments overflow: scale the loss"):
+        gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, second_moment=True)
+    x = np.full((2, 3), 1e19, "float32") * np.array([[0.91], [1.08]], "float32")  # the norm of one example does not
+    assert np.isfinite(gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x).trace)
+    with pytest.raises(NotFiniteError, match="its moments overflow"):
+        gradient_moments(lambda w, x: jnp.sum(w * x), jnp.ones(3), x, squared_norms=True)
 
 
 def test_a_batched_loss_gives_what_the_loss_of_one_example_gives():

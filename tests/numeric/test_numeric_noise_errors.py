@@ -149,6 +149,35 @@ def test_few_examples_that_carry_the_trace_are_named_once():
     assert found.interval()[1] - found.noise_scale > 0
 
 
+def test_large_examples_that_no_block_shows_are_named_by_their_norms():
+    x = np.random.default_rng(0).normal(1.0, 1.0, size=(1600, 3)).astype("float32")
+    x[::100] = x[0] * 300  # one in each of 16 blocks
+    with pytest.warns(
+        RuntimeWarning, match=r"few examples carry the trace, as if 16 of 1,600 did: .*squared_norms=True"
+    ):
+        found = noise_scale(loss, jnp.ones(3), x)
+    gradients = np.asarray(jax.vmap(jax.grad(loss), (None, 0))(jnp.ones(3), x), "float64")
+    q = np.sum((gradients - gradients.mean(axis=0)) ** 2, axis=1)
+    kish = q.sum() ** 2 / np.sum(q**2)
+    assert 15 < kish <= found.effective_examples < 17 and not found.jackknife.carried_by_few
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        penalised = noise_scale(lambda w, e: loss(w, e) + jnp.sum(w**2), jnp.ones(3), x)
+    assert penalised.effective_by_norms == np.inf and penalised.trace == pytest.approx(found.trace, rel=1e-4)
+
+
+@pytest.mark.parametrize("batches", [1, 7])
+def test_norms_bound_how_many_examples_carry_the_trace(batches):
+    x = np.random.default_rng(1).standard_t(3, size=(700, 2)) + 0.5
+    x[3] = 0
+    with jax.enable_x64(True):
+        found = noise_scale(lambda w, e: w @ e, np.ones(2), iter(np.split(x, batches)))
+    m, r = np.linalg.norm(x.mean(axis=0)), np.linalg.norm(x, axis=1)
+    q = np.sum((x - x.mean(axis=0)) ** 2, axis=1)
+    expected = q.sum() ** 2 / np.sum((r[r > 0] - m) ** 4)
+    assert found.effective_by_norms == pytest.approx(expected, rel=1e-6) and expected > q.sum() ** 2 / np.sum(q**2)
+
+
 @pytest.mark.parametrize(
     ("data", "options", "blocks", "cure"),
     [

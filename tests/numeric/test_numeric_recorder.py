@@ -235,7 +235,7 @@ def test_wrappers_of_optax(optimizer, leaves):
     expected = sum(MOMENTS.trace_per_leaf[name] for name in leaves)
     np.testing.assert_allclose(record.variance, expected, rtol=1e-6)
     assert len(jax.tree.leaves(record.noise_scale_per_leaf)) == len(leaves)
-    assert repr(record).startswith("NoiseRecord(1 steps, variance=")
+    assert repr(record).startswith("NoiseRecord(noise_scale=") and repr(record).endswith(", 1 steps)")
 
 
 def test_masked_micro_batches_and_lookahead():
@@ -309,10 +309,8 @@ def test_states_are_saved_restored_and_made_without_arrays():
 
 
 def test_what_is_printed_is_short_and_never_fails():
-    assert repr(after(record_noise(), MOMENTS)).startswith(
-        f"NoiseRecord(1 steps, variance={float(MOMENTS.trace):.6g}, n"
-    )
-    assert repr(record_noise().init(PARAMS)).startswith("NoiseRecord(0 steps, variance=nan")
+    assert f"trace={float(MOMENTS.trace):.6g}, " in repr(after(record_noise(), MOMENTS))
+    assert repr(record_noise().init(PARAMS)).startswith("NoiseRecord(noise_scale=nan, smoothed nan, trace=nan")
     seen = []
     batched = jax.vmap(lambda p: gradient_moments(loss, p, X))(jax.tree.map(lambda x: jnp.stack([x, x]), PARAMS))
     jax.jit(lambda x: seen.append(repr(after(record_noise(), gradient_moments(loss, PARAMS, x)))))(X)

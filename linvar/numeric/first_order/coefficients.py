@@ -17,13 +17,15 @@ proofs/first-order.md, where the recursion is (1) and the remainder (2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from linvar.arguments import check_integer
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError
 from linvar.keywords import door
 from linvar.numeric.arguments import check_batch_sizes, check_choice, check_loss
@@ -43,7 +45,7 @@ from linvar.schemes.scheme import scheme_of
 
 
 @dataclass(frozen=True, eq=False)
-class FirstOrder:
+class FirstOrder(Tabular):
     """First-order gradient variance after t = 0, 1, ..., steps updates, given the INITIAL parameters.
 
     Attributes:
@@ -92,6 +94,26 @@ class FirstOrder:
             raise InputError("sampling", sampling, "give data, no weights", fault=fault)
         sizes = np.asarray(check_batch_sizes([batch_size], scheme.largest_batch(self.examples)))
         return np.asarray(self.variance * numeric_scheme(sampling).factor(sizes, self.examples))
+
+    def to_table(self) -> Table:
+        """A step a row: beta_1, its standard error where there are probes, its two parts, the loss, the gradient's norm."""
+        columns: dict[str, Iterable[object]] = {
+            "step": range(len(self.variance)),
+            "variance": self.variance,
+            **({"standard error": self.standard_error} if self.probes else {}),
+            "per example": self.per_example,
+            "propagated": self.propagated,
+            "loss": self.loss,
+            "gradient norm": self.gradient_norm,
+        }
+        by = f", {self.probes} probes" if self.probes else ""
+        title = f"Coefficient of 1/b in the gradient variance{by}"
+        return Table(
+            columns,
+            zip(*columns.values()),
+            title,
+            ["variance = per example (last batch) + propagated (batches before)"],
+        )
 
     def __repr__(self) -> str:
         t = len(self.variance) - 1

@@ -28,8 +28,11 @@ class NoFiniteExamplesError(NotFiniteError):
 
 def check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], GradientMoments]) -> None:
     """Never a silent NaN."""
-    # a gradient that is not finite leaves neither its trace nor its norm finite
-    if all(math.isfinite(x) for x in (float(moments.trace), float(moments.squared_mean), float(moments.loss))):
+    # a gradient that is not finite leaves neither its trace nor its norm finite; sums of squares may overflow alone
+    asked = jax.tree.leaves((moments.squared_norms, moments.second_moment))
+    if all(math.isfinite(x) for x in (float(moments.trace), float(moments.squared_mean), float(moments.loss))) and all(
+        bool(jnp.all(jnp.isfinite(x))) for x in asked
+    ):
         return
     left = int(moments.examples if nan == "drop" else dropping().examples)
     if nan == "drop":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,7 @@ class _Options:
 
     batched: bool
     wanted: Wanted
+    free_norms: bool
     drop: bool
     chunk_size: int | None
     byte_budget: int
@@ -73,7 +74,7 @@ def gradient_moments(
     key: jax.Array | None = None,
     mask: ArrayLike | Sequence[bool | int | float] | None = None,
     centred: bool = False,
-    squared_norms: bool = False,
+    squared_norms: bool | Literal["free"] = False,
     second_moment: bool = False,
     nan: str = "raise",
     byte_budget: int = 2**28,
@@ -116,7 +117,8 @@ def gradient_moments(
         mask: (n,) booleans, or 0 and 1: False for a row of padding, which counts nowhere, whatever it holds (its squared norm
             is 0). The others keep their place: example i its key.
         centred: subtract a reference gradient before squaring, everywhere.
-        squared_norms: also return ||g_i||^2 of every example.
+        squared_norms: also return ||g_i||^2 of every example; "free": where that costs nothing, which it does unless the loss
+            has terms of parameters alone, as weight decay.
         second_moment: also return the mean of g_i^2 entry by entry.
         nan: what to do with an example whose loss or gradient is not finite: "raise", or "drop" it and count the rest. Under
             ``jit`` nothing can be raised: the results are then NaN.
@@ -151,9 +153,9 @@ def gradient_moments(
         )
         raise InputError(*what, f"give at least {ddof + 1} for ddof={ddof}")
     check_choice(nan, "nan", ("raise", "drop"))
-    check_flags(
-        batched=batched, centred=centred, squared_norms=squared_norms, second_moment=second_moment, explain=explain
-    )
+    free = isinstance(squared_norms, str) and squared_norms == "free"
+    flags = {} if free else {"squared_norms": squared_norms}
+    check_flags(batched=batched, centred=centred, **flags, second_moment=second_moment, explain=explain)
     loss, params = take(loss, params, batched=batched)
     if key is not None:
         check_key(key)
@@ -166,15 +168,16 @@ def gradient_moments(
     if chunk_size is not None:
         check_at_least(chunk_size, "chunk_size", 1, "give the number of examples differentiated at a time, >= 1")
     byte_budget = check_integer(byte_budget, "byte_budget")
-    wanted = Wanted(norms=squared_norms, squares=second_moment, centred=centred)
+    wanted = Wanted(norms=not free and bool(squared_norms), squares=second_moment, centred=centred)
     spread = spread_of(batch)
     batch = beside(batch, spread)
-    options = _Options(batched, wanted, nan == "drop", chunk_size, byte_budget, ddof, spread)
+    options = _Options(batched, wanted, free, nan == "drop", chunk_size, byte_budget, ddof, spread)
     rows = None if rows is None else beside(rows, spread)
     moments, whole = _computed(loss, options, params, batch, key, rows)
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
-    check_finite(moments, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key, rows)[0])
+    asked = replace(moments, squared_norms=None) if free else moments
+    check_finite(asked, nan, lambda: _computed(loss, replace(options, drop=True), params, batch, key, rows)[0])
     if int(moments.examples) == live:
         check_whole(whole, examples)
     check_rounding(moments)
@@ -227,9 +230,10 @@ def _moments(
         if outlives(analysis, leaves, arrays):
             analysis = analysis.fallen("a backward pass of the user's that closes over a value of the loss")
         analyses.append(analysis)
+        own = replace(wanted, norms=wanted.norms or (options.free_norms and not analysis.constants))
 
         def make(part: Sequence[jax.Array], live: jax.Array) -> BatchSums:
-            return batch_sums(analysis, loss, leaves, part, live, wanted, drop=drop, chunk_bytes=chunk_bytes)
+            return batch_sums(analysis, loss, leaves, part, live, own, drop=drop, chunk_bytes=chunk_bytes)
 
         return in_chunks(make, arrays, chunk, own_mask)
 
@@ -257,7 +261,7 @@ def _moments(
         cancelled=any_leaf(lost),
         examples=totals.examples,
         loss=jnp.sum(each.losses) / totals.examples,
-        squared_norms=over_leaves(each.norms) if wanted.norms else None,
+        squared_norms=over_leaves(each.norms) if each.norms else None,
         second_moment=jax.tree.unflatten(structure, totals.squares) if wanted.squares else None,
         ddof=options.ddof,
         explanation=explanation,

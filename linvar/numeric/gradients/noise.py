@@ -137,6 +137,7 @@ def noise_scale(
                         key=own,
                         mask=rows,
                         centred=centred,
+                        squared_norms="free",
                         nan=nan,
                         byte_budget=byte_budget,
                     )

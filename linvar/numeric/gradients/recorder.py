@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,14 +14,31 @@ import optax
 from jaxtyping import PyTree
 
 from linvar.arguments import is_flag
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.keywords import door
 from linvar.numeric.arguments import check_at_least, check_number
+from linvar.numeric.gradients.leaves import TOTAL, cells, leaf_names, number, path_names
 from linvar.numeric.gradients.pool import Noise, Pool, chosen, wide, widest
-from linvar.numeric.gradients.result import GradientMoments, any_leaf, number, over_leaves, ratio
+from linvar.numeric.gradients.result import GradientMoments, any_leaf, over_leaves, ratio
 
 
-class NoiseRecord(NamedTuple):
+class _Record(NamedTuple):
+    """The fields of a ``NoiseRecord``, which are a pytree."""
+
+    count: jax.Array  # type: ignore[assignment]  # not that of a tuple
+    weight: jax.Array
+    trace: PyTree
+    squared_mean: PyTree
+    trace_average: PyTree
+    squared_mean_average: PyTree
+    skipped: jax.Array
+    cancelled: jax.Array
+    pool: Pool | tuple[()]
+
+
+class NoiseRecord(_Record, Tabular):
     """What the recorder keeps in the optimizer's state: pytrees of one number a leaf, and their averages.
 
     Averages are exponential, of numerator and denominator each (McCandlish et al. 2018, appendix A.1), without the bias
@@ -38,15 +55,7 @@ class NoiseRecord(NamedTuple):
         pool: the micro-batches since, a running mean gradient among it; () for ``accumulate=1``.
     """
 
-    count: jax.Array  # type: ignore[assignment]  # not that of a tuple
-    weight: jax.Array
-    trace: PyTree
-    squared_mean: PyTree
-    trace_average: PyTree
-    squared_mean_average: PyTree
-    skipped: jax.Array
-    cancelled: jax.Array
-    pool: Pool | tuple[()]
+    __slots__ = ()
 
     @property
     def variance(self) -> jax.Array:
@@ -56,7 +65,7 @@ class NoiseRecord(NamedTuple):
     @property
     def noise_scale(self) -> jax.Array:
         """Of the last step, over all leaves."""
-        return ratio(self.variance, over_leaves(jax.tree.leaves(self.squared_mean)))
+        return ratio(self.variance, self._squared_mean)
 
     @property
     def noise_scale_per_leaf(self) -> PyTree:
@@ -87,6 +96,11 @@ class NoiseRecord(NamedTuple):
         )
 
     @property
+    def _squared_mean(self) -> jax.Array:
+        """||E g||^2 of the last step over all leaves."""
+        return self._once_recorded(over_leaves(jax.tree.leaves(self.squared_mean)))
+
+    @property
     def _unbiased(self) -> jax.Array:
         """One over the sum of the weights."""
         return self._once_recorded(1 / jnp.maximum(self.weight, 1e-30))
@@ -95,17 +109,42 @@ class NoiseRecord(NamedTuple):
         """NaN as long as there is nothing."""
         return jnp.where(self.count > 0, x, jnp.nan)
 
+    def to_table(self) -> Table:
+        """A leaf a row: trace, squared mean and noise scale of the last step, and the smoothed noise scale; then all together."""
+        own = arrays_of(self)
+        names = [*leaf_names(own.trace), TOTAL]
+        trees = (own.trace, own.squared_mean, own.trace_average, own.squared_mean_average)
+        traces, squares, smooth_traces, smooth_squares = map(jax.tree.leaves, trees)
+
+        def scale(trace: jax.Array, squared_mean: jax.Array) -> jax.Array:
+            return ratio(own._once_recorded(trace), squared_mean)
+
+        columns: dict[str, Sequence[object]] = {
+            "leaf": names,
+            "trace": cells(own._once_recorded, zip(traces), lambda: own.variance),
+            "squared mean": cells(own._once_recorded, zip(squares), lambda: own._squared_mean),
+            "noise scale": cells(scale, zip(traces, squares), lambda: own.noise_scale),
+            "smoothed noise scale": cells(scale, zip(smooth_traces, smooth_squares), lambda: own.smoothed_noise_scale),
+        }
+        return Table(columns, zip(*columns.values()), f"Noise of the gradient, {', '.join(own._counts())}")
+
     def __repr__(self) -> str:
+        own = arrays_of(self)
         notes = [
-            f"{number(lambda: self.count, ',.0f')} steps",
-            f"variance={number(lambda: self.variance, '.6g')}",
-            f"noise_scale={number(lambda: self.noise_scale, '.4g')}",
-            f"smoothed_noise_scale={number(lambda: self.smoothed_noise_scale, '.4g')}",
+            f"noise_scale={number(lambda: own.noise_scale, '.4g')}",
+            f"smoothed {number(lambda: own.smoothed_noise_scale, '.4g')}",
+            f"trace={number(lambda: own.variance, '.6g')}",
+            f"squared_mean={number(lambda: own._squared_mean, '.6g')}",
         ]
+        return f"NoiseRecord({', '.join([*notes, *own._counts()])})"
+
+    def _counts(self) -> list[str]:
+        """Steps recorded, and those that were skipped or have cancelled, if any."""
+        notes = [f"{number(lambda: self.count, ',.0f')} steps"]
         for name, counted in (("skipped", self.skipped), ("cancelled", self.cancelled)):
             total = number(partial(jnp.sum, counted), ".0f")
             notes += [f"{total} {name}"] if total.isdigit() and total != "0" else []
-        return f"NoiseRecord({', '.join(notes)})"
+        return notes
 
 
 @door
@@ -255,21 +294,14 @@ def _seen(tree: PyTree, like: PyTree) -> PyTree:
     except (TypeError, ValueError):
         pass
     own, structure = jax.tree_util.tree_flatten_with_path(like)
-    named = {_names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-    if named.keys() != {_names(path) for path, _ in own}:
+    named = {path_names(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    if named.keys() != {path_names(path) for path, _ in own}:
         raise InputError(
             "moments",
             Words("has other leaves than the parameters that the optimizer was initialised with"),
             "give the moments of these; a wrapper that regroups parameters, as optax.flatten does, goes after record_noise",
         )
-    return jax.tree.unflatten(structure, [named[_names(path)] for path, _ in own])
-
-
-def _names(path: tuple[object, ...]) -> tuple[str, ...]:
-    """The keys to a leaf, whatever holds them: an nnx module and its State have other containers for the same leaves."""
-    entry = re.compile(r"\[?\.?'?([^'\]]*)'?\]?")
-    names = tuple(entry.sub(r"\1", jax.tree_util.keystr((key,))) for key in path)
-    return names[:-1] if names[-1:] == ("value",) else names
+    return jax.tree.unflatten(structure, [named[path_names(path)] for path, _ in own])
 
 
 def _records(state: PyTree) -> list[NoiseRecord]:
@@ -278,7 +310,7 @@ def _records(state: PyTree) -> list[NoiseRecord]:
     return [x for x in found if isinstance(x, NoiseRecord)]
 
 
-def _arrays(record: NoiseRecord) -> NoiseRecord:
+def arrays_of(record: NoiseRecord) -> NoiseRecord:
     """Without the variables of Flax in which ``nnx.Optimizer`` wraps every array of its state."""
     nnx = sys.modules.get("flax.nnx")
     if nnx is None:
@@ -320,4 +352,4 @@ def recorded_noise(state: PyTree) -> NoiseRecord:
             RuntimeWarning,
             stacklevel=2,
         )
-    return _arrays(found[0])
+    return arrays_of(found[0])

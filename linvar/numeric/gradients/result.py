@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -10,6 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from linvar.display.cell import Cell, cell_of
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
+from linvar.errors import cut
+from linvar.numeric.gradients.leaves import TOTAL, cells, leaf_names, number, shapes
 from linvar.numeric.gradients.per_example.explanation import Explanation
 
 
@@ -31,7 +36,7 @@ from linvar.numeric.gradients.per_example.explanation import Explanation
     meta_fields=["ddof", "explanation"],
 )
 @dataclass(frozen=True)
-class GradientMoments:
+class GradientMoments(Tabular):
     """Moments of the per-example gradients g_i of one batch, at fixed parameters.
 
     Attributes:
@@ -46,7 +51,7 @@ class GradientMoments:
         cancelled: any of them.
         examples: n, without the examples left out by ``nan="drop"``; traced under ``jit``.
         loss: mean loss of the examples.
-        squared_norms: (examples given,) ||g_i||^2 over all leaves, 0 for an example left out; None if not asked for.
+        squared_norms: (examples given,) ||g_i||^2 over all leaves, 0 for an example left out; None if not asked for, or not free.
         second_moment: (1/n) sum g_i^2 ENTRY BY ENTRY, a pytree like the parameters; None if not asked for.
         ddof: 1 (unbiased for the law the examples came from) or 0 (the batch is the whole population).
         explanation: how each leaf was computed; None if not asked for.
@@ -82,14 +87,41 @@ class GradientMoments:
         """The same of each leaf alone."""
         return jax.tree.map(ratio, self.trace_per_leaf, self.squared_mean_per_leaf)
 
+    def to_table(self) -> Table:
+        """A leaf a row: trace, squared mean, noise scale, and how it was computed if that was asked for; then all together."""
+        trees = (self.trace_per_leaf, self.squared_mean_per_leaf, self.cancelled_per_leaf)
+        traces, squares, lost = map(jax.tree.leaves, trees)
+        columns: dict[str, list[Cell]] = {
+            "leaf": [*map(cell_of, leaf_names(self.trace_per_leaf)), cell_of(TOTAL)],
+            "shape": shapes(self.mean),
+            "trace": cells(lambda x: x, zip(traces), lambda: self.trace),
+            "squared mean": cells(lambda x: x, zip(squares), lambda: self.squared_mean),
+            "noise scale": cells(ratio, zip(traces, squares), lambda: self.noise_scale),
+        }
+        if self.explanation is not None:
+            columns["computed"] = [*(cell_of(route.strategy) for route in self.explanation.leaves), cell_of("")]
+        doubtful = [name for name, flag in zip(leaf_names(self.trace_per_leaf), lost) if _is_true(flag)]
+        cure = "gradient_moments(..., centred=True) keeps digits"
+        notes = [f"may be lost in rounding: {cut(', '.join(doubtful))}; {cure}"] if doubtful else []
+        about = f"ddof={self.ddof}, mean loss {number(lambda: self.loss, '.6g')}"
+        title = f"Gradients of {number(lambda: self.examples, ',.0f')} examples, {about}"
+        return Table(columns, zip(*columns.values()), title, notes)
+
     def __repr__(self) -> str:
         if isinstance(self.trace, jax.core.Tracer):
             return f"GradientMoments(traced, {len(jax.tree.leaves(self.mean))} leaves, ddof={self.ddof})"
+        lost = ", cancelled" if _is_true(self.cancelled) else ""
         text = (
             f"GradientMoments({number(lambda: self.examples, ',.0f')} examples, trace={number(lambda: self.trace, '.6g')}, "
-            f"noise_scale={number(lambda: self.noise_scale, '.4g')}, ddof={self.ddof})"
+            f"squared_mean={number(lambda: self.squared_mean, '.4g')}, noise_scale={number(lambda: self.noise_scale, '.4g')}"
+            f"{lost}, ddof={self.ddof})"
         )
         return text if self.explanation is None else f"{text}\n{self.explanation}"
+
+
+def _is_true(flag: object) -> bool:
+    """Whether a boolean is known, and true."""
+    return number(lambda: flag, ".0f") == "1"
 
 
 def ratio(trace: jax.Array, squared_mean: jax.Array) -> jax.Array:
@@ -107,16 +139,3 @@ def over_leaves(numbers: Iterable[jax.Array]) -> jax.Array:
 def any_leaf(flags: Iterable[jax.Array]) -> jax.Array:
     """Whether one of some booleans, one a leaf, is true; False without leaves."""
     return reduce(jnp.logical_or, flags, jnp.asarray(False))
-
-
-def number(value: Callable[[], object], form: str) -> str:
-    """One number in words, and what is none (batched, traced, abstract, deleted) by its type: a ``repr`` never fails."""
-    try:
-        found = value()
-    except Exception:  # noqa: BLE001  made of something that is no array
-        return "?"
-    try:
-        return f"{float(found):{form}}"  # type: ignore[arg-type]  # or not
-    except Exception:  # noqa: BLE001
-        shape, dtype = (getattr(found, name, "?") for name in ("shape", "dtype"))
-        return f"{dtype}{list(shape)}" if isinstance(shape, tuple) else "?"

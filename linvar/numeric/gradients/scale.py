@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -13,17 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError
 from linvar.numeric.arguments import check_batch_sizes, check_choice, check_number
-from linvar.numeric.gradients.blocks import Block, mean_of, products
+from linvar.numeric.gradients.blocks import Block, fewest_alike, mean_of, products
 from linvar.numeric.gradients.jackknife import FEWEST_BLOCKS, FEWEST_EXAMPLES, Jackknife, without_each
+from linvar.numeric.gradients.leaves import TOTAL, leaf_names, shapes
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.processes import gather, gather_ragged
 from linvar.schemes.scheme import scheme_of
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseScale:
+class NoiseScale(Tabular):
     """The noise of the gradient against its mean, over a data set, at fixed parameters.
 
     The standard errors are those of n examples drawn from a law. With ddof=0, where the data are the whole population, its
@@ -50,6 +53,9 @@ class NoiseScale:
         blocks: how many blocks of examples there were, fewer than asked for if there were fewer batches.
         jackknife: trace and squared mean without each block.
         two_batch_jackknife: the same with the trace between blocks.
+        jackknife_per_leaf: ``jackknife`` of each leaf alone.
+        effective_by_norms: how many equal examples at most would leave the trace as uncertain, by the norms of the gradients;
+            infinite where these are not at hand (the loss has terms of parameters alone, as weight decay).
     """
 
     noise_scale: float
@@ -69,6 +75,8 @@ class NoiseScale:
     blocks: int
     jackknife: Jackknife
     two_batch_jackknife: Jackknife
+    jackknife_per_leaf: PyTree
+    effective_by_norms: float
 
     @property
     def critical_batch_size(self) -> float:
@@ -101,21 +109,44 @@ class NoiseScale:
 
         After Tukey (1958), the jackknife; on a scale that makes its error symmetric, Miller (1974).
         """
-        check_choice(of, "of", ("noise_scale", "trace", "squared_mean", "two_batch"))
-        if not 0 < check_number(level, "level") < 1:
-            raise InputError("level", level, "give the share of intervals that hold the truth, 0 < level < 1")
-        intervals = {
-            "noise_scale": self.jackknife.noise_scale_interval,
-            "trace": self.jackknife.trace_interval,
-            "squared_mean": self.jackknife.squared_mean_interval,
-            "two_batch": self.two_batch_jackknife.noise_scale_interval,
-        }
-        return intervals[of](float(level))
+        check_choice(of, "of", (*_QUANTITIES, "two_batch"))
+        level = _checked_level(level)
+        if of == "two_batch":
+            return self.two_batch_jackknife.noise_scale_interval(level)
+        return _QUANTITIES[of](self.jackknife, level)
+
+    @property
+    def noise_scale_per_leaf(self) -> PyTree:
+        """The noise scale of each leaf alone, a pytree like the parameters; infinite where its squared mean is not positive."""
+        return jax.tree.map(lambda own: own.noise_scale[0], self.jackknife_per_leaf)
+
+    @property
+    def standard_error_per_leaf(self) -> PyTree:
+        """Of ``noise_scale_per_leaf``, as ``standard_error`` is of ``noise_scale``."""
+        return jax.tree.map(lambda own: own.noise_scale[1], self.jackknife_per_leaf)
+
+    def interval_per_leaf(self, level: float = 0.95, of: str = "noise_scale") -> PyTree:
+        """``interval`` of each leaf alone: a pytree like the parameters, of arrays (low, high).
+
+        Args:
+            level: share of data sets whose interval holds the truth, each leaf by itself, 0 < level < 1.
+            of: "noise_scale", "trace" or "squared_mean".
+
+        Raises:
+            InputError: a level outside (0, 1), or another ``of``.
+        """
+        check_choice(of, "of", tuple(_QUANTITIES))
+        level, interval = _checked_level(level), _QUANTITIES[of]
+        return jax.tree.map(lambda own: np.asarray(interval(own, level)), self.jackknife_per_leaf)
 
     @property
     def effective_examples(self) -> float:
-        """How many equal examples would leave the trace as uncertain as it is, from its standard error; NaN with one block."""
-        return self.jackknife.effective_examples
+        """How many equal examples would leave the trace as uncertain as it is: from its standard error, NaN with one block.
+
+        Fewer where the norms of the gradients say so: large examples spread evenly over the blocks leave no error between them.
+        """
+        found = self.jackknife.effective_examples
+        return self.effective_by_norms if self.effective_by_norms < found else found
 
     @property
     def caution(self) -> str:
@@ -126,7 +157,8 @@ class NoiseScale:
         """
         if self.blocks < FEWEST_BLOCKS:
             return f"{self.blocks} block{'s' * (self.blocks > 1)}"
-        return "few examples carry the trace" if self.jackknife.carried_by_few else ""
+        few = self.jackknife.carried_by_few or self.effective_examples < FEWEST_EXAMPLES
+        return "few examples carry the trace" if few else ""
 
     @overload
     def variance(self, batch_sizes: int | np.integer, sampling: str = "iid") -> float: ...
@@ -158,6 +190,25 @@ class NoiseScale:
             variance = self.trace * (n - self.ddof) / n * (n - b) / (b * max(n - 1, 1))
         return variance
 
+    def to_table(self) -> Table:
+        """A leaf a row: trace, squared mean, noise scale with its standard error and its 95 % interval; then all together."""
+        rows = [*jax.tree.leaves(self.jackknife_per_leaf), self.jackknife]
+        names = [*leaf_names(self.jackknife_per_leaf), TOTAL]
+        columns: dict[str, Iterable[object]] = {
+            "leaf": names,
+            "shape": shapes(self.mean),
+            "trace": [own.trace[0] for own in rows],
+            "squared mean": [own.squared_mean[0] for own in rows],
+            "noise scale": [own.noise_scale[0] for own in rows],
+            "standard error": [own.noise_scale[1] for own in rows],
+            "95 % from": [own.noise_scale_interval(0.95)[0] for own in rows],
+            "to": [own.noise_scale_interval(0.95)[1] for own in rows],
+        }
+        dropped = f", {self.dropped:,} dropped" if self.dropped else ""
+        title = f"Gradient noise of {self.examples:,} examples{dropped}, ddof={self.ddof}, mean loss {self.loss:.6g}"
+        notes = [f"the errors may be too small: {self.caution}"] if self.caution else []
+        return Table(columns, zip(*columns.values()), title, notes)
+
     def __repr__(self) -> str:
         error = f" +- {self.standard_error:.2g}" if math.isfinite(self.standard_error) else ""
         low, high = self.interval()
@@ -168,6 +219,21 @@ class NoiseScale:
             f"NoiseScale({self.noise_scale:.4g}{error}{within}; trace={self.trace:.4g}, "
             f"squared_mean={self.squared_mean:.4g}, {self.examples:,} examples{dropped}{caution})"
         )
+
+
+#: What has an interval: (jackknife, level) -> (low, high).
+_QUANTITIES: dict[str, Callable[[Jackknife, float], tuple[float, float]]] = {
+    "noise_scale": Jackknife.noise_scale_interval,
+    "trace": Jackknife.trace_interval,
+    "squared_mean": Jackknife.squared_mean_interval,
+}
+
+
+def _checked_level(level: float) -> float:
+    """Of the user: inside (0, 1)."""
+    if not 0 < check_number(level, "level") < 1:
+        raise InputError("level", level, "give the share of intervals that hold the truth, 0 < level < 1")
+    return float(level)
 
 
 def warn_of(found: NoiseScale) -> None:
@@ -207,18 +273,23 @@ def summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: 
         loss = float(shares @ gathered(loss))
     apart_and_along = [jax.device_get(products(mean, block.mean)) for block in found]
     rows = [
-        [block.count, block.given, *block.scatter, *apart, *along]
+        [block.count, block.given, *block.powers, *block.scatter, *apart, *along]
         for block, (apart, along) in zip(found, apart_and_along)
     ]
     table = np.concatenate(list(gather_ragged(rows) if together else [np.asarray(rows, "float64")]))
     leaves = len(mean)
     counts, given = table[:, 0], table[:, 1]
-    scatter, apart, along = (table[:, 2 + i * leaves : 2 + (i + 1) * leaves] for i in range(3))
+    powers = table[:, 2:7].sum(axis=0)
+    scatter, apart, along = (table[:, 7 + i * leaves : 7 + (i + 1) * leaves] for i in range(3))
     plain = np.asarray(jax.device_get([sum_of_squares(m) for m in mean]), "float64")
     n = counts.sum()
     traces = (scatter.sum(axis=0) + counts @ apart) / (n - ddof)
     sums = (x.sum(axis=1) for x in (scatter, apart, along))
     within, between = without_each(counts, *sums, plain=float(plain.sum()), ddof=ddof)
+    of_leaf = [
+        without_each(counts, scatter[:, k], apart[:, k], along[:, k], plain=float(plain[k]), ddof=ddof)[0]
+        for k in range(leaves)
+    ]
     scale, scale_error = within.noise_scale
     trace, trace_error = within.trace
     square, square_error = within.squared_mean
@@ -240,4 +311,6 @@ def summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: 
         blocks=len(counts),
         jackknife=within,
         two_batch_jackknife=between,
+        jackknife_per_leaf=jax.tree.unflatten(structure, of_leaf),
+        effective_by_norms=fewest_alike(powers, float(traces.sum()) * (n - ddof), float(plain.sum())),
     )

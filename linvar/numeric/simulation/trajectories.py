@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float64, Key
+from jaxtyping import Array, Key
 
 from linvar.arguments import check_integer
 from linvar.errors import InputError
@@ -33,57 +32,11 @@ from linvar.numeric.arguments import (
 from linvar.numeric.estimates import Estimate
 from linvar.numeric.laws.sampling import sampler_from_problem
 from linvar.numeric.schemes.scheme import numeric_scheme
+from linvar.numeric.simulation.results import Simulation, TrajectoryMoments
 from linvar.numeric.simulation.run_moments import RunTerms, average, dot, quadruple_products
 from linvar.numeric.simulation.runs import CPU_CHUNK_BYTES, Runs
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
-
-
-@dataclass(frozen=True, eq=False)
-class TrajectoryMoments:
-    """Moments of the batch gradient G_t over independent SGD runs, at one batch size, given the INITIAL weights.
-
-    Every estimate is unbiased (float rounding aside) and comes with a standard error (see the module docstring).
-    If any run left the floating-point range, every estimate is NaN and ``nonfinite_runs`` counts those runs.
-
-    Attributes:
-        batch_size: b.
-        step: t, the number of updates made before the gradient is measured.
-        runs: R, the number of independent runs.
-        nonfinite_runs: runs whose gradient, its squared norm or the loss is NaN or infinite.
-        variance: tr Cov(G_t) = E||G_t||^2 - ||E G_t||^2 over all layers; divisor R - 1.
-        second_moment: E||G_t||^2.
-        squared_mean: ||E G_t||^2, estimated as ||mean||^2 - variance / R; may come out negative.
-        loss: E of the population loss at the weights W_t, from the batch G_t is measured on.
-        conditional_variance: E tr Cov(G_t | W_t), the noise of the last batch alone, from the per-example gradients of that
-            batch; the variance less the variance of E[G_t | W_t]. None where the batch has one example, or none of its own.
-        variance_per_layer, second_moment_per_layer, squared_mean_per_layer: the same, W_1 first.
-        second_moment_terms: (runs, layers): ||G_r||^2; ``second_moment_per_layer`` is their mean over runs.
-        variance_terms: (runs, layers): ||G_r - mean||^2 R / (R - 1); ``variance_per_layer`` is their mean.
-        loss_terms: (runs,): the loss of each run's last batch at W_t; ``loss`` is their mean.
-    """
-
-    batch_size: int
-    step: int
-    runs: int
-    nonfinite_runs: int
-    variance: Estimate
-    second_moment: Estimate
-    squared_mean: Estimate
-    loss: Estimate
-    conditional_variance: Estimate | None
-    variance_per_layer: tuple[Estimate, ...]
-    second_moment_per_layer: tuple[Estimate, ...]
-    squared_mean_per_layer: tuple[Estimate, ...]
-    second_moment_terms: Float64[np.ndarray, "runs layers"]
-    variance_terms: Float64[np.ndarray, "runs layers"]
-    loss_terms: Float64[np.ndarray, " runs"]
-
-    def __repr__(self) -> str:
-        return (
-            f"TrajectoryMoments(batch_size={self.batch_size}, step={self.step}, variance={self.variance}, "
-            f"second_moment={self.second_moment}, squared_mean={self.squared_mean}, loss={self.loss})"
-        )
 
 
 @door
@@ -98,7 +51,7 @@ def simulate(
     batches: str = "examples",
     byte_budget: int = 2**28,
     progress: bool | Progress | None = None,
-) -> dict[int, TrajectoryMoments]:
+) -> Simulation:
     """Simulate SGD on a problem and estimate the moments of its batch gradient, conditioned on the initial weights.
 
     Runs at different batch sizes are independent, and so are the batches of different steps. The result is a
@@ -120,7 +73,7 @@ def simulate(
             (done, total), in runs over all batch sizes and passes.
 
     Returns:
-        One :class:`TrajectoryMoments` for each batch size, keyed by it.
+        A dictionary, shown as a table: batch size -> :class:`TrajectoryMoments`.
 
     Raises:
         InputTypeError: ``key`` is not a typed key, or an argument has the wrong type.
@@ -147,7 +100,7 @@ def simulate(
 
     keep = runs * sum(len(matrix) * len(matrix[0]) for matrix in problem.leaves) * 8 <= byte_budget
     total, done = runs * len(sizes) * (1 if keep else 2), 0
-    results = {}
+    results = Simulation()
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         prepared = _Chunks(problem, dtype, byte_budget, second_moments)
         with reporting(progress, "simulation") as report:
