@@ -29,7 +29,7 @@ _PUBLIC = """
     plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult
     simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise first_order_variance Estimate
-    InputError plot_variance datasets families numeric testing
+    InputError plot_variance plot_loss datasets families numeric testing
 """
 _NUMERIC = """
     FirstOrder GradientMoments NoiseScale first_order_variance gradient_moments noise_scale two_batch_noise_scale

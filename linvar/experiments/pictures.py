@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from linvar.errors import cut
 from linvar.experiments.sentences import Estimates, Exact
-from linvar.plotting.variance import WHOLE, to_float
+from linvar.plotting.curve import WHOLE, to_float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
