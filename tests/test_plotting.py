@@ -18,8 +18,8 @@ import linvar as lv
 from linvar import BatchPolynomial, plot_loss, plot_variance
 from linvar.errors import InputError, InputTypeError
 from linvar.numeric.regression import RegressionCurve
-from linvar.plotting.curve import Asked, Curve, curve_of
-from linvar.plotting.readers import READERS
+from linvar.plotting.curve import Asked, Curve
+from linvar.plotting.readers import READERS, curve_of
 from linvar.plotting.room import Box, Wanted, arrange, wanted
 from linvar.plotting.style import COLOURS, DASHES, MARKERS, ordered, unordered
 from linvar.plotting.variance import VARIANCE
@@ -158,7 +158,11 @@ def test_a_rise_that_is_not_seen_is_in_an_inset_and_one_that_is_seen_is_not(ax, 
     (inset,) = ax.child_axes
     x, y = inset.lines[0].get_data()
     assert list(y) == [float(rising.variance(int(b))) for b in x] and x[0] < 128 and x[-1] > 186
-    assert inset.get_title() == "+1.4 %" == f"+{100 * float(rising.variance(186) / rising.variance(128) - 1):.2g} %"
+    assert (
+        inset.get_title()
+        == "rises by 1.4 %"
+        == f"rises by {100 * float(rising.variance(186) / rising.variance(128) - 1):.2g} %"
+    )
     assert list(inset.get_xticks()) == [128, 186] and inset.get_yticklabels()[1].get_text() == "0 %"
     seen = Figure().subplots()
     plot_variance(rising, ax=seen, batch_sizes=range(120, 200))

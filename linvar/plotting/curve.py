@@ -1,14 +1,12 @@
-"""What a picture of a quantity against the batch size needs of a result, whatever it is: a door, ``curve_of``."""
+"""What a picture of a quantity against the batch size needs of a result, whatever it is."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import TYPE_CHECKING
 
-from linvar.errors import InputTypeError, Words
 from linvar.exact import Exact
 
 if TYPE_CHECKING:
@@ -84,24 +82,6 @@ class Curve:
     decreasing_from: int | None = None
     last_term: Callable[[int], Exact | float] | None = None
     rows: tuple[Row, ...] = ()
-
-
-@singledispatch
-def curve_of(result: object, asked: Asked) -> Curve:
-    """The curve of a result. ``curve_of.register`` adds a kind; linvar's own are read by ``readers`` when one is met.
-
-    Raises:
-        InputTypeError: nothing reads its kind.
-        InputError: it contains symbols, or does not have the quantity.
-    """
-    from linvar.plotting.readers import READERS
-
-    for kind in type(result).__mro__:
-        read = READERS.get(f"{kind.__module__}.{kind.__qualname__}")
-        if read is not None:
-            curve_of.register(kind, read)
-            return curve_of(result, asked)
-    raise InputTypeError(asked.argument, Words(f"is of type {type(result).__name__}"), asked.quantity.cure)
 
 
 def to_float(value: Exact | float) -> float:

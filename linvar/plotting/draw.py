@@ -27,7 +27,10 @@ _TALL = 6
 _FEW = 16
 #: what is larger is left out: an axis of floats has no room above it
 LARGEST = 1e150
-_ZOOM = Wanted(0.44, 0.4, False)
+#: an inset, where there is room, and where there is less
+_ZOOM, _SMALL_ZOOM = Wanted(0.58, 0.5, False), Wanted(0.44, 0.4, False)
+#: inches: smaller axes have smaller letters
+_SMALL_AXES = 2.1
 
 
 @dataclass(frozen=True)
@@ -210,15 +213,20 @@ def _explain(ax: Axes, drawn: Sequence[Drawn], logarithmic: bool, notes: Sequenc
             hidden.append((rise, one))
     entries = _entries(ax)
     columns = 1 + (len(entries) > _TALL)
-    look: dict[str, Any] = {"fontsize": "small", "ncols": columns, "borderaxespad": 0.0, "framealpha": 0.9}
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    size = "small" if inches > _SMALL_AXES else "x-small"
+    look: dict[str, Any] = {"fontsize": size, "ncols": columns, "borderaxespad": 0.0, "framealpha": 0.9}
     if ax.figure.get_layout_engine() is not None:
         ax.figure.figure.draw_without_rendering()  # where the axes will be
     legend = ax.legend(entries.values(), entries.keys(), loc=(0.0, 0.0), **look)
     needs = [wanted(ax, legend, True)]
-    text = ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize="small", va="bottom")
+    text = ax.text(0.02, 0.02, "\n".join(notes), transform=ax.transAxes, fontsize=size, va="bottom")
     needs += [wanted(ax, text, False)] if notes else []
-    needs += [_ZOOM] if hidden else []
-    boxes = arrange(ax, needs)
+    limits = ax.get_ylim()
+    boxes = arrange(ax, [*needs, _ZOOM] if hidden else needs)
+    if hidden and ax.get_ylim() != limits:
+        ax.set_ylim(limits)
+        boxes = arrange(ax, [*needs, _SMALL_ZOOM])
     ax.legend(entries.values(), entries.keys(), loc=boxes[0][:2], **look)
     if notes:
         text.set_position(boxes[1][:2])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from linvar.errors import InputError, InputTypeError, Words, shown
-from linvar.plotting.curve import Asked, Curve, Quantity, curve_of
+from linvar.plotting.curve import Asked, Curve, Quantity
+from linvar.plotting.readers import curve_of
 from linvar.plotting.style import Style, ordered, unordered
 
 #: matplotlib's axes are floats

@@ -1,15 +1,19 @@
-"""The curves of linvar's own results. Kinds are named, not imported: what is there to be drawn has loaded its half already."""
+"""The door to what can be drawn, ``curve_of``, and linvar's own results through it.
+
+Their kinds are named, not imported: what is there to be drawn has loaded its half already.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
-from linvar.errors import InputError, Words, cut
+from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Rational
-from linvar.plotting.curve import WHOLE, Asked, Curve, Turn, curve_of, to_float
+from linvar.plotting.curve import WHOLE, Asked, Curve, Turn, to_float
 
 if TYPE_CHECKING:
     from linvar.numeric.regression import RegressionCurve
@@ -24,6 +28,22 @@ _LARGEST_BATCH = 1024
 _POINTS = 60
 #: Turns beyond are not gone to.
 _FARTHEST = 10**12
+
+
+@singledispatch
+def curve_of(result: object, asked: Asked) -> Curve:
+    """The curve of a result. ``curve_of.register`` adds a kind; linvar's own are read by ``READERS``, once one is met.
+
+    Raises:
+        InputTypeError: nothing reads its kind.
+        InputError: it contains symbols, or does not have the quantity.
+    """
+    for kind in type(result).__mro__:
+        read = READERS.get(f"{kind.__module__}.{kind.__qualname__}")
+        if read is not None:
+            curve_of.register(kind, read)
+            return curve_of(result, asked)
+    raise InputTypeError(asked.argument, Words(f"is of type {type(result).__name__}"), asked.quantity.cure)
 
 
 def of_polynomial(polynomial: BatchPolynomial, asked: Asked) -> Curve:

@@ -50,7 +50,7 @@ def wanted(ax: Axes, artist: Artist, above: bool) -> Wanted:
 def arrange(ax: Axes, all_wanted: Sequence[Wanted]) -> list[Box]:
     """A place for each, near a corner, that meets neither data nor another; the axis is made longer for those that have none."""
     limits = ax.get_ylim()
-    fitting = [Wanted(min(one.width, 1 - 2 * _MARGIN), min(one.height, 0.5), one.above) for one in all_wanted]
+    fitting = [Wanted(min(one.width, 1 - 2 * _MARGIN), min(one.height, 0.65), one.above) for one in all_wanted]
     crowded: set[int] = set()
     while True:
         boxes = {k: Box(0, 0, 0, 0) for k in range(len(fitting))}

@@ -71,7 +71,7 @@ def draw_zoom(ax: Axes, curve: Curve, given: Labelled, rise: Hidden, box: Box, s
     name = f"{given.label}: " if several and given.label else ""
     if start > 0:
         _percent(inset, start)
-        name += f"+{100 * rise.relative:.2g} %"
+        name += f"rises by {100 * rise.relative:.2g} %"
     inset.set_title(name or "zoom", fontsize="x-small", pad=2)
     ax.indicate_inset_zoom(inset, edgecolor="0.4", lw=0.6)
 
