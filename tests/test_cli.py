@@ -23,6 +23,7 @@ from linvar.cli.arguments import parse_batch_sizes
 from linvar.cli.demo import example_names, load_example
 from linvar.cli.errors import as_typed, option_names
 from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Said
+from linvar.plotting.readers import curve_of, of_report
 from linvar.problem_file import problem_from_dict
 
 COMMAND = [sys.executable, "-m", "linvar"]
@@ -66,6 +67,9 @@ class FakeReport:
 
     def __str__(self):
         return f"verdict {self.verdict}"
+
+
+curve_of.register(FakeReport, of_report)
 
 
 # derive
