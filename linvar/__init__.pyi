@@ -25,6 +25,7 @@ from .numeric.gradients.recorder import recorded_noise as recorded_noise
 from .numeric.regression import regression_curve as regression_curve
 from .numeric.simulation.trajectories import simulate as simulate
 from .plotting.noise import plot_noise as plot_noise
+from .plotting.variance import plot_loss as plot_loss
 from .plotting.variance import plot_variance as plot_variance
 from .problem import Problem as Problem
 from .problem_file import load_problem as load_problem

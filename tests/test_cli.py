@@ -24,6 +24,7 @@ from linvar.cli.commands import simulations
 from linvar.cli.errors import as_typed, option_names
 from linvar.cli.shipped import load_example
 from linvar.errors import Argument, InputError, InputTypeError, LinvarError, Said
+from linvar.plotting.readers import curve_of, of_report
 from linvar.problem_file import problem_from_dict
 
 COMMAND = [sys.executable, "-m", "linvar"]
@@ -43,6 +44,9 @@ class FakeReport:
 
     def __str__(self):
         return f"verdict {self.verdict}"
+
+
+curve_of.register(FakeReport, of_report)
 
 
 # derive

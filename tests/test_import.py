@@ -82,8 +82,8 @@ def test_the_numeric_half_loads_no_symbolic_half():
 
 
 def test_import_changes_no_setting_of_jax():
-    modules = "linvar.verification.verify, linvar.cli.app, linvar.plotting.variance"
-    code = f"import jax; before = dict(jax.config.values); import {modules}"
+    code = "import jax; before = dict(jax.config.values)\n"
+    code += "import linvar.verification.verify, linvar.cli.app, linvar.plotting.variance"
     loaded_after(f"{code}\nassert dict(jax.config.values) == before")
 
 

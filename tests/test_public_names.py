@@ -30,7 +30,7 @@ _PUBLIC = """
     verify Report search_nonmonotone SearchResult
     simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise NoiseHistory first_order_variance
     Estimate
-    InputError plot_variance plot_noise datasets families numeric testing
+    InputError plot_variance plot_loss plot_noise datasets families numeric testing
 """
 _NUMERIC = """
     FirstOrder GradientMoments NoiseScale first_order_variance gradient_moments noise_scale two_batch_noise_scale

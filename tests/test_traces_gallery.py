@@ -288,5 +288,5 @@ def test_a_figure_is_drawn(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_every_figure_of_the_page_is_there() -> None:
     shown = re.findall(r"\]\(figures/(.*?)\)", PAGE)
-    assert len(shown) == 7 and {path.name for path in (DOCS / "figures").glob("*.svg")} == set(shown)
+    assert len(shown) == 7 and {path.name for path in (DOCS / "figures").glob("traces-*.svg")} == set(shown)
     assert all(1_000 < (DOCS / "figures" / name).stat().st_size < 60_000 for name in shown)

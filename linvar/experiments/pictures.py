@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from linvar.errors import cut
 from linvar.experiments.sentences import Estimates, Exact
-from linvar.plotting.variance import WHOLE, to_float
+from linvar.plotting.curve import WHOLE, to_float
+from linvar.plotting.style import ordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,10 +60,7 @@ def draw_curves(title: Sequence[str], estimates: Estimates, exact: Exact, figure
 
 def _panel(axes: Axes, name: str, estimates: Estimates, exact: Exact) -> None:
     """One quantity: dots, and a line or marks for the exact values, dots joined by a dotted line where there are none."""
-    import numpy as np
-    from matplotlib import colormaps
-
-    colours = colormaps["viridis"](np.linspace(0, 0.85, len(estimates.steps)))
+    colours = [style.colour for style in ordered(len(estimates.steps))]
     curves = {t: estimates.curve(t, name) for t in estimates.steps}
     values = [point[0] for points in curves.values() for point in points.values()]
     logarithmic = any(v > 0 for v in values) if name == "variance" else spans_decades(values)

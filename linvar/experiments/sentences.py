@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from linvar.experiments.findings import TOO_FEW, Budget, Powers, falls, lower, powers, z_score
 from linvar.experiments.runner import JSON
-from linvar.plotting.variance import to_float
+from linvar.plotting.curve import to_float
 
 if TYPE_CHECKING:
     from linvar.symbolic.result.polynomial import BatchPolynomial

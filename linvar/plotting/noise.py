@@ -12,6 +12,7 @@ import numpy as np
 
 from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.keywords import door
 from linvar.numeric.first_order.coefficients import FirstOrder
 from linvar.numeric.gradients.history import NoiseHistory
 from linvar.numeric.gradients.jackknife import Jackknife
@@ -46,6 +47,7 @@ class _How:
                 raise InputError(name, getattr(self, name), "leave it out", fault=why)
 
 
+@door
 def plot_noise(
     noise: NoiseHistory | NoiseScale | FirstOrder | Sequence[NoiseHistory] | Mapping[str, NoiseHistory],
     ax: Axes | None = None,

@@ -44,12 +44,12 @@ def ordered(count: int) -> Sequence[Style]:
     """Styles of results in an order, like steps: from dark to light, in a print without colours too.
 
     >>> [style.colour for style in ordered(3)]
-    ['#440154', '#25848e', '#bddf26']
+    ['#440154', '#277e8e', '#9bd93c']
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    places = [0.9 * k / max(1, count - 1) for k in range(count)]
+    places = [0.85 * k / max(1, count - 1) for k in range(count)]
     colours = [to_hex(colormaps["viridis"](place)) for place in places]
     return [Style(colour, "-", MARKERS[k % len(MARKERS)]) for k, colour in enumerate(colours)]
 
