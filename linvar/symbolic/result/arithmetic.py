@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Rational, exact, free_symbols
 from linvar.flint import fmpq, fmpz
+from linvar.rational import ZeroDivisorError
 from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_fmpq, to_rational
 
 if TYPE_CHECKING:
     import sympy
-
-
-class ZeroDivisorError(InputError, ZeroDivisionError):
-    """A division by 0."""
 
 
 class Arithmetic:
