@@ -164,9 +164,9 @@ SPECIFICATIONS = st.builds(
     st.sampled_from(["", "0"]),
 )
 def test_decimals_are_written_as_those_of_a_float(whole: int, shift: int, specification: str, zero: str) -> None:
-    """Of numbers that are floats, so that nothing is rounded twice; halves to even."""
+    """Of numbers that are floats, so that nothing is rounded twice (a float times 100 is); halves to even."""
     value = Rational(whole, 2**shift)
-    if float(value) == value:
+    if float(value) == value and "%" not in specification:
         if zero and specification[:1] in ("1", "3", "5"):
             specification = zero + specification
         assert f"{value:{specification}}" == f"{float(value):{specification}}"
