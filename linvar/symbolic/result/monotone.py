@@ -37,7 +37,7 @@ class TurningPoint:
         return float((self.low + self.high) / 2)
 
     def __repr__(self) -> str:
-        return f"TurningPoint({self.kind} at b = {float(self):.6g})"
+        return f"TurningPoint({self.kind} at b = {(self.low + self.high) / 2:.6g})"
 
 
 class Trend(NamedTuple):
@@ -46,6 +46,10 @@ class Trend(NamedTuple):
     low: Rational
     high: Rational | None
     sign: int
+
+    def __repr__(self) -> str:
+        high = None if self.high is None else shown(self.high)
+        return f"Trend(low={shown(self.low)}, high={high}, sign={self.sign})"
 
 
 class Monotonicity:

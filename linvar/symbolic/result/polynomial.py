@@ -19,7 +19,7 @@ from linvar.flint import fmpq, fmpz
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import scheme_of
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact
-from linvar.symbolic.result import display, monotone, residues
+from linvar.symbolic.result import display, latex, monotone, residues
 from linvar.symbolic.result import file as polynomial_file
 from linvar.symbolic.result.by_hand import ByHand
 from linvar.symbolic.result.file import Terms, elements_of, terms_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     import sympy
 
+    from linvar.display.table import Table
     from linvar.symbolic.result.jax_function import JaxFunction
 
 #: values at several batch sizes, nested as these are
@@ -228,17 +229,51 @@ class BatchPolynomial(ByHand, monotone.Trends):
     def __repr__(self) -> str:
         return display.text(self)
 
-    def latex(self) -> str:
+    def latex(self, *, factor: bool = False, digits: int | None = None) -> str:
         """The whole polynomial as LaTeX, in powers of 1/b.
 
+        Args:
+            factor: take out what is common to all terms, and write each coefficient as a product of irreducible factors.
+            digits: write decimals, rounded to so many significant digits (halves to even), instead of fractions.
+
+        Warns:
+            RuntimeWarning: it will have more than a million characters; said before it is written.
+
+        >>> import sympy
+        >>> w, t = sympy.symbols("w t")
         >>> print(BatchPolynomial([0, 18, "1/2"]).latex())
         18 \\frac{1}{b} + \\frac{1}{2} \\frac{1}{b^{2}}
+        >>> print(BatchPolynomial([0, (t - w) ** 2, (t - w) / 2]).latex(factor=True))
+        \\frac{1}{2} \\left(t - w\\right) \\frac{1}{b} \\left(2 \\left(t - w\\right) + \\frac{1}{b}\\right)
+        >>> print(BatchPolynomial([0, t / 7, 10**9]).latex(digits=3))
+        0.143 t \\frac{1}{b} + 1 \\cdot 10^{9} \\frac{1}{b^{2}}
         """
-        return display.latex(self, None)
+        return latex.whole(self._elements, self.symbols, factor, latex.checked_digits(digits))
 
     def _repr_latex_(self) -> str:
         """LaTeX for notebooks, elided when long."""
-        return f"$\\displaystyle {display.latex(self, display.NOTEBOOK_TERMS)}$"
+        return f"$\\displaystyle {latex.notebook(self)}$"
+
+    def to_table(self) -> Table:
+        """The coefficients as a table: power of 1/b, coefficient, and its decimal (with symbols: the number of its terms).
+
+        Long numbers and sums are cut in its cells; their values, as in ``.to_pandas()``, are the exact coefficients, and
+        floats for the decimals. ``.to_latex()`` and ``.to_markdown()`` write it.
+
+        >>> print(BatchPolynomial([0, 18, "-1/3"]).to_table())
+        Polynomial in 1/b of degree 2
+        power of 1/b  coefficient    decimal
+        ------------------------------------
+                   0            0          0
+                   1           18         18
+                   2         -1/3  -0.333333
+        """
+        from linvar.symbolic.result.table import exact_table
+
+        title = f"Polynomial in 1/b of degree {self.degree}"
+        largest = self.largest_batch_size
+        notes = [] if largest is None else [f"b <= {largest}, without replacement"]
+        return exact_table(self.coefficients, self._elements, self.symbols, title, notes)
 
     # arithmetic
 
