@@ -61,7 +61,8 @@ def _comparison(name: str) -> Any:
     operation = getattr(Fraction, name)
 
     def comparison(self: Rational, other: Any) -> Any:
-        if not isinstance(other, (int, Fraction, float)) and isinstance(other, numbers.Rational):
+        kind = type(other)
+        if kind is not Rational and kind is not int and kind is not float and isinstance(other, numbers.Rational):
             other = Fraction(int(other.numerator), int(other.denominator))
         return operation(self, other)
 
@@ -105,6 +106,8 @@ class Rational(Fraction):
     def __new__(cls, numerator: _Number = 0, denominator: _Number = 1) -> Self:
         p, q = numerator, denominator
         if type(p) is not int or type(q) is not int:
+            if type(p) is cls and type(q) is int and q == 1:
+                return p
             if type(q) is not int:
                 below = _number(q, "denominator")
                 p, q = _number(p, "numerator") * below._denominator, below._numerator
