@@ -1,14 +1,9 @@
-"""Exact numbers: what goes in as an int, a fraction, a string "p/q" or a SymPy expression stays exact.
-
-Nothing here evaluates text as code: strings are matched by one pattern, and integers of any length are
-read and written through python-flint, whose conversion has no digit limit and is not quadratic.
-"""
+"""Exact numbers: what goes in as an int, a fraction, a string "p/q" or a SymPy expression stays exact."""
 
 from __future__ import annotations
 
 import math
 import numbers
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -18,51 +13,27 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 from linvar.arguments import check_integer
 from linvar.arrays import as_lists, is_one_number
 from linvar.arrays import ordered as ordered
+from linvar.digits import integer_to_str as integer_to_str
+from linvar.digits import leading_digits as leading_digits
+from linvar.digits import nearest
 from linvar.errors import InputError, InputTypeError, NotFiniteError, Words, shown
 from linvar.keywords import door
+from linvar.rational import FRACTION as FRACTION
+from linvar.rational import MAX_DIGITS as MAX_DIGITS
+from linvar.rational import Rational as Rational
+from linvar.rational import is_duration, known_number, parse_rational, refuse_number
 
 if TYPE_CHECKING:
     import sympy
 
-#: Longest integer (in decimal digits) accepted from text; longer ones are refused, not parsed.
-MAX_DIGITS = 100_000
 #: Most digits after the decimal point that ``rationalize`` keeps: a float has at most 1,074.
 _MAX_DECIMALS = 10_000
 #: Most different numbers remembered while a matrix is read.
 _MOST_KNOWN = 2**16
 
-#: a fraction as text
-FRACTION = re.compile(r"([+-]?)([0-9]+)(?:/([0-9]+))?")
-
 
 class TooLargeError(InputError, OverflowError):
     """A number that does not fit where it is to go."""
-
-
-class Rational(Fraction):
-    """A ``fractions.Fraction`` whose ``str`` and ``repr`` are ``p/q``, at any length.
-
-    It equals, hashes and computes as a Fraction. CPython refuses to print integers of more than 4,300
-    digits; this class prints them through python-flint, without touching the interpreter's setting.
-
-    >>> Rational(3, 6)
-    1/2
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        if self.denominator == 1:
-            return integer_to_str(self.numerator)
-        return f"{integer_to_str(self.numerator)}/{integer_to_str(self.denominator)}"
-
-    __repr__ = __str__
-
-    def __format__(self, spec: str) -> str:
-        return super().__format__(spec) if spec else str(self)  # Python 3.13 would print the integers itself
-
-    def __reduce__(self) -> tuple[type[Rational], tuple[int, int]]:
-        return (Rational, (self.numerator, self.denominator))
 
 
 Exact: TypeAlias = "Rational | sympy.Expr"
@@ -74,63 +45,6 @@ Real: TypeAlias = "float | Decimal | Fraction"
 Rationals: TypeAlias = "Rational | list[Rational] | list[list[Rational]] | list[Rationals]"
 
 
-def integer_to_str(value: int) -> str:
-    """Decimal digits of an integer of any length."""
-    if value.bit_length() < 10_000:
-        return str(value)
-    from linvar.flint import fmpz
-
-    return fmpz(value).str()
-
-
-def leading_digits(value: Fraction, count: int = 6) -> tuple[str, int]:
-    """A nonzero number of any size as (m, e) with m 10^e = value, m cut after ``count`` digits; e = 0 where m is short.
-
-    >>> leading_digits(Fraction(-2000, 3)), leading_digits(Fraction(10) ** 50)
-    (('-666.666', 0), ('1.00000', 50))
-    """
-    p, q = abs(value.numerator), value.denominator
-    exponent = (p.bit_length() - q.bit_length()) * 30103 // 100_000 - 1  # of the leading digit; at most 2 too low
-    while p >= q * 10 ** (exponent + 1) if exponent >= -1 else p * 10 ** -(exponent + 1) >= q:
-        exponent += 1
-    shift = count - 1 - exponent
-    digits = str(p * 10**shift // q if shift >= 0 else p // (q * 10**-shift))
-    if -4 <= exponent < count:
-        digits = digits.rjust(count - min(exponent, 0), "0")
-        point, exponent = max(exponent, 0) + 1, 0
-    else:
-        point = 1
-    mantissa = f"{digits[:point]}.{digits[point:]}".rstrip(".")
-    return ("-" if value < 0 else "") + mantissa, exponent
-
-
-def parse_rational(text: str, name: str, max_digits: int = MAX_DIGITS) -> Rational:
-    """The rational number written as ``p`` or ``p/q`` in ``text``: sign, digits, at most one slash."""
-    match = FRACTION.fullmatch(text.strip()) if len(text) <= 2 * max_digits + 8 else None
-    if match is None:
-        raise InputError(
-            name, text, f'write an integer or a string "p/q" (sign, digits, one slash; no decimals, no exponents; at most '
-            f"{max_digits} digits each)", fault="is not an exact number",
-        )  # fmt: skip
-    sign, numerator, denominator = match.groups()
-    for digits in (numerator, denominator or ""):
-        if len(digits) > max_digits:
-            fault = Words(f"has an integer of {len(digits)} digits")
-            raise InputError(name, fault, f"write one of at most {max_digits} digits")
-    p, q = _parse_digits(numerator), _parse_digits(denominator) if denominator else 1
-    if q == 0:
-        raise InputError(name, text, "write a nonzero denominator", fault="has denominator 0")
-    return Rational(-p if sign == "-" else p, q)
-
-
-def _parse_digits(digits: str) -> int:
-    if len(digits) <= 4_000:
-        return int(digits)
-    from linvar.flint import fmpz
-
-    return int(fmpz(digits))
-
-
 def exact(value: Any, name: str) -> Exact:
     """``value`` as a Rational, or as a SymPy expression, expanded, polynomial in its symbols; never from a float.
 
@@ -138,21 +52,8 @@ def exact(value: Any, name: str) -> Exact:
         InputTypeError: a float, a truth value, or nothing that stands for a number.
         InputError: no rational number, and no polynomial with rational coefficients; or one too large to write down.
     """
-    if isinstance(value, Rational):
-        return value
-    if isinstance(value, bool):
-        raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
-    if isinstance(value, int):
-        return Rational(value)
-    if _is_duration(value):
-        raise InputTypeError(name, value, "give a number", fault="is a duration, not a number")
-    if isinstance(value, numbers.Rational):
-        return Rational(int(value.numerator), int(value.denominator))
-    if isinstance(value, str):
-        return parse_rational(value, name)
-    module = (type(value).__module__ or "").partition(".")[0]  # None for an undefined function of SymPy
-    if module == "flint" and type(value).__name__ in ("fmpz", "fmpq"):
-        return Rational(int(value.numerator), int(value.denominator))
+    if (known := known_number(value, name)) is not None:
+        return known
     if "sympy" in sys.modules:
         import sympy
 
@@ -161,12 +62,7 @@ def exact(value: Any, name: str) -> Exact:
     entry = as_lists(value, name) if getattr(value, "shape", None) == () else value
     if isinstance(entry, (int, numbers.Rational, str)) and entry is not value:
         return exact(entry, name)  # an array without axes
-    if isinstance(entry, (numbers.Number, Decimal)) or module in ("numpy", "jax", "jaxlib"):
-        raise InputTypeError(
-            name, value, 'write an int, a Fraction or "p/q", or round it openly with linvar.rationalize(value, decimals=4)',
-            fault=f"is of type {type(value).__name__}, not an exact number",
-        )  # fmt: skip
-    raise InputTypeError(name, value, 'an exact number is an int, a Fraction, a string "p/q" or a SymPy expression')
+    refuse_number(value, name, entry)
 
 
 def _exact_expression(value: sympy.Basic, name: str) -> Exact:
@@ -300,12 +196,12 @@ def rounded(value: object, decimals: int, name: str) -> Rationals:
 def _rounded(value: Any, name: str, known: _Known) -> Rationals:
     """A number, or lists of them, as multiples of ``known.unit``-ths; names are made for the entries that need one."""
     if type(value) is float and math.isfinite(value):
-        return known[_nearest(value.as_integer_ratio(), known.unit)]
+        return known[nearest(value.as_integer_ratio(), known.unit)]
     value = as_lists(value, name)
     if not is_one_number(value):
         entries = ordered(value, name, "give a number, or lists or an array of numbers")
         if set(map(type, entries)) == {float} and all(map(math.isfinite, entries)):
-            return [known[_nearest(entry.as_integer_ratio(), known.unit)] for entry in entries]
+            return [known[nearest(entry.as_integer_ratio(), known.unit)] for entry in entries]
         return [_rounded(entry, f"{name}[{i}]", known) for i, entry in enumerate(entries)]
     if isinstance(value, bool):
         raise InputTypeError(name, value, "write the number 0 or 1", fault="is a truth value")
@@ -313,7 +209,7 @@ def _rounded(value: Any, name: str, known: _Known) -> Rationals:
         raise InputTypeError(name, value, "give a number", fault="is text, not a number")
     if isinstance(value, complex):
         raise InputTypeError(name, value, "give a real number", fault="is a complex number")
-    if _is_duration(value):
+    if is_duration(value):
         raise InputTypeError(name, value, "give a number", fault="is a duration, not a number")
     if not isinstance(value, (numbers.Real, Decimal)):
         raise InputTypeError(
@@ -323,19 +219,7 @@ def _rounded(value: Any, name: str, known: _Known) -> Rationals:
         raise NotFiniteError(name, value, "drop or replace it before rounding", fault="is not finite")
     finite: Any = value
     p, q = (finite.numerator, finite.denominator) if isinstance(value, numbers.Rational) else finite.as_integer_ratio()
-    return known[_nearest((int(p), int(q)), known.unit)]  # integers of NumPy overflow
-
-
-def _nearest(ratio: tuple[int, int], scale: int) -> int:
-    """The integer nearest to a fraction times ``scale``, halves to even."""
-    numerator, denominator = ratio
-    whole, rest = divmod(numerator * scale, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
-
-
-def _is_duration(value: Any) -> bool:
-    """Whether a value is a duration of NumPy, which counts as a ``numbers.Rational``."""
-    return getattr(getattr(value, "dtype", None), "kind", "") == "m"
+    return known[nearest((int(p), int(q)), known.unit)]  # integers of NumPy overflow
 
 
 def free_symbols(entries: Iterable[Exact]) -> tuple[sympy.Expr, ...]:

@@ -1,7 +1,7 @@
 """Matrices as lists of rows, over anything with + - and *; zero entries are skipped, which is what makes sparse ones cheap.
 
 The one such algebra: the laws, the model, the update and all roads multiply with it, over numbers, polynomials and residues.
-The result has the type of the entries' products: those of ``Rational`` are ``Fraction``.
+The result has the type of the entries' products: those of ``Rational`` are ``Rational``.
 """
 
 from __future__ import annotations

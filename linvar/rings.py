@@ -17,7 +17,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class RingElement(Protocol[T_co]):
-    """Anything with + - *, and == against an integer; what these give are elements T (of a ``Rational``: a ``Fraction``)."""
+    """Anything with + - *, and == against an integer; what these give are elements T."""
 
     def __add__(self, other: Any, /) -> T_co: ...
 

@@ -101,10 +101,10 @@ class Request:
             text = str(value) if isinstance(value, (str, int, float, Fraction)) else ""
         except ValueError:  # CPython prints no integer of more than 4,300 digits
             text = ""
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}|/[1-9][0-9]{0,8})?", text) or Rational(text) == 0:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}|/[1-9][0-9]{0,8})?", text) or Fraction(text) == 0:
             fault = "is no fraction > 0 of at most 9 digits above and below"
             raise InputError(name, value, "write one like 1/20 or 0.05", fault=fault)
-        return Rational(text)
+        return Rational(Fraction(text))
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from linvar.exact import Rational
 from linvar.problem import Problem
@@ -73,4 +74,4 @@ def seconds_of(problem: Problem) -> float:
 
 def significant(value: float, digits: int) -> Rational:
     """A float rounded to so many significant decimal digits, exact from then on."""
-    return Rational(f"{value:.{digits - 1}e}") if value else Rational(0)
+    return Rational(Fraction(f"{value:.{digits - 1}e}")) if value else Rational(0)

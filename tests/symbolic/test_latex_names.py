@@ -26,7 +26,14 @@ M = sympy.MatrixSymbol("M", 2, 2)
         ("T_11_1", r"T_{11,1}", r"T_{11,1}^{2}"),
         ("T_12", r"T_{12}", r"T_{12}^{2}"),
         ("w2", r"w_{2}", r"w_{2}^{2}"),
-        ("my_w1_12", r"{my_{w}}^{(1)}_{1,2}", r"{{my_{w}}^{(1)}_{1,2}}^{2}"),
+        ("my_w1_12", r"{\mathrm{my}_{w}}^{(1)}_{1,2}", r"{{\mathrm{my}_{w}}^{(1)}_{1,2}}^{2}"),
+        ("learning_rate", r"\mathrm{learning}_{\mathrm{rate}}", r"\mathrm{learning}_{\mathrm{rate}}^{2}"),
+        ("theta_hat", r"\theta_{\mathrm{hat}}", r"\theta_{\mathrm{hat}}^{2}"),
+        ("w_t_1", r"w_{t,1}", r"w_{t,1}^{2}"),
+        ("delta_ij", r"\delta_{ij}", r"\delta_{ij}^{2}"),
+        ("lr", r"\mathrm{lr}", r"\mathrm{lr}^{2}"),
+        ("alpha1_12", r"\alpha^{(1)}_{1,2}", r"{\alpha^{(1)}_{1,2}}^{2}"),
+        (r"\mathit{ab}_{cde}", r"\mathit{ab}_{cde}", r"\mathit{ab}_{cde}^{2}"),
         ("alpha", r"\alpha", r"\alpha^{2}"),
         ("sigma2", r"\sigma_{2}", r"\sigma_{2}^{2}"),
         ("w_1", r"w_{1}", r"w_{1}^{2}"),
@@ -82,8 +89,9 @@ def test_enclosures_write_powers_of_ten_out() -> None:
     with ctx.workprec(80):
         balls = [arb("0.81", "4.87e-13"), arb("1.5e50", "1e30"), arb(0, "1e-9"), arb("2.5", "0.01")]
     text = lv.LargeBatchExpansion(balls, digits=12).latex()
-    assert r"[0.810000000000 \pm 4.88 \cdot 10^{-13}]" in text and r"\cdot 10^{50} \pm 1 \cdot 10^{34}]" in text
-    assert r"[\pm 1.01 \cdot 10^{-9}]" in text and not re.search(r"\de[+-]?\d", text)
+    assert r"\left(0.810000000000 \pm 4.88 \cdot 10^{-13}\right) + " in text
+    assert r"\cdot 10^{50} \pm 1 \cdot 10^{34}\right)" in text
+    assert r"\left(0 \pm 1.01 \cdot 10^{-9}\right)" in text and not re.search(r"\de[+-]?\d", text)
 
 
 def closes(text: str) -> bool:

@@ -15,15 +15,12 @@ from linvar.arguments import check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.exact import Exact, Rational, exact, free_symbols
 from linvar.flint import fmpq, fmpz
+from linvar.rational import ZeroDivisorError
 from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact, to_fmpq, to_rational
 
 if TYPE_CHECKING:
     import sympy
-
-
-class ZeroDivisorError(InputError, ZeroDivisionError):
-    """A division by 0."""
 
 
 class Arithmetic:
@@ -158,14 +155,22 @@ class Arithmetic:
     def __eq__(self, other: object) -> bool:
         """The same polynomial, under the same sampling (iid, of any law); a constant also equals its number.
 
-        Without replacement, where all are reduced, these are the polynomials with the same values at b = 1..n.
+        Without replacement, where all are reduced, these are the polynomials with the same values at b = 1..n. A SymPy
+        expression in b or u equals the polynomial that it is; one that is none, or too long to be expanded, equals none.
         """
         if not isinstance(other, Arithmetic):
-            if isinstance(other, bool) or not isinstance(other, (numbers.Rational, fmpq, fmpz)):
+            if isinstance(other, (numbers.Rational, fmpq, fmpz)) and not isinstance(other, bool):
+                number = exact(other, "operand")
+                assert isinstance(number, Rational)
+                return self.degree == 0 and bool(self._elements[0] == to_fmpq(number))
+            if not _is_expression(other):
                 return NotImplemented
-            number = exact(other, "operand")
-            assert isinstance(number, Rational)
-            return self.degree == 0 and bool(self._elements[0] == to_fmpq(number))
+            try:
+                read = self._operand(other)
+            except InputError:
+                return False
+            assert read is not None
+            return self == read
         if (other._drawn, other.degree) != (self._drawn, self.degree):
             return False
         try:
@@ -227,9 +232,18 @@ class Arithmetic:
         return [element.compose(*lifted, ctx=ring.context) for element in self._elements]
 
 
+def _is_expression(value: Any) -> bool:
+    """Whether it is a SymPy expression."""
+    if "sympy" not in sys.modules:
+        return False
+    import sympy
+
+    return isinstance(value, sympy.Expr)
+
+
 def _has_batch_size(value: Any) -> bool:
     """Whether it is a SymPy expression in b or u."""
-    if "sympy" not in sys.modules:
+    if not _is_expression(value):
         return False
     from linvar.symbolic.result.batch_size import occurs
 

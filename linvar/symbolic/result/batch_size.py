@@ -7,18 +7,15 @@ subtracted from or multiplied with a polynomial, a symbol named b is the batch s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy
 
 from linvar.errors import InputError, InputTypeError
-from linvar.exact import Exact, Rational, free_symbols
+from linvar.exact import free_symbols
 from linvar.expressions import symbols_of, to_element
 from linvar.flint import fmpq_mpoly_ctx
 from linvar.symbolic.algebra.ring import Element, Ring
-
-if TYPE_CHECKING:
-    from linvar.symbolic.result.arithmetic import Arithmetic
 
 #: the batch size, and one over it
 b, u = sympy.Symbol("b"), sympy.Symbol("u")
@@ -80,20 +77,20 @@ def read(expression: Any, own: tuple[Any, ...]) -> tuple[list[Element], Ring]:
     return [powers.get(power, ring.zero) for power in range(max(present, default=0) + 1)], ring
 
 
-def write(polynomial: Arithmetic, coefficients: tuple[Exact, ...], variable: Any) -> sympy.Expr:
-    """The SymPy expression of a polynomial in ``variable``, u or b.
+def inverse_of(variable: Any, own: tuple[Any, ...]) -> sympy.Expr:
+    """1/b in terms of ``variable``: u for u (or None), 1/b for b.
 
     Raises:
-        InputError: another variable, or one that is a symbol of the polynomial.
+        InputError: another variable, or one that is a symbol of the polynomial (its symbols are ``own``).
     """
+    if variable is None:
+        variable = u
     if not (isinstance(variable, sympy.Symbol) and variable in (b, u)):
         raise InputError("variable", variable, "give linvar.u or linvar.b", fault="does not stand for the batch size")
-    if str(variable) in map(str, polynomial.symbols):
+    if str(variable) in map(str, own):
         fault = "is also a symbol of the polynomial"
         raise InputError("variable", variable, f"give linvar.{'b' if variable == u else 'u'}, or use .poly", fault)
-    inverse = u if variable == u else 1 / b
-    values = (sympy.Rational(c.numerator, c.denominator) if isinstance(c, Rational) else c for c in coefficients)
-    return sympy.Add(*(value * inverse**k for k, value in enumerate(values)))
+    return u if variable == u else 1 / b
 
 
 def _letter(symbol: Any) -> str:

@@ -1,8 +1,8 @@
 """LaTeX of symbols: SymPy's where that is right, and one that compiles and cannot be mistaken for another everywhere else.
 
-SymPy writes w1_11 as w_{111}, T_1_11 and T_11_1 both as T_{111}, and passes names such as ``50%`` or ``W^{(1)}`` on as they
-are. What it writes is kept where ``is_safe`` finds it well formed and no other symbol is written alike; otherwise the
-name itself is set, character by character.
+SymPy writes w1_11 as w_{111}, T_1_11 and T_11_1 both as T_{111}, words in italics as if their letters were factors, and
+passes names such as ``50%`` or ``W^{(1)}`` on as they are. What it writes is kept where ``is_safe`` finds it well formed and
+no other symbol is written alike, words upright; otherwise the name itself is set, character by character.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Any
 _ENTRY = re.compile(
     r"(?P<name>.*[^\d_])(?:(?P<layer>\d+)_(?:(?P<i>\d)(?P<j>\d)|(?P<k>\d+)_(?P<l>\d+))|_(?P<m>\d+)_(?P<n>\d+))"
 )
+#: a name that is no LaTeX of the user's own
+_PLAIN = re.compile(r"\w+'*")
+_SCRIPT = re.compile(r"([_^]\{[^{}]*\})")
 _TOKEN = re.compile(r"\\[A-Za-z]+|.", re.DOTALL)
 _ACCENTS = {
     "hat", "bar", "tilde", "dot", "ddot", "vec", "check", "breve", "acute", "grave", "mathring", "overline",
@@ -65,15 +68,38 @@ def _usual(symbol: Any) -> str:
     """SymPy's LaTeX, or that of an entry of a symbolic matrix; "" if it does not compile."""
     import sympy
 
-    entry = _ENTRY.fullmatch(symbol.name) if isinstance(symbol, sympy.Symbol) else None
-    if entry is None:
+    if not isinstance(symbol, sympy.Symbol):
         text = str(sympy.latex(symbol))
+    elif (entry := _ENTRY.fullmatch(symbol.name)) is None:
+        text = _with_words(symbol.name)
     else:
-        base = str(sympy.latex(sympy.Symbol(entry["name"])))
+        base = _with_words(entry["name"])
         layer = f"^{{({entry['layer']})}}" if entry["layer"] else ""
         row, column = (next(filter(None, entry.group(*pair))) for pair in (("i", "k", "m"), ("j", "l", "n")))
         text = f"{f'{{{base}}}' if set(base) & set('^_') else base}{layer}_{{{row},{column}}}"
     return text if is_safe(text) else ""
+
+
+def _with_words(name: str) -> str:
+    r"""SymPy's LaTeX of a symbol of this name, words upright and indices separated by commas.
+
+    >>> [_with_words(name) for name in ("learning_rate", "w_t_1", "theta_hat", "delta_ij", "xbar_train")]
+    ['\\mathrm{learning}_{\\mathrm{rate}}', 'w_{t,1}', '\\theta_{\\mathrm{hat}}', '\\delta_{ij}', '\\bar{x}_{\\mathrm{train}}']
+    """
+    import sympy
+
+    text = str(sympy.latex(sympy.Symbol(name)))
+    if not _PLAIN.fullmatch(name):
+        return text
+    parts = _SCRIPT.split(text)  # every second is an index or an exponent
+    parts[::2] = [_upright(part, 2) for part in parts[::2]]
+    parts[1::2] = [_upright(part.replace(" ", ","), 3) for part in parts[1::2]]
+    return "".join(parts)
+
+
+def _upright(text: str, letters: int) -> str:
+    """Runs of so many letters or more, but for commands, upright."""
+    return re.sub(rf"(?<![\\A-Za-z])[A-Za-z]{{{letters},}}", lambda word: rf"\mathrm{{{word[0]}}}", text)
 
 
 def is_safe(text: str) -> bool:

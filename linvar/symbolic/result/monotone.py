@@ -7,16 +7,17 @@ or rises with the trend around it; the few that do are settled by comparing p(1/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from linvar.errors import InputError, shown
-from linvar.exact import Rational
+from linvar.errors import InputError, InputTypeError, Words, shown
+from linvar.exact import Rational, exact
 from linvar.flint import fmpq, fmpq_poly, fmpz
 from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.real_roots import isolate
-from linvar.symbolic.algebra.ring import to_rational
+from linvar.symbolic.algebra.ring import to_fmpq, to_rational
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class TurningPoint:
         return float((self.low + self.high) / 2)
 
     def __repr__(self) -> str:
-        return f"TurningPoint({self.kind} at b = {float(self):.6g})"
+        return f"TurningPoint({self.kind} at b = {(self.low + self.high) / 2:.6g})"
 
 
 class Trend(NamedTuple):
@@ -45,6 +46,10 @@ class Trend(NamedTuple):
     low: Rational
     high: Rational | None
     sign: int
+
+    def __repr__(self) -> str:
+        high = None if self.high is None else shown(self.high)
+        return f"Trend(low={shown(self.low)}, high={high}, sign={self.sign})"
 
 
 class Monotonicity:
@@ -58,10 +63,7 @@ class Monotonicity:
     @cached_property
     def zeros(self) -> list[tuple[fmpq, fmpq]]:
         """Isolating intervals, in b, of the distinct zeros of the slope strictly between 1 and the last b; ascending."""
-        low = fmpq(0) if self.last is None else fmpq(1, self.last)
-        if not self.slope or low == 1:
-            return []
-        return [(1 / high, 1 / low) for low, high in reversed(isolate(self.slope, low, fmpq(1), _narrow))]
+        return _zeros(self.slope, self.last)
 
     @cached_property
     def trends(self) -> list[tuple[fmpq, fmpq | None, int]]:
@@ -96,9 +98,13 @@ class Monotonicity:
             for low, high, sign in self.trends
         )
 
+    def at(self, b: int) -> fmpq:
+        """p(1/b), exactly."""
+        return self.polynomial(fmpq(1, b))
+
     def falls(self, b: int) -> bool:
         """p(1/b) > p(1/(b+1)), exactly."""
-        return bool(self.polynomial(fmpq(1, b)) > self.polynomial(fmpq(1, b + 1)))
+        return bool(self.at(b) > self.at(b + 1))
 
     def last_step_not_falling(self, first: int, last: int | None) -> int | None:
         """The largest b with first <= b < last and p(1/b) <= p(1/(b+1)); 0 if there is none, None if no largest."""
@@ -106,18 +112,28 @@ class Monotonicity:
             if self.trends[-1][2] >= 0:
                 return None
             last = max(first, _floor(self.trends[-1][0])) + 2  # beyond, every step falls
-        top = last - 1
-        for low, high in reversed(self.zeros):
-            # steps wholly beyond this zero share a trend: the one at the top stands for all of them
-            beyond = max(first, _floor(high) + 1)
-            if top >= beyond and not self.falls(top):
-                return top
-            top = min(top, beyond - 1)
-            while top >= max(first, _floor(low) - 1):
-                if not self.falls(top):
-                    return top
-                top -= 1
-        return top if top >= first and not self.falls(top) else 0
+        # steps wholly beyond a zero of the slope share a trend
+        return _largest(lambda b: not self.falls(b), self.zeros, first, last - 1)
+
+    def last_above(self, value: fmpq) -> int | None:
+        """The largest b <= last with p(1/b) > value; 0 if there is none, None if there is no largest."""
+        excess = self.polynomial - value
+        if not excess:
+            return 0
+
+        def above(b: int) -> bool:
+            return bool(excess(fmpq(1, b)) > 0)
+
+        if self.last is None:
+            if next(c for c in excess.coeffs() if c != 0) > 0:  # the sign of the excess where b is large
+                return None
+        elif self.last == 1 or above(self.last):
+            return self.last * above(self.last)
+        zeros = _zeros(excess, self.last)
+        # beyond all zeros the excess has one sign; at the last b itself, looked at above, it may be zero
+        return _largest(
+            above, zeros, 1, _floor(zeros[-1][1]) + 1 if zeros and self.last is None else (self.last or 2) - 1
+        )
 
 
 class Trends:
@@ -166,6 +182,53 @@ class Trends:
     def _monotonicity(self) -> Monotonicity:
         """Trends over b >= 1, without replacement over b = 1..n."""
         return Monotonicity(self._numbers, self.largest_batch_size)
+
+    def half(self) -> int:
+        """The smallest batch size from which on the value is at most half of that at b = 1. Exact.
+
+        The smallest b_0 with p(1/b) <= p(1)/2 for every b >= b_0 (without replacement for b = b_0..n), whatever the value
+        does before: ``batch_size_for(p(1) / 2)``.
+
+        Raises:
+            InputError: there is none, the limit is named; or symbols occur, substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([0, 18]).half(), BatchPolynomial([0, 18, -17]).half()  # 18/b - 17/b^2: 1, 19/4, ... 35/36
+        (2, 36)
+        """
+        value = to_rational(self._monotonicity.at(1) / 2)
+        found = batch_size_for(self._monotonicity, value)
+        if found is None:
+            words = Words(f"{shown(value)}, {_not_undercut(self._monotonicity, value)}")
+            raise InputError("half the value at b = 1,", words, "give a larger one to batch_size_for")
+        return found
+
+    def batch_size_for(self, value: Any) -> int:
+        """The smallest batch size from which on the polynomial is at most ``value``. Exact.
+
+        The smallest b_0 with p(1/b) <= value for every b >= b_0 (without replacement for b = b_0..n), by certified isolation
+        of the real roots of p - value and comparison of exact values: p may rise and fall before.
+
+        Args:
+            value: an int, a Fraction or text "p/q". A float is refused, as one rounding may change the answer: say which number
+                is meant by ``linvar.rationalize(value)``.
+
+        Raises:
+            InputTypeError: the value is a float, no number, or has symbols.
+            InputError: there is no such batch size, the limit is named; or symbols occur, substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> v = BatchPolynomial([0, 18, -17])  # 18/b - 17/b^2 is 1 at b = 1 and at b = 17, and larger between
+        >>> v.batch_size_for(1), v.batch_size_for("1/100")
+        (17, 1800)
+        """
+        number = exact(value, "value")
+        if not isinstance(number, Rational):
+            raise InputTypeError("value", value, "give a number", fault="has symbols")
+        found = batch_size_for(self._monotonicity, number)
+        if found is None:
+            raise InputError("value", number, "give a larger one", fault=_not_undercut(self._monotonicity, number))
+        return found
 
     def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
         """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.
@@ -219,12 +282,52 @@ class Trends:
         return self._monotonicity.sign_table
 
 
+def batch_size_for(trends: Monotonicity, value: Rational) -> int | None:
+    """The smallest b_0 >= 1 with p(1/b) <= value for every integer b >= b_0 (b_0 <= b <= last); None if none."""
+    worst = trends.last_above(to_fmpq(value))
+    return None if worst is None or worst == trends.last else worst + 1
+
+
+def _not_undercut(trends: Monotonicity, value: Rational) -> str:
+    """Why there is none."""
+    if trends.last is not None:
+        return f"is below the value at b = n = {trends.last}, {shown(to_rational(trends.at(trends.last)))}"
+    limit = to_rational(trends.polynomial(fmpq(0)))
+    words = f"limit of the values as b grows, {shown(limit)}"
+    return f"is the {words}, and they stay above it" if limit == value else f"is below the {words}"
+
+
 def decreasing_from(trends: Monotonicity) -> int | None:
     """The smallest b_0 >= 1 with p(1/b) > p(1/(b+1)) for every integer b >= b_0 (b_0 <= b < last); None if none."""
     worst = trends.last_step_not_falling(1, trends.last)
     if worst is None or (trends.last is not None and worst + 1 >= trends.last):
         return None
     return worst + 1
+
+
+def _zeros(polynomial: fmpq_poly, last: int | None) -> list[tuple[fmpq, fmpq]]:
+    """Isolating intervals, in b, of the distinct zeros of p(1/b) strictly between 1 and ``last``; ascending."""
+    low = fmpq(0) if last is None else fmpq(1, last)
+    if not polynomial or low == 1:
+        return []
+    return [(1 / high, 1 / low) for low, high in reversed(isolate(polynomial, low, fmpq(1), _narrow))]
+
+
+def _largest(holds: Callable[[int], bool], zeros: list[tuple[fmpq, fmpq]], first: int, top: int) -> int:
+    """The largest b from ``first`` to ``top`` at which it holds, 0 if at none; it holds at all b between two zeros or at none.
+
+    What is said of b may be about the step from b to b + 1: a step that meets an isolating interval is looked at by itself.
+    """
+    for low, high in reversed(zeros):
+        beyond = max(first, _floor(high) + 1)
+        if top >= beyond and holds(top):
+            return top
+        top = min(top, beyond - 1)
+        while top >= max(first, _floor(low) - 1):
+            if holds(top):
+                return top
+            top -= 1
+    return top if top >= first and holds(top) else 0
 
 
 def _narrow(low: fmpq, high: fmpq) -> bool:

@@ -20,9 +20,9 @@ from linvar.keywords import door
 from linvar.plain_data import Plain
 from linvar.schemes.scheme import scheme_of
 from linvar.symbolic.algebra.ring import Element, Ring, to_exact
-from linvar.symbolic.result import display, monotone, residues
+from linvar.symbolic.result import display, latex, monotone, residues
 from linvar.symbolic.result import file as polynomial_file
-from linvar.symbolic.result.arithmetic import Arithmetic
+from linvar.symbolic.result.by_hand import ByHand
 from linvar.symbolic.result.file import Terms, elements_of, terms_of
 from linvar.symbolic.schemes.registry import exact_scheme
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     import sympy
 
+    from linvar.display.table import Table
     from linvar.symbolic.result.jax_function import JaxFunction
 
 #: values at several batch sizes, nested as these are
@@ -39,7 +40,7 @@ Values: TypeAlias = "list[Exact] | list[Values]"
 _Kept: TypeAlias = "tuple[Terms, tuple[sympy.Expr, ...], str, int | None, int]"
 
 
-class BatchPolynomial(Arithmetic, monotone.Trends):
+class BatchPolynomial(ByHand, monotone.Trends):
     """An exact polynomial in u = 1/b, b the mini-batch size.
 
     p(1/b) = sum_k coefficients[k] / b^k, exact for every b at which the sampling has a meaning.
@@ -59,13 +60,15 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     expressions) mix with all of them.
 
     Equality is that of the polynomial, the sampling and (without replacement) the data set size, whatever the degree
-    bound; a constant also equals its number, and hashes like that int or Fraction. A SymPy expression is equal to no
-    BatchPolynomial (SymPy compares by form, so no hash could agree): compare ``p - expression == 0``.
+    bound; a constant also equals its number, and hashes like that int or Fraction.
 
-    Derivations by hand: in a SymPy expression that meets a polynomial in arithmetic, a symbol named b is the batch size
-    (``linvar.b``) and one named u is 1/b (``linvar.u``); the expression is a polynomial in 1/b, 18/b + (w^2 - 1)/b^2. If a
-    symbol of the polynomial itself has that name the expression is refused. In ``coefficients`` and in ``subs`` a symbol
-    of these names is a symbol like any other, and 1/b is then shown as u_.
+    Derivations by hand: in a SymPy expression that meets a polynomial, a symbol named b is the batch size (``linvar.b``)
+    and one named u is 1/b (``linvar.u``); the expression is a polynomial in 1/b, 18/b + (w^2 - 1)/b^2. If a symbol of the
+    polynomial itself has that name the expression is refused. In ``coefficients`` and in ``subs`` a symbol of these names
+    is a symbol like any other, and 1/b is then shown as u_. ``p == expression``, from either side, is whether
+    ``p - expression`` is zero, however the expression is written; where ``p - expression`` is refused (no polynomial in
+    1/b, a float in it, too long to be expanded) it is False. SymPy hashes an expression by its form, so that no hash can
+    agree: in a set or a dict an expression does not find the polynomial that is equal to it.
 
     Raises:
         TypeError: a coefficient is a float or no number; the coefficients have no order. ValueError: one is no
@@ -77,6 +80,9 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     18 u + 1/2 u^2    (u = 1/b, degree 2)
     >>> p(2), p.degree, p.coefficients
     (73/8, 2, (0, 18, 1/2))
+    >>> import linvar as lv
+    >>> p == (36 * lv.b + 1) / (2 * lv.b**2), p - 18 / lv.b
+    (True, 1/2 u^2    (u = 1/b, degree 2))
     >>> BatchPolynomial([0, 18, "1/2"], sampling="without_replacement", dataset_size=2)  # less (u - 1)(u - 1/2)/2
     -1/4 + 75/4 u    (u = 1/b, b <= 2, degree 1)
     """
@@ -123,11 +129,6 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
     def vanishes_at_infinity(self) -> bool:
         """Whether the constant term is zero, as that of an iid variance is."""
         return not self._elements[0]
-
-    @cached_property
-    def coefficients(self) -> tuple[Exact, ...]:
-        """Coefficients of 1, 1/b, 1/b^2, ...: exact numbers whose str is "p/q", SymPy expressions with symbols."""
-        return tuple(to_exact(element, self.symbols) for element in self._elements)
 
     @cached_property
     def factor_coefficients(self) -> tuple[Exact, ...]:
@@ -222,56 +223,54 @@ class BatchPolynomial(Arithmetic, monotone.Trends):
 
     # display
 
-    @cached_property
-    def poly(self) -> sympy.Poly:
-        """The SymPy Poly in u = 1/b; its generator, ``poly.gen``, is the Symbol ``u`` (``u_`` if a symbol u occurs).
-
-        >>> BatchPolynomial([0, 18, "1/2"]).poly
-        Poly(1/2*u**2 + 18*u, u, domain='QQ')
-        """
-        import sympy
-
-        values = [display.to_sympy(value) for value in self.coefficients]
-        generator = sympy.Symbol(display.generator_name(self.symbols))
-        if all(isinstance(symbol, sympy.Symbol) for symbol in self.symbols):
-            return sympy.Poly(values[::-1], generator)
-        # SymPy takes entries of one matrix for dependent
-        return sympy.Poly(values[::-1], generator, domain=sympy.QQ[self.symbols])
-
-    def as_expr(self, variable: Any = None) -> sympy.Expr:
-        """The polynomial as a SymPy expression, to compare with one derived by hand.
-
-        Args:
-            variable: ``linvar.u`` (the default) or ``linvar.b``: in powers of u = 1/b, or of 1/b.
-
-        Raises:
-            InputError: another variable; or a symbol of the polynomial has that name.
-
-        >>> import linvar as lv
-        >>> v = BatchPolynomial([0, 18, "1/2"])
-        >>> v.as_expr(), v.as_expr(lv.b)
-        (u**2/2 + 18*u, 18/b + 1/(2*b**2))
-        >>> v - (36 * lv.b + 1) / (2 * lv.b**2) == 0
-        True
-        """
-        from linvar.symbolic.result import batch_size
-
-        return batch_size.write(self, self.coefficients, batch_size.u if variable is None else variable)
-
     def __repr__(self) -> str:
         return display.text(self)
 
-    def latex(self) -> str:
+    def latex(self, *, factor: bool = False, digits: int | None = None) -> str:
         """The whole polynomial as LaTeX, in powers of 1/b.
 
+        Args:
+            factor: take out what is common to all terms, and write each coefficient as a product of irreducible factors.
+            digits: write decimals, rounded to so many significant digits (halves to even), instead of fractions.
+
+        Warns:
+            RuntimeWarning: it will have more than a million characters; said before it is written.
+
+        >>> import sympy
+        >>> w, t = sympy.symbols("w t")
         >>> print(BatchPolynomial([0, 18, "1/2"]).latex())
         18 \\frac{1}{b} + \\frac{1}{2} \\frac{1}{b^{2}}
+        >>> print(BatchPolynomial([0, (t - w) ** 2, (t - w) / 2]).latex(factor=True))
+        \\frac{1}{2} \\left(t - w\\right) \\frac{1}{b} \\left(2 \\left(t - w\\right) + \\frac{1}{b}\\right)
+        >>> print(BatchPolynomial([0, t / 7, 10**9]).latex(digits=3))
+        0.143 t \\frac{1}{b} + 1 \\cdot 10^{9} \\frac{1}{b^{2}}
         """
-        return display.latex(self, None)
+        return latex.whole(self._elements, self.symbols, factor, latex.checked_digits(digits))
 
     def _repr_latex_(self) -> str:
         """LaTeX for notebooks, elided when long."""
-        return f"$\\displaystyle {display.latex(self, display.NOTEBOOK_TERMS)}$"
+        return f"$\\displaystyle {latex.notebook(self)}$"
+
+    def to_table(self) -> Table:
+        """The coefficients as a table: power of 1/b, coefficient, and its decimal (with symbols: the number of its terms).
+
+        Long numbers and sums are cut in its cells; their values, as in ``.to_pandas()``, are the exact coefficients, and
+        floats for the decimals. ``.to_latex()`` and ``.to_markdown()`` write it.
+
+        >>> print(BatchPolynomial([0, 18, "-1/3"]).to_table())
+        Polynomial in 1/b of degree 2
+        power of 1/b  coefficient    decimal
+        ------------------------------------
+                   0            0          0
+                   1           18         18
+                   2         -1/3  -0.333333
+        """
+        from linvar.symbolic.result.table import exact_table
+
+        title = f"Polynomial in 1/b of degree {self.degree}"
+        largest = self.largest_batch_size
+        notes = [] if largest is None else [f"b <= {largest}, without replacement"]
+        return exact_table(self.coefficients, self._elements, self.symbols, title, notes)
 
     # arithmetic
 

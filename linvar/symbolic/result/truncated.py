@@ -12,12 +12,14 @@ from linvar.exact import Exact, Rational, TooLargeError, exact, free_symbols
 from linvar.flint import arb, ctx
 from linvar.keywords import door
 from linvar.symbolic.algebra.ring import Ring, to_exact
-from linvar.symbolic.result import display
+from linvar.symbolic.result import display, latex
 from linvar.symbolic.result.file import Terms, elements_of, terms_of
 from linvar.symbolic.result.polynomial import BatchPolynomial
 
 if TYPE_CHECKING:
     import sympy
+
+    from linvar.display.table import Table
 
 #: middle and radius of a ball, each m 2^e as (m, e)
 Ends = tuple[tuple[int, int], tuple[int, int]]
@@ -144,11 +146,30 @@ class LargeBatchExpansion:
         >>> print(LargeBatchExpansion([0, 18, "1/2"]).latex())
         18 \\frac{1}{b} + \\frac{1}{2} \\frac{1}{b^{2}} + O\\left(\\frac{1}{b^{3}}\\right)
         """
-        return display.expansion_latex(self._elements, self.symbols, self.digits, False)
+        return latex.expansion(self._elements, self.symbols, self.digits)
 
     def _repr_latex_(self) -> str:
         """LaTeX for notebooks, long numbers elided."""
-        return f"$\\displaystyle {display.expansion_latex(self._elements, self.symbols, self.digits, True)}$"
+        return f"$\\displaystyle {latex.expansion_notebook(self._elements, self.symbols, self.digits)}$"
+
+    def to_table(self) -> Table:
+        """The coefficients as a table: power of 1/b, coefficient, and its decimal, or certified enclosures (``arb`` balls).
+
+        >>> print(LargeBatchExpansion([0, 18, "1/3"]).to_table())
+        Expansion for large batches
+        power of 1/b  coefficient   decimal
+        -----------------------------------
+                   0            0         0
+                   1           18        18
+                   2          1/3  0.333333
+        + O(1/b^3)
+        """
+        from linvar.symbolic.result.table import enclosed_table, exact_table
+
+        title, notes = "Expansion for large batches", [f"+ O(1/b^{self.order + 1})"]
+        if self.digits is not None:
+            return enclosed_table(self._elements, self.digits, title, notes)
+        return exact_table(self._exact_coefficients, self._elements, self.symbols, title, notes)
 
     # arithmetic
 
