@@ -18,7 +18,7 @@ from linvar.symbolic.quantities import (
     WeightCovariance,
     Weights,
 )
-from linvar.symbolic.result import display
+from linvar.symbolic.result import latex
 
 if TYPE_CHECKING:
     from linvar.symbolic.result.polynomial import BatchPolynomial
@@ -49,7 +49,7 @@ def table_of_expansions(problem: Problem, plan: RoadPlan, found: Mapping[str, Se
     for name, expansions in found.items():
         first, *others = expansions
         text, _, _ = repr(first).partition("    (")
-        written = display.expansion_latex(first._elements, first.symbols, first.digits, True)
+        written = latex.expansion_notebook(first._elements, first.symbols, first.digits)
         rows.append([name, f"{len(expansions):,} expansions" if others else Cell(text, first, written)])
     return Table(["quantity", "expansion in u = 1/b"], rows, f"Large batches of {problem!r}", _notes(plan, set(found)))
 
@@ -87,7 +87,7 @@ def formula_cell(polynomial: BatchPolynomial) -> Cell:
     text, _, _ = repr(polynomial).partition("    (")
     if polynomial.symbols and not short:
         text = f"{polynomial.terms:,} terms in {len(polynomial.symbols)} symbols"
-    return Cell(text, polynomial, display.latex(polynomial, None if short else display.NOTEBOOK_TERMS))
+    return Cell(text, polynomial, polynomial.latex() if short else latex.notebook(polynomial))
 
 
 def _start(polynomial: BatchPolynomial) -> int | None:

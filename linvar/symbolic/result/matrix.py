@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from linvar.display.table import middle_out
-from linvar.symbolic.result import display
+from linvar.symbolic.result import latex
 from linvar.symbolic.result.polynomial import BatchPolynomial
 
 #: a notebook shows so many rows and columns, half of them the first ones; a longer entry is counted there
@@ -50,7 +50,7 @@ class PolynomialMatrix(tuple[tuple[BatchPolynomial, ...], ...]):
         if i is None or j is None:
             return {(True, True): r"\ddots", (True, False): r"\vdots", (False, True): r"\cdots"}[i is None, j is None]
         entry = self[i][j]
-        text = display.latex(entry, _TERMS_OF_ENTRY)
+        text = latex.notebook(entry)
         return text if len(text) <= _LONGEST_ENTRY else rf"\text{{{entry.terms:,} terms}}"
 
 

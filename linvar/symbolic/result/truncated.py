@@ -169,7 +169,7 @@ class LargeBatchExpansion:
         title, notes = "Expansion for large batches", [f"+ O(1/b^{self.order + 1})"]
         if self.digits is not None:
             return enclosed_table(self._elements, self.digits, title, notes)
-        return exact_table(self._exact_coefficients, self._elements, self.symbols, title, notes)
+        return exact_table(self.exact_coefficients, self._elements, self.symbols, title, notes)
 
     # arithmetic
 
