@@ -9,7 +9,7 @@ from linvar.symbolic.result import latex
 from linvar.symbolic.result.polynomial import BatchPolynomial
 
 #: a notebook shows so many rows and columns, half of them the first ones; a longer entry is counted there
-_SHOWN, _LONGEST_ENTRY, _TERMS_OF_ENTRY = 6, 200, 3
+_SHOWN, _LONGEST_ENTRY = 6, 200
 #: characters of a matrix that a terminal shows entry by entry
 _LONGEST = 1_000
 
