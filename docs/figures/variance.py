@@ -1,6 +1,6 @@
 """The figure of the README: an exact variance that falls with the batch size, and one that rises, beside estimates by JAX.
 
-    python docs/figures/variance.py [--folder docs/figures] [--runs 32768]
+    python docs/figures/variance.py [--folder docs/figures] [--runs 131072]
 
 Both are networks of two linear layers after one step of SGD. On the left, widths 2-2-2 and Gaussian inputs; on the right, widths
 1-1-1 and 64 examples, batches without replacement: x = 5/2 once and 1/2 63 times, y = 0. A batch of about 7 that has the outlier
@@ -74,7 +74,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--runs", type=int, default=32_768, help="of SGD, for each batch size")
+    parser.add_argument("--runs", type=int, default=131_072, help="of SGD, for each batch size")
     parser.add_argument("--format", default="svg")
     arguments = parser.parse_args()
     style = {"svg.hashsalt": "linvar", "svg.fonttype": "none", "font.size": 9}
