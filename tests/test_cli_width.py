@@ -24,7 +24,6 @@ OUTPUTS = [
     ["derive", "two-layer", "--order", "1"],
     ["derive", "two-layer", "--order", "1", "--digits", "9"],
     ["derive", "noisy-regression", "--steps", "0,1"],
-    ["plan", "small-dataset"],
     ["example"],
     ["experiment", "--list"],
     ["formula", "--step", "0", "--covariance", "general"],
@@ -91,15 +90,25 @@ def test_the_report_fits_the_terminal(capsys, monkeypatch):
         out = good(capsys, "verify", "heavy-tails", "--runs", "1024", "--batch-sizes", "1,16", status=3)
         assert "UNRESOLVED" in out and "\u2026" not in out and not too_long(out, width)
     row = reports[0].rows[0]
-    assert f"variance at b = 1: {row.verdict}\n    exact {float(row.exact):.5g}, estimate {row.estimate:.5g}," in out
-    assert out.count(" at b = ") == len(reports[0].rows) == 8
-    summary = str(reports[0]).splitlines()[11:]
-    assert (
-        summary[0].startswith("UNRESOLVED: ")
-        and out.split()[-len(" ".join(summary).split()) :] == " ".join(summary).split()
-    )
+    assert f"quantity: variance, b: 1, exact: {float(row.exact):.5g}," in " ".join(out.split())
+    assert out.count("verdict: ") == len(reports[0].rows) == 8
+    summary = " ".join(str(reports[0]).splitlines()[11:])
+    assert summary.startswith("UNRESOLVED: ") and " ".join(out.split()).endswith(summary)
     monkeypatch.delenv("COLUMNS")
     assert good(capsys, "verify", "heavy-tails", status=3) == f"{reports[0]}\n"
+
+
+def test_a_plan_fits_the_terminal(capsys, monkeypatch):
+    """As a table; on a narrow terminal a paragraph for each road, of whole words."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    table = lv.plan(load_example("small-dataset")).to_table({"road": "--method"})
+    assert good(capsys, "plan", "small-dataset") == f"{table}\n"
+    for width in (50, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        out = good(capsys, "plan", "small-dataset")
+        assert not too_long(out, width) and "\u2026" not in out
+        wanted = {word.strip(",") for row in table.rows for cell in row for word in cell.text.split()}
+        assert wanted <= set(re.split(r"[\s,]+", out))
 
 
 def test_a_pipe_has_no_lines_broken():

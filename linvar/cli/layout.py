@@ -7,10 +7,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from linvar.verification.report import Report
 
 #: columns that are as many as anything takes
 _UNBOUNDED = 10_000
@@ -89,30 +85,12 @@ def cut(text: str, room: int) -> str:
     return f"{text[: kept - back]}...{text[len(text) - back :]}{note}"
 
 
-def print_report(report: Report) -> None:
-    """As Rich draws it on a terminal; where its table does not fit, two lines for each row; elsewhere as text."""
+def print_shown(result: object) -> None:
+    """A result that is a table, as Rich draws it on a terminal, and as text elsewhere."""
     width = columns()
-    if width is None or not hasattr(report, "__rich__"):
-        print(report, flush=True)
+    if width is None:
+        print(result, flush=True)
         return
     from rich.console import Console
 
-    console = Console(highlight=False, width=width)
-    if console.measure(report, options=console.options.update(width=_UNBOUNDED)).minimum <= width:
-        console.print(report)
-    else:
-        print(wrapped(_stacked(report)), flush=True)
-
-
-def _stacked(report: Report) -> str:
-    """A report without its table."""
-    from linvar.verification.report import to_float
-
-    problem, *rest = str(report).split("\n")
-    rows = [
-        f"{row.quantity} at b = {row.batch_size}: {row.verdict}\n"
-        f"    exact {to_float(row.exact):.5g}, estimate {row.estimate:.5g}, "
-        f"standard error {row.standard_error:.1e}, z {row.z:.2f}"
-        for row in report.rows
-    ]
-    return "\n".join([problem, "", *rows, "", *rest[2 + len(report.rows) :]])
+    Console(highlight=False, width=width).print(result)

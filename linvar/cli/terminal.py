@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from linvar.cli.layout import listed, print_report, table, wrapped
+from linvar.cli.layout import listed, print_shown, table, wrapped
 from linvar.plain_data import expression_text
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def print_section(section: Section) -> None:
     if section.remark:
         print_prose(section.remark)
     print_prose(f"variance = {section.report.variance!r}")
-    print_report(section.report)
+    print_shown(section.report)
 
 
 def _approximate(value: Exact) -> str:

@@ -25,6 +25,7 @@ from linvar.cli.arguments import (
     check_output,
     load,
 )
+from linvar.cli.layout import print_shown
 from linvar.cli.terminal import (
     expansion_object,
     plan_object,
@@ -33,7 +34,6 @@ from linvar.cli.terminal import (
     print_expansion,
     print_json,
     print_polynomial,
-    print_prose,
     print_text,
 )
 from linvar.progress import waiting
@@ -136,4 +136,4 @@ def plan(
     if as_json:
         print_json(plan_object(found))
     else:
-        print_prose(found.text({"road": "--method"}))
+        print_shown(found.to_table({"road": "--method"}))

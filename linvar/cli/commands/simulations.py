@@ -23,7 +23,7 @@ from linvar.cli.arguments import (
     parse_batch_sizes,
 )
 from linvar.cli.errors import OK, REJECTED, UNRESOLVED
-from linvar.cli.layout import print_report
+from linvar.cli.layout import print_shown
 from linvar.cli.terminal import print_json, print_text, report_object
 from linvar.errors import InputError, Words
 from linvar.progress import waiting
@@ -53,7 +53,7 @@ def verify(
     if as_json:
         print_json({**report_object(report), "seed": seed})
     else:
-        print_report(report)
+        print_shown(report)
     raise typer.Exit(_EXIT_OF_VERDICT[report.verdict])
 
 
