@@ -7,14 +7,12 @@ operating system refuses: commands raise, ``main`` prints. Any other exception i
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from linvar.cli.commands import derivations, examples, formulas, searches, simulations
-from linvar.cli.errors import INTERRUPTED, OK, Commands, complain, heed_interrupts, leave, status_of
+from linvar.cli.errors import INTERRUPTED, OK, Commands, complain, heed_interrupts, leave, status_of, while_read
 from linvar.cli.help import Command
 
 app = typer.Typer(
@@ -65,12 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
         heed_interrupts()
     try:
         status = typer.main.get_command(app).main(args=arguments, prog_name="linvar", standalone_mode=False)
-        sys.stdout.flush()
+        with while_read():
+            pass  # what is still to be printed
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as in `linvar ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     except MemoryError:
         return complain("out of memory: give a smaller problem, or use a larger machine")
     except Exception as error:  # noqa: BLE001  the last door: every error becomes a status

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from linvar.cli.help import Group
@@ -60,6 +60,21 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, heed)
 
 
+@contextlib.contextmanager
+def while_read() -> Iterator[None]:
+    """Print as long as there is a reader: one that has gone, as in ``linvar ... | head``, is no error, and changes no status."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+
+
+def _forget_output() -> None:
+    """What is still to be printed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def status_of(error: Exception) -> int:
     """Print an error in one line; one that is not the user's is printed in full."""
     # click's usage errors, wherever this version of typer keeps them
@@ -101,6 +116,9 @@ class Commands(Group):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # here, as click would end with 1, which says REJECT
+            _forget_output()
+            return OK
         except LinvarError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             if command is None:

@@ -93,4 +93,7 @@ def print_shown(result: object) -> None:
         return
     from rich.console import Console
 
-    Console(highlight=False, width=width).print(result)
+    console = Console(highlight=False, width=width)
+    with console.capture() as drawn:  # where nobody reads Rich ends with 1, which says REJECT
+        console.print(result)
+    print(drawn.get(), end="", flush=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from linvar.cli.arguments import Json, Seed, check_seed
-from linvar.cli.errors import OK, UNRESOLVED
+from linvar.cli.errors import OK, UNRESOLVED, while_read
 from linvar.cli.terminal import print_json, print_lines, print_prose, print_text, search_object
 
 
@@ -45,12 +45,13 @@ def search(
     result = found(problem, depth, step, label_noise, vary, seconds, seed)
     if output is not None and result.problem is not None:
         result.problem.save(output)
-    if as_json:
-        print_json({**search_object(result), "seed": seed})
-    else:
-        print_found(result)
-        if output is not None:
-            print_text(f"Saved: {output}" if result.found else "Nothing to save")
+    with while_read():
+        if as_json:
+            print_json({**search_object(result), "seed": seed})
+        else:
+            print_found(result)
+            if output is not None:
+                print_text(f"Saved: {output}" if result.found else "Nothing to save")
     raise typer.Exit(OK if result.found else UNRESOLVED)
 
 

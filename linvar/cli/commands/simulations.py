@@ -22,7 +22,7 @@ from linvar.cli.arguments import (
     load,
     parse_batch_sizes,
 )
-from linvar.cli.errors import OK, REJECTED, UNRESOLVED
+from linvar.cli.errors import OK, REJECTED, UNRESOLVED, while_read
 from linvar.cli.layout import print_shown
 from linvar.cli.terminal import print_json, print_text, report_object
 from linvar.errors import InputError, Words
@@ -50,10 +50,11 @@ def verify(
     """Compare the exact values with a simulation: exit status 0 AGREE, 1 REJECT, 3 UNRESOLVED."""
     problem = check_numbers(load(file, step, learning_rate))
     report = _verify(problem, seed, runs, parse_batch_sizes(batch_sizes, problem))
-    if as_json:
-        print_json({**report_object(report), "seed": seed})
-    else:
-        print_shown(report)
+    with while_read():
+        if as_json:
+            print_json({**report_object(report), "seed": seed})
+        else:
+            print_shown(report)
     raise typer.Exit(_EXIT_OF_VERDICT[report.verdict])
 
 
@@ -101,10 +102,11 @@ def plot(
     with waiting("drawing"):
         picture = draw(answers, suffix)
     write_atomically(output, picture)
-    if as_json:
-        print_json({"picture": output, "verdict": verdict})
-    else:
-        print_text(f"Picture: {output}" + (f" (verdict: {verdict})" if verdict else ""))
+    with while_read():
+        if as_json:
+            print_json({"picture": output, "verdict": verdict})
+        else:
+            print_text(f"Picture: {output}" + (f" (verdict: {verdict})" if verdict else ""))
     raise typer.Exit(_EXIT_OF_VERDICT[verdict] if verdict else OK)
 
 
