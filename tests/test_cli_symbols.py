@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import sympy
 from command_line import bad, good, no_lines_of_progress  # noqa: F401
 
 import linvar as lv
@@ -44,3 +45,17 @@ def test_what_needs_numbers_refuses_symbols(capsys, tmp_path, monkeypatch, comma
         capsys, "search", "--problem", "symbols"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_symbol_b_is_not_the_batch_size_of_the_headers(capsys, tmp_path):
+    problem = lv.Problem([[[sympy.Symbol("b")]]], lv.Gaussian([[sympy.Symbol("u")]]), "1/10", 1)
+    path = str(tmp_path / "b.json")
+    problem.save(path)
+    for options in ([], ["--full"], ["--order", "1"], ["--order", "1", "--full"], ["--steps", "0,1"]):
+        out = good(capsys, "derive", path, *options)
+        assert "1/b" not in out and "coefficient of 1/(batch size)^" in out and "u_ = 1/(batch size)" in out
+    exact, first = lv.derive(problem), lv.large_batch(problem, 1)
+    exact.variance, first.variance  # noqa: B018  what was found is shown
+    for found in (exact.variance, first.variance, exact, first):
+        text = str(found.to_table())
+        assert "1/(batch size)" in text and "u = 1/b" not in text and "power of 1/b" not in text and "O(1/b" not in text

@@ -98,7 +98,8 @@ def print_polynomial(
     print_prose(f"{problem!r}\n{quantity} = {polynomial!r}\n")
     largest = polynomial.largest_batch_size
     sizes = [b for b in _SHOWN_BATCH_SIZES if largest is None or b < largest] + ([largest] if largest else [])
-    _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(polynomial.coefficients)), full)
+    power = _power_of(polynomial.symbols)
+    _print_numbers(f"coefficient of {power}", "k", dict(enumerate(polynomial.coefficients)), full)
     if not polynomial.symbols:
         _print_numbers(f"{quantity} at b = {{}}", "b", dict(zip(sizes, polynomial(sizes))), full)
     if polynomial.symbols:
@@ -113,21 +114,29 @@ def print_polynomial(
 def print_expansion(problem: Problem, quantity: str, expansion: LargeBatchExpansion, *, full: bool = False) -> None:
     """The first coefficients; no values, which they do not give."""
     print_prose(f"{problem!r}\n{quantity} = {expansion!r}\n")
+    power = _power_of(expansion.symbols)
     if expansion.digits is None:
-        _print_numbers("coefficient of 1/b^{}", "k", dict(enumerate(expansion.exact_coefficients)), full)
+        _print_numbers(f"coefficient of {power}", "k", dict(enumerate(expansion.exact_coefficients)), full)
     else:
         from linvar.symbolic.result.display import enclosure
 
         balls = [enclosure(ball, expansion.digits) for ball in expansion.enclosures]
         if full:
-            print_text("".join(f"coefficient of 1/b^{k} = {ball}\n" for k, ball in enumerate(balls)))
+            print_text("".join(f"coefficient of {power.format(k)} = {ball}\n" for k, ball in enumerate(balls)))
         else:
-            headers = ["k", "enclosure of the coefficient of 1/b^k"]
+            headers = ["k", f"enclosure of the coefficient of {power.format('k')}"]
             print_text(f"{table(headers, [[str(k), ball] for k, ball in enumerate(balls)], 1)}\n")
     print_prose(
-        f"not the whole polynomial: its first {expansion.order + 1} coefficients; what follows is O(1/b^{expansion.order + 1}), "
-        f"so there is no value at a b and no degree"
+        f"not the whole polynomial: its first {expansion.order + 1} coefficients; "
+        f"what follows is O({power.format(expansion.order + 1)}), so there is no value at a batch size and no degree"
     )
+
+
+def _power_of(symbols: Sequence[object]) -> str:
+    """A power of the reciprocal batch size, {} for its exponent."""
+    from linvar.symbolic.result.display import batch_size_name
+
+    return f"1/{batch_size_name(symbols)}^{{}}"
 
 
 def _print_numbers(name: str, index: str, numbers: Mapping[int, Exact], full: bool) -> None:

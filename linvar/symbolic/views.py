@@ -18,7 +18,7 @@ from linvar.symbolic.quantities import (
     WeightCovariance,
     Weights,
 )
-from linvar.symbolic.result import latex
+from linvar.symbolic.result import display, latex
 
 if TYPE_CHECKING:
     from linvar.symbolic.result.polynomial import BatchPolynomial
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ATTRIBUTES: tuple[Quantity, ...] = (
     Variance(), Variance("update"), SecondMoment(), SquaredMean(), Loss(), Weights(), WeightCovariance(),
 )  # fmt: skip
-_IN_U = ("polynomial in u = 1/b", "degree", "terms", "decreasing from")
+_FURTHER = ("degree", "terms", "decreasing from")
 #: a polynomial of more terms is not written out where it has symbols, nor is all of its LaTeX, nor is decided where it falls
 _MOST_TERMS = 40
 
@@ -40,7 +40,7 @@ def table_of_quantities(problem: Problem, plan: RoadPlan, found: Mapping[Quantit
     known += [quantity for quantity in found if quantity not in _ATTRIBUTES]
     rows = [[quantity.name, *_entries(found[quantity])] for quantity in known]
     notes = _notes(plan, {quantity.name for quantity in found})
-    return Table(["quantity", *_IN_U], rows, f"Derivation of {problem!r}", notes)
+    return Table(["quantity", f"polynomial in {_unit(problem)}", *_FURTHER], rows, f"Derivation of {problem!r}", notes)
 
 
 def table_of_expansions(problem: Problem, plan: RoadPlan, found: Mapping[str, Sequence[LargeBatchExpansion]]) -> Table:
@@ -51,7 +51,8 @@ def table_of_expansions(problem: Problem, plan: RoadPlan, found: Mapping[str, Se
         text, _, _ = repr(first).partition("    (")
         written = latex.expansion_notebook(first._elements, first.symbols, first.digits)
         rows.append([name, f"{len(expansions):,} expansions" if others else Cell(text, first, written)])
-    return Table(["quantity", "expansion in u = 1/b"], rows, f"Large batches of {problem!r}", _notes(plan, set(found)))
+    columns = ["quantity", f"expansion in {_unit(problem)}"]
+    return Table(columns, rows, f"Large batches of {problem!r}", _notes(plan, set(found)))
 
 
 def _notes(plan: RoadPlan, found: Set[str]) -> list[str]:
@@ -67,13 +68,21 @@ def table_of_steps(steps: Iterable[tuple[Problem, RoadPlan, Polynomials | None]]
     rows = [[problem.step, plan.road, *_entries(found)] for problem, plan, found in listed]
     notes = ["-: derived when first asked for, as .variance"] if any(found is None for *_, found in listed) else []
     title = f"Variance up to {listed[-1][0]!r}" if listed else "No steps"
-    return Table(["t", "road", *_IN_U], rows, title, notes)
+    unit = _unit(*(problem for problem, *_ in listed))
+    return Table(["t", "road", f"polynomial in {unit}", *_FURTHER], rows, title, notes)
+
+
+def _unit(*problems: Problem) -> str:
+    """u = 1/b, as far as no symbol has taken these names."""
+    symbols = [symbol for problem in problems for symbol in problem.symbols]
+    name = "u = " if display.generator_name(symbols) == "u" else ""
+    return f"{name}1/{display.batch_size_name(symbols)}"
 
 
 def _entries(found: Polynomials | None) -> list[Entry]:
-    """What stands in the columns of ``_IN_U``; of several polynomials the largest degree and all terms."""
+    """What stands in the columns of a polynomial; of several polynomials the largest degree and all terms."""
     if found is None:
-        return [None] * len(_IN_U)
+        return [None] * (1 + len(_FURTHER))
     degree, terms = max(one.degree for one in found), sum(one.terms for one in found)
     if len(found) > 1:
         return [f"{len(found):,} polynomials", degree, terms, None]

@@ -37,7 +37,7 @@ def text(polynomial: BatchPolynomial) -> str:
     """One line: the first powers, an ellipsis and the last; symbolic giants are only described."""
     elements, names = polynomial._elements, list(map(str, polynomial.symbols))
     largest = polynomial.largest_batch_size
-    u, b = generator_name(names), "b" if "b" not in names else "(batch size)"
+    u, b = generator_name(names), batch_size_name(names)
     unit = f"{u} = 1/{b}" if largest is None else f"{u} = 1/{b}, {b} <= {largest}"
     if not _is_giant(elements, _SYMBOLIC_TERMS):
         line = join(shortened(elements, _writer(names, u), TERMINAL_TERMS, "...") or ["0"])
@@ -49,7 +49,7 @@ def text(polynomial: BatchPolynomial) -> str:
 def expansion_text(elements: Sequence[Any], symbols: Sequence[Any], digits: int | None) -> str:
     """One line of a large-batch expansion; with ``digits`` its elements are enclosures, shown with that many."""
     names = list(map(str, symbols))
-    u, b = generator_name(names), "b" if "b" not in names else "(batch size)"
+    u, b = generator_name(names), batch_size_name(names)
     exact = _writer(names, u)
 
     def piece(element: Any, k: int) -> str:
@@ -113,6 +113,11 @@ def generator_name(symbols: Sequence[Any]) -> str:
     while name in set(map(str, symbols)):
         name += "_"
     return name
+
+
+def batch_size_name(symbols: Sequence[Any]) -> str:
+    """What the batch size is called: b, or in words where a symbol has taken it."""
+    return "(batch size)" if "b" in map(str, symbols) else "b"
 
 
 def to_sympy(value: Exact) -> sympy.Expr:

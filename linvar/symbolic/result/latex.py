@@ -57,7 +57,7 @@ def notebook(polynomial: BatchPolynomial) -> str:
     """The first powers, dots and the last, long numbers cut; symbolic giants are only described."""
     elements, names = polynomial._elements, latex_names(polynomial.symbols)
     b = batch_size_name(names)
-    giant = rf"\text{{polynomial of degree {polynomial.degree} in }} 1/b \text{{ with {polynomial.terms:,} terms}}"
+    giant = rf"\text{{polynomial of degree {polynomial.degree} in }} 1/{b} \text{{ with {polynomial.terms:,} terms}}"
     if polynomial.terms > _NOTEBOOK_SYMBOLIC_TERMS and any(not element.is_constant() for element in elements):
         return giant
 

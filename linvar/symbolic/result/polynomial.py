@@ -267,9 +267,10 @@ class BatchPolynomial(ByHand, monotone.Trends):
         """
         from linvar.symbolic.result.table import exact_table
 
-        title = f"Polynomial in 1/b of degree {self.degree}"
+        b = display.batch_size_name(self.symbols)
+        title = f"Polynomial in 1/{b} of degree {self.degree}"
         largest = self.largest_batch_size
-        notes = [] if largest is None else [f"b <= {largest}, without replacement"]
+        notes = [] if largest is None else [f"{b} <= {largest}, without replacement"]
         return exact_table(self.coefficients, self._elements, self.symbols, title, notes)
 
     # arithmetic

@@ -10,7 +10,7 @@ from linvar.display.cell import Cell, cell_of
 from linvar.display.table import Table
 from linvar.exact import Exact, Rational
 from linvar.symbolic.result import latex
-from linvar.symbolic.result.display import LONGEST_NUMBER, coefficient_text, enclosure
+from linvar.symbolic.result.display import LONGEST_NUMBER, batch_size_name, coefficient_text, enclosure
 from linvar.symbolic.result.latex_names import latex_names
 
 if TYPE_CHECKING:
@@ -30,24 +30,26 @@ def exact_table(
     notes: Sequence[str] = (),
 ) -> Table:
     """Power, coefficient, and its decimal (without symbols) or the number of its terms."""
-    names = latex_names(symbols)
+    names, power = latex_names(symbols), f"power of 1/{batch_size_name(symbols)}"
     if all(isinstance(value, Rational) for value in coefficients):
         rows = [
             [cell_of(k), *_number_cells(value)] for k, value in enumerate(coefficients) if isinstance(value, Rational)
         ]
-        return Table(["power of 1/b", "coefficient", "decimal"], rows, title, notes)
+        return Table([power, "coefficient", "decimal"], rows, title, notes)
     symbolic = [
         [k, _symbolic_cell(value, element, symbols, names), len(element)]
         for k, (value, element) in enumerate(zip(coefficients, elements))
     ]
-    return Table(["power of 1/b", "coefficient", "terms"], symbolic, title, notes)
+    return Table([power, "coefficient", "terms"], symbolic, title, notes)
 
 
-def enclosed_table(balls: Sequence[arb], digits: int, title: str, notes: Sequence[str]) -> Table:
+def enclosed_table(
+    balls: Sequence[arb], digits: int, symbols: Sequence[Any], title: str, notes: Sequence[str]
+) -> Table:
     """Power and certified enclosure; the value of a cell is the ball."""
     fewer = min(digits, LONGEST_NUMBER)
     rows = [[k, Cell(enclosure(ball, fewer), ball, latex.enclosure_latex(ball, fewer))] for k, ball in enumerate(balls)]
-    return Table(["power of 1/b", "coefficient"], rows, title, notes)
+    return Table([f"power of 1/{batch_size_name(symbols)}", "coefficient"], rows, title, notes)
 
 
 def _number_cells(value: Rational) -> list[Cell]:

@@ -166,9 +166,12 @@ class LargeBatchExpansion:
         """
         from linvar.symbolic.result.table import enclosed_table, exact_table
 
-        title, notes = "Expansion for large batches", [f"+ O(1/b^{self.order + 1})"]
+        title, notes = (
+            "Expansion for large batches",
+            [f"+ O(1/{display.batch_size_name(self.symbols)}^{self.order + 1})"],
+        )
         if self.digits is not None:
-            return enclosed_table(self._elements, self.digits, title, notes)
+            return enclosed_table(self._elements, self.digits, self.symbols, title, notes)
         return exact_table(self.exact_coefficients, self._elements, self.symbols, title, notes)
 
     # arithmetic
