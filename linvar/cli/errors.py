@@ -11,6 +11,8 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import typer
+
 from linvar.cli.help import Group
 from linvar.errors import DerivationTooLargeError, InputError, LinvarError, Said, cut, one_line, shown
 
@@ -70,6 +72,16 @@ def while_read() -> Iterator[None]:
         _forget_output()
 
 
+@contextlib.contextmanager
+def _unread_is_done() -> Iterator[None]:
+    """A reader that has gone ends the command, and it is done: click would end with 1, which says REJECT."""
+    try:
+        yield
+    except BrokenPipeError:
+        _forget_output()
+        raise typer.Exit(OK) from None
+
+
 def _forget_output() -> None:
     """What is still to be printed goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -115,15 +127,18 @@ class Commands(Group):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # here, as click would end with 1, which says REJECT
-            _forget_output()
-            return OK
+            with _unread_is_done():
+                return super().invoke(ctx)
         except LinvarError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             if command is None:
                 raise
             raise as_typed(error, option_names(command)) from error
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """With ``--help``, which prints."""
+        with _unread_is_done():
+            return super().make_context(*args, **options)
 
 
 def option_names(command: Any) -> dict[str, str]:
