@@ -4,6 +4,7 @@ import jax
 import pytest
 
 import linvar as lv
+from linvar.errors import InputError
 from linvar.numeric.simulation import runs
 from linvar.numeric.simulation.trajectories import simulate
 
@@ -40,3 +41,13 @@ def test_a_batch_of_many_rows_costs_no_memory():
     problem = lv.Problem([[["1/2"]], [[1]]], lv.Gaussian([[1]]), "1/10", 1)
     moments = simulate(jax.random.key(0), problem, batch_sizes=[20_000], runs=8, byte_budget=20_000)
     assert moments[20_000].nonfinite_runs == 0
+
+
+@pytest.mark.parametrize("batch_size", [2**30 + 1, 2**31, 2**40])
+def test_more_rows_than_are_counted_are_refused(batch_size):
+    problem = lv.Problem([[[1, 2]]], lv.Gaussian([[1, 0]]), "1/10", 1)
+    fault = f"batch_sizes contains {batch_size:,}: examples are drawn up to 1,073,741,824; beyond, .*second_moments"
+    with pytest.raises(InputError, match=fault):
+        lv.simulate(jax.random.key(0), problem, batch_sizes=[batch_size], runs=2)
+    with pytest.raises(InputError, match=fault):
+        lv.verify(problem, batch_sizes=[batch_size], runs=8)

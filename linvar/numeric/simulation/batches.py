@@ -14,12 +14,15 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from linvar.errors import InputError, Words
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.laws.law import Sampler
 
 _Carried = TypeVar("_Carried")
 #: of the loss of ONE example
 Loss = Callable[[Any, Any], jax.Array]
+#: Rows of a batch, which are counted in 32 bits, also those of the loop that are beyond it.
+_MOST_ROWS = 2**30
 
 
 class Size(NamedTuple):
@@ -35,8 +38,16 @@ class Size(NamedTuple):
 
     @classmethod
     def of(cls, sampler: Sampler, batch_size: int, dtype: str) -> Size:
-        """Of a batch of this sampler."""
-        return cls(jnp.asarray(np.int32(sampler.rows(batch_size))), jnp.asarray(np.asarray(float(batch_size), dtype)))
+        """Of a batch of this sampler.
+
+        Raises:
+            InputError: of more rows than are counted.
+        """
+        rows = sampler.rows(batch_size)
+        if rows > _MOST_ROWS:
+            cure = f"examples are drawn up to {_MOST_ROWS:,}; beyond, linvar.simulate takes batches='second_moments'"
+            raise InputError("batch_sizes", Words(f"contains {batch_size:,}"), f"{cure} of a Gaussian law")
+        return cls(jnp.asarray(np.int32(rows)), jnp.asarray(np.asarray(float(batch_size), dtype)))
 
 
 class Moments(NamedTuple):
