@@ -96,8 +96,8 @@ class NoiseHistory(Tabular):
             raise InputError("step", step, cure, fault=f"is not after the last, {self._last}" * (self._last >= 0))
         known: dict[str, object] = {} if loss is None else {"loss": _checked_loss(loss)}
         if batch_size is not None:
-            if check_integer(batch_size, "batch_size") < 1:
-                raise InputError("batch_size", batch_size, "give the number of examples of a step, >= 1")
+            if not 1 <= check_integer(batch_size, "batch_size") < 2**53:
+                raise InputError("batch_size", batch_size, "give the number of examples of a step, from 1 to 2^53")
             known["batch_size"] = float(batch_size)
         reading = self._fitted(reading_of(noise).having(**known))
         self._pending.append(Packed.of(step, reading))
@@ -341,7 +341,10 @@ def _checked_loss(loss: ArrayLike) -> object:
     kind = np.dtype(getattr(loss, "dtype", type(loss))).kind if not isinstance(loss, str) else "U"
     if kind not in "fiuV" or np.shape(loss) != ():  # V: bfloat16 and its like
         raise InputTypeError("loss", loss, "give one number")
-    return loss
+    try:
+        return float(loss) if isinstance(loss, int) else loss
+    except OverflowError:
+        raise InputError("loss", loss, "give a number that a float can hold") from None
 
 
 def _row(packed: Packed, numbers: np.ndarray, rows: Rows) -> np.ndarray:

@@ -59,6 +59,11 @@ def from_plain(data: object) -> Rows:
         fault = f"has the unknown key {shown(unknown[0])}" if unknown else f"has no key {missing[0]}"
         raise InputError("data", Words(fault), _CURE)
     names = tuple(data[BLOCKS[0]])
+    for name in names:
+        if not isinstance(name, str):
+            raise InputTypeError(
+                BLOCKS[0], Words(f"has the leaf {shown(name)}"), "give names of leaves, which are strings"
+            )
     for name in BLOCKS:
         if name in data and tuple(data[name]) != names:
             raise InputError(name, Words("has other leaves than trace"), _CURE)
@@ -67,6 +72,9 @@ def from_plain(data: object) -> Rows:
 
 def _rows(names: tuple[str, ...], head: Callable[[str], object], of_leaf: Callable[[str, str], object | None]) -> Rows:
     """The table of columns that are read one by one; None where there is none."""
+    for leaf in names:
+        if not leaf.isprintable():
+            raise InputError("data", Words(f"has the leaf {quoted(leaf)}, which cannot be printed"), _CURE)
     columns = [_column(head(name), name) for name in HEAD]
     for name in BLOCKS:
         for leaf in names:
@@ -98,7 +106,7 @@ def _check_head(columns: dict[str, np.ndarray]) -> None:
 
 def _column(given: object, name: str) -> np.ndarray:
     """Numbers, each by the pattern."""
-    if not isinstance(given, Sequence) or isinstance(given, str):
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes, bytearray)):
         raise InputTypeError(name, Words(f"is {quoted(given)}"), "give a list of numbers")
     return np.asarray([_number(x, f"{name}[{k}]") for k, x in enumerate(given)], "float64")
 
@@ -108,7 +116,10 @@ def _number(given: object, name: str) -> float:
     text = given if isinstance(given, str) else repr(given) if type(given) in (int, float) else ""
     if not _NUMBER.fullmatch(text):
         raise InputError(name, Words(f"is {quoted(given)}, no number"), 'give a number, or "nan", "inf", "-inf"')
-    return float(text)
+    number = float(text)
+    if math.isinf(number) and not text.endswith("inf"):
+        raise InputError(name, Words(f"is {quoted(given)}, beyond what a float holds"), _CURE)
+    return number
 
 
 def _plain(x: float) -> int | float | str:

@@ -114,6 +114,11 @@ class Packed:
             raise InputError("noise", Words("has no leaf"), "give the noise of at least one parameter")
         host, values = np.full(len(reading.values), np.nan), reading.values
         where = [place for place, value in enumerate(values) if isinstance(value, jax.Array)]
+        if any(_is_deleted(values[place]) for place in where):
+            fault = Words("is no longer there: its arrays were donated or deleted")
+            raise InputError(
+                "noise", fault, "append the record of the state that the step returned, before the next step"
+            )
         for place in set(range(len(values))).difference(where):
             _check_scalar(values[place])
             host[place] = values[place]  # type: ignore[call-overload]
@@ -150,6 +155,11 @@ def _stacked(numbers: list[jax.Array]) -> jax.Array:
     for number in numbers:
         _check_scalar(number)
     return jnp.stack(numbers)
+
+
+def _is_deleted(value: object) -> bool:
+    """Of a device; a traced one is refused by its own name."""
+    return isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer) and value.is_deleted()
 
 
 def _is_float(value: object) -> bool:
