@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,7 +176,7 @@ def exact_number(text: str, option: str) -> Rational:
 
     is_decimal = re.fullmatch(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})(e[+-]?[0-9])?", text)
     if is_decimal and not text.lstrip("+-").isdecimal():
-        raise InputError(option, Words(f"{text} is not an exact number"), f"write {Rational(text)}")
+        raise InputError(option, Words(f"{text} is not an exact number"), f"write {Rational(Fraction(text))}")
     return parse_rational(text, option)
 
 
