@@ -117,6 +117,20 @@ def test_several_runs_have_their_own_colours(ax):
     assert listed.get_legend_handles_labels()[1][:3] == ["0", "1", "batch size 50"]
 
 
+def test_a_batch_size_that_several_runs_have_is_named_once(ax):
+    history = history_of(np.random.default_rng(0).normal(1, 1, (6, 50, 2)))
+    unknown = lv.NoiseHistory.from_dict({**history.to_dict(), "batch_size": ["nan", *[50] * 5]})
+    lv.plot_noise({"long": history, "short": history[:3], "unknown at first": unknown}, ax)
+    names = ax.get_legend_handles_labels()[1]
+    assert names.count("batch size 50") == 1 and "batch size used" not in names
+    drawn = [
+        own.get_ydata().tolist()
+        for own in ax.lines
+        if own.get_linestyle() == ":" and own.get_drawstyle() == "steps-post"
+    ]
+    assert drawn[:2] == [[50.0] * 6, [50.0] * 3] and drawn[2][1:] == [50.0] * 5
+
+
 def test_a_data_set_leaf_by_leaf_with_intervals(ax):
     noise = lv.noise_scale(loss, PARAMS, X.reshape(-1, 9))
     lv.plot_noise(noise, ax, batch_size=64)

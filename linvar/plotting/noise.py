@@ -239,15 +239,18 @@ def _draw_last(ax: Axes, line: _Line, colour: str, label: str) -> None:
 
 
 def _draw_sizes(ax: Axes, used: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-    """The batch sizes used, each once, in the colours of their lines where there are several."""
-    seen: list[list[float]] = []
+    """The batch sizes used, in the colours of their lines where there are several; one that several have has one name."""
+    named: set[float] = set()
     for k, (steps, sizes) in enumerate(used):
-        if np.isnan(sizes).all() or sizes.tolist() in seen:
+        known = sizes[~np.isnan(sizes)]
+        if not len(known):
             continue
-        words = _words(float(sizes[0])) if (sizes == sizes[0]).all() else "used"
+        label = "batch size used"
+        if (known == known[0]).all():
+            label = "_" if known[0] in named else f"batch size {_words(float(known[0]))}"
+            named.add(known[0])
         colour = FAINT if len(used) == 1 else unordered(k).colour
-        ax.plot(steps, sizes, ":", color=colour, lw=1.2, drawstyle="steps-post", label=f"batch size {words}")
-        seen.append(sizes.tolist())
+        ax.plot(steps, sizes, ":", color=colour, lw=1.2, drawstyle="steps-post", label=label)
 
 
 def _range(numbers: Sequence[np.ndarray], room: float) -> tuple[float, float]:
