@@ -26,7 +26,7 @@ def test_latex_is_printed_and_nothing_else(capsys, tmp_path):
     expected = lv.large_batch(problem, 1).variance.latex()
     assert good(capsys, "derive", "two-layer", "--latex", "--order", "1") == f"{expected}\n"
     enclosed = good(capsys, "derive", "two-layer", "--latex", "--order", "1", "--digits", "8")
-    assert enclosed.startswith("[19.072024 ") and enclosed.endswith(r"O\left(\frac{1}{b^{2}}\right)" + "\n")
+    assert enclosed.startswith(r"\left(19.072024 \pm ") and enclosed.endswith(r"O\left(\frac{1}{b^{2}}\right)" + "\n")
     steps = [lv.gradient_variance(problem.replace(step=t)).latex() for t in (0, 1)]
     assert good(capsys, "derive", "two-layer", "--latex", "--steps", "0,1").splitlines() == steps
 
