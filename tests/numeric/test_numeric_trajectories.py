@@ -382,3 +382,12 @@ def test_symbols_are_refused():
     problem = TINY.replace(learning_rate=sympy.Symbol("alpha"), step=1)
     with pytest.raises(ValueError, match="symbols alpha"):
         simulate(KEY, problem, batch_sizes=[2], runs=10)
+
+
+@pytest.mark.filterwarnings("error")
+def test_squares_beyond_float64_leave_an_infinite_error_and_no_warning(key):
+    problem = Problem([[[10**80, 2]]], Gaussian([[1, 0]]), "10", 4)
+    moments = simulate(key, problem, batch_sizes=[2], runs=20)[2]
+    assert not moments.nonfinite_runs and moments.variance.value > 1e160
+    for estimate in (moments.variance, moments.second_moment, moments.squared_mean, moments.loss):
+        assert np.isfinite(estimate.value) and estimate.standard_error == np.inf

@@ -41,6 +41,7 @@ class RunTerms:
     squared_means: np.ndarray
     finite: bool
 
+    @np.errstate(all="ignore")  # squares beyond float64: their standard errors are infinite
     def estimates(self, columns: Sequence[int] | None = None) -> tuple[Estimate, Estimate, Estimate]:
         """Variance, second moment and squared mean of some layers together; of all if None."""
         runs, depth = self.norms.shape
@@ -57,11 +58,13 @@ class RunTerms:
         variance = average(deviations, second_order)
         second_moment = average(self.norms[:, chosen].sum(axis=1))
         along = float(np.sum(self.projections[:, chosen].sum(axis=1) ** 2)) / (runs - 1)
-        along = max(along - square_trace / runs, 0.0)  # the estimated mean has noise of its own
+        if math.isfinite(along):  # the estimated mean has noise of its own
+            along = max(along - square_trace / runs, 0.0)
         value = float(self.squared_means[chosen].sum()) - variance_value / runs
         return variance, second_moment, Estimate(value, math.sqrt(4 * along / runs + second_order), runs)
 
 
+@np.errstate(all="ignore")
 def average(values: np.ndarray, extra: float = 0.0) -> Estimate:
     """Mean over runs; ``extra`` is added to the squared standard error.
 
