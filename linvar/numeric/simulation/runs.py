@@ -5,8 +5,9 @@ One run draws a fresh batch, updates every layer with the gradient of the MEAN l
 differentiated some rows at a time, in a loop whose length is an argument of the program, as are weights, learning rates and
 the numbers of the law: what is compiled for a problem serves every batch size, and every problem of the same shapes.
 
-Runs are mapped (``vmap``). Run r at batch size b uses the key fold_in(fold_in(key, b), r), and its step s the key
-fold_in(run key, s): the draws depend neither on how many runs are made at a time nor on how many there are.
+Runs are mapped (``vmap``). Run r at batch size b uses the key fold_in(fold_in(key, b), r), and its step s the keys
+fold_in(run key, 2 s) and fold_in(run key, 2 s + 1), of its batch and of the rows of that: the draws depend neither on how many
+runs are made at a time nor on how many there are.
 """
 
 from __future__ import annotations
