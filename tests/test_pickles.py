@@ -38,6 +38,19 @@ def test_derivations_of_several_steps_are_pickled(again: Any) -> None:
 
 
 @WAYS
+@pytest.mark.parametrize(("order", "digits"), [(1, None), (2, None), (2, 20)])
+def test_large_batches_are_pickled_with_what_they_found(again: Any, order: int, digits: int | None) -> None:
+    expansions = lv.large_batch(TWO_LAYERS, order, digits)
+    variance = expansions.variance
+    found = again(expansions)
+    assert (repr(found), found.plan) == (repr(expansions), expansions.plan)
+    assert found.to_table().to_text() == expansions.to_table().to_text()
+    assert repr(found.variance) == repr(variance) and found.variance.agrees_with(lv.gradient_variance(TWO_LAYERS))
+    assert found.loss.agrees_with(lv.expected_loss(TWO_LAYERS))  # not found before
+    assert repr(again(found.per_leaf).variance) == repr(expansions.per_leaf.variance)
+
+
+@WAYS
 def test_regression_moments_are_pickled(again: Any) -> None:
     moments = lv.RegressionMoments(ONE_LAYER)
     found = again(moments)
