@@ -228,6 +228,7 @@ class BatchPolynomial(ByHand, monotone.Trends):
     def __repr__(self) -> str:
         return display.text(self)
 
+    @door
     def latex(self, *, factor: bool = False, digits: int | None = None) -> str:
         """The whole polynomial as LaTeX, in powers of 1/b.
 
