@@ -94,7 +94,7 @@ def test_integers_of_numpy_and_truth_values_in_operators() -> None:
         assert round(Rational(1, 3), kind(2)) == Rational(33, 100) and round(LONG, kind(0)) == round(LONG)
         assert Rational(700, 3) // kind(100) == 2 and kind(100) // Rational(1, 3) == 300
         assert type(kind(100) // Rational(1, 3)) is int and Rational(700, 3) + kind(100) == Rational(1000, 3)
-    assert True ** Rational(2) == 1 and HALF + True == Rational(3, 2)
+    assert True ** Rational(2) == 1 and Rational(1, 2) + True == Rational(3, 2)
     with pytest.raises(TypeError, match="integer"):
         round(HALF, "2")
 
