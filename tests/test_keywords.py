@@ -106,7 +106,7 @@ def test_a_door_keeps_its_signature_and_its_words(name):
         (lambda: lv.trace_formula(2, 0).isotropic(noise=1), "of isotropic: did you mean noise_variance?"),
         (lambda: lv.BatchPolynomial([0, 1]).latex(factr=True), "factr=True is no argument of latex: did you mean factor?"),
         (lambda: lv.BatchPolynomial([0, 1]).latex(decimals=3), "decimals=3 is no argument of latex: did you mean digits?"),
-        (lambda: lv.BatchPolynomial([0, 1]).series(2, var=lv.b), "var=b is no argument of series: its arguments are order, variable"),
+        (lambda: lv.BatchPolynomial([0, 1]).series(2, var=lv.b), "var=b is no argument of series: its arguments are order, va"),
         (lambda: lv.BatchPolynomial([0, 1]).factor(variabel=lv.b), "of factor: did you mean variable?"),
         (lambda: lv.BatchPolynomial([0, 1]).as_expr(variabel=lv.b), "of as_expr: did you mean variable?"),
         (lambda: lv.BatchPolynomial([0, 1]).is_decreasing(upto=4), "upto=4 is no argument of is_decreasing: did you mean to?"),
