@@ -6,6 +6,7 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 
 import linvar as lv
@@ -66,3 +67,9 @@ def test_a_polynomial_in_jax_is_pickled(again: Any) -> None:
     assert float(function(2, w=2)) == 2.75
     with pytest.raises(lv.InputError, match="^batch_size=10 is more"):
         function(10, w=2)
+
+
+def test_integers_of_numpy_are_kept_as_ints() -> None:
+    road = lv.Lattice(block_bytes=np.int32(2**20))
+    assert repr(road) == repr(lv.Lattice(block_bytes=2**20)) and type(road.block_bytes) is int
+    assert lv.trace_formula(2, 0).coefficient(np.int8(1)) == lv.trace_formula(2, 0).coefficient(1)

@@ -234,7 +234,7 @@ class NoiseHistory(Tabular):
         if decay is not None and window is not None:
             raise InputError("window", window, "give decay or window", fault="is given beside decay")
         rows = self._settle()
-        if window is not None and check_integer(window, "window") < 1:
+        if window is not None and (window := check_integer(window, "window")) < 1:
             raise InputError("window", window, "give a number of entries, >= 1")
         keep = 0.95 if decay is None else decay
         if isinstance(keep, bool) or not isinstance(keep, (int, float, np.floating)):
