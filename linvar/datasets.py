@@ -81,7 +81,7 @@ def rounded_table(table: Table, decimals: int | None = None, standardise: bool =
     >>> rounded_table(table, decimals=4, standardise=True).dataset
     Dataset(442 examples, 10 inputs, 1 target)
     """
-    check_decimals(decimals, standardise)
+    decimals = checked_decimals(decimals, standardise)
     names = [*table.columns, table.target]
     columns = [*zip(*table.inputs), table.targets]
     rounded, errors = [], []
@@ -103,8 +103,8 @@ def rounded_table(table: Table, decimals: int | None = None, standardise: bool =
     return RoundedDataset(dataset, decimals, max(errors))
 
 
-def check_decimals(decimals: object, standardise: bool) -> None:
-    """An integer >= 0, or None where nothing is standardised.
+def checked_decimals(decimals: object, standardise: bool) -> int | None:
+    """An int >= 0, or None where nothing is standardised.
 
     Raises:
         InputError: it is something else.
@@ -113,8 +113,10 @@ def check_decimals(decimals: object, standardise: bool) -> None:
     if decimals is None:
         if standardise:
             raise InputError("decimals", Words("is missing"), f"{cure}: standardised numbers are irrational")
-    elif not 0 <= check_integer(decimals, "decimals", cure) <= MOST_DECIMALS:
+        return None
+    if not 0 <= (number := check_integer(decimals, "decimals", cure)) <= MOST_DECIMALS:
         raise InputError("decimals", decimals, cure)
+    return number
 
 
 def _rounded(column: Sequence[Decimal], decimals: int | None) -> tuple[list[Rational], float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -47,7 +48,7 @@ def _keeping(name: str) -> Any:
     divides = name.rstrip("_").endswith(("div", "mod"))
 
     def operator(self: Rational, other: Any) -> Any:
-        if divides and isinstance(other, (int, Fraction)) and not (self if reflected else other):
+        if divides and isinstance(other, numbers.Rational) and not (self if reflected else other):
             raise ZeroDivisorError("divisor", 0, "give a nonzero divisor")
         result = operation(self, other)
         return _kept(result) if type(result) is Fraction else result
@@ -130,6 +131,8 @@ class Rational(Fraction):
     __rmul__: _Operator = _keeping("__rmul__")
     __truediv__: _Operator = _keeping("__truediv__")
     __rtruediv__: _Operator = _keeping("__rtruediv__")
+    __floordiv__ = _keeping("__floordiv__")
+    __rfloordiv__ = _keeping("__rfloordiv__")
     __mod__: _Operator = _keeping("__mod__")
     __rmod__: _Operator = _keeping("__rmod__")
 
@@ -158,7 +161,7 @@ class Rational(Fraction):
     @overload
     def __round__(self, ndigits: int) -> Rational: ...
     def __round__(self, ndigits: int | None = None) -> int | Rational:
-        return super().__round__() if ndigits is None else _kept(super().__round__(ndigits))
+        return super().__round__() if ndigits is None else _kept(super().__round__(operator.index(ndigits)))
 
     @overload  # type: ignore[override]
     def __pow__(self, exponent: int) -> Rational: ...
@@ -177,7 +180,7 @@ class Rational(Fraction):
 
     def __rpow__(self, base: Any) -> Any:
         """Exact for a whole exponent and an exact base, a float for a float."""
-        return Rational(base) ** self if isinstance(base, (int, Fraction)) else super().__rpow__(base)
+        return Rational(Fraction(base)) ** self if isinstance(base, (int, Fraction)) else super().__rpow__(base)
 
     def limit_denominator(self, max_denominator: int = 1_000_000) -> Rational:
         """The nearest number whose denominator is at most this."""

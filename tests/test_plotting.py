@@ -383,13 +383,29 @@ def test_what_cannot_be_drawn_is_refused_by_its_name(ax):
     assert not ax.lines
 
 
+@pytest.mark.parametrize("other", ["a", 3, [None], Figure(), Figure().subplots(2)])
+def test_what_is_no_axes_is_refused_before_anything_is_drawn(other):
+    history = lv.NoiseHistory()
+    for call in (
+        lambda: plot_variance(BatchPolynomial([0, 18]), other),
+        lambda: plot_loss(BatchPolynomial([0, 18]), ax=other),
+        lambda: lv.plot_noise(history, other),
+    ):
+        with pytest.raises(InputTypeError, match="^ax=.* is of type .*: give one Axes to draw into"):
+            call()
+
+
 def test_batch_sizes_and_labels_that_do_not_fit_are_refused(ax):
     one = BatchPolynomial([0, 18])
-    for wrong in (5, [1, "2"], [[1]], [1.5], None.__class__):
+    for wrong in (5, [1, "2"], [[1]], [1.5], None.__class__, [True, 2], np.array([True])):
         with pytest.raises(InputTypeError, match="batch_sizes=.* has no integers: give a list of integers >= 1"):
             plot_variance(one, ax=ax, batch_sizes=wrong)
     with pytest.raises(InputError, match="batch_sizes is empty"):
         plot_variance(one, ax=ax, batch_sizes=[])
+    with pytest.raises(InputError, match="^batch_sizes=-3 is too small, a batch has at least 1 example"):
+        plot_variance(one, ax=ax, batch_sizes=iter([2, -3]))
+    with pytest.raises(InputError, match="^batch_sizes has more than 100,000 integers: give fewer"):
+        plot_variance(one, ax=ax, batch_sizes=range(1, 10**12))
     with pytest.raises(InputError, match="has no place on an axis"):
         plot_variance(one, ax=ax, batch_sizes=[10**301])
     for what, label, message in (

@@ -89,6 +89,16 @@ def test_numbers_of_others() -> None:
     assert array.astype(float).tolist() == [0.5, 1 / 3]
 
 
+def test_integers_of_numpy_and_truth_values_in_operators() -> None:
+    for kind in (np.int8, np.uint8, np.int64):
+        assert round(Rational(1, 3), kind(2)) == Rational(33, 100) and round(LONG, kind(0)) == round(LONG)
+        assert Rational(700, 3) // kind(100) == 2 and kind(100) // Rational(1, 3) == 300
+        assert type(kind(100) // Rational(1, 3)) is int and Rational(700, 3) + kind(100) == Rational(1000, 3)
+    assert True ** Rational(2) == 1 and Rational(1, 2) + True == Rational(3, 2)
+    with pytest.raises(TypeError, match="integer"):
+        round(HALF, "2")
+
+
 def test_with_a_float_it_is_a_float_and_compares_exactly() -> None:
     for found in (HALF + 0.25, 0.25 * HALF, HALF - np.float64(1), HALF**0.5, 2.0**HALF, HALF % 0.3):
         assert isinstance(found, float)
@@ -105,17 +115,20 @@ def test_two_exact_numbers_make_no_float() -> None:
         HALF ** Fraction(1, 2)
 
 
-@pytest.mark.parametrize("value", [0, Rational(0), Fraction(0)])
+@pytest.mark.parametrize("value", [0, Rational(0), Fraction(0), np.int8(0), False])
 def test_division_by_zero(value: Any) -> None:
     """Of any length: a Fraction's message cannot be written for LONG."""
     for operation in (operator.truediv, operator.mod, divmod, operator.floordiv):
         for number in (HALF, LONG):
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(InputError, match="^divisor=0: give a nonzero divisor") as caught:
                 operation(number, value)
+            assert isinstance(caught.value, ZeroDivisionError)
+        with pytest.raises(InputError, match="^divisor=0: give a nonzero divisor"):
+            operation(7, Rational(0))
     for call in (
-        lambda: 1 / Rational(value),
-        lambda: Rational(1, value),
-        lambda: Rational(value) ** -1,
+        lambda: 1 / Rational(int(value)),
+        lambda: Rational(1, int(value)),
+        lambda: Rational(int(value)) ** -1,
         lambda: LONG / value,
     ):
         with pytest.raises(ZeroDivisionError, match="give a nonzero"):

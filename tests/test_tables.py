@@ -602,3 +602,12 @@ def test_the_diabetes_table():
     values = np.asarray([[float(entry) for entry in (*x, *y)] for x, y in zip(data.inputs, data.targets)])
     np.testing.assert_allclose(values.mean(0), 0, atol=5e-5)
     np.testing.assert_allclose(values.std(0), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64])
+@pytest.mark.parametrize("standardise", [False, True])
+def test_decimals_are_integers_of_numpy_too(kind, standardise):
+    table = diabetes_table()
+    for decimals in (2, 20):
+        found = rounded_table(table, kind(decimals), standardise=standardise)
+        assert found == rounded_table(table, decimals, standardise=standardise) and type(found.decimals) is int

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from linvar.arrays import ordered
-from linvar.errors import InputError, Words
+from linvar.arrays import as_lists, is_one_number, ordered
+from linvar.errors import InputError, InputTypeError, Words
 from linvar.exact import Matrix, exact_matrix, shape
 from linvar.laws.law import Law
 from linvar.models.model import Model
@@ -25,8 +25,12 @@ class LinearNetwork(Model):
 
     def checked(self, weights: Any) -> tuple[Matrix, ...]:
         """The weight matrices, exact, with widths that chain."""
-        layers = enumerate(ordered(weights, "weights", _LAYERS))
-        matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in layers)
+        layers = ordered(weights, "weights", _LAYERS)
+        for l, layer in enumerate(layers):
+            if _is_pair(layer):
+                cure = "give bias=True with pairs (W_l, c_l), or a list of matrices without it"
+                raise InputTypeError(f"weights[{l}]", layer, cure, fault="is a pair of a matrix and a bias")
+        matrices = tuple(exact_matrix(matrix, f"weights[{l}]") for l, matrix in enumerate(layers))
         if not matrices:
             raise InputError("weights", Words("is empty"), "give at least one matrix, W_1 first")
         check_chain(matrices, "weights[{}]")
@@ -84,6 +88,16 @@ def check_chain(matrices: Sequence[Matrix], name: str) -> None:
             fault = Words(f"has shape {shape(after)}, but {name.format(l - 1)} has shape {shape(before)}")
             cure = f"the columns of a layer must equal the rows of the layer before it ({shape(before)[0]})"
             raise InputError(name.format(l), fault, cure)
+
+
+def _is_pair(layer: Any) -> bool:
+    """Whether it is a matrix and a list of numbers, as a layer with a bias is."""
+    if not isinstance(layer, (list, tuple)) or len(layer) != 2:
+        return False
+    matrix, bias = (as_lists(part, "weights") for part in layer)
+    if any(not isinstance(part, (list, tuple)) or not part for part in (matrix, bias)):
+        return False
+    return not is_one_number(matrix[0]) and all(map(is_one_number, bias))
 
 
 _: type[Model] = LinearNetwork

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from linvar.plotting.curve import WHOLE, Curve, Quantity, Turn, to_float
 from linvar.plotting.given import Labelled, labelled, sizes_of
 from linvar.plotting.room import Wanted, arrange, wanted
-from linvar.plotting.style import COLOURS, FAINT, axes_or_new, batch_size_axis, faint_grid
+from linvar.plotting.style import COLOURS, FAINT, axes_or_new, batch_size_axis, check_axes, faint_grid
 from linvar.plotting.zoom import Hidden, draw_zoom, hidden_rise
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Drawn:
 
 def draw(what: Any, quantity: Quantity, ax: Axes | None, batch_sizes: Iterable[int] | None, label: Any) -> Axes:
     """The picture of ``plot_variance`` and its like."""
+    check_axes(ax)
     before = 0 if ax is None else sum(line.get_gid() == "curve" for line in ax.lines)
     given = labelled(what, quantity, label, before)
     sizes = None if batch_sizes is None else sizes_of(batch_sizes)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from linvar.arguments import is_flag
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.plotting.curve import Asked, Curve, Quantity
 from linvar.plotting.readers import curve_of
@@ -14,6 +16,8 @@ from linvar.plotting.style import Style, ordered, unordered
 
 #: matplotlib's axes are floats
 _LARGEST = 10**300
+#: more points than a picture has dots
+_MOST = 100_000
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,27 @@ def labelled(what: Any, quantity: Quantity, label: Any, before: int) -> list[Lab
 
 
 def sizes_of(batch_sizes: Any) -> list[int]:
-    """Each b once; the curves check their range."""
+    """Each b once, ascending; the curves know the largest that has a meaning."""
+    cure = "give a list of integers >= 1"
     try:
-        sizes = sorted(set(batch_sizes), key=operator.index)
+        given = list(islice(iter(batch_sizes), _MOST + 1))
+        if any(map(is_flag, given)):
+            raise TypeError
+        sizes = sorted(set(map(operator.index, given)))
     except TypeError:
-        cure = "give a list of integers >= 1"
         raise InputTypeError("batch_sizes", batch_sizes, cure, fault="has no integers") from None
     if not sizes:
         raise InputError("batch_sizes", Words("is empty"), "give at least one integer >= 1")
+    if len(given) > _MOST:
+        fault = Words(f"has more than {_MOST:,} integers")
+        raise InputError("batch_sizes", fault, "give fewer, or none: they are spread over the axis then")
+    if sizes[0] < 1:
+        raise InputError("batch_sizes", sizes[0], cure, fault="is too small, a batch has at least 1 example")
     if sizes[-1] > _LARGEST:
         raise InputError(
             "batch_sizes", sizes[-1], "give integers of at most 300 digits", fault="has no place on an axis"
         )
-    return [operator.index(b) for b in sizes]
+    return sizes
 
 
 def _labels(label: Iterable[Any] | Any, count: int) -> list[str]:

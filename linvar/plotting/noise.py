@@ -18,7 +18,7 @@ from linvar.numeric.gradients.history import NoiseHistory
 from linvar.numeric.gradients.jackknife import Jackknife
 from linvar.numeric.gradients.leaves import leaf_names
 from linvar.numeric.gradients.scale import NoiseScale
-from linvar.plotting.style import FAINT, axes_or_new, faint_grid, unordered
+from linvar.plotting.style import FAINT, axes_or_new, check_axes, faint_grid, unordered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,6 +98,7 @@ def plot_noise(
         check_flags(per_leaf=per_leaf)
     if batch_size is not None and check_integer(batch_size, "batch_size") < 1:
         raise InputError("batch_size", batch_size, "give the number of examples of a step, >= 1")
+    check_axes(ax)
     draw = _picture(noise, _How(per_leaf, label, decay, window, batch_size))
     ax = axes_or_new(ax)
     draw(ax)

@@ -97,7 +97,7 @@ def of_expansion(expansion: LargeBatchExpansion, asked: Asked) -> Curve:
         start *= 2
     power = "its constant" if order == 0 else "1/b" if order == 1 else f"1/b^{order}"
     return Curve(
-        at=_checked_size(at),
+        at=at,
         sizes=_spread(start, max(_LARGEST_BATCH, 64 * start), ()),
         words="iid batches",
         said=f"up to {power}, the rest not known",
@@ -153,19 +153,6 @@ def _refuse_symbols(symbols: Sequence[object], asked: Asked) -> None:
     if symbols:
         names = cut(", ".join(map(str, symbols)))
         raise InputError(asked.argument, Words(f"has the symbols {names}"), "substitute numbers first, subs({...})")
-
-
-def _checked_size(at: Callable[[int], Rational]) -> Callable[[int], Rational]:
-    """The same, for b >= 1 only."""
-
-    def checked(b: int) -> Rational:
-        if b < 1:
-            raise InputError(
-                "batch_sizes", b, "give integers >= 1", fault="is too small, a batch has at least 1 example"
-            )
-        return at(b)
-
-    return checked
 
 
 def _whole_turns(polynomial: BatchPolynomial) -> tuple[Turn, ...]:

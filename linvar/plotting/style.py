@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from linvar.errors import InputTypeError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -52,6 +54,16 @@ def ordered(count: int) -> Sequence[Style]:
     places = [0.85 * k / max(1, count - 1) for k in range(count)]
     colours = [to_hex(colormaps["viridis"](place)) for place in places]
     return [Style(colour, "-", MARKERS[k % len(MARKERS)]) for k, colour in enumerate(colours)]
+
+
+def check_axes(ax: object) -> None:
+    """Axes of matplotlib, or None."""
+    if ax is None:
+        return
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise InputTypeError("ax", ax, "give one Axes to draw into, like matplotlib.figure.Figure().subplots()")
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

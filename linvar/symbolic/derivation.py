@@ -79,6 +79,9 @@ class Derivation(Tabular):
     def __repr__(self) -> str:
         return f"Derivation({self.problem!r}, road={self.road!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:  # what was found goes along, the road's own work does not
+        return _restored, (self.problem, self.road, self.plan, self._found)
+
     def to_table(self) -> Table:
         """What was found so far, a row a quantity: its first terms, its degree, the number of its terms. Nothing is derived.
 
@@ -167,6 +170,15 @@ class Derivation(Tabular):
             sizes = [len(matrix) * len(matrix[0]) for matrix in self.problem.leaves]
             self._squared[of] = squared_means(self._integrator, of, sizes, report)
         return self._squared[of]
+
+
+def _restored(problem: Problem, road: Road, plan: RoadPlan, found: dict[Quantity, Polynomials]) -> Derivation:
+    """Undo ``__reduce__``: what was not found yet is derived when it is asked for."""
+    steps = Steps(problem)
+    (integrator,) = road.integrators(steps, [problem.step])
+    derivation = Derivation(steps, road, plan, integrator, None)
+    derivation._found = dict(found)
+    return derivation
 
 
 class Derivations(tuple[Derivation, ...], Tabular):

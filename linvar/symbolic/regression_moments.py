@@ -67,6 +67,9 @@ class RegressionMoments:
     def __repr__(self) -> str:
         return f"RegressionMoments({self.problem!r})"
 
+    def __reduce__(self) -> tuple[type[RegressionMoments], tuple[Problem]]:
+        return RegressionMoments, (self.problem,)
+
     @property
     def mean_weights(self) -> Matrix:
         """E W_t, shape (d_1, d_0), exact; it does not depend on b."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from linvar.errors import Argument, Said
 from linvar.keywords import door
 from linvar.problem import Problem
@@ -67,9 +69,9 @@ def large_batch(
     if road.order > 1:
         further.append(("order", Said("a smaller order ({})", Argument("order", str(road.order)))))
     _, plan = asked_for(steps, road, limit, further)
+    return LargeBatchDerivation(steps, road, plan, progress, partial(_about_path, problem, road, limit, further))
 
-    def about_path() -> RoadPlan:
-        """The plan of what no sum over pairs gives."""
-        return asked_for(steps, AboutPath(road), limit, further)[1]
 
-    return LargeBatchDerivation(steps, road, plan, progress, about_path)
+def _about_path(problem: Problem, road: LargeBatch, limit: int, further: list[tuple[str, str]]) -> RoadPlan:
+    """The plan of what no sum over pairs gives."""
+    return asked_for(Steps(problem), AboutPath(road), limit, further)[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 import sympy
 
@@ -190,6 +191,10 @@ def test_the_statement() -> None:
     ("call", "message"),
     [
         (lambda: lv.Problem([[[1, 2]]], lv.Gaussian([[1, 0]]), bias=True), r"^weights\[0\].* is no pair: with bias=True give"),
+        (lambda: lv.Problem([([[1, 2]], [1])], lv.Gaussian([[1, 0]])), r"^weights\[0\]=.* is a pair of a matrix and a bias: "),
+        (lambda: lv.Problem(TWO, lv.Gaussian([[1, 0]])), r"^weights\[0\]=.* is a pair of .*: give bias=True with pairs"),
+        (lambda: lv.Problem([(np.ones((2, 2), int), np.ones(2, int))], lv.Gaussian([[1, 0]])), r"^weights\[0\]=.* is a pair"),
+        (lambda: lv.Problem([[[1, 2], 3]], lv.Gaussian([[1, 0]])), r"^weights\[0\]\[1\]=3 is of type int"),
         (lambda: lv.Problem([[[1, 2], [3]]], lv.Gaussian([[1, 0]]), bias=True), r"^weights\[0\]\[0\].* is no matrix: with"),
         (lambda: lv.Problem([([[1, 2]], [1, 2])], lv.Gaussian([[1, 0]]), bias=True),
          r"^weights\[0\]\[1\] has 2 entries, but weights\[0\]\[0\] has shape \(1, 2\): give one bias for each of the 1 rows"),

@@ -82,6 +82,16 @@ def test_what_is_no_expression_is_unequal_too() -> None:
         assert BatchPolynomial([W]) != other and other != BatchPolynomial([W])
 
 
+@pytest.mark.parametrize("other", [None, "5", [1]])
+def test_an_operator_that_fails_is_named_as_it_was_typed(other: Any) -> None:
+    p = BatchPolynomial([0, 1])
+    for operation, sign in ((operator.add, "[+]"), (operator.sub, "-"), (operator.truediv, "/")):
+        with pytest.raises(TypeError, match=rf"for {sign}: 'BatchPolynomial'"):
+            operation(p, other)
+    with pytest.raises(TypeError, match="for -: .* and 'BatchPolynomial'"):
+        operator.sub(other, p)
+
+
 def test_a_symbol_of_ones_own_called_u_makes_an_expression_in_u_unequal() -> None:
     """``u`` would have two meanings; 1/b has one."""
     own = BatchPolynomial([lv.u, 1])

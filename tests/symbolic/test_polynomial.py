@@ -360,3 +360,24 @@ def test_rational_survives_in_a_fresh_process() -> None:
     code = "from linvar.symbolic.result.polynomial import BatchPolynomial as P; print(len(str(P([10**9999]).coefficients[0])))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "10000\n"
     assert isinstance(HUGE.coefficients[1], Rational)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64, np.uint16])
+def test_integers_of_numpy_make_a_polynomial_and_its_latex(kind):
+    p = BatchPolynomial([0, "1/7", 3], sampling="without_replacement", dataset_size=kind(9), degree_bound=kind(5))
+    assert p == BatchPolynomial([0, "1/7", 3], sampling="without_replacement", dataset_size=9)
+    assert (type(p.dataset_size), type(p.degree_bound)) == (int, int)
+    assert p.latex(digits=kind(3)) == p.latex(digits=3)
+    assert BatchPolynomial.from_dict(json.loads(json.dumps(p.to_dict()))) == p
+
+
+@pytest.mark.parametrize("word", ["dataset_size", "degree_bound"])
+@pytest.mark.parametrize("value", [True, 2.0, "2", np.float64(2)])
+def test_what_is_no_integer_makes_no_polynomial(word, value):
+    with pytest.raises(InputTypeError, match=f"^{word}="):
+        BatchPolynomial([0, 1], **{word: value})
+
+
+def test_latex_is_factored_by_a_truth_value_alone():
+    with pytest.raises(InputTypeError, match="^factor='no' is of type str: write True or False"):
+        BatchPolynomial([0, 1]).latex(factor="no")

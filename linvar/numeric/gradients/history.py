@@ -12,6 +12,7 @@ from linvar.arguments import check_integer
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.keywords import door
 from linvar.numeric.gradients.history_rows import BLOCKS, HEAD, NoiseEntry, Rows, Saved, averages, ratio, window_means
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class NoiseHistory(Tabular):
     (array([11.77,  9.97, 11.97,  7.3 ]), array([11.77, 10.75, 10.84,  9.01]))
     """
 
+    @door
     def __init__(self) -> None:
         self._rows = Rows()
         self._pending: list[Packed] = []
@@ -63,6 +65,7 @@ class NoiseHistory(Tabular):
         found._last = int(rows.column("step")[-1]) if len(rows) else -1
         return found
 
+    @door
     def append(
         self,
         step: int | np.integer,
@@ -214,6 +217,7 @@ class NoiseHistory(Tabular):
         rows = self._settle()
         return self._of(rows.having(rows.block("average_trace"), rows.block("average_squared_mean")))
 
+    @door
     def smoothed(self, *, decay: float | None = None, window: int | None = None) -> NoiseHistory:
         """A history whose traces and squared means are averages over the entries up to each.
 
@@ -230,7 +234,7 @@ class NoiseHistory(Tabular):
         if decay is not None and window is not None:
             raise InputError("window", window, "give decay or window", fault="is given beside decay")
         rows = self._settle()
-        if window is not None and check_integer(window, "window") < 1:
+        if window is not None and (window := check_integer(window, "window")) < 1:
             raise InputError("window", window, "give a number of entries, >= 1")
         keep = 0.95 if decay is None else decay
         if isinstance(keep, bool) or not isinstance(keep, (int, float, np.floating)):

@@ -107,7 +107,10 @@ class Arithmetic:
         return difference
 
     def __rsub__(self, other: Any) -> Self:
-        difference: Self = (-self) + other
+        theirs = self._operand(other)
+        if theirs is None:
+            return NotImplemented
+        difference: Self = theirs + (-self)
         return difference
 
     def __mul__(self, other: Any) -> Self:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from linvar.errors import InputError, InputTypeError
 from linvar.exact import Exact, Rational
 from linvar.flint import fmpq_mpoly_ctx
+from linvar.keywords import door
 from linvar.symbolic.algebra.ring import to_exact
 from linvar.symbolic.result import display
 from linvar.symbolic.result.arithmetic import Arithmetic
@@ -25,6 +26,7 @@ class ByHand(Arithmetic):
         """Coefficients of 1, 1/b, 1/b^2, ...: exact numbers whose str is "p/q", SymPy expressions with symbols."""
         return tuple(to_exact(element, self.symbols) for element in self._elements)
 
+    @door
     def coefficient(self, k: int) -> Exact:
         """The coefficient of 1/b^k: an exact number, a SymPy expression with symbols; 0 beyond the degree.
 
@@ -59,6 +61,7 @@ class ByHand(Arithmetic):
         # SymPy takes entries of one matrix for dependent
         return sympy.Poly(values[::-1], generator, domain=sympy.QQ[self.symbols])
 
+    @door
     def as_expr(self, variable: Any = None) -> sympy.Expr:
         """The polynomial as a SymPy expression, to go on with by hand.
 
@@ -82,6 +85,7 @@ class ByHand(Arithmetic):
         inverse = batch_size.inverse_of(variable, self.symbols)
         return sympy.Add(*(display.to_sympy(c) * inverse**k for k, c in enumerate(self.coefficients)))
 
+    @door
     def factor(self, variable: Any = None) -> sympy.Expr:
         """The polynomial as a product of irreducible factors over the rationals, in 1/b and in its symbols.
 
@@ -127,6 +131,7 @@ class ByHand(Arithmetic):
             return sympy.Mul(number, product, evaluate=False)  # SymPy would multiply it out
         return number * product
 
+    @door
     def series(self, order: int, variable: Any = None) -> sympy.Expr:
         """The terms below 1/b^order, and what is left out as a SymPy ``O``: of u at 0, or of b at infinity.
 

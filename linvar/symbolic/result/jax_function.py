@@ -40,6 +40,17 @@ class JaxFunction:
         self._powers = np.array([k for k, terms in enumerate(elements) for _ in terms], dtype="int32")
         self._evaluate = jax.jit(self._sums)
 
+    def __repr__(self) -> str:
+        symbols = f"; {cut(', '.join(self._names))}" if self._names else ""
+        return f"JaxFunction(degree {self._degree} in 1/b{symbols})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_evaluate"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._evaluate = jax.jit(self._sums)
+
     def __call__(self, batch_size: ArrayLike, /, **symbols: ArrayLike) -> jax.Array:
         """The value at batch_size (an array of any shape); every symbol is a keyword, a scalar."""
         sizes, values = self._checked(batch_size, symbols)

@@ -12,8 +12,9 @@ from functools import reduce
 from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
+from linvar.arguments import check_integer
 from linvar.digits import formatted, integer_to_str, leading_digits
-from linvar.errors import InputError, InputTypeError
+from linvar.errors import InputError
 from linvar.exact import Rational
 from linvar.flint import fmpq
 from linvar.symbolic.algebra.ring import Element, to_rational
@@ -113,11 +114,9 @@ def checked_digits(digits: Any) -> int | None:
     if digits is None:
         return None
     cure = "give the number of significant digits, an integer from 1 to 1,000, or leave it out"
-    if isinstance(digits, bool) or not isinstance(digits, int):
-        raise InputTypeError("digits", digits, cure)
-    if not 1 <= digits <= 1000:
+    if not 1 <= (number := check_integer(digits, "digits", cure)) <= 1000:
         raise InputError("digits", digits, cure)
-    return digits
+    return number
 
 
 def _term(element: Any, power: str, names: Sequence[str], digits: int | None, number: Write) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Rational, exact
 from linvar.flint import fmpq, fmpq_poly, fmpz
+from linvar.keywords import door
 from linvar.schemes.scheme import Scheme
 from linvar.symbolic.algebra.real_roots import isolate
 from linvar.symbolic.algebra.ring import to_fmpq, to_rational
@@ -203,6 +204,7 @@ class Trends:
             raise InputError("half the value at b = 1,", words, "give a larger one to batch_size_for")
         return found
 
+    @door
     def batch_size_for(self, value: Any) -> int:
         """The smallest batch size from which on the polynomial is at most ``value``. Exact.
 
@@ -230,6 +232,7 @@ class Trends:
             raise InputError("value", number, "give a larger one", fault=_not_undercut(self._monotonicity, number))
         return found
 
+    @door
     def is_decreasing(self, from_: int = 1, to: int | None = None) -> bool:
         """Whether the value falls at every integer step from b = ``from_`` to b = ``to``. Exact.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
-from linvar.arguments import check_integer
+from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, Words
 from linvar.exact import Exact, exact, exact_vector, free_symbols
 from linvar.flint import fmpq, fmpz
@@ -106,17 +106,19 @@ class BatchPolynomial(ByHand, monotone.Trends):
         self.scheme = scheme_of(sampling)
         if self.scheme.within_dataset and dataset_size is None:
             raise InputError("sampling", sampling, "give it", fault="needs dataset_size=, the number of examples n")
-        if dataset_size is not None and (type(dataset_size) is not int or dataset_size < 1):
-            raise InputError("dataset_size", dataset_size, "give the number of examples, an integer >= 1")
-        self.dataset_size = dataset_size
+        size = "give the number of examples, an integer >= 1"
+        self.dataset_size = None if dataset_size is None else check_integer(dataset_size, "dataset_size", size)
+        if self.dataset_size is not None and self.dataset_size < 1:
+            raise InputError("dataset_size", dataset_size, size)
         elements, largest = _trimmed(elements), self.largest_batch_size
         if largest is not None and len(elements) > largest:
             elements = _trimmed(residues.reduced(elements, ring, largest))
         self._elements: tuple[Element, ...] = tuple(elements) or (ring.zero,)
         self._ring = ring
-        self.degree_bound = self.degree if degree_bound is None else degree_bound
-        if type(self.degree_bound) is not int or self.degree_bound < self.degree:
-            raise InputError("degree_bound", degree_bound, f"give an integer >= the degree, {self.degree}")
+        bound = f"give an integer >= the degree, {self.degree}"
+        self.degree_bound = self.degree if degree_bound is None else check_integer(degree_bound, "degree_bound", bound)
+        if self.degree_bound < self.degree:
+            raise InputError("degree_bound", degree_bound, bound)
         if largest is not None:
             self.degree_bound = min(self.degree_bound, largest - 1)
 
@@ -226,6 +228,7 @@ class BatchPolynomial(ByHand, monotone.Trends):
     def __repr__(self) -> str:
         return display.text(self)
 
+    @door
     def latex(self, *, factor: bool = False, digits: int | None = None) -> str:
         """The whole polynomial as LaTeX, in powers of 1/b.
 
@@ -245,6 +248,7 @@ class BatchPolynomial(ByHand, monotone.Trends):
         >>> print(BatchPolynomial([0, t / 7, 10**9]).latex(digits=3))
         0.143 t \\frac{1}{b} + 1 \\cdot 10^{9} \\frac{1}{b^{2}}
         """
+        check_flags(factor=factor)
         return latex.whole(self._elements, self.symbols, factor, latex.checked_digits(digits))
 
     def _repr_latex_(self) -> str:

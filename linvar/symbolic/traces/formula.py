@@ -134,8 +134,7 @@ class TraceFormula(Reading, Diagonalized):
         >>> lv.trace_formula(depth=2, step=0).coefficient(1)[0][("E", "E^T", "H"),]
         1
         """
-        check_integer(k, "k")
-        if k < 0:
+        if (k := check_integer(k, "k")) < 0:
             raise InputError("k", k, "give a power of 1/b, an integer >= 0", fault="is negative")
         if self.order is not None and k > self.order:
             raise InputError(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
 from linvar.flint import arb, fmpq, fmpz
+from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.symbolic.algebra.scalars import Balls, Integers, Symbolic, rational
 from linvar.symbolic.pairs.statement import coefficients, wishart_of
@@ -80,6 +81,9 @@ class LargeBatchDerivation(Tabular):
 
     def __repr__(self) -> str:
         return f"LargeBatchDerivation({self.problem!r}, {self.road!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:  # what was found goes along, the path does not
+        return _restored, (self.problem, self.road, self.plan, self._about_path, self._known)
 
     def to_table(self) -> Table:
         """What was found so far, a row a quantity. Nothing is derived."""
@@ -217,6 +221,19 @@ _MEASURED: dict[str, Callable[[Path[Any], str, bool], list[Series]]] = {
     "second_moment": Path.second_moments,
     "squared_mean": Path.squared_means,
 }
+
+
+def _restored(
+    problem: Problem,
+    road: LargeBatch,
+    plan: RoadPlan,
+    about_path: Callable[[], RoadPlan],
+    known: dict[tuple[str, str, bool], Expansions],
+) -> LargeBatchDerivation:
+    """Undo ``__reduce__``: what was not found yet is derived when it is asked for."""
+    derivation = LargeBatchDerivation(Steps(problem), road, plan, None, about_path)
+    derivation._known = dict(known)
+    return derivation
 
 
 @dataclass(frozen=True)

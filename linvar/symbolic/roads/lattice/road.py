@@ -63,7 +63,8 @@ class Lattice:
             checked_path(self.checkpoint, "checkpoint")
         if self.devices is not None:
             object.__setattr__(self, "devices", _checked_devices(self.devices))
-        if check_integer(self.block_bytes, "block_bytes") < 1:
+        object.__setattr__(self, "block_bytes", check_integer(self.block_bytes, "block_bytes"))
+        if self.block_bytes < 1:
             raise InputError("block_bytes", self.block_bytes, "give a number of bytes, >= 1")
 
     def cost(self, steps: Steps, *, thorough: bool = False) -> RoadPlan:
