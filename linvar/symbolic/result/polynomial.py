@@ -292,7 +292,7 @@ class BatchPolynomial(ByHand, monotone.Trends):
                 fault = Words(f"is for {display.sampling(self)}, the other for {display.sampling(other)}")
                 raise InputError("one polynomial", fault, "they do not mix")
             return other
-        if hasattr(other, "free_symbols"):
+        if hasattr(type(other), "free_symbols"):
             from linvar.symbolic.result import batch_size
 
             elements, ring = batch_size.read(other, self.symbols)
