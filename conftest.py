@@ -21,6 +21,9 @@ if version("jaxlib").startswith("0.10."):
     FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
 
+# pytest-xdist tells its workers how wide its terminal is, and commands would fit that
+os.environ.pop("COLUMNS", None)
+
 # Nothing that is imported or collected is garbage, and JAX keeps what it traced and compiled: Python's collector would go over
 # all of it again and again, seconds each time. It is off while tests are collected, and then looks at what a file's tests leave.
 gc.disable()
