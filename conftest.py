@@ -48,7 +48,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linvar"))
 QUICK = {
     # the first floor
     "test_errors", "test_exact", "test_expressions", "test_arrays", "test_text_files", "test_problem", "test_problem_file",
-    "test_tables", "test_import", "test_plotting",
+    "test_tables", "test_import", "test_plotting", "test_rational", "test_file_symbols", "test_table",
     # the exact half
     "test_names", "test_small_doors", "test_oblong", "test_polynomial", "test_jax_function", "test_batch_size", "test_monotone",
     "test_every_quantity_equals_the_expansion[gradient_variance-problem0]", "test_digits", "test_checkpoint",
