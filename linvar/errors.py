@@ -6,7 +6,9 @@ line prints every ``LinvarError`` in one line and exits with 2; any other except
 
 from __future__ import annotations
 
+import inspect
 import reprlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,6 +146,14 @@ class DerivationTooLargeError(LinvarError, RuntimeError):
 
 class MissingExtraError(LinvarError, ImportError):
     """An optional dependency is not installed; the message has the command that installs it."""
+
+
+def warn(text: str) -> None:
+    """A RuntimeWarning that names the line from which linvar was called, however many calls are between."""
+    level, frame = 2, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "linvar":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, RuntimeWarning, stacklevel=level - 1)
 
 
 class _Shortened(reprlib.Repr):

@@ -44,7 +44,9 @@ def _itself(law: ExactLaw) -> ExactLaw:
         matrix = getattr(law, name)
         rows = matrix if isinstance(matrix, tuple) else ()
         right = rows and all(isinstance(row, tuple) and row for row in rows)
-        if not right or not all(isinstance(e, Rational) or hasattr(type(e), "free_symbols") for row in rows for e in row):
+        if not right or not all(
+            isinstance(e, Rational) or hasattr(type(e), "free_symbols") for row in rows for e in row
+        ):
             cure = "give a tuple of rows, tuples of linvar.Rational numbers"
             raise InputTypeError(name, matrix, cure, fault="is no matrix of exact numbers")
         widths |= {len(row) for row in rows}

@@ -6,7 +6,6 @@ Written from python-flint's terms, like ``display``.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from functools import reduce
 from math import gcd, lcm
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from linvar.arguments import check_integer
 from linvar.digits import formatted, integer_to_str, leading_digits
-from linvar.errors import InputError
+from linvar.errors import InputError, warn
 from linvar.exact import Rational
 from linvar.flint import fmpq
 from linvar.symbolic.algebra.ring import Element, to_rational
@@ -231,7 +230,7 @@ def _warn_if_long(elements: Sequence[Element], names: Sequence[str], digits: int
             longest += 0.302 * bits + 12 if digits is None else digits + 12
             longest += sum(len(name) + 6 for name, e in zip(names, key) if e)
     if longest > _LONG:
-        warnings.warn(
+        warn(
             f"this LaTeX will have about {longest / 1e6:,.0f} million characters: to have it shorter give digits=6, or take "
-            "coefficient(k), or to_table()", RuntimeWarning, stacklevel=4,
-        )  # fmt: skip
+            "coefficient(k), or to_table()"
+        )
