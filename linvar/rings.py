@@ -39,7 +39,7 @@ class RingLike(Protocol[T_co]):
 
     >>> from linvar.symbolic.algebra.ring import Numbers, Ring
     >>> Numbers.lift(2) + 1, Ring(1).lift(2) + 1
-    (Fraction(3, 1), 3)
+    (3, 3)
     """
 
     def lift(self, value: Exact | int, /) -> T_co:

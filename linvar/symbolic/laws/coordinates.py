@@ -15,7 +15,7 @@ def moments_of(coordinate: Coordinate, order: int) -> list[Fraction]:
     """E z^k for k = 0..order; as far as they are known (``known_order``).
 
     >>> moments_of(Uniform(0, 1), 3)
-    [Fraction(1, 1), Fraction(1, 2), Fraction(1, 3), Fraction(1, 4)]
+    [1, 1/2, 1/3, 1/4]
     """
     raise InputTypeError("coordinates", coordinate, "register its moments with moments_of", fault="has no moments here")
 
