@@ -47,7 +47,7 @@ from linvar.numeric.gradients.per_example.kinds import KINDS
 from linvar.numeric.gradients.per_example.kinds.backward import entries_of
 from linvar.numeric.gradients.per_example.meshes import Types
 from linvar.numeric.gradients.per_example.operations import SUMS
-from linvar.numeric.gradients.per_example.paying import factored_pays
+from linvar.numeric.gradients.per_example.paying import FactoredNorms, factored_norms
 from linvar.numeric.gradients.per_example.pull import Parameters
 from linvar.numeric.gradients.per_example.sinking import sunk
 from linvar.numeric.gradients.per_example.views import views_of
@@ -135,13 +135,14 @@ def analyse(
     )  # fmt: skip
     parameters = Parameters(jaxpr, levels, count)
 
-    def pays(own: Sequence[int], values: Sequence[core.Var]) -> bool:
-        spread = Types.declared(jaxpr.jaxpr).mesh is not None  # factors have no types that say how they are spread
-        return not spread and factored_pays(parameters, own, values, met.entries, list(met.reasons), examples)
+    def factored(own: Sequence[int], values: Sequence[core.Var]) -> FactoredNorms | None:
+        if Types.declared(jaxpr.jaxpr).mesh is not None:  # factors have no types that say how they are spread
+            return None
+        return factored_norms(parameters, own, values, met.entries, list(met.reasons), examples)
 
     meeting = Meeting(
         leaves_of, met.entries, met.reasons, [value_at(jaxpr, place) for place in constants],
-        views_of(jaxpr, levels, count), activations, centred, pays,
+        views_of(jaxpr, levels, count), activations, centred, factored,
     )  # fmt: skip
     groups = groups_of(meeting, count)
     large = {v for group in groups if group.strategy == "fallback" for v in group.values}

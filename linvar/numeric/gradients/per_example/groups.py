@@ -24,6 +24,7 @@ from jax.extend import core
 
 from linvar.numeric.gradients.per_example.entries import Entry, Strategy, alike
 from linvar.numeric.gradients.per_example.evaluation import bytes_of, size_of
+from linvar.numeric.gradients.per_example.paying import FactoredNorms
 from linvar.numeric.gradients.per_example.views import View, Views
 
 #: strategies that subtract n ||mean||^2 from a sum of squares, unless centred
@@ -44,6 +45,7 @@ class Group:
     strategy: Strategy
     why: str
     view: View | None = None  # of the one value, if it is some entries of the one leaf
+    norms: FactoredNorms | None = None  # of the gradients of the leaves, where they are "factored"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Meeting:
         views: values that are some entries of a leaf.
         activation_bytes: of all values of one example.
         centred: no strategy that subtracts two large numbers.
-        pays: do terms of J^T dV cost less than matrices (a question asked of few groups, since the answer is traced)?
+        factored: norms by terms of J^T dV, where they cost less than matrices (asked of few groups, since the answer is traced).
     """
 
     leaves_of: LeavesOf
@@ -68,7 +70,7 @@ class Meeting:
     views: Views
     activation_bytes: int
     centred: bool
-    pays: Callable[[Sequence[int], Sequence[core.Var]], bool]
+    factored: Callable[[Sequence[int], Sequence[core.Var]], FactoredNorms | None]
 
 
 def groups_of(meeting: Meeting, count: int) -> list[Group]:
@@ -141,8 +143,8 @@ def _decided(meeting: Meeting, leaves: tuple[int, ...], values: tuple[core.Var, 
         scaled = "" if view.plain else "times a constant"
         return by(first.strategy(rows, meeting.centred), names if rows == 1 else f"{names}, {rows} rows", scaled)
     how = "through a function of it" if view is None else "several values of it"
-    pays = not meeting.centred and meeting.pays(leaves, values)
-    return by("factored" if pays else "materialised", names, how, fallen)
+    norms = None if meeting.centred else meeting.factored(leaves, values)
+    return replace(by("materialised" if norms is None else "factored", names, how, fallen), norms=norms)
 
 
 def _describe(entry: Entry) -> str:

@@ -1,9 +1,10 @@
-"""Does it pay to do the transpose of a function of parameters to factors? Counted on the traced program before anything runs."""
+"""Norms by the transpose of a function of parameters done to factors, where that pays: counted on their program before it runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jax
 from jax.extend import core
@@ -15,6 +16,7 @@ from linvar.numeric.gradients.per_example.factors import (
     EXAMPLES,
     MOST_TERMS,
     Factor,
+    Norms,
     NotFactoredError,
     Term,
     fresh_axes,
@@ -27,9 +29,14 @@ from linvar.numeric.gradients.per_example.transposed import Terms, transposed
 
 #: multiplications that one number read and written costs
 PASS_COST = MATERIALISE_COST // 2
+#: From all leaves and, of some values, h and delta of every entry and the gradients of those that are taken as they are, to the
+#: norms of the gradients of some leaves, None where those are zero; compiled, so that it is traced once.
+FactoredNorms: TypeAlias = Callable[
+    [Sequence[jax.Array], Sequence[jax.Array], Sequence[jax.Array], Sequence[jax.Array]], list[Norms | None]
+]
 
 
-def terms_of_values(
+def _terms_of_values(
     values: Sequence[core.Var],
     entries: Sequence[Entry],
     h: Sequence[jax.Array],
@@ -50,7 +57,7 @@ def terms_of_values(
     return result
 
 
-def terms_of_leaves(
+def _terms_of_leaves(
     parameters: Parameters,
     own: Sequence[int],
     values: Sequence[core.Var],
@@ -65,35 +72,45 @@ def terms_of_leaves(
     return [terms if isinstance(terms, tuple) else () for terms in found]  # an array is a leaf's zero
 
 
-def factored_pays(
+def factored_norms(
     parameters: Parameters,
     own: Sequence[int],
     values: Sequence[core.Var],
     entries: Sequence[Entry],
     direct: Sequence[core.Var],
     examples: int,
-) -> bool:
-    """Do the norms of the gradients of some leaves cost less so than from the gradients themselves?"""
+) -> FactoredNorms | None:
+    """The norms of the gradients of some leaves, if they cost less so than from the gradients themselves.
+
+    Args:
+        parameters: the program.
+        own: the leaves.
+        values: that are functions of them.
+        entries: of all values.
+        direct: values that are taken as they are.
+        examples: how many there will be.
+    """
     mine = [entry for entry in entries if entry.value in values]
-    taken = [v for v in direct if v in values]
+    taken = [v for v in values if v in direct]
     shapes = [entry.shapes(examples) for entry in mine]
     leaves = [shape_like(aval_of(v)) for v in parameters.variables]
     kept = [shape_like(aval_of(v), (examples, *shape_of(v))) for v in taken]
 
+    @jax.jit
     def norms(
         leaves: Sequence[jax.Array], h: Sequence[jax.Array], delta: Sequence[jax.Array], direct: Sequence[jax.Array]
-    ) -> list[jax.Array]:
-        found = terms_of_values(values, mine, h, delta, dict(zip(taken, direct)))
-        terms = terms_of_leaves(parameters, own, values, leaves, found)
-        return [x for some in terms if some for x in norms_of(some)]
+    ) -> list[Norms | None]:
+        found = _terms_of_values(values, mine, h, delta, dict(zip(taken, direct)))
+        terms = _terms_of_leaves(parameters, own, values, leaves, found)
+        return [norms_of(some) if some else None for some in terms]
 
     parameters.pull_program(own, values)  # outside of what is traced next
     try:
-        traced = jax.make_jaxpr(norms)(leaves, [h for h, _ in shapes], [d for _, d in shapes], kept)
+        traced = norms.trace(leaves, [h for h, _ in shapes], [d for _, d in shapes], kept)
     except NotFactoredError:
-        return False
+        return None
     matrices = sum(entry.cost for entry in mine) + MATERIALISE_COST * sum(size_of(parameters.variables[i]) for i in own)
-    return _cost(traced.jaxpr) < examples * matrices
+    return norms if _cost(traced.jaxpr.jaxpr) < examples * matrices else None
 
 
 def _cost(program: core.Jaxpr) -> int:

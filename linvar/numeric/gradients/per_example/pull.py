@@ -105,6 +105,18 @@ class Parameters:
             self.programs[key] = self._pull_program(own, wanted)
         return self.programs[key]
 
+    def pulled(
+        self,
+        leaves: Sequence[jax.Array],
+        own: Sequence[int],
+        wanted: Sequence[core.Var],
+        cotangents: Sequence[jax.Array],
+    ) -> list[jax.Array]:
+        """That program at these leaves, of these cotangents."""
+        program, _ = self.pull_program(own, wanted)
+        typed = [c.astype(aval_of(v).dtype) for c, v in zip(cotangents, wanted)]
+        return [at_least_float32(jnp.asarray(x)) for x in core.jaxpr_as_fun(program)(*leaves, *typed)]
+
     def _pull_program(self, own: Sequence[int], wanted: Sequence[core.Var]) -> PullProgram:
 
         def function(*args: jax.Array) -> list[jax.Array]:

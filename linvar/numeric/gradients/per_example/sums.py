@@ -15,13 +15,12 @@ from jax.typing import ArrayLike
 from linvar.numeric.gradients.per_example import strategies
 from linvar.numeric.gradients.per_example.analysis import Analysis
 from linvar.numeric.gradients.per_example.arithmetic import at_least_float32, with_sums
-from linvar.numeric.gradients.per_example.composite import Seen
+from linvar.numeric.gradients.per_example.composite import Seen, norms_of
 from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, rows_of
 from linvar.numeric.gradients.per_example.evaluation import aval_of, is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
 from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
-from linvar.numeric.gradients.per_example.paying import terms_of_leaves, terms_of_values
 from linvar.numeric.gradients.per_example.pull import touched
 from linvar.numeric.gradients.per_example.strategies import Sums, Wanted
 from linvar.numeric.gradients.per_example.taps import Pass, run_pass
@@ -239,7 +238,7 @@ def _of_value(batch: _Batch, group: Group) -> Sums:
         lookups = [entry for entry in own.entries if isinstance(entry, Lookup)]
         return strategies.lookup(lookups, own.h, own.delta, live, count, wanted)
     first, rows = own.entries[0], rows_of(own.entries, own.h, own.counted(live))
-    return strategies.factored([(Seen.of(first.pairs(rows)),)], [first.total(rows) / count], live, count)
+    return strategies.factored([norms_of([Seen.of(first.pairs(rows))])], [first.total(rows) / count], live, count)
 
 
 def _pulled(batch: _Batch, group: Group) -> Callable[[list[jax.Array]], list[jax.Array]]:
@@ -263,9 +262,10 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
         parts = [first.total(rows) for first, rows in _alike_rows(v, own.entries, own.h, delta)]
         parts += [jnp.sum(at_least_float32(direct[v]), axis=0)] if v in direct else []
         means.append(_added(parts) / count)
-    values = terms_of_values(group.values, own.entries, own.h, delta, direct)
-    terms = terms_of_leaves(batch.analysis.parameters, group.leaves, group.values, batch.leaves, values)
-    return strategies.factored(terms, _pulled(batch, group)(means), live, count)
+    assert group.norms is not None
+    norms = group.norms(batch.leaves, own.h, delta, list(direct.values()))
+    pulled = batch.analysis.parameters.pulled(batch.leaves, group.leaves, group.values, means)
+    return strategies.factored(norms, pulled, live, count)
 
 
 def _is_made(batch: _Batch, group: Group) -> bool:

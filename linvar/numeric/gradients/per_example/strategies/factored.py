@@ -11,22 +11,21 @@ import jax
 import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.arithmetic import sum_in_stages, sum_of_squares
-from linvar.numeric.gradients.per_example.composite import norms_of
 from linvar.numeric.gradients.per_example.factors import Norms
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums
-from linvar.numeric.gradients.per_example.transposed import Terms
 
 
-def factored(terms: Sequence[Terms], mean: list[jax.Array], live: jax.Array, count: jax.Array) -> Sums:
-    """From the terms of every leaf's gradients, and their mean.
+def factored(norms: Sequence[Norms | None], mean: list[jax.Array], live: jax.Array, count: jax.Array) -> Sums:
+    """From the norms of every leaf's gradients, and their mean.
 
     Args:
-        terms: one item a leaf, empty where its gradients are zero; examples that do not count have zeros.
+        norms: one item a leaf, None where its gradients are zero; examples that do not count have zeros.
         mean: one item a leaf.
         live: (n,) 1 for an example that counts, 0 for one that does not.
         count: sum of ``live``.
     """
-    found = [norms_of(own) if own else Norms(jnp.zeros_like(live), jnp.zeros_like(live)) for own in terms]
-    norms = [each.norms for each in found]
+    zero = Norms(jnp.zeros_like(live), jnp.zeros_like(live))
+    found = [own or zero for own in norms]
+    each = [own.norms for own in found]
     scatter = [-count * sum_of_squares(m) for m in mean]
-    return Sums(mean, scatter, norms, [], [sum_in_stages(each.sizes) for each in found], norms)
+    return Sums(mean, scatter, each, [], [sum_in_stages(own.sizes) for own in found], each)
