@@ -86,7 +86,10 @@ def sum_all(x: jax.Array) -> jax.Array:
 def sums_in_stages(arrays: Sequence[jax.Array]) -> list[jax.Array]:
     """Sums of arrays of one length and type: one operation that has all of them as operands is compiled in less time."""
     (count,) = {x.size for x in arrays}
-    rows = math.isqrt(count) if count > STAGE else 1
+    most = math.isqrt(count) if count > STAGE else 1
+    rows = next(
+        (k for k in range(most, most // 2, -1) if count % k == 0), most
+    )  # nothing is left over, if it can be so
     whole = count // rows * rows
     folded = [x[:whole].reshape(rows, -1) for x in arrays]
     totals = _reduced(_reduced(folded)) if rows > 1 else _reduced(arrays)

@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,9 @@ from linvar.numeric.gradients.per_example.evaluation import aval_of, bind
 from linvar.numeric.gradients.per_example.factors import EXAMPLES, Factor, NotFactoredError, Term, fresh_axes
 from linvar.numeric.gradients.per_example.flattening import Level
 from linvar.numeric.gradients.per_example.meshes import shape_like
+
+if TYPE_CHECKING:
+    from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
 
 #: How the gradients of a group of leaves are computed (``groups.py``).
 Strategy: TypeAlias = Literal[
@@ -168,6 +171,11 @@ class Entry:
         raise NotImplementedError
 
     # what a kind may know better
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """Itself, if it takes rows of V by keys, so that the strategy "lookup" can have it."""
+        return ()
 
     def strategy(self, rows: int, centred: bool) -> Strategy:
         """Of such entries with so many rows in all, where V is a leaf itself."""

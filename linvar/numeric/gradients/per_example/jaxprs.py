@@ -19,14 +19,12 @@ from jax.extend import core
 from linvar.numeric.gradients.per_example.operations import (
     ALONG,
     CALLS,
-    DILATED,
     ELEMENTWISE,
     OWN_DERIVATIVE,
     PLAIN,
     REDUCTIONS,
     SUMS,
     TERMWISE,
-    WINDOWS,
 )
 
 T = TypeVar("T")
@@ -381,26 +379,3 @@ def axis_along_of(equation: core.JaxprEqn) -> int:
 def top_axis_of(equation: core.JaxprEqn) -> int:
     """The axis along which the largest are taken."""
     return int(_parameter(equation, "axis"))
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window that moves over an array, axis by axis."""
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    base_dilation: tuple[int, ...]
-
-    def keeps(self, axis: int) -> bool:
-        """Does it leave the places of an axis apart?"""
-        return self.shape[axis] == self.strides[axis] == self.base_dilation[axis] == 1 and self.padding[axis] == (0, 0)
-
-
-@_reads(*sorted(WINDOWS))
-def window_of(equation: core.JaxprEqn) -> Window:
-    """A pooling, or its derivative (which dilates nothing)."""
-    shape = _integers(equation, "window_dimensions")
-    padding = tuple((int(low), int(high)) for low, high in _parameter(equation, "padding"))
-    dilation = _integers(equation, "base_dilation") if operation(equation) in DILATED else (1,) * len(shape)
-    return Window(shape, _integers(equation, "window_strides"), padding, dilation)

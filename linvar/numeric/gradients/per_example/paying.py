@@ -1,4 +1,4 @@
-"""Norms by the transpose of a function of parameters done to factors, where that pays: counted on their program before it runs."""
+"""Norms by the transpose of a function of parameters done to factors, where that pays: counted before it runs."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import jax
 from jax.extend import core
 
 from linvar.numeric.gradients.per_example.jaxprs import Unread, _closed, _integers, _ints, _parameter, _reads, operation
-from linvar.numeric.gradients.per_example.operations import ADDING, SCATTERS
+from linvar.numeric.gradients.per_example.operations import ADDING, DILATED, SCATTERS, WINDOWS
 
 
 @dataclass(frozen=True)
@@ -129,3 +129,26 @@ def from_left(equation: core.JaxprEqn) -> bool:
 def fourier_axes_of(equation: core.JaxprEqn) -> int:
     """How many last axes are transformed."""
     return len(_parameter(equation, "fft_lengths"))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that moves over an array, axis by axis."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    base_dilation: tuple[int, ...]
+
+    def keeps(self, axis: int) -> bool:
+        """Does it leave the places of an axis apart?"""
+        return self.shape[axis] == self.strides[axis] == self.base_dilation[axis] == 1 and self.padding[axis] == (0, 0)
+
+
+@_reads(*sorted(WINDOWS))
+def window_of(equation: core.JaxprEqn) -> Window:
+    """A pooling, or its derivative (which dilates nothing)."""
+    shape = _integers(equation, "window_dimensions")
+    padding = tuple((int(low), int(high)) for low, high in _parameter(equation, "padding"))
+    dilation = _integers(equation, "base_dilation") if operation(equation) in DILATED else (1,) * len(shape)
+    return Window(shape, _integers(equation, "window_strides"), padding, dilation)

@@ -20,7 +20,6 @@ from linvar.numeric.gradients.per_example.entries import Entry, Rows, alike, row
 from linvar.numeric.gradients.per_example.evaluation import aval_of, is_variable, read, variables
 from linvar.numeric.gradients.per_example.flattening import LossOfLists
 from linvar.numeric.gradients.per_example.groups import Group
-from linvar.numeric.gradients.per_example.kinds.lookup import Lookup
 from linvar.numeric.gradients.per_example.pull import touched
 from linvar.numeric.gradients.per_example.strategies import Sums, Wanted
 from linvar.numeric.gradients.per_example.taps import Pass, run_pass
@@ -117,24 +116,23 @@ def batch_sums(
 
 
 def _merged(parts: Sequence[tuple[Group, Sums]], count: int) -> Sums:
-    """One item a leaf: what its parts, which have no entry in common, add up to."""
+    """One item a leaf: what its parts, which have no entry in common, add up to; ``sizes`` summed over the examples."""
     found: list[list[tuple[Sums, int]]] = [[] for _ in range(count)]
     for group, sums in parts:
         for place, leaf in enumerate(group.leaves):
             found[leaf].append((sums, place))
 
-    def some(of: Callable[[Sums], list[jax.Array]]) -> list[list[jax.Array]]:
-        return [[of(sums)[place] for sums, place in own if of(sums)] for own in found]
+    def some(of: Callable[[Sums], list[jax.Array]]) -> list[jax.Array | None]:
+        parts = [[of(sums)[place] for sums, place in own if of(sums)] for own in found]
+        return [_added(own) if own else None for own in parts]
 
     def each(of: Callable[[Sums], list[jax.Array]]) -> list[jax.Array]:
         return [_added([of(sums)[place] for sums, place in own]) for own in found if all(of(sums) for sums, _ in own)]
 
-    sizes = [
-        _added([sums.sizes[place] if sums.sizes else jnp.zeros_like(sums.scatter[place]) for sums, place in own])
-        for own in found
-    ]
-    apart = [_added(own) if own else None for own in some(lambda s: s.apart)]
-    scatter = with_sums(each(lambda s: s.scatter), apart)
+    scatter = each(lambda s: s.scatter)
+    starts = [*scatter, *map(jnp.zeros_like, scatter)]
+    both = with_sums(starts, [*some(lambda s: s.apart), *some(lambda s: s.sizes)])  # all of them at once
+    scatter, sizes = both[:count], both[count:]
     return Sums(each(lambda s: s.mean), scatter, each(lambda s: s.norms), each(lambda s: s.squares), sizes)
 
 
@@ -235,7 +233,7 @@ def _of_value(batch: _Batch, group: Group) -> Sums:
     if group.strategy == "outer":
         return strategies.outer(own.entries[0], own.h[0], own.delta[0], live, count, wanted)
     if group.strategy == "lookup":
-        lookups = [entry for entry in own.entries if isinstance(entry, Lookup)]
+        lookups = [one for entry in own.entries for one in entry.lookups]
         return strategies.lookup(lookups, own.h, own.delta, live, count, wanted)
     first, rows = own.entries[0], rows_of(own.entries, own.h, own.counted(live))
     return strategies.factored([norms_of([Seen.of(first.pairs(rows))])], [first.total(rows) / count], live, count)

@@ -33,7 +33,6 @@ from linvar.numeric.gradients.per_example.jaxprs import (
     reversed_axes_of,
     squeezed_axes_of,
     top_axis_of,
-    window_of,
 )
 from linvar.numeric.gradients.per_example.operations import ALONG, MATRICES, REDUCTIONS, WINDOWS
 from linvar.numeric.gradients.per_example.readers import (
@@ -43,6 +42,7 @@ from linvar.numeric.gradients.per_example.readers import (
     slice_of,
     split_of,
     stacked_axis_of,
+    window_of,
 )
 
 #: The loss of one example made of that of a batch, as a user writes it.

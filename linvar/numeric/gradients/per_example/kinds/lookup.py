@@ -216,6 +216,10 @@ class Lookup(Entry):
             return table.reshape(*self.mapped, *self._windows.table)
         return self.weight(table.reshape(self.groups, self.contracted, self.free))
 
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        return (self,)
+
     def strategy(self, rows: int, centred: bool) -> Strategy:
         """Rows by themselves, if an example looks up fewer of them than there are."""
         return "lookup" if rows < self.contracted else "materialised"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from linvar.numeric.gradients.per_example.arithmetic import sum_in_stages, sum_of_squares
+from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.factors import Norms
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums
 
@@ -28,4 +28,4 @@ def factored(norms: Sequence[Norms | None], mean: list[jax.Array], live: jax.Arr
     found = [own or zero for own in norms]
     each = [own.norms for own in found]
     scatter = [-count * sum_of_squares(m) for m in mean]
-    return Sums(mean, scatter, each, [], [sum_in_stages(own.sizes) for own in found], each)
+    return Sums(mean, scatter, each, [], [own.sizes for own in found], each)

@@ -45,8 +45,10 @@ from linvar.numeric.gradients.per_example.kinds.lookup import (
 from linvar.numeric.gradients.per_example.meshes import zeros_as
 from linvar.numeric.gradients.per_example.strategies.quantities import Sums, Wanted
 
-#: places of an example up to which all pairs of them are compared
-PAIRS = 16
+#: places of an example up to which all pairs of them are compared, and up to which their values are added so
+PAIRS, FEW = 32, 4
+#: a sum of squares may cost so much more than a difference of two, which needs a branch besides
+BRANCH = 1.25
 #: what it costs to sort a key, and to read a number in its row, beside reading a number of a table in order (on two cores)
 SORTED, GATHERED = 64, 4
 #: numbers that a CPU keeps in its cache while it compares them with a table (measured on two cores)
@@ -132,14 +134,23 @@ def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, once: bool, wa
     # divided where there are fewer numbers
     mean = add_rows(empty, keys, values / count) if values.size < empty.size else add_rows(empty, keys, values) / count
     norms = _of_examples(rows, values, length, n)
-    if once:
+    apart: Sequence[jax.Array] = ()
+    if _counts_pay(mean, rows):
+        scatter = _apart(rows, mean, n, count)
+    elif once:
         scatter, *apart = _about_medians(rows, mean, n, count)
     else:
         total, taken = sum_in_stages(norms), count * _squared_norm(mean, keys)
         scatter = lax.cond(taken <= total / 2, lambda: total - taken, lambda: _apart(rows, mean, n, count))
-        apart = []
     squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
-    return _Table(mean, scatter, apart, norms, squared)
+    return _Table(mean, scatter, list(apart), norms, squared)
+
+
+def _counts_pay(mean: jax.Array, rows: _Rows) -> bool:
+    """Does it cost no more to count who looks up each row, and to read the mean there, than the norm of the mean?"""
+    length, looked = mean.shape[1], rows.keys.size
+    ordered = min(mean.size, looked * (SORTED + GATHERED * (mean.size // length)))
+    return length + GATHERED * rows.values.size <= BRANCH * ordered
 
 
 def _about_medians(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -244,6 +255,11 @@ def _added(rows: _Rows, length: int, n: int) -> _Rows:
         owner = _owners_in_turn(keys, length)
     else:
         owner = _owners_by_sorting(keys)
+    if t <= FEW:
+        values = rows.values.reshape(n, 1, t, *rows.values.shape[1:])
+        mine = (owner[:, None, :] == place[:, None]).reshape(n, t, t, *[1] * (rows.values.ndim - 1))
+        added = jnp.sum(jnp.where(mine, values, 0), axis=2)
+        return _Rows(jnp.where(owner == place, keys, length).reshape(-1), added.reshape(rows.values.shape))
     alone = ((owner == place) | (keys == length)).reshape(-1)
     owner = (owner + t * jnp.arange(n, dtype=counting(total))[:, None]).reshape(-1)
     moved = add_rows(rows.values[None], jnp.where(alone, total, owner), rows.values[:, None])

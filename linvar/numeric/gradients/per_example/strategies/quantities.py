@@ -25,7 +25,7 @@ class Sums:
         scatter: sum of squared deviations from the mean, less that of ``apart``.
         norms: (n,) squared norm of every example's gradient; empty if not asked for.
         squares: mean of the squares, entry by entry; empty if not asked for.
-        sizes: of the terms that cancel in the norms, summed over the examples; empty where none do.
+        sizes: (n,) of the terms that cancel in the norms; empty where none do.
         apart: (n,) what is to be summed over the examples and added to ``scatter``; empty where nothing is.
     """
 
