@@ -269,6 +269,21 @@ def test_batch_norm_of_one_example_is_seen_and_other_norms_are_not():
     assert [name for name, function in INNOCENT.items() if seen(function)] == []
 
 
+def test_batch_norm_over_the_pixels_of_one_image_is_a_warning_and_norms_of_one_image_are_not():
+    def images(axes, shape=(1, 2, 2, 2)):
+        def loss(w, example):
+            return jnp.sum(jnp.tanh(normalised(jnp.outer(example[0], w["w"][:2].ravel()).reshape(shape), axes)) ** 2)
+
+        return loss
+
+    with pytest.warns(RuntimeWarning, match=r"ONE example by the mean over its own pixels.*model\.eval"):
+        gradient_moments(images((0, 1, 2)), {"w": W}, (X[:, :2], Y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for axes in ((1, 2), (1, 2, 3), (0, 1, 2, 3), 3):  # of every channel by itself, of layers, of features
+            gradient_moments(images(axes), {"w": W}, (X[:, :2], Y))
+
+
 def test_batch_norm_of_one_example_is_a_warning():
     def loss(w, example):
         return jnp.sum((normalised((example[0] @ w["w"])[None], 0) + w["b"] - example[1]) ** 2)

@@ -335,6 +335,11 @@ def test_the_recorder_says_what_it_needs():
             InputError, match="moments has other leaves than the parameters that the optimizer was init"
         ):
             recorder.update(PARAMS, recorder.init(other), moments=MOMENTS)
+    for leaf in (jnp.tanh, "relu"):
+        with pytest.raises(
+            InputTypeError, match=r"params\['f'\]=.* is no array: give its arrays alone: equinox\.filter"
+        ):
+            optax.chain(recorder, optax.sgd(0.1)).init({**PARAMS, "f": leaf})
     with pytest.raises(InputError, match="holds 0 noise records"):
         recorded_noise(optax.sgd(0.1).init(jnp.ones(2)))
     with pytest.raises(InputError, match="holds 2 noise records"):

@@ -19,6 +19,7 @@ from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words
 from linvar.keywords import door
 from linvar.numeric.arguments import check_at_least, check_number
+from linvar.numeric.gradients.inputs import is_numbers
 from linvar.numeric.gradients.leaves import TOTAL, cells, leaf_names, number, path_names
 from linvar.numeric.gradients.pool import Noise, Pool, chosen, wide, widest
 from linvar.numeric.gradients.result import GradientMoments, any_leaf, over_leaves, ratio
@@ -200,6 +201,10 @@ def record_noise(decay: float = 0.95, *, accumulate: int = 1) -> optax.GradientT
     def init(params: PyTree) -> NoiseRecord:
         if isinstance(params, optax.LookaheadParams):  # gradients are those of the fast ones
             params = params.fast
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+            if not is_numbers(leaf):
+                cure = "give its arrays alone: equinox.filter(model, equinox.is_inexact_array), nnx.state(model, nnx.Param)"
+                raise InputTypeError(f"params{jax.tree_util.keystr(path)}", leaf, cure, fault="is no array")
 
         def zeros() -> PyTree:
             return jax.tree.map(lambda x: jnp.zeros((), wide(x)), params)
