@@ -95,8 +95,8 @@ def warn_of_vanishing(jaxpr: core.ClosedJaxpr, levels: Levels) -> None:
         )
     elif over_pixels(jaxpr, levels):
         warnings.warn(
-            "loss normalises ONE example by the mean over its own pixels, as batch norm over one image does: in training the mean "
-            "is that of all images; use the running averages (model.eval(), use_running_average=True)",
+            "loss normalises ONE example by the mean over its own pixels, as batch norm over one image does: in training the "
+            "mean is that of all images; use the running averages (model.eval(), use_running_average=True)",
             RuntimeWarning,
             stacklevel=2,
         )
