@@ -6,8 +6,8 @@
 NAME selects the models whose name contains it, or whose file is called so. Float32, on whatever device JAX finds. Three functions
 of the parameters and the batch are compiled: the mean gradient, ``grad(mean(vmap(loss)))``; the naive mean and trace, from
 ``vmap(grad(loss))``; and linvar's. They run in turns, in every order, after a warm-up call, for ``--budget`` seconds; medians of
-wall seconds and their ratios (``--cpu``: of process seconds too). Tracing and compiling is timed in turns as well, each from
-cleared caches, ``--compilations`` times or until three budgets are spent. Memory is what XLA reserves for temporaries.
+wall seconds and their ratios (``--cpu``: of process seconds too). Tracing and compiling takes turns as well, in process seconds,
+from cleared caches, ``--compilations`` times or until three budgets are spent. Memory is what XLA reserves for temporaries.
 ``--check`` takes every model at a small size in float64: mean, trace, traces of the leaves, norms, second moment and loss against
 ``vmap(grad)``, twice: as they come, and in chunks, centred, with all extras; the exit status is 1 if one is wrong.
 (*): a parameter enters through a function of parameters that is not linear in it.
@@ -105,7 +105,7 @@ class Row:
     rounds: int
     wall: dict[str, float]  # seconds of a call
     cpu: dict[str, float]
-    compilation: dict[str, float]  # seconds of tracing and compiling
+    compilation: dict[str, float]  # process seconds of tracing and compiling
     memory: dict[str, float]  # megabytes of temporaries
 
     def ratio(self, other: str, cpu: bool = False) -> float:
@@ -115,7 +115,7 @@ class Row:
 
     @property
     def compile_ratio(self) -> float:
-        """Of linvar's seconds of tracing and compiling to the plain gradient's."""
+        """Of linvar's process seconds of tracing and compiling to the plain gradient's."""
         return self.compilation["linvar"] / self.compilation["plain"]
 
 
@@ -133,9 +133,9 @@ def measured(model: Model, budget: float, compilations: int) -> Row:
         for way in next(orders):
             jax.clear_caches()
             gc.collect()
-            start = time.perf_counter()
+            start = time.process_time()
             compiled[way] = jax.jit(functions[way]).lower(*arguments).compile()
-            seconds[way].append(time.perf_counter() - start)
+            seconds[way].append(time.process_time() - start)
     wall, cpu, rounds = side_by_side({way: lambda f=f: f(*arguments) for way, f in compiled.items()}, budget, orders)
     explained = jax.eval_shape(lambda p, b: case.linvar(p, b, explain=True), *arguments).explanation
     return Row(

@@ -229,8 +229,9 @@ def test_every_way_to_say_who_owns_a_row_says_one_for_each(monkeypatch):
     expected = np.zeros((5, 6, 2))
     for i, key, value in zip(np.arange(60) // 12, np.ravel(keys), np.asarray(values)[..., 0]):
         expected[i, key] += value
-    for pairs, backend in ((12, "cpu"), (11, "cpu"), (11, "gpu")):
+    for pairs, few, backend in ((12, 12, "cpu"), (12, 11, "cpu"), (11, 0, "cpu"), (11, 0, "gpu")):
         monkeypatch.setattr(lookup_sums, "PAIRS", pairs)
+        monkeypatch.setattr(lookup_sums, "FEW", few)
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         added = lookup_sums._added(rows, 6, 5)
         found, owned = np.zeros((5, 6, 2)), np.zeros((5, 6), int)
@@ -286,8 +287,9 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("dropped", [[], [1, 4]])
-def test_rows_that_most_examples_look_up_do_not_cancel(dropped):
+@pytest.mark.parametrize(("dropped", "branch"), [([], 0), ([1, 4], 0), ([1, 4], 99)])
+def test_rows_that_most_examples_look_up_do_not_cancel(monkeypatch, dropped, branch):
+    monkeypatch.setattr(lookup_sums, "BRANCH", branch)  # about medians or by a difference, and counted
     weight = np.arange(1.0, 4)
 
     def loss(p, e):

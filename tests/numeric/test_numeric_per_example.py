@@ -11,6 +11,7 @@ from jax import lax
 from per_example import RNG, array, assert_same, reference
 
 from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example import paying, transposed
 
 
 def mlp(p, e):
@@ -168,6 +169,23 @@ def test_a_square_kernel_used_both_ways_round():
         return jnp.sum(x)
 
     assert_same(loss, {"k": array(3, 2, 2)}, array(5, 6, 2), ["materialised"])
+
+
+def test_the_transpose_is_done_to_factors_once_whether_or_not_it_pays(monkeypatch):
+    done = []
+    monkeypatch.setattr(paying, "transposed", lambda *args: done.append(0) or transposed.transposed(*args))
+
+    def loss(p, x):
+        return jnp.sum(jnp.tanh(x @ (p["w"] * jax.nn.sigmoid(p["mask"]))) ** 2)
+
+    def strategies(width, n):
+        shapes = {name: jax.ShapeDtypeStruct((width, width), jnp.float32) for name in ("w", "mask")}
+        batch, found = jax.ShapeDtypeStruct((n, width), jnp.float32), []
+        jax.eval_shape(lambda p, x: found.append(gradient_moments(loss, p, x, explain=True).explanation), shapes, batch)
+        return [leaf.strategy for leaf in found[0].leaves]
+
+    assert strategies(256, 128) == ["factored", "factored"] and len(done) == 1
+    assert strategies(2, 3) == ["materialised", "materialised"] and len(done) == 2
 
 
 def test_custom_derivatives():
