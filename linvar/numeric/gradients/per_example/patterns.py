@@ -11,7 +11,7 @@ loss is traced, and k and s are read off it. Three patterns are known, of which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -111,12 +111,21 @@ def _pattern_of(parameters: Parameters, own: Sequence[int], values: Sequence[cor
 
     if any(isinstance(x, jax.core.Tracer) for x in parameters.jaxpr.consts):
         return None
-    matrix = computed(jax.vmap(image), np.eye(length, dtype=aval_of(leaf).dtype))
+    matrix = _image_of_all(parameters, image, np.eye(length, dtype=aval_of(leaf).dtype))
     if np.any(np.count_nonzero(matrix, axis=0) > 1):
         return None
     places = np.where(np.any(matrix != 0, axis=0), np.argmax(matrix != 0, axis=0), -1)
     found = Pattern(places, np.sum(matrix, axis=0), length)
     return found if found.known else None
+
+
+def _image_of_all(parameters: Parameters, image: Callable[[jax.Array], jax.Array], rows: np.ndarray) -> np.ndarray:
+    """The images of some rows: of several leaves that are put together in one way computed once."""
+    program = jax.make_jaxpr(jax.vmap(image))(rows)
+    key = str(program.jaxpr), *((str(x.dtype), x.shape, x.tobytes()) for x in map(np.asarray, program.consts))
+    if key not in parameters.images:
+        parameters.images[key] = computed(lambda x: core.jaxpr_as_fun(program)(x)[0], rows)
+    return parameters.images[key]
 
 
 def _is_constant(parameters: Parameters, own: Sequence[int], values: Sequence[core.Var]) -> bool:

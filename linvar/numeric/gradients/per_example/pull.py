@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 from jax.typing import ArrayLike
 
@@ -43,6 +44,7 @@ class Parameters:
     count: int  # leaves
     programs: dict[Question, PullProgram] = field(default_factory=dict, compare=False)  # that were asked for
     patterns: dict[Question, object] = field(default_factory=dict, compare=False)  # the same (``patterns.py``)
+    images: dict[object, np.ndarray] = field(default_factory=dict, compare=False)  # by the programs that make them
 
     @property
     def variables(self) -> list[core.Var]:
