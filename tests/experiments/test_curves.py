@@ -112,6 +112,7 @@ def alarms(made, truth, false, repeats, rate):
     return sum(false(conclude(made, cells(made, rng, truth=truth), rate=rate)) for _ in range(repeats))
 
 
+@pytest.mark.slow
 def test_false_alarms_over_a_whole_summary_are_as_rare_as_stated():
     """Flat curves, 1,500 summaries at rate 0.1: at most 150 may have a false verdict; 150 + 5 sqrt(150) would be 211.
 

@@ -16,8 +16,9 @@ from random import Random
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 import linvar.symbolic.words.wishart as module
 from linvar import progress
@@ -174,7 +175,7 @@ def moments(draw):
     return words, letters, sigma
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(moments(), st.integers(0, 2), st.randoms())
 def test_symmetries(moment, shift, random):
     words, letters, sigma = moment
@@ -186,7 +187,7 @@ def test_symmetries(moment, shift, random):
     assert wishart_moment([word[::-1] for word in words], transposed, sigma) == expected
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(moments(), entries)
 def test_homogeneity(moment, factor):
     words, letters, sigma = moment
@@ -198,7 +199,7 @@ def test_homogeneity(moment, factor):
     assert wishart_moment(words, letters, grown).coefficients == trim(factor ** (2 * order) * c for c in expected)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(moments())
 def test_all_roads_agree(moment):
     words, letters, sigma = moment
