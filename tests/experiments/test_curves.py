@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tiers import slow_but
 
 from linvar import BatchPolynomial
 from linvar.experiments import NAMES, get_experiment, rising
@@ -173,7 +174,7 @@ KEEP = {
 
 
 @pytest.mark.parametrize("kept", KEEP)
-@pytest.mark.parametrize("options", [{}, {"exact": None}, {"population": True, "constant": True}])
+@pytest.mark.parametrize("options", slow_but([{}, {"exact": None}, {"population": True, "constant": True}], {}))
 def test_no_point_and_one_point(kept, options):
     made = curves(**options)
     conclusion = conclude(made, lose(cells(made), KEEP[kept]))
