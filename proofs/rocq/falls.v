@@ -68,12 +68,12 @@ Section Momentum.
 Variables (R : realFieldType) (P : nat) (a decay momentum : R).
 Implicit Types w v g : 'cV[R]_P.
 
-Lemma sgd_is_a_step w g : w - a *: g = 1%:M *m w + 0 + (- a)%:M *m g.
+Proposition sgd_is_a_step w g : w - a *: g = 1%:M *m w + 0 + (- a)%:M *m g.
 Proof. by rewrite mul1mx addr0 mul_scalar_mx scaleNr. Qed.
 
 Definition next_velocity w v g := g + decay *: w + momentum *: v.
 
-Lemma momentum_is_a_step w v g :
+Proposition momentum_is_a_step w v g :
   col_mx (w - a *: next_velocity w v g) (next_velocity w v g)
   = block_mx (1 - a * decay)%:M (- (a * momentum))%:M decay%:M momentum%:M *m col_mx w v
     + 0 + col_mx (- a)%:M 1%:M *m g.
@@ -83,7 +83,7 @@ rewrite /next_velocity mul_block_col mul_col_mx addr0 add_col_mx !mul_scalar_mx 
 by rewrite -addrA addrC.
 Qed.
 
-Lemma nesterov_is_a_step w v g :
+Proposition nesterov_is_a_step w v g :
   col_mx (w - a *: (g + decay *: w + momentum *: next_velocity w v g)) (next_velocity w v g)
   = block_mx (1 - a * (1 + momentum) * decay)%:M (- (a * momentum ^+ 2))%:M decay%:M momentum%:M *m col_mx w v
     + 0 + col_mx (- (a * (1 + momentum)))%:M 1%:M *m g.
@@ -94,6 +94,6 @@ by rewrite -addrA addrC.
 Qed.
 
 (** The gradient of an example is affine in that state, too. *)
-Lemma gradient_of_the_weights (H : 'M[R]_P) w v : row_mx H 0 *m col_mx w v = H *m w.
+Proposition gradient_of_the_weights (H : 'M[R]_P) w v : row_mx H 0 *m col_mx w v = H *m w.
 Proof. by rewrite mul_row_col mul0mx addr0. Qed.
 End Momentum.
