@@ -141,6 +141,19 @@ def test_what_is_read_of_a_file_and_of_an_answer() -> None:
     assert assumptions(said) == [{"A.b", "c"}, set(), {"e.f"}]
 
 
+@pytest.mark.parametrize("refused", range(4))
+def test_what_is_not_there_is_said(refused: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coqc that refuses a line of what is needed, or none; and no coqc."""
+    (tmp_path / "coqc").write_text(
+        f"#!/bin/sh\n[ {refused} = 0 ] || echo 'File \"needed.v\", line {refused}, Error:' >&2\n"
+    )
+    (tmp_path / "coqc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert missing("MathComp", tmp_path) == ["", *NEEDED.values()][refused]
+    (tmp_path / "coqc").unlink()
+    assert missing("standard library", tmp_path) == "there is no coqc"
+
+
 @pytest.mark.slow
 def test_coqc_accepts_every_file_and_no_theorem_assumes_more(part: str, tmp_path: Path) -> None:
     """Every file compiles from nothing, and Print Assumptions of every theorem, printed here, is what is listed above."""
