@@ -57,6 +57,7 @@ MATHCOMP = {
         "gradient_of_the_weights": NOTHING,
     },
     "polynomial": {"moment_of_batch_means": NOTHING},
+    "subsets": {"moment_of_subset_means": NOTHING},
     "eventually": {"eventually_decreasing": NOTHING},
 }
 PARTS: dict[str, dict[str, dict[str, frozenset[str]]]] = {"standard library": STANDARD_LIBRARY, "MathComp": MATHCOMP}
