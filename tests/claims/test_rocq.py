@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from ledger import NOT_CHECKED, PROOFS, claims
 
+import linvar as lv
+
 ROCQ = PROOFS / "rocq"
 NOTHING: frozenset[str] = frozenset()
 #: what the real numbers of the standard library are made of, and what its mean value theorem adds
@@ -69,9 +71,9 @@ NEEDED = {
 }
 
 
-def coqc(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+def coqc(folder: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Compile a file of a folder, as a module of linvar."""
-    command = ["coqc", "-Q", ".", "linvar", "-w", "-all", f"{name}.v"]
+    command = ["coqc", "-Q", ".", "linvar", "-w", "-all", *options, f"{name}.v"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
 
@@ -194,3 +196,29 @@ def test_a_changed_constant_is_refused(part: str, tmp_path: Path) -> None:
     (tmp_path / f"{name}.v").write_text(text.replace(right, wrong))
     done = coqc(tmp_path, name)
     assert done.returncode == 1 and "Error" in done.stderr, done.stderr
+
+
+INSTANCE = """
+From Coq Require Import Reals List Field.
+From linvar Require Import moments two_layers.
+Import ListNotations. Open Scope R_scope.
+Goal forall u, variance (2/3) (3/4) (1/5) [(1/2, 2); (- (1/3), 1)] u = {right}.
+Proof. intros u. cbv [variance variance_of_entry total fold_right error_after stepped kappa error end_to_end var E shifted moment
+  product plus times map fst snd INR]. field. Qed.
+"""
+
+
+@pytest.mark.slow
+def test_the_variance_that_coq_defines_is_the_one_of_linvar(tmp_path: Path) -> None:
+    """Two hidden units, in fractions: equal to the polynomial derived here, and not to it plus u."""
+    if shutil.which("coqc") is None:
+        pytest.skip(f"{NOT_CHECKED}: there is no coqc")
+    weights = [[["1/2"], ["-1/3"]], [[2, 1]]]
+    problem = lv.Problem(weights, lv.Gaussian([["3/4"]], [["2/3"]]), learning_rate="1/5", step=1)
+    terms = [f"({c}) * u ^ {k}" for k, c in enumerate(lv.gradient_variance(problem).coefficients)]
+    for name in STANDARD_LIBRARY:
+        shutil.copy(ROCQ / f"{name}.v", tmp_path)
+        assert coqc(tmp_path, name, "-vos").returncode == 0  # definitions and statements alone
+    for change in (0, 1):
+        (tmp_path / "instance.v").write_text(INSTANCE.format(right=" + ".join([*terms, f"{change} * u"])))
+        assert coqc(tmp_path, "instance", "-vok").returncode == change
