@@ -16,7 +16,7 @@ WRONG = """| id | statement | assumptions | status | file | tests |
 | a | | | proved | [x](degree.md) | `test_algebra.py::test_nothing`, `::test_step_0_closed_form_for_standard_normal_inputs` |
 | b | | | checked: n = 3 | [x](nothing.md) | `test_nothing.py::test_a` |
 | c | | | proved; machine-checked: `sampling.v::sampling_factor` | [x](degree.md) | \
-`test_ledger.py::test_certificates_are_in_their_file` |
+`test_ledger.py::test_slow_is_said_where_it_is_so` |
 | d | | | machine-checked: `sampling.v::sampling_factor`, `sampling.v::average`, `nothing.v::a` | [x](degree.md) | \
 `test_rocq.py::test_a_changed_constant_is_refused` (coqc) |
 """
