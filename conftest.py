@@ -134,10 +134,11 @@ _outcomes: dict[str, str] = {}
 
 def pytest_runtest_logreport(report):
     """Remember what became of each test (under xdist: in the main process, which hears of every test)."""
-    from ledger import record
+    from ledger import NOT_CHECKED, record
 
     if report.when == "call" or not report.passed:
-        record(_outcomes, report.nodeid, report.outcome)
+        absent = report.skipped and NOT_CHECKED in str(report.longrepr)
+        record(_outcomes, report.nodeid, NOT_CHECKED if absent else report.outcome)
 
 
 def pytest_deselected(items):
@@ -160,8 +161,11 @@ def pytest_sessionfinish(session, exitstatus):
     selections = ("keyword", "collectonly", "deselect", "ignore", "ignore_glob", "lf", "stepwise")
     selected = options.markexpr not in ("", "not slow") or any(getattr(options, name, None) for name in selections)
     if session.config.args_source.name in ("TESTPATHS", "INVOCATION_DIR") and not selected and exitstatus == 0:
-        from ledger import claims, not_run
+        from ledger import NOT_CHECKED, claims, not_checked, not_run
 
+        unchecked = not_checked(claims(), _outcomes)
+        if unchecked:
+            print(f"\nproofs/README.md: {NOT_CHECKED} in this run: {', '.join(unchecked)}")
         silent = not_run(claims(), _outcomes, slow=not options.markexpr)
         if silent:
             print(f"\nproofs/README.md: tests of these claims did not run: {'; '.join(silent)}")
