@@ -12,7 +12,9 @@ from ledger import PROOFS, TESTS, Claim, claims, not_run, record
 
 CLAIMS = claims()
 #: files that execute the algebra of a proof
-ALGEBRA = {"test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_two_layers.py"}
+ALGEBRA = {
+    "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_polynomial_degrees.py", "test_two_layers.py",
+}  # fmt: skip
 WRONG = """| id | statement | assumptions | status | file | tests |
 |---|---|---|---|---|---|
 | a | | | proved | [x](degree.md) | `test_algebra.py::test_nothing`, `::test_step_0_closed_form_for_standard_normal_inputs` |
