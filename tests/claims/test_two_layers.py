@@ -7,123 +7,60 @@ import random
 from fractions import Fraction
 from functools import partial
 from itertools import combinations_with_replacement
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sympy
 from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx
+from two_layers import ONE, RHO, TAU, U, V, in_tau, moments, powers_of, q_of, reduction, symbolic
 
 import linvar as lv
 from linvar.laws.semidefinite import independent_columns, negative_row
 
 CERTIFICATE = Path(__file__).parents[2] / "proofs" / "certificates" / "two-layers-one-step.json"
 PARTS = json.loads(CERTIFICATE.read_text(encoding="utf-8"))["parts"]
-RING = fmpq_mpoly_ctx.get(("rho", "tau", "u"))
-RHO, TAU, U = RING.gens()
-ONE = RING.constant(1)
-
-#: a polynomial in the batch mean S, by its coefficients
-InS = list[fmpq_mpoly]
-
-
-def times(left: InS, right: InS) -> InS:
-    """The product."""
-    found = [0 * ONE] * (len(left) + len(right) - 1)
-    for i, a in enumerate(left):
-        for j, c in enumerate(right):
-            found[i + j] += a * c
-    return found
-
-
-def mean(of: InS) -> fmpq_mpoly:
-    """(3): E S^k = prod_{i<k} (1 + 2 i u)."""
-    found, moment = 0 * ONE, ONE
-    for k, coefficient in enumerate(of):
-        found += coefficient * moment
-        moment *= 1 + 2 * k * U
-    return found
-
-
-def spread(factor: InS) -> fmpq_mpoly:
-    """(2): V_0 of the factor 1 - rho S, V_1 of S."""
-    moved = times(factor, [ONE, -TAU, RHO * TAU / 2])
-    return (1 + 2 * U) * mean(times(moved, moved)) - mean(moved) ** 2
-
-
-V = (spread([ONE, -RHO]), spread([0 * ONE, ONE]))
-
-
-def in_tau(v: fmpq_mpoly) -> InS:
-    """Coefficients a_0, a_1, a_2 of dV/du in tau."""
-    found = [0 * ONE] * 3
-    for (i, j, k), value in v.derivative("u").to_dict().items():
-        found[j] += value * RHO**i * U**k
-    return found
-
-
-def q_of(v: fmpq_mpoly) -> fmpq_mpoly:
-    """(5): 16 Q = 4 a_0 a_2 - a_1^2."""
-    a_0, a_1, a_2 = in_tau(v)
-    return (4 * a_0 * a_2 - a_1**2) / 16
-
 
 Q_0, Q_1 = map(q_of, V)
-
-
-def in_rho(q: fmpq_mpoly) -> InS:
-    """Coefficients in rho, that of rho^0 first."""
-    found = [0 * ONE] * (q.degrees()[0] + 1)
-    for (i, j, k), value in q.to_dict().items():
-        found[i] += value * TAU**j * U**k
-    return found
 
 
 # (2)
 
 
-def symbolic(widths: tuple[int, ...]) -> tuple[lv.Problem, list[sympy.Symbol], tuple[fmpq_mpoly, ...]]:
-    """A problem of symbols; they; e, p, q and the rate as polynomials in them and u."""
-    weights, (rate, teacher) = lv.symbolic_weights(widths), sympy.symbols("a T")
-    problem = lv.Problem(weights, lv.Gaussian([[teacher]]), rate, 1)
-    symbols = [entry for matrix in weights for entry in matrix] + [teacher, rate]
-    *flat, t, a, _ = fmpq_mpoly_ctx.get((*map(str, symbols), "u")).gens()
-    half = len(flat) // 2
-    p = sum((x * y for x, y in zip(flat[:half], flat[half:])), 0 * t)
-    return problem, symbols, (p - t, p, sum((x * x for x in flat), 0 * t), a)
-
-
-def converted(variance: lv.BatchPolynomial, symbols: list[sympy.Symbol], one: fmpq_mpoly) -> fmpq_mpoly:
-    """A polynomial in u with polynomials of SymPy for coefficients, in the ring of ``one``."""
-    found = 0 * one
-    for k, coefficient in enumerate(variance.coefficients):
-        terms = sympy.Poly(coefficient, *symbols).as_dict()
-        found += one.context().from_dict({(*powers, k): fmpq(int(c.p), int(c.q)) for powers, c in terms.items()})
-    return found
-
-
-def reduction(e: fmpq_mpoly, p: fmpq_mpoly, q: fmpq_mpoly, a: fmpq_mpoly) -> fmpq_mpoly:
-    """q^4 e^2 q (V_0 + delta V_1), at rho = 2 a e p / q, tau = a q, q^2 delta = (a e)^2 (q^2 - 4 p^2)."""
-    u = e.context().gens()[-1]
-    found = 0 * e
-    for order, v in enumerate(V):
-        delta = (a * e) ** (2 * order) * (q**2 - 4 * p**2) ** order
-        for (i, j, k), value in v.to_dict().items():
-            found += value * (2 * a * e * p) ** i * (a * q) ** j * delta * q ** (4 - i - 2 * order) * u**k
-    return found * e**2 * q
-
-
-@pytest.mark.parametrize("widths", [(1, 1, 1), (1, 2, 1)])
-def test_two_layers_reduce_to_two_polynomials(widths: tuple[int, ...]) -> None:
-    """(2) for symbols: linvar's derivation, moments of its own, against V_0 + delta V_1."""
-    problem, symbols, letters = symbolic(widths)
-    variance = converted(lv.gradient_variance(problem), symbols, letters[0])
+def test_two_layers_reduce_to_two_polynomials() -> None:
+    """(2), (3) for symbols: linvar's derivation, moments of its own, against V_0 + delta V_1."""
+    products = [prod((1 + 2 * i * U for i in range(k)), start=ONE) for k in range(7)]
+    assert [moment.subs({"v": 0}) for moment in moments(6)] == products
+    variance, letters = symbolic((1, 1, 1), noise=False)
     e, p, q, a = letters
-    assert variance * q**4 == reduction(*letters) != 0
-    assert variance * q**4 != reduction(e, p, q, 2 * a)
+    numerator, denominator = reduction(letters, V)
+    assert variance * denominator == numerator != 0
+    assert variance * denominator != reduction((e, p, q, 2 * a), V)[0]
 
 
-@pytest.mark.parametrize("hidden", [1, 2, 3, 5])
+def test_a_step_of_vectors() -> None:
+    """(1) and the square of E G for two hidden units, all symbols: only p and q of the weights are seen."""
+    *weights, t, a, batch, mean_f, mean_sf = fmpq_mpoly_ctx.get(("w", "x", "y", "z", "T", "a", "S", "A", "B")).gens()
+    below, above = weights[:2], weights[2:]
+
+    def letters(first: list[fmpq_mpoly], second: list[fmpq_mpoly]) -> tuple[fmpq_mpoly, fmpq_mpoly]:
+        return sum((x * y for x, y in zip(first, second)), 0 * t), sum((x * x for x in first + second), 0 * t)
+
+    p, q = letters(below, above)
+    e = p - t
+    moved = [[x - a * e * batch * y for x, y in zip(*pair)] for pair in ((below, above), (above, below))]
+    p_1, q_1 = letters(*moved)
+    tau, rho_q = a * q, 2 * a * e * p  # rho q
+    assert p_1 - t == e * (1 - tau * batch + a * rho_q * batch**2 / 2)
+    q_delta = (a * e) ** 2 * (q**2 - 4 * p**2)  # q^2 delta
+    assert q_1 * q == (q - rho_q * batch) ** 2 + q_delta * batch**2
+    parts = [mean_f * y - a * e * mean_sf * x for pair in ((below, above), (above, below)) for x, y in zip(*pair)]
+    square = sum((part**2 for part in parts), 0 * t)
+    assert square * q == (q * mean_f - rho_q * mean_sf) ** 2 + q_delta * mean_sf**2
+
+
+@pytest.mark.parametrize("hidden", [2, 3, 5])
 def test_random_two_layers_are_the_reduction(hidden: int) -> None:
     """(2) for numbers, with a variance s^2 of x (rate a s^2, result s^4) and with momentum (Nesterov: rate a (1 + mu))."""
     draw = random.Random(hidden)
@@ -138,7 +75,7 @@ def test_random_two_layers_are_the_reduction(hidden: int) -> None:
         at = {"rho": fmpq(*(2 * a * e * p / q).as_integer_ratio()), "tau": fmpq(*(a * q).as_integer_ratio())}
         delta = fmpq(*((a * e) ** 2 * (1 - (2 * p / q) ** 2)).as_integer_ratio())
         value = (V[0].subs(at) + delta * V[1].subs(at)) * fmpq(*(s**4 * e**2 * q).as_integer_ratio())
-        coefficients = [Fraction(int(c.p), int(c.q)) for c in (value[0, 0, k] for k in range(7))]
+        coefficients = [Fraction(int(c.p), int(c.q)) for c in (value[0, 0, k, 0] for k in range(7))]
         variance = lv.gradient_variance(problem)
         assert [*variance.coefficients] == coefficients and variance.decreasing_from() == 1
         noisy = lv.gradient_variance(problem.replace(law=lv.Gaussian([[teacher]], [[s**2]], noise_variance="1/9")))
@@ -165,12 +102,12 @@ def test_derivatives_are_quadratic_in_the_rate() -> None:
 
 def test_the_discriminant_of_the_second_derivative_is_negative() -> None:
     """(6) and what follows it: Q_1 has a positive leading coefficient and no real zero at u > 0."""
-    constant, linear, leading = in_rho(Q_1)
+    constant, linear, leading = powers_of("rho", Q_1)
     assert leading == 13824 * U**6 + 23456 * U**5 + 15436 * U**4 + 4992 * U**3 + 828 * U**2 + 64 * U + 1
     rest = 4 * leading * constant - linear**2
     found = rest.to_dict()
     assert sorted(powers[2] for powers in found) == [*range(1, 11)] and all(value > 0 for value in found.values())
-    assert found[0, 0, 1] == 16 and all(value / 16 == int(value / 16) for value in found.values())
+    assert found[0, 0, 1, 0] == 16 and all(value / 16 == int(value / 16) for value in found.values())
 
 
 # Q_0
@@ -222,11 +159,11 @@ def test_q_0_has_no_real_zero_by_its_discriminant() -> None:
     assert {powers[:2] for powers in found} == {(0, 0)} and all(
         int(value / 64) * 64 == value for value in found.values()
     )
-    coefficients = in_rho(Q_0)
-    assert coefficients[6] == in_rho(Q_1)[2] and coefficients[0] == 1 + 4 * U
+    coefficients = powers_of("rho", Q_0)
+    assert coefficients[6] == powers_of("rho", Q_1)[2] and coefficients[0] == 1 + 4 * U
     assert Q_0.subs({"u": 0}) == (1 - RHO) ** 6
     rho = sympy.Symbol("rho")
-    at_one = sympy.Poly([int(c.subs({"u": 1})[0, 0, 0]) for c in reversed(coefficients)], rho)
+    at_one = sympy.Poly([int(c.subs({"u": 1})[0, 0, 0, 0]) for c in reversed(coefficients)], rho)
     assert at_one.degree() == 6 and at_one.count_roots() == 0
     below = at_one - sympy.Poly(at_one.eval(1) + 1, rho)  # negative at rho = 1: two real zeros
     assert below.count_roots() == 2
