@@ -60,26 +60,41 @@ def test_a_step_of_vectors() -> None:
     assert square * q == (q * mean_f - rho_q * mean_sf) ** 2 + q_delta * mean_sf**2
 
 
+def fraction(value: Fraction) -> fmpq:
+    return fmpq(*value.as_integer_ratio())
+
+
+RULES: list[dict[str, Any]] = [
+    {},
+    {"momentum": "1/2"},
+    {"momentum": "1/2", "nesterov": True},
+    {"weight_decay": "1/3"},
+    {"momentum": "1/2", "nesterov": True, "weight_decay": "-3/4"},
+]
+
+
 @pytest.mark.parametrize("hidden", [2, 3, 5])
 def test_random_two_layers_are_the_reduction(hidden: int) -> None:
-    """(2) for numbers, with a variance s^2 of x (rate a s^2, result s^4) and with momentum (Nesterov: rate a (1 + mu))."""
+    """(2) for numbers, with a variance s^2 of x (rate a s^2, result s^4), momentum (Nesterov: a (1 + mu)) and decay."""
     draw = random.Random(hidden)
-    for rule in ({}, {"momentum": "1/2"}, {"momentum": "1/2", "nesterov": True}):
+    for rule in RULES:
         below, above = ([Fraction(draw.randint(-9, 9), draw.randint(1, 5)) for _ in range(hidden)] for _ in range(2))
         teacher, rate, s = Fraction(draw.randint(10, 19), 4), Fraction(draw.randint(1, 9), 10), Fraction(3, 2)
         law = lv.Gaussian([[teacher]], [[s**2]])
         problem = lv.Problem([[[w] for w in below], [above]], law, rate, 1, **rule)
-        a = rate * s**2 * (Fraction(3, 2) if "nesterov" in rule else 1)
-        p, q = sum(x * y for x, y in zip(below, above)), sum(x * x for x in below + above)
-        e = p - teacher
-        at = {"rho": fmpq(*(2 * a * e * p / q).as_integer_ratio()), "tau": fmpq(*(a * q).as_integer_ratio())}
-        delta = fmpq(*((a * e) ** 2 * (1 - (2 * p / q) ** 2)).as_integer_ratio())
-        value = (V[0].subs(at) + delta * V[1].subs(at)) * fmpq(*(s**4 * e**2 * q).as_integer_ratio())
-        coefficients = [Fraction(int(c.p), int(c.q)) for c in (value[0, 0, k, 0] for k in range(7))]
+        a = rate * (Fraction(3, 2) if "nesterov" in rule else 1)
+        k = 1 - a * Fraction(rule.get("weight_decay", 0))  # what the weights shrink by
+        p, q = k**2 * sum(x * y for x, y in zip(below, above)), k**2 * sum(x * x for x in below + above)
+        e, e_1 = p / k**2 - teacher, p - teacher
+        kappa = a * s**2 / k * e
+        at = {"rho": fraction(2 * kappa * p / q), "tau": fraction(kappa * q / e_1)}
+        delta = fraction(kappa**2 * (1 - (2 * p / q) ** 2))
+        value = (V[0].subs(at) + delta * V[1].subs(at)) * fraction(s**4 * e_1**2 * q)
+        claimed = lv.BatchPolynomial([Fraction(int(c.p), int(c.q)) for c in (value[0, 0, i, 0] for i in range(7))])
         variance = lv.gradient_variance(problem)
-        assert [*variance.coefficients] == coefficients and variance.decreasing_from() == 1
+        assert variance == claimed and variance.decreasing_from() == 1
         noisy = lv.gradient_variance(problem.replace(law=lv.Gaussian([[teacher]], [[s**2]], noise_variance="1/9")))
-        assert [*noisy.coefficients] != coefficients
+        assert noisy != claimed
 
 
 def test_nothing_moves_without_an_error_or_without_weights() -> None:
