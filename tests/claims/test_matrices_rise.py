@@ -56,3 +56,14 @@ def test_more_inputs_hidden_units_and_outputs_rise_too() -> None:
     assert three != narrow and three(1) < three(2) and three.decreasing_from() == 2
     symmetric = lv.gradient_variance(problem(10, [[1, 1], [1, 1]]))
     assert symmetric(1) > symmetric(2)
+
+
+def test_two_examples_that_are_on_no_line_rise_at_large_rates() -> None:
+    """A data set with the same teacher: at b = 1 the variance has degree 4 in the rate, at b = 2 degree 6; on a line it falls."""
+    apart, in_line = (lv.Dataset([[1, 0], [1, y]], [[1, 1], [1 - y, 1 + y]]) for y in (1, 0))
+    for rows, degrees in ((apart, (4, 6)), (lv.Dataset([[1, 1], [2, 2]], [[0, 2], [0, 4]]), (4, 4))):
+        variance = lv.gradient_variance(lv.Problem([[[1, 0], [0, 1]]] * 2, rows, a, 1))
+        assert tuple(sympy.Poly(expand(variance(b)), a).degree() for b in (1, 2)) == degrees
+    large = lv.gradient_variance(lv.Problem([[[1, 0], [0, 1]]] * 2, apart, 100, 1))
+    assert large(1) < large(2)
+    assert lv.gradient_variance(lv.Problem([[[1, 0], [0, 1]]] * 2, in_line, 100, 1)) == 0, "one example twice"
