@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from linvar.numeric.first_order.linearized import Program, Rates, example_bytes, full_step, probe_step
+from linvar.numeric.delta_method.linearized import Program, Rates, example_bytes, full_step, probe_step
 
 Data = tuple[jax.Array, jax.Array]
 
