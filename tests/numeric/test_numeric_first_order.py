@@ -64,12 +64,32 @@ def network(widths: tuple[int, ...], rng: np.random.Generator) -> list[list[list
 
 
 def assert_exact(path: Any, weights: Any, law: Any, steps: int, **update: Any) -> None:
-    """beta_1 of the exact half at t = 0..steps; 1.5 times it is rejected."""
+    """Every coefficient of 1/b of the exact half at t = 0..steps, and the values at b = infinity; 1.5 times it is rejected."""
+    rounding = 1e-12  # of a few products of small matrices in float64
     for t in range(steps + 1):
-        exact = lv.gradient_variance(lv.Problem(weights, law, RATES[:t], t, **update)).coefficients
-        expected = float(exact[1]) if len(exact) > 1 else 0.0
-        assert path.variance.coefficient[t] == pytest.approx(expected, rel=ROUNDING)
-        assert expected > 0 and path.variance.coefficient[t] != pytest.approx(1.5 * expected, rel=ROUNDING)
+        exact = lv.derive(lv.Problem(weights, law, RATES[:t], t, **update))
+        for own, polynomial in (
+            (path.variance, exact.variance),
+            (path.second_moment, exact.second_moment),
+            (path.squared_mean, exact.squared_mean),
+            (path.loss, exact.loss),
+        ):
+            limit, expected = (float(x) for x in (*polynomial.coefficients, 0, 0)[:2])
+            assert own.limit[t] == pytest.approx(limit, rel=rounding)
+            assert own.coefficient[t] == pytest.approx(expected, rel=rounding)
+            assert not expected or own.coefficient[t] != pytest.approx(1.5 * expected, rel=rounding)
+        assert path.variance.coefficient[t] > 0
+        assert_moments(path, exact, t, rounding)
+
+
+def assert_moments(path: Any, exact: Any, t: int, rounding: float) -> None:
+    """Mean and covariance of the weights, and their squared distance."""
+    covariance = np.asarray([[float((*p.coefficients, 0, 0)[1]) for p in row] for row in exact.weight_covariance])
+    mean = np.asarray([float((*p.coefficients, 0, 0)[1]) for m in exact.weights for row in m for p in row])
+    for own, expected in ((path.weight_covariance[t], covariance), (path.mean_shift[t], mean)):
+        assert own == pytest.approx(expected, rel=rounding, abs=rounding * abs(expected).max())
+    assert path.squared_distance.coefficient[t] == pytest.approx(np.trace(covariance), rel=rounding)
+    assert t == 0 or np.trace(covariance) > 0
 
 
 def tanh_problem(seed: int = 0, n: int = 12) -> tuple[Any, Any]:
