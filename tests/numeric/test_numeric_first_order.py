@@ -247,6 +247,10 @@ def test_probes_agree_with_the_full_covariance(update: dict[str, float], key: An
     for t in range(1, 6):
         assert abs(probed.propagated[t] - full.propagated[t]) < 5 * probed.variance.standard_error[t]
         assert abs(probed.propagated[t] - 1.5 * full.propagated[t]) > 5 * probed.variance.standard_error[t]
+        for name in ("second_moment", "squared_mean", "loss", "squared_distance"):
+            own, exact = getattr(probed, name), getattr(full, name)
+            assert abs(own.estimate(t).z(exact.coefficient[t])) < 5
+            np.testing.assert_allclose(own.limit, exact.limit, rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("method", ["full", "probes"])
@@ -264,6 +268,8 @@ def test_weights_are_repetitions(method: str, key: Any) -> None:
     errors = 5 * np.hypot(own.variance.standard_error, same.variance.standard_error)
     assert (abs(own.propagated - same.propagated) <= errors + ROUNDING * same.propagated).all()
     assert (abs(own.propagated - 1.5 * same.propagated)[1:] > errors[1:]).all()
+    errors = 5 * np.hypot(own.loss.standard_error, same.loss.standard_error) + ROUNDING
+    assert (abs(own.loss.coefficient - same.loss.coefficient) <= errors).all() and own.loss.coefficient[2] > errors[0]
     with pytest.raises(ValueError, match="needs examples that count the same"):
         own.variance.at(2, "without_replacement")
 
@@ -318,7 +324,15 @@ def test_many_parameters_need_no_square_matrix(key: Any) -> None:
     assert 8 * 784 * 63 <= largest < 20 * count
     small, rows = tanh_problem()
     own = jax.make_jaxpr(full_step, static_argnums=(0, 1))(
-        tanh_loss, program, small, None, Moments(jnp.zeros((12, 12)), jnp.zeros(12)), rows, None, None, Rates(0.1, 0.0, 0.0)
+        tanh_loss,
+        program,
+        small,
+        None,
+        Moments(jnp.zeros((12, 12)), jnp.zeros(12)),
+        rows,
+        None,
+        None,
+        Rates(0.1, 0.0, 0.0),
     )
     assert (12, 12) in shapes_in(own.jaxpr)  # the check above can fail
 

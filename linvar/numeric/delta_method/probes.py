@@ -131,9 +131,9 @@ def probe_step(
         rows = folded(examples, len(shares), min(program.chunk_size, len(shares)))
 
         def first(part: Any, share: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-            result: tuple[jax.Array, list[jax.Array]] = jax.value_and_grad(
-                lambda x: jnp.vdot(share, losses(part, x))
-            )(own)
+            result: tuple[jax.Array, list[jax.Array]] = jax.value_and_grad(lambda x: jnp.vdot(share, losses(part, x)))(
+                own
+            )
             return result
 
         def spread(position: Leaves) -> jax.Array:

@@ -87,7 +87,9 @@ class FirstOrder(Tabular):
         """
         step = check_step(step, self.steps)
         verdicts = [
-            None if own is None else Verdict.of(own.estimate(step), rounding_of(own.epsilon, own.shift[step], own.spread[step]))
+            None
+            if own is None
+            else Verdict.of(own.estimate(step), rounding_of(own.epsilon, own.shift[step], own.spread[step]))
             for own in (self.loss, self.test_loss)
         ]
         assert verdicts[0] is not None
@@ -128,7 +130,9 @@ class FirstOrder(Tabular):
         rule = f"give a multiple of {multiple:,}, at most {most:,} = {self.steps:,} steps of {small:,}"
         if multiple > most:
             fault = f"are too few for batch sizes {small:,} and {large:,}"
-            cure = f"follow the path for at least {multiple // small:,}, after which both have seen {multiple:,} examples"
+            cure = (
+                f"follow the path for at least {multiple // small:,}, after which both have seen {multiple:,} examples"
+            )
             raise InputError("steps", self.steps, cure, fault=fault)
         if examples is None:
             examples = most // multiple * multiple
