@@ -72,12 +72,12 @@ def first_order(
 ) -> FirstOrder:
     """The coefficients of 1/b of SGD's noise, weights and losses as b -> infinity, at every step t = 0..steps.
 
-    Of the gradient's variance, beta_1 = tr Sigma_t + tr(H_t C_t H_t), of E||G_t||^2, ||E G_t||^2, the expected train and test loss and
-    the squared distance from the path at b = infinity: formulas in the module. G_t is the MEAN gradient of a batch of b examples
-    after t updates from ``params``, batches independent, examples iid. Without replacement from n examples the covariance of a
-    batch mean is (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same numbers multiply that factor. What
-    is left out is o(1/b), and O(1/b^2) only with Lipschitz third derivatives and light tails. The gradient
-    is that of the loss, whatever momentum and weight decay the updates have; so is the expected loss.
+    Of the gradient's variance, beta_1 = tr Sigma_t + tr(H_t C_t H_t), of E||G_t||^2, ||E G_t||^2, the expected train and test
+    loss and the squared distance from the path at b = infinity: formulas in the module. G_t is the MEAN gradient of a batch of b
+    examples after t updates from ``params``, batches independent, examples iid. Without replacement from n examples the
+    covariance of a batch mean is (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same numbers multiply that
+    factor. What is left out is o(1/b), and O(1/b^2) only with Lipschitz third derivatives and light tails. Gradient and loss
+    are those of ``loss``, whatever momentum and weight decay the updates have.
 
     Method "full" is exact up to rounding. Method "probes" is exact for tr Sigma_t, and unbiased for the rest: one Hessian-vector
     product a step and probe, and for the mean shift m_t, carried in at most 8 independent blocks of probes, one third derivative

@@ -63,7 +63,7 @@ class SmallerBatches(Tabular):
     limits: tuple[float, float | None]
 
     def to_table(self) -> Table:
-        """A loss a row: the answer, the coefficient of 1/b, its standard error where it is estimated, the loss at b = infinity."""
+        """A loss a row: the answer, the coefficient of 1/b, its standard error if it is estimated, the loss at b = infinity."""
         rows = _rows(self.train, self.test)
         estimated = self.train.effect.runs > 0
         columns = ["loss", "smaller batches help", "coefficient of 1/b"]
@@ -135,6 +135,6 @@ def _rows(train: Verdict, test: Verdict | None) -> list[tuple[str, Verdict]]:
     return [(name, own) for name, own in named if own is not None]
 
 
-def rounding_of(epsilon: float, *terms: np.ndarray | float) -> float:
+def rounding_of(epsilon: float, *terms: float) -> float:
     """Below this a sum of such terms, each a sum of many rounded to ``epsilon``, is not told from 0."""
-    return float(64 * epsilon * sum(map(abs, terms)))
+    return float(64 * epsilon * np.sum(np.abs(terms)))

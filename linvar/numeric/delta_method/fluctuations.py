@@ -307,16 +307,21 @@ def _group(vectors: int, limit: int) -> int:
 
 def _check_finite(measured: Measured, step: int, dtype: np.dtype[Any]) -> None:
     """Never a silent NaN."""
-    if all(np.isfinite(x).all() for x in jax.tree.leaves(measured)):
+    if _finite(measured):
         return
     wide = dtype == np.float64
     cures = ["lower learning_rate"] * (step > 0) + ["scale the loss"] + ["use jax.enable_x64(True)"] * (not wide)
-    if not np.isfinite([measured.train.value, measured.gradient_norm]).all():
+    if not _finite((measured.train.value, measured.gradient_norm)):
         what, cure = "a mean or a gradient", "lower learning_rate" if step else "look at params and data"
-    elif measured.test is not None and not np.isfinite(measured.test.value):
+    elif measured.test is not None and not _finite(measured.test.value):
         what, cure = "a test loss", "lower learning_rate" if step else "look at test_data"
-    elif np.isfinite([measured.per_example, *measured.propagated]).all() and np.isfinite(measured.distance).all():
+    elif _finite((measured.per_example, measured.propagated, measured.distance)):
         what, cure = "a third derivative", " or ".join(["smooth the loss", *cures])
     else:
         what, cure = "a variance", " or ".join(cures)
     raise NotFiniteError("loss", Words(f"after {step} of the steps has {what} that is not finite"), cure)
+
+
+def _finite(numbers: Any) -> bool:
+    """All of a tree of arrays."""
+    return all(bool(np.isfinite(x).all()) for x in jax.tree.leaves(numbers))

@@ -22,7 +22,7 @@ class FirstOrderQuantity:
     Attributes:
         limit: (steps + 1,): the value at b = infinity, along w_{t+1} = w_t - a_t grad L(w_t).
         coefficient: (steps + 1,): of 1/b.
-        standard_error: (steps + 1,): of ``coefficient``, over probes or blocks of them, which all steps share; 0 for method "full".
+        standard_error: (steps + 1,): of ``coefficient``, over probes or blocks of them, which all steps share; 0 for "full".
         samples: (steps + 1, runs): independent estimates of ``coefficient``; method "full" has one, without error.
         sizes: (runs,): how many probes are behind each of them; ``coefficient`` is the mean with these weights.
         examples: n, where all examples count the same; None for weighted examples and laws that are no data set.
@@ -57,7 +57,9 @@ class FirstOrderQuantity:
 
     @door
     def at(self, batch_size: int, sampling: str = "iid") -> np.ndarray:
-        """What first order predicts for batches of b examples, (steps + 1,): limit + c coefficient, c = 1/b or (n - b)/(b (n - 1)).
+        """What first order predicts for batches of b examples, (steps + 1,): limit + c coefficient.
+
+        c = 1/b, or (n - b)/(b (n - 1)) without replacement.
 
         What is left out vanishes faster than 1/b as b grows; like 1/b^2 where third derivatives are Lipschitz and tails are
         light, but not for every loss (see ``first_order``).
