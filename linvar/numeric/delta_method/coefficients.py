@@ -14,13 +14,13 @@ and from these, as coefficients of 1/b,
 
 The remainder is o(1/b) where the third derivatives by the parameters are continuous and the tails are light (moments of the
 derivatives near the path, and of what lies far from it); for the variance alone two derivatives do. It is O(1/b^2) where, beyond
-that, the third derivatives are Lipschitz. That they exist is not enough: for w^2/2 - x w + |w|^3.1, x ~ N(0, 1), w_0 = 0,
-a = 1, beta_1(1) = 2 and
+that, the third derivatives are Lipschitz; for means and losses the fourth, for which Lipschitz third ones leave O(b^-1.5). That
+they exist is not enough: for w^2/2 - x w + |w|^3.1, x ~ N(0, 1), w_0 = 0, a = 1, beta_1(1) = 2 and
 
     Var(G_1) = 2 / b + 6.2 E|z|^3.1 b^-1.55 + 9.61 E|z|^4.2 b^-2.1,      z ~ N(0, 1).
 
 The steps are those of ``full.py`` and ``probes.py``, a law is replaced by the weighted examples of its finite rule. Proved in
-proofs/first-order.md, where the recursions are (1) and (5), the loss is (6) and the remainder (2).
+proofs/first-order.md, where the recursions are (1) and (5), the loss is (6) and remainders are (2) and (8).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def first_order(
     loss and the squared distance from the path at b = infinity: formulas in the module. G_t is the MEAN gradient of a batch of b
     examples after t updates from ``params``, batches independent, examples iid. Without replacement from n examples the
     covariance of a batch mean is (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same numbers multiply that
-    factor. What is left out is o(1/b), and O(1/b^2) only with Lipschitz third derivatives and light tails. Gradient and loss
+    factor. What is left out is o(1/b), and O(1/b^2) only with light tails and Lipschitz third derivatives (of the losses: fourth). Gradient and loss
     are those of ``loss``, whatever momentum and weight decay the updates have.
 
     Method "full" is exact up to rounding. Method "probes" is exact for tr Sigma_t, and unbiased for the rest: one Hessian-vector

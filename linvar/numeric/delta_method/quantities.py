@@ -61,8 +61,8 @@ class FirstOrderQuantity:
 
         c = 1/b, or (n - b)/(b (n - 1)) without replacement.
 
-        What is left out vanishes faster than 1/b as b grows; like 1/b^2 where third derivatives are Lipschitz and tails are
-        light, but not for every loss (see ``first_order``).
+        What is left out vanishes faster than 1/b as b grows; like 1/b^2 where the loss is smooth and tails are light, but not for
+        every loss of three derivatives (see ``first_order``).
 
         Args:
             batch_size: b.
