@@ -249,7 +249,8 @@ def test_probes_agree_with_the_full_covariance(update: dict[str, float], key: An
         assert abs(probed.propagated[t] - 1.5 * full.propagated[t]) > 5 * probed.variance.standard_error[t]
         for name in ("second_moment", "squared_mean", "loss", "squared_distance"):
             own, exact = getattr(probed, name), getattr(full, name)
-            assert abs(own.estimate(t).z(exact.coefficient[t])) < 5
+            reach = 5 if own.runs == 2000 else 16  # of Student's t of eight blocks: as rare as five of a normal
+            assert abs(own.estimate(t).z(exact.coefficient[t])) < reach
             np.testing.assert_allclose(own.limit, exact.limit, rtol=ROUNDING)
 
 

@@ -39,7 +39,7 @@ def scaled(**options):
 
 
 def followed(**options):
-    return list(public()["first_order"](loss, 1.0, np.arange(4.0), 0.1, 3, **options).variance)
+    return list(public()["first_order"](loss, 1.0, np.arange(4.0), 0.1, 3, **options).variance.coefficient)
 
 
 WORK = {"simulate": (simulated, 80), "noise_scale": (scaled, 40), "first_order": (followed, 4)}

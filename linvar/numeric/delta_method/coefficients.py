@@ -76,7 +76,9 @@ def first_order(
     loss and the squared distance from the path at b = infinity: formulas in the module. G_t is the MEAN gradient of a batch of b
     examples after t updates from ``params``, batches independent, examples iid. Without replacement from n examples the
     covariance of a batch mean is (n-b)/(b(n-1)) Sigma_t in place of Sigma_t / b: to first order the same numbers multiply that
-    factor. What is left out is o(1/b), and O(1/b^2) only with light tails and Lipschitz third derivatives (of the losses: fourth). Gradient and loss
+    factor. What is left out is o(1/b), and O(1/b^2) only with light tails and Lipschitz third derivatives (for losses: fourth).
+    At rates near the edge of stability it takes very large b; where coefficient / b is not small beside the loss itself even
+    its sign can be wrong: docs/first-order.md has measured both. Gradient and loss
     are those of ``loss``, whatever momentum and weight decay the updates have.
 
     Method "full" is exact up to rounding. Method "probes" is exact for tr Sigma_t, and unbiased for the rest: one Hessian-vector
