@@ -118,7 +118,7 @@ class FirstOrder(Tabular):
         >>> from linvar.numeric import first_order
         >>> path = first_order(lambda w, x: 0.5 * (w - x) ** 2, 3.0, np.asarray([-1.0, 1.0]), 0.5, 4)
         >>> path.at_equal_examples(8, 16)
-        EqualExamples(b = 8 against 16 after 32 examples, train: yes (-0.244995))
+        EqualExamples(b = 8 against 16 after 32 examples, train: yes (-0.252686))
         """
         for name, size in (("b1", b1), ("b2", b2)):
             check_at_least(size, name, 1, "a batch has at least 1 example")
