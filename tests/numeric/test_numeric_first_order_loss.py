@@ -39,12 +39,12 @@ def first_two(polynomial: Any) -> tuple[float, float]:
 TWO = {"a": [["1/2", 1]], "W": [[1, 0], ["1/2", "-1/3"]]}
 #: Losses, parameters, laws, updates, and the last step: derivations of later ones take too long.
 FAMILIES: list[Any] = [
-    (lv.families.diagonal, DIAGONAL, DATA, {}, 2),
     (lv.families.quartic, {"w": [["1/2", "-1/4"]]}, DATA, {"momentum": "1/2", "weight_decay": "1/5"}, 2),
     (lv.families.product, {"u": ["1/2", 1], "v": [1, "-1/3"]}, NORMAL, {}, 1),
     *(
         pytest.param(*rest, marks=pytest.mark.slow)
         for rest in (
+            (lv.families.diagonal, DIAGONAL, DATA, {}, 2),
             (lv.families.diagonal, DIAGONAL, SIGNS, {}, 1),
             (lv.families.power, {"u": ["1/2", 1]}, DATA, {"momentum": "1/3", "nesterov": True}, 2),
             (lv.families.diagonal, DIAGONAL, NORMAL, {"weight_decay": "1/4"}, 1),
@@ -112,26 +112,26 @@ def tanh_loss(w: Any, example: Any) -> Any:
 
 
 def test_probes_have_no_bias_and_honest_errors(key: Any) -> None:
-    """40 keys, momentum: their mean is the full covariance's within five of its errors, 1.5 times it is not.
+    """25 keys, momentum: their mean is the full covariance's within five of its errors, 1.5 times it is not.
 
-    21 probes: blocks of two and of three. The squared errors are those of 40 keys, which are known within a quarter.
+    21 probes: blocks of two and of three. The squared errors are those of 25 keys, which are known within 30 %.
     """
     rng = np.random.default_rng(2)
     with jax.enable_x64(True):
         params = {"a": jnp.asarray(rng.normal(size=3)), "c": jnp.asarray(rng.normal(size=3))}
         data, test = ((rng.normal(size=(n, 3)), rng.normal(size=n)) for n in (8, 5))
         options: dict[str, Any] = {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "test_data": test}
-        full = first_order(tanh_loss, params, data, 0.3, 3, progress=False, **options)
+        full = first_order(tanh_loss, params, data, 0.3, 2, progress=False, **options)
         options |= {"method": "probes", "probes": 21, "progress": False}
-        runs = [first_order(tanh_loss, params, data, 0.3, 3, key=k, **options) for k in jax.random.split(key, 40)]
+        runs = [first_order(tanh_loss, params, data, 0.3, 2, key=k, **options) for k in jax.random.split(key, 25)]
     for name in ("variance", "second_moment", "squared_mean", "loss", "test_loss", "squared_distance"):
-        exact = getattr(full, name).coefficient[3]
-        found = np.asarray([getattr(run, name).coefficient[3] for run in runs])
-        errors = np.asarray([getattr(run, name).standard_error[3] for run in runs])
+        exact = getattr(full, name).coefficient[2]
+        found = np.asarray([getattr(run, name).coefficient[2] for run in runs])
+        errors = np.asarray([getattr(run, name).standard_error[2] for run in runs])
         spread = found.std(ddof=1) / len(runs) ** 0.5
         assert abs(found.mean() - exact) < 5 * spread
         assert abs(found.mean() - 1.5 * exact) > 5 * spread or name == "squared_mean"
-        assert 0.4 < np.mean(errors**2) / found.var(ddof=1) < 2.5
+        assert 0.35 < np.mean(errors**2) / found.var(ddof=1) < 3
     parts = runs[0].variance.coefficient + runs[0].squared_mean.coefficient
     assert runs[0].second_moment.coefficient == pytest.approx(parts, rel=1e-9)
     assert (runs[0].loss.runs, runs[0].variance.runs, full.loss.runs) == (8, 21, 0)
