@@ -16,6 +16,7 @@ from .laws.independent import Independent as Independent
 from .laws.scale_mixture import ScaleMixture as ScaleMixture
 from .numeric.estimates import Estimate as Estimate
 from .numeric.first_order.coefficients import first_order_variance as first_order_variance
+from .numeric.gradients.hessian import hessian_noise_scale as hessian_noise_scale
 from .numeric.gradients.history import NoiseHistory as NoiseHistory
 from .numeric.gradients.moments import gradient_moments as gradient_moments
 from .numeric.gradients.noise import noise_scale as noise_scale
