@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -87,7 +88,7 @@ def hessian_noise_scale(
     probes: int = 32,
     ddof: int = 1,
     batched: bool = False,
-    mask: ArrayLike | None = None,
+    mask: ArrayLike | Sequence[bool | int | float] | None = None,
     leaves: Leaves | None = None,
     byte_budget: int = 2**28,
     chunk_size: int | None = None,
@@ -171,7 +172,10 @@ def _by_probes(
     weights = counted.astype(widest(params))
     count = jnp.sum(weights)
     right = jnp.asarray(True) if mask is None else jnp.all((mask == 0) | (mask == 1))
-    enough = right & (count > options.ddof)
+    mean = examples.weighted_mean(weights)
+    # a loss that is linear has no second derivative to be NaN
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in mean]))
+    enough = right & finite & (count > options.ddof)
 
     def curvature(direction: list[jax.Array]) -> jax.Array:
         return jnp.sum(examples.slopes(direction, order=2)) / count
@@ -183,7 +187,7 @@ def _by_probes(
 
     found = jax.lax.map(probe, jax.random.split(key, options.probes))
     trace, error = jnp.mean(found), jnp.std(found, ddof=1) / options.probes**0.5
-    along = curvature(examples.weighted_mean(weights))
+    along = curvature(mean)
     below = along - options.ddof * trace / count
     scale = ratio(trace, below)
     # d scale / d trace = along / below^2

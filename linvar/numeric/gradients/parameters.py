@@ -58,7 +58,7 @@ def chosen(params: PyTree, leaves: Leaves) -> list[bool]:
 
     def taken(flag: object, below: PyTree) -> None:
         if not isinstance(flag, (bool, np.bool_)):
-            raise InputTypeError("leaves", flag, cure, fault=f"holds {shown(flag, 40)}")
+            raise InputTypeError("leaves", Words(f"holds {shown(flag, 40)}"), cure)
         flags.extend([bool(flag)] * len(jax.tree.leaves(below)))
 
     try:

@@ -328,7 +328,7 @@ def weights_of(squared_norms: jax.Array, clip_norm: ArrayLike) -> jax.Array:
     return jnp.where(norms > bound, bound / jnp.where(norms > bound, norms, 1), 1)
 
 
-def positive(value: ArrayLike, name: str, what: str) -> jax.Array:
+def positive(value: object, name: str, what: str) -> jax.Array:
     """A number of the user, which may be traced: positive."""
     number = value if isinstance(value, jax.Array) else check_number(value, name)
     if not isinstance(number, jax.core.Tracer) and not number > 0:
