@@ -142,6 +142,7 @@ def test_one_parameter_needs_no_luck():
     assert float(flat.noise_scale) == float(flat.standard_error) == np.inf and "inf" in repr(flat)
 
 
+@pytest.mark.slow
 def test_padding_batches_and_jit_leave_the_curvature_as_it_is():
     """Rows of padding are NaN; the same signs for the rows that count."""
     of_batch = lambda w, x: jnp.mean(jnp.sum((x * w - 1) ** 4, axis=1))  # noqa: E731

@@ -1,7 +1,7 @@
 """What is measured beside the trace, against per-example gradients by vmap(grad) in float64."""
 
 import inspect
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -50,16 +50,20 @@ def gradients():
 
 @pytest.fixture(scope="module")
 def moments():
-    with jax.enable_x64(True):
-        return {
-            ddof: gradient_moments(loss, PARAMS, BATCH, ddof=ddof, chunk_size=chunk, explain=True, **EVERYTHING)
-            for ddof, chunk in ((0, 5), (1, None))
-        }
+    """Of both divisors, each computed once it is asked for."""
+
+    @cache
+    def found(ddof):
+        with jax.enable_x64(True):
+            chunk = None if ddof else 5
+            return gradient_moments(loss, PARAMS, BATCH, ddof=ddof, chunk_size=chunk, explain=True, **EVERYTHING)
+
+    return found
 
 
-@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("ddof", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_every_measure_is_that_of_the_gradients(ddof, gradients, moments):
-    found, g = moments[ddof], gradients
+    found, g = moments(ddof), gradients
     mean, norms, same = g.mean(0), np.linalg.norm(g, axis=1), partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-14)
     assert {route.strategy for route in found.explanation.leaves} == {"outer", "lookup", "materialised"}
     variance = g.var(0, ddof=ddof)
@@ -94,14 +98,13 @@ def test_every_measure_is_that_of_the_gradients(ddof, gradients, moments):
 def test_a_preconditioner_scales_every_gradient(gradients, moments):
     scale = jax.tree.map(lambda x: 1 / (np.abs(x) + 0.1), PARAMS) | {"rows": 2.0}
     whole = flat(jax.tree.map(lambda d, x: np.broadcast_to(d, x.shape), scale, PARAMS))
-    for ddof in (0, 1):
-        found, g = moments[ddof].preconditioned(scale), gradients * whole
-        np.testing.assert_allclose(found.trace, g.var(0, ddof=ddof).sum(), rtol=1e-10)
-        signal = (g.mean(0) ** 2).sum() - ddof * found.trace / N
-        np.testing.assert_allclose(found.noise_scale, found.trace / signal if signal > 0 else np.inf, rtol=1e-9)
-        np.testing.assert_allclose(flat(found.mean), g.mean(0), rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(flat(found.second_moment), (g**2).mean(0), rtol=1e-9, atol=1e-14)
-        assert found.squared_norms is None and found.along is None and found.clipped_mean is None
+    found, g = moments(1).preconditioned(scale), gradients * whole
+    np.testing.assert_allclose(found.trace, g.var(0, ddof=1).sum(), rtol=1e-10)
+    signal = (g.mean(0) ** 2).sum() - found.trace / N
+    np.testing.assert_allclose(found.noise_scale, found.trace / signal if signal > 0 else np.inf, rtol=1e-9)
+    np.testing.assert_allclose(flat(found.mean), g.mean(0), rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(flat(found.second_moment), (g**2).mean(0), rtol=1e-9, atol=1e-14)
+    assert found.squared_norms is None and found.along is None and found.clipped_mean is None
     state = record_noise().init(PARAMS)
     _, state = record_noise().update(found.mean, state, PARAMS, moments=found)
     np.testing.assert_allclose(recorded_noise(state).variance, found.trace, rtol=1e-12)
@@ -234,4 +237,4 @@ def test_a_preconditioner_that_does_not_fit_is_named(moments):
         (PARAMS | {"rows": np.nan}, "precondition is not finite"),
     ):
         with pytest.raises(InputError, match=message):
-            moments[1].preconditioned(wrong)
+            moments(1).preconditioned(wrong)
