@@ -16,6 +16,7 @@ from .laws.independent import Independent as Independent
 from .laws.scale_mixture import ScaleMixture as ScaleMixture
 from .numeric.delta_method.coefficients import first_order as first_order
 from .numeric.estimates import Estimate as Estimate
+from .numeric.gradients.hessian import hessian_noise_scale as hessian_noise_scale
 from .numeric.gradients.history import NoiseHistory as NoiseHistory
 from .numeric.gradients.moments import gradient_moments as gradient_moments
 from .numeric.gradients.noise import noise_scale as noise_scale
