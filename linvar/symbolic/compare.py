@@ -290,7 +290,7 @@ def _checked_sizes(batch_sizes: Iterable[int] | None, problem: Problem, total: i
         if b < 1 or (largest is not None and b > largest):
             raise InputError(name, b, cure, fault="is out of range")
         if total is not None and total % b:
-            fault = f"makes no whole number of steps of examples={shown(total)}"
+            fault = Said("makes no whole number of steps of {}", Argument("examples", shown(total)))
             raise InputError(name, b, "give divisors of it", fault=fault)
         sizes.append(b)
     if not sizes:
@@ -303,7 +303,8 @@ def _steps_of(problem: Problem, b: int, total: int) -> int:
     t, rates = total // b, problem.learning_rate
     if isinstance(rates, tuple) and t > len(rates):
         fault = f"makes {shown(t)} steps at b = {b}, beyond the schedule of {len(rates)} learning rates"
-        raise InputError("examples", total, "give fewer, larger batch_sizes, or one learning rate", fault=fault)
+        sizes, rate = Argument("batch_sizes", python="batch_sizes"), Argument("learning_rate", python="learning_rate")
+        raise InputError("examples", total, Said("give fewer, larger {}, or one {}", sizes, rate), fault=fault)
     return t
 
 
