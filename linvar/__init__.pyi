@@ -14,8 +14,8 @@ from .laws.finite import Finite as Finite
 from .laws.gaussian import Gaussian as Gaussian
 from .laws.independent import Independent as Independent
 from .laws.scale_mixture import ScaleMixture as ScaleMixture
+from .numeric.delta_method.coefficients import first_order as first_order
 from .numeric.estimates import Estimate as Estimate
-from .numeric.first_order.coefficients import first_order_variance as first_order_variance
 from .numeric.gradients.history import NoiseHistory as NoiseHistory
 from .numeric.gradients.moments import gradient_moments as gradient_moments
 from .numeric.gradients.noise import noise_scale as noise_scale

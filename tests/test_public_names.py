@@ -28,12 +28,12 @@ _PUBLIC = """
     derive derive_steps compare_batch_sizes Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
     plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult
-    simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise NoiseHistory first_order_variance
+    simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise NoiseHistory first_order
     Estimate
     InputError plot_variance plot_loss plot_noise datasets families numeric testing
 """
 _NUMERIC = """
-    FirstOrder GradientMoments NoiseScale first_order_variance gradient_moments noise_scale two_batch_noise_scale
+    FirstOrder GradientMoments NoiseScale first_order gradient_moments noise_scale two_batch_noise_scale
     record_noise recorded_noise NoiseHistory regression_curve simulate
 """
 #: all that 0.1.0 showed
