@@ -2,8 +2,8 @@
 
 An MLP on images of digits and a linear network that starts far below its teacher; in the full size a convolutional network and a
 transformer encoder on sentences, too. ``first_order`` gives the coefficient of 1/b in the expected train and test loss at every
-step: negative where a smaller batch helps. Runs at a few b say where that holds, and where the batch is too small for first order. The
-networks bend smoothly (tanh, GELU): what first order says of a kink is formal.
+step: negative where a smaller batch helps. Runs at a few b say where that holds, and where the batch is too small for first
+order. The networks bend smoothly (tanh, GELU): what first order says of a kink is formal.
 """
 
 from __future__ import annotations
@@ -96,15 +96,12 @@ def _text(request: Request) -> Network:
     """The transformer encoder of the experiment on sentences."""
     from linvar.experiments.text import make_task, sentences
 
-    count, width = 500, 16
+    count, width, rate = 500, 16, 0.03
     texts, subjects = sentences(count, request.seed)
     measured = Measured(
-        f"A transformer encoder of width {width} on sentences", 0.03, (4, 16, 64), (1, 4, 8), 128,
-        LOSSES,
-    )  # fmt: skip
-    task = partial(
-        make_task, texts, subjects, width, "sgd", "constant", measured.learning_rate, measured.steps[-1], request.seed
+        f"A transformer encoder of width {width} on sentences", rate, (4, 16, 64), (1, 4, 8), 128, LOSSES
     )
+    task = partial(make_task, texts, subjects, width, "sgd", "constant", rate, measured.steps[-1], request.seed)
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     settings: dict[str, JSON] = {"text": "generated", "sentences": count, "width": width, "sha256": digest}
     return Network(measured, task, _train, "without_replacement", "float32", 8, settings)
@@ -158,8 +155,8 @@ def _path(network: Network, task: Callable[[], Task], probes: int, seed: int) ->
     enough = own.steps[-1] * sizes[0] >= sizes[1]
     equal = path.at_equal_examples(*sizes, sampling=network.sampling) if enough else None
     for name, loss, verdicts, against in (
-        ("train_loss", path.loss, [one.train for one in helps], equal and equal.train),
-        ("test_loss", path.test_loss, [one.test for one in helps], equal and equal.test),
+        ("train_loss", path.loss, [one.train for one in helps], None if equal is None else equal.train),
+        ("test_loss", path.test_loss, [one.test for one in helps], None if equal is None else equal.test),
     ):
         if loss is not None and name in own.losses:
             found[name] = {
