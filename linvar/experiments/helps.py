@@ -55,7 +55,7 @@ class Network:
 
 def build(request: Request) -> Study:
     """For each network a cell of the path to first order, and one for each batch size."""
-    probes = request.pick(4, 32, 64)
+    probes = request.pick(4, 32, 32)
     networks = {"mlp": _digits("mlp", "An MLP (tanh)", request), "linear": _linear(request)}
     if request.size == "full":  # the third derivatives of these compile for a minute
         networks["convolution"] = _digits("convolution", "A convolutional network (tanh)", request)
@@ -81,7 +81,7 @@ def _digits(kind: str, title: str, request: Request) -> Network:
     small, rate = kind == "mlp", 0.1
     measured = Measured(
         f"{title} on digits", rate, request.pick((4, 16), (4, 16, 64), (4, 16, 64)),
-        request.pick((1,), (1, 4, 16, 32), (1, 4, 16, 64) if small else (1, 4, 8, 16)),
+        request.pick((1,), (1, 4, 16, 32), (1, 4, 16, 64) if small else (1, 4, 8)),
         request.pick(8, 512, 2048 if small else 128), LOSSES,
     )  # fmt: skip
     task = partial(
