@@ -40,6 +40,7 @@ from .symbolic.answers import gradient_variance as gradient_variance
 from .symbolic.answers import second_moment as second_moment
 from .symbolic.answers import squared_mean as squared_mean
 from .symbolic.answers import weight_covariance as weight_covariance
+from .symbolic.compare import compare_batch_sizes as compare_batch_sizes
 from .symbolic.derivation import Derivation as Derivation
 from .symbolic.derivation import derive as derive
 from .symbolic.derivation import derive_steps as derive_steps
