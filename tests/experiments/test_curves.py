@@ -224,7 +224,7 @@ def test_diverging_means_carry_no_verdict():
     assert drawn(conclusion).axes[1].get_yscale() == "log"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "helps"])
 def test_every_experiment_concludes_when_all_runs_diverge(name):
     """All cells null: sentences, a picture, no number."""
     table = {"table": str(TABLES / "huge_column.csv")} if name == "regression" else {}

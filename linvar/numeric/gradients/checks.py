@@ -28,7 +28,9 @@ class NoFiniteExamplesError(NotFiniteError):
 def check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], GradientMoments]) -> None:
     """Never a silent NaN."""
     # a gradient that is not finite leaves neither its trace nor its norm finite; sums of squares may overflow alone
-    asked = jax.tree.leaves((moments.squared_norms, moments.second_moment))
+    further = (moments.squared_norms, moments.second_moment, moments.variance, moments.along, moments.clipped_mean)
+    partly = len(jax.tree.leaves(moments.trace_per_leaf)) < len(jax.tree.leaves(moments.mean))
+    asked = jax.tree.leaves((further, moments.mean if partly else ()))
     if all(math.isfinite(x) for x in (float(moments.trace), float(moments.squared_mean), float(moments.loss))) and all(
         bool(jnp.all(jnp.isfinite(x))) for x in asked
     ):

@@ -29,4 +29,4 @@ def factored(terms: Sequence[Terms], mean: list[jax.Array], live: jax.Array, cou
     found = [norms_of(own) if own else Norms(jnp.zeros_like(live), jnp.zeros_like(live)) for own in terms]
     norms = [each.norms for each in found]
     scatter = [-count * sum_of_squares(m) for m in mean]
-    return Sums(mean, scatter, norms, [], [sum_in_stages(each.sizes) for each in found], norms)
+    return Sums(mean, scatter, norms, [], sizes=[sum_in_stages(each.sizes) for each in found], apart=norms)
