@@ -35,3 +35,5 @@ def test_compare_refuses_in_one_line(capsys):
     )
     assert "has the symbols" in bad(capsys, "compare", "symbols")
     assert "fewer examples" in bad(capsys, "compare", "two-layer", "--examples", "64")
+    cure = "use batch sizes from 2 on (--batch-sizes 2,4) or fewer examples"  # as the option takes them
+    assert cure in bad(capsys, "compare", "two-layer", "--examples", "4")

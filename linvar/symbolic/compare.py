@@ -260,7 +260,7 @@ def _value(loss: BatchPolynomial, b: int) -> Rational:
 
 def _cures(fit: Sequence[int]) -> list[tuple[str, str]]:
     """What to do where the steps of a batch size do not fit, and those of these do."""
-    named = Argument("batch_sizes", shown(list(fit)))
+    named = Argument("batch_sizes", ",".join(map(str, fit)), python=f"batch_sizes={shown(list(fit))}")
     cures = [("batch_sizes", Said(f"batch sizes from {fit[0]:,} on ({{}})", named))] if fit else []
     return [*cures, ("examples", "fewer examples")]
 
