@@ -129,12 +129,12 @@ class Ascents(Search):
     def _ascend(self, group: np.ndarray) -> Points:
         """Where the points of a group were best on their way up; a clock that has run out ends it between two calls."""
         _, steps = self.landscape.ascent
-        state = start_climb(jnp.asarray(group))
+        state = jax.block_until_ready(start_climb(self.landscape, jnp.asarray(group)))
         for _ in range(-(-ASCENT_STEPS // steps)):
             state = jax.block_until_ready(climb(self.landscape, state, steps))
             if not self.clock.tick():
                 break
-        return Points(np.asarray(state.best), np.asarray(state.slopes)).best_first()
+        return Points(np.asarray(state.points), np.asarray(state.slopes)).best_first()
 
     def _screen(self, key: jax.Array) -> Points:
         """Random starts and their largest slopes; those that took more than a third of the time left are left out."""
