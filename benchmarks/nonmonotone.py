@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", default=["8,1", "7,1"])
     parser.add_argument("--problems", nargs="*", default=[], help="templates, whose numbers are varied")
     options = parser.parse_args()
-    print(f"{'what':>20s} {'seed':>4s} {'rise':>12s} {'by':>9s} {'slope':>8s} {'starts':>11s} {'seconds':>8s} {'starts/s':>9s}")
+    print(
+        f"{'what':>20s} {'seed':>4s} {'rise':>12s} {'by':>9s} {'slope':>8s} {'starts':>11s} {'seconds':>8s} {'starts/s':>9s}"
+    )
     for case in options.cases:
         depth, step, *noise = case.split(",")
         for seed in range(options.seeds):
