@@ -155,7 +155,7 @@ def draw(folder: Path, kind: str) -> None:
                 Rectangle((depth - 0.5, step - 0.5), 1, 1, facecolor=_COLOURS[status], edgecolor="white", lw=2)
             )
             text = {"proved": "falls", "certified": "rises", "deeper": "rises"}.get(status, "")
-            text = f"{detail['slope']:.3f}" if status == "searched" else text or f"{degree(depth, step):,}"
+            text = f"{detail['slope']:.4f}" if status == "searched" else text or f"{degree(depth, step):,}"
             axes.text(depth, step, text, ha="center", va="center")
         axes.set(xlim=(0.5, len(DEPTHS) + 0.5), ylim=(0.5, len(STEPS) + 0.5), xticks=DEPTHS, yticks=STEPS)
         axes.set(xlabel="layers L", ylabel="steps t", title="Can the gradient variance rise with the batch size?")
