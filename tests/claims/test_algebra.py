@@ -460,6 +460,30 @@ def test_scalar_layers_without_targets_move_by_factors() -> None:
     assert simplify(h_with.subs(b, m) - 1) == 0 == simplify(h_with.subs(b, m + 1) - (4 * m + 1) / (4 * m + 4))
 
 
+# deeper.md
+
+
+@pytest.mark.parametrize(("widths", "step"), [((1, 1), 1), ((1, 1, 1), 1), ((2, 2), 1), ((1, 2, 2), 1), ((1, 1), 2)])
+def test_a_layer_on_top_that_hardly_moves(widths: tuple[int, ...], step: int) -> None:
+    """(1): with m I on top, teacher m W* and rate a, terms m^i a^j have i - 2j <= 4; those with 4 are the variance without it."""
+    m, rate = symbols("m a")
+    weights = [matrix(f"w{l}", height, width) for l, (width, height) in enumerate(zip(widths, widths[1:]))]
+    teacher = matrix("T", widths[-1], widths[0])
+    if (widths, step) != ((1, 1), 1):  # all symbols take minutes
+        values = iter([2, -3, 5, Rational(1, 2), 7, -1, 3, 4, 9, -4, 6, 8])
+        *weights, teacher = (one.applyfunc(lambda _: next(values)) for one in (*weights, teacher))
+    short = lv.Problem([one.tolist() for one in weights], lv.Gaussian(teacher.tolist()), rate, step)
+    top = (m * sympy.eye(widths[-1])).tolist()
+    tall = lv.Problem([*(one.tolist() for one in weights), top], lv.Gaussian((m * teacher).tolist()), rate, step)
+    before, after = lv.gradient_variance(short), lv.gradient_variance(tall)
+    for k in range(1, after.degree + 1):
+        terms = sympy.Poly(after.coefficient(k), m, rate).terms()
+        assert all(i - 2 * j <= 4 for (i, j), _ in terms)
+        leading = sum(coefficient * rate**j for (i, j), coefficient in terms if i - 2 * j == 4)
+        assert expand(leading - before.coefficient(k)) == 0
+    assert any(i - 2 * j < 4 for (i, j), _ in terms)
+
+
 # features-of-a-batch.md
 
 
