@@ -36,9 +36,9 @@ install_import_hook("linvar.numeric", "beartype.beartype")
 common = settings(
     settings.get_profile("default"), deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-# the same examples on every machine
-settings.register_profile("linvar", common, derandomize=True)
-# others every night, and ten times as many: HYPOTHESIS_PROFILE=nightly, or --hypothesis-profile nightly
+# the same examples on every machine, half as many as Hypothesis has: the run of every change stays short
+settings.register_profile("linvar", common, derandomize=True, max_examples=50)
+# others every night, and twenty times as many: HYPOTHESIS_PROFILE=nightly, or --hypothesis-profile nightly
 settings.register_profile("nightly", common, max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linvar"))
 
@@ -134,10 +134,11 @@ _outcomes: dict[str, str] = {}
 
 def pytest_runtest_logreport(report):
     """Remember what became of each test (under xdist: in the main process, which hears of every test)."""
-    from ledger import record
+    from ledger import NOT_CHECKED, record
 
     if report.when == "call" or not report.passed:
-        record(_outcomes, report.nodeid, report.outcome)
+        absent = report.skipped and NOT_CHECKED in str(report.longrepr)
+        record(_outcomes, report.nodeid, NOT_CHECKED if absent else report.outcome)
 
 
 def pytest_deselected(items):
@@ -160,8 +161,11 @@ def pytest_sessionfinish(session, exitstatus):
     selections = ("keyword", "collectonly", "deselect", "ignore", "ignore_glob", "lf", "stepwise")
     selected = options.markexpr not in ("", "not slow") or any(getattr(options, name, None) for name in selections)
     if session.config.args_source.name in ("TESTPATHS", "INVOCATION_DIR") and not selected and exitstatus == 0:
-        from ledger import claims, not_run
+        from ledger import NOT_CHECKED, claims, not_checked, not_run
 
+        unchecked = not_checked(claims(), _outcomes)
+        if unchecked:
+            print(f"\nproofs/README.md: {NOT_CHECKED} in this run: {', '.join(unchecked)}")
         silent = not_run(claims(), _outcomes, slow=not options.markexpr)
         if silent:
             print(f"\nproofs/README.md: tests of these claims did not run: {'; '.join(silent)}")

@@ -67,7 +67,9 @@ def main() -> None:
         false = lv.BatchPolynomial(wrong, sampling=problem.sampling, dataset_size=problem.dataset_size)
         for repeat in range(options.repeats):
             key = jax.random.fold_in(jax.random.key(20_041), repeat)
-            report = lv.verify(problem, key=key, runs=options.runs, batch_sizes=BATCH_SIZES, polynomials=polynomials)
+            report = lv.verify(
+                problem, key=key, runs=options.runs, batch_sizes=BATCH_SIZES, polynomials=polynomials, progress=False
+            )
             alarms += report.verdict == "REJECT"
             rows += sum(row.verdict == "REJECT" for row in report.rows)
             for row in report.rows:

@@ -14,8 +14,9 @@ from .laws.finite import Finite as Finite
 from .laws.gaussian import Gaussian as Gaussian
 from .laws.independent import Independent as Independent
 from .laws.scale_mixture import ScaleMixture as ScaleMixture
+from .numeric.delta_method.coefficients import first_order as first_order
 from .numeric.estimates import Estimate as Estimate
-from .numeric.first_order.coefficients import first_order_variance as first_order_variance
+from .numeric.gradients.hessian import hessian_noise_scale as hessian_noise_scale
 from .numeric.gradients.history import NoiseHistory as NoiseHistory
 from .numeric.gradients.moments import gradient_moments as gradient_moments
 from .numeric.gradients.noise import noise_scale as noise_scale
@@ -39,6 +40,7 @@ from .symbolic.answers import gradient_variance as gradient_variance
 from .symbolic.answers import second_moment as second_moment
 from .symbolic.answers import squared_mean as squared_mean
 from .symbolic.answers import weight_covariance as weight_covariance
+from .symbolic.compare import compare_batch_sizes as compare_batch_sizes
 from .symbolic.derivation import Derivation as Derivation
 from .symbolic.derivation import derive as derive
 from .symbolic.derivation import derive_steps as derive_steps

@@ -15,6 +15,8 @@ from typing import Any
 
 #: No message repeats more characters of a value.
 LONGEST = 120
+#: Packages whose calls lie between a warning and the line that it names: JAX traces, jaxtyping checks annotations in tests.
+_BETWEEN = frozenset({"linvar", "jax", "jaxtyping"})
 
 
 class LinvarError(Exception):
@@ -151,7 +153,7 @@ class MissingExtraError(LinvarError, ImportError):
 def warn(text: str) -> None:
     """A RuntimeWarning that names the line from which linvar was called, however many calls are between."""
     level, frame = 2, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "linvar":
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
     warnings.warn(text, RuntimeWarning, stacklevel=level - 1)
 

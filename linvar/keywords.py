@@ -80,6 +80,9 @@ ELSEWHERE = (
     ("bias biases", "coordinates", _BIASED),
 )  # fmt: skip
 
+#: public names that went, and what to write in their place
+RENAMED = {"first_order_variance": "first_order"}
+
 
 def door(function: Function) -> Function:
     """A decorator of public functions and methods: an unknown keyword argument is refused with the one that is meant.
@@ -195,7 +198,7 @@ def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError
     >>> no_attribute("linvar", "Guassian", ["Gaussian", "Dataset"])
     AttributeError("module 'linvar' has no attribute 'Guassian': did you mean Gaussian?")
     """
-    found = closest(name, known)
+    found = RENAMED.get(name) or closest(name, known)
     return AttributeError(
         f"module {module!r} has no attribute {name!r}" + (f": did you mean {found}?" if found else "")
     )

@@ -81,7 +81,7 @@ class Problem(Constructors, Tabular):
 
     >>> import linvar as lv
     >>> Problem(weights=[[[1, 2]], [[3]]], law=Gaussian(teacher=[[1, 0]]), learning_rate="1/10", step=1)
-    Problem([[[1, 2]], [[3]]], Gaussian(teacher=[[1, 0]]), learning_rate=1/10, step=1)
+    Problem([[[1, 2]], [[3]]], Gaussian(teacher=[[1, 0]]), learning_rate="1/10", step=1)
     >>> lv.derive(Problem([([[1, 2]], [1]), ([[3]], [-1])], Gaussian([[1, 0]]), bias=True)).per_leaf.variance[1]
     (512 u    (u = 1/b, degree 1), 40 u    (u = 1/b, degree 1))
 
@@ -145,16 +145,12 @@ class Problem(Constructors, Tabular):
         network.check_symbols(matrices, self.symbols)  # two symbols of one name are refused here, not in a derivation
 
     def __repr__(self) -> str:
-        parts = [shown_weights(self.model, self.leaves), shown_law(self.law), f"learning_rate={self._rate_text}"]
+        parts = [shown_weights(self.model, self.leaves), shown_law(self.law)]
+        parts.append(f"learning_rate={cut(show(self.learning_rate), _LONGEST)}")
         parts.append(f"step={shown(self.step)}")
         parts += [f"sampling={self.sampling!r}"] * (self.sampling != "iid")
         parts += [f"{name}={cut(show(value), _LONGEST)}" for name, value in self._rule.items()]
         return f"Problem({', '.join([*parts, *filter(None, [self.model.argument_text()])])})"
-
-    @property
-    def _rate_text(self) -> str:
-        """The learning rate, or the schedule."""
-        return cut(show(self.learning_rate).strip('"'), _LONGEST)
 
     @property
     def _rule(self) -> dict[str, Exact | bool]:
@@ -183,7 +179,7 @@ class Problem(Constructors, Tabular):
             ("weights", shown_weights(self.model, self.leaves)),
             ("law", shown_law(self.law)),
             ("sampling", self.sampling),
-            ("learning_rate", self._rate_text),
+            ("learning_rate", cut(show(self.learning_rate).strip('"'), _LONGEST)),
             ("step", shown(self.step)),
             *((name, cut(str(value), _LONGEST)) for name, value in self._rule.items()),
         ]

@@ -39,8 +39,8 @@ GAUSSIAN_SHAPES: tuple[tuple[tuple[int, ...], int], ...] = (
 
 
 def examples(count: int) -> settings:
-    """So many examples in place of 100; in the profile "nightly" as many times more as that has."""
-    return settings(max_examples=count * settings.default.max_examples // 100)
+    """So many where others have 100; in the profile of a run as many times fewer, or more, as others have there."""
+    return settings(max_examples=max(1, count * settings.default.max_examples // 100))
 
 
 def rationals() -> st.SearchStrategy[Fraction]:

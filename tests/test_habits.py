@@ -116,7 +116,7 @@ def test_said():
 @pytest.mark.parametrize(
     ("options", "profile", "said"),
     [
-        ([], "", "ran 7 100 True"),
+        ([], "", "ran 3 50 True"),
         (["--hypothesis-profile", "nightly"], "", "ran 70 1000 False"),
         ([], "nightly", "ran 70 1000 False"),
     ],

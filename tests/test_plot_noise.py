@@ -158,12 +158,12 @@ def test_a_mean_that_is_not_resolved_is_an_arrow(ax):
 
 def test_a_first_order_path_with_its_parts(ax, key):
     data = np.asarray([-1.0, 1.0, 2.0])
-    path = lv.first_order_variance(lambda w, x: 0.25 * (w - x) ** 4, 3.0, data, 0.05, 6)
+    path = lv.first_order(lambda w, x: 0.25 * (w - x) ** 4, 3.0, data, 0.05, 6)
     lv.plot_noise(path, ax, label="beta")
-    np.testing.assert_array_equal(line(ax, "beta").get_ydata(), path.variance)
+    np.testing.assert_array_equal(line(ax, "beta").get_ydata(), path.variance.coefficient)
     np.testing.assert_array_equal(line(ax, "last batch, tr Cov(g)").get_ydata(), path.per_example)
     assert np.isnan(line(ax, "batches before").get_ydata()[0]) and ax.get_yscale() == "log" and not ax.collections
-    still = lv.first_order_variance(lambda w, x: 0.5 * w**2 + 0 * x, 3.0, data, 0.05, 1, method="probes", key=key)
+    still = lv.first_order(lambda w, x: 0.5 * w**2 + 0 * x, 3.0, data, 0.05, 1, method="probes", key=key)
     probes = lv.plot_noise(still, ax=Figure().subplots())
     assert probes.get_yscale() == "linear" and len(probes.collections) == 1
 

@@ -224,7 +224,7 @@ def test_messages_shorten_every_value() -> None:
 def test_repr_is_short() -> None:
     assert len(repr(Problem(**GOOD))) < 120
     assert repr(Problem(**GOOD)) == (
-        "Problem([[[1, 0], [1, 1]], [[1, 1]]], Gaussian(teacher=[[1, 2]]), learning_rate=1/10, step=2)"
+        'Problem([[[1, 0], [1, 1]], [[1, 1]]], Gaussian(teacher=[[1, 2]]), learning_rate="1/10", step=2)'
     )
 
 

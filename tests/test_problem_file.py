@@ -9,8 +9,9 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 from linvar import Dataset, Gaussian, Problem, load_problem
 from linvar.cli.shipped import example_names, load_example
@@ -63,7 +64,7 @@ def statement(**changes):
 
 @pytest.mark.parametrize("suffix", [".json", ".toml"])
 @given(problem=problems())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_what_is_saved_is_what_is_loaded(problem, suffix, folder):
     path = folder / f"problem{suffix}"
     save_problem(problem, path)

@@ -25,15 +25,16 @@ _PUBLIC = """
     Rational rationalize symbolic_weights symbolic_matrix b u
     gradient_variance second_moment squared_mean expected_loss expected_weights weight_covariance
     trace_formula TraceFormula Traces first_order_formula FirstOrderFormula
-    derive derive_steps Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
+    derive derive_steps compare_batch_sizes Derivation large_batch LargeBatchExpansion Expansion Lattice Regression LargeBatch
     plan Plan DerivationTooLargeError BatchPolynomial load_polynomial wishart_moment RegressionMoments regression_curve
     verify Report search_nonmonotone SearchResult
-    simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise NoiseHistory first_order_variance
-    Estimate
+    simulate gradient_moments noise_scale two_batch_noise_scale record_noise recorded_noise NoiseHistory first_order
+    hessian_noise_scale Estimate
     InputError plot_variance plot_loss plot_noise datasets families numeric testing
 """
 _NUMERIC = """
-    FirstOrder GradientMoments NoiseScale first_order_variance gradient_moments noise_scale two_batch_noise_scale
+    FirstOrder GradientMoments NoiseScale HessianNoiseScale first_order gradient_moments noise_scale
+    two_batch_noise_scale hessian_noise_scale
     record_noise recorded_noise NoiseHistory regression_curve simulate
 """
 #: all that 0.1.0 showed

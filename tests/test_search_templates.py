@@ -409,7 +409,7 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     assert "from 0 to 0.4728" in out and json.loads(out.splitlines()[2])["law"]["inputs"] == [[1], ["1/2"]]
     NORMAL.replace(step=7).save(path)
     assert main(["search", "--problem", str(path)]) == 2
-    assert "learning_rate=1/2, step=7" in (said := capsys.readouterr().err) and "use fewer steps (step=7)" in said
+    assert 'learning_rate="1/2", step=7' in (said := capsys.readouterr().err) and "use fewer steps (step=7)" in said
     assert main(["search", "--problem", "noisy-regression"]) == 3
     assert "with one layer" in capsys.readouterr().out
     assert main(["search", "--problem", "two-layer", "--seconds", "0.1", "--vary", "weights, teacher", "--json"]) == 3

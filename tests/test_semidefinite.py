@@ -9,8 +9,9 @@ from math import lcm
 
 import pytest
 from flint import fmpz_mat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 from linvar.errors import InputError
 from linvar.laws.gaussian import Gaussian
@@ -76,7 +77,7 @@ def symmetric_matrices(draw):
     return matrix
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(symmetric_matrices())
 def test_accepted_if_and_only_if_the_characteristic_polynomial_alternates(matrix):
     assert is_accepted(matrix) == is_semidefinite(matrix)

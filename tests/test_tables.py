@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 from linvar.datasets import diabetes_table, read_table, rounded_diabetes, rounded_table
 from linvar.errors import InputError, InputTypeError
@@ -148,7 +149,7 @@ def test_columns_of_any_size_are_standardised_exactly(name, decimals):
 
 
 @given(st.lists(st.decimals(-1000, 1000, places=3), min_size=3, max_size=8), st.integers(0, 12), st.integers(-250, 250))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_standardising_does_not_know_the_scale(values, decimals, exponent):
     def table(column):
         return Table("t", "", ("a",), "y", tuple((x,) for x in column), tuple(map(Decimal, range(len(column)))), "")
@@ -409,7 +410,7 @@ def test_every_kind_is_known_and_only_decimal_numbers_are_numbers(kind, texts):
 
 
 @given(st.text("0123456789+-.,eE_ %infaNxX#/:'\uff11\u0661", max_size=12))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_a_number_is_what_python_reads_as_the_same_decimal(text):
     found = number(text)
     if found is not None:
@@ -576,7 +577,7 @@ def test_arguments_of_a_wrong_type_are_refused(tmp_path):
 
 
 @given(st.one_of(st.binary(max_size=60), st.text("01.,;|\t \"'#-eNA%\r\nax=s\ufeff", max_size=80).map(str.encode)))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_any_bytes_are_a_table_of_numbers_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)

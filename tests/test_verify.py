@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from tiers import slow_but
 
 import linvar as lv
 from linvar.errors import InputError, InputTypeError
@@ -82,7 +83,7 @@ def test_verify_itself_rejects_a_wrong_polynomial(coefficient):
 
 
 @pytest.mark.parametrize("name", ["L2_222_t2", "L3_1111_t2"])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", slow_but([0, 1], 0))
 def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
     problem, polynomials = reference(name)
     report = lv.verify(
@@ -137,7 +138,7 @@ RULES = [{"momentum": "1/2"}, {"momentum": "1/2", "nesterov": True, "weight_deca
     ("law", "rule"),
     [
         (lv.Gaussian([[1, 0]]), RULES[1]),
-        (DATA, RULES[0]),
+        pytest.param(DATA, RULES[0], marks=pytest.mark.slow),
         pytest.param(lv.Gaussian([[1, 0]]), RULES[0], marks=pytest.mark.slow),
         pytest.param(DATA, RULES[1], marks=pytest.mark.slow),
     ],
@@ -354,8 +355,8 @@ LAWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("step", [pytest.param(0, marks=pytest.mark.slow), 1])
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("step", slow_but([0, 1], 1))
+@pytest.mark.parametrize("name", slow_but(LAWS, "finite", "student"))  # a map: tests/conformance/test_laws_conform.py
 def test_further_laws_agree_and_wrong_polynomials_are_rejected(name, step):
     law, moments = LAWS[name]
     problem = lv.Problem([[[2]]], law, "1/5", step)

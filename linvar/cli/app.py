@@ -1,4 +1,4 @@
-"""The command line: ``linvar derive | plan | verify | plot | formula | search | experiment | demo | example``.
+"""The command line: ``linvar derive | plan | compare | verify | plot | formula | search | experiment | demo | example``.
 
 Heavy imports (JAX, matplotlib, SymPy, python-flint) are inside the commands, so that ``linvar --help`` is quick.
 Whatever the user gets wrong (a ``LinvarError``) ends in one line on standard error and exit status 2, as does what the
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from linvar.cli.commands import derivations, examples, formulas, searches, simulations
+from linvar.cli.commands import comparisons, derivations, examples, formulas, searches, simulations
 from linvar.cli.errors import INTERRUPTED, OK, Commands, complain, heed_interrupts, leave, status_of, while_read
 from linvar.cli.help import Command
 
@@ -30,6 +30,7 @@ for command in (
     examples.example,
     derivations.derive,
     derivations.plan,
+    comparisons.compare,
     simulations.verify,
     simulations.plot,
     formulas.formula,

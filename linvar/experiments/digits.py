@@ -56,7 +56,7 @@ def build(kind: str, request: Request) -> Study:
     steps = request.pick(
         (0, 1), (0, 1, 4, 16, 64) if small else (0, 1, 4, 16), (0, 1, 4, 16, 64, 256) if small else (0, 1, 4, 16, 64)
     )
-    task = partial(_task, kind, pixels, labels, optimizer, schedule, rate, steps[-1], request.seed)
+    task = partial(make_task, kind, pixels, labels, optimizer, schedule, rate, steps[-1], request.seed)
     curves = Curves(
         title=f"{'An MLP' if small else 'A convolutional network'} on {images}",
         task=task, batch_sizes=batch_sizes, steps=steps, runs=runs, dtype="float32", lanes=64 if small else 8,
@@ -67,10 +67,18 @@ def build(kind: str, request: Request) -> Study:
     return study(curves, request)
 
 
-def _task(
-    kind: str, pixels: np.ndarray, labels: np.ndarray, optimizer: str, schedule: str, rate: float, steps: int, seed: int
+def make_task(
+    kind: str,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    optimizer: str,
+    schedule: str,
+    rate: float,
+    steps: int,
+    seed: int,
+    activation: str = "relu",
 ) -> Task:
-    """Four fifths of the images train, without replacement; the rest test."""
+    """Four fifths of the images train, without replacement; the rest test. The activation is one of ``flax.nnx``."""
     import jax.numpy as jnp
     import numpy as np
     import optax
@@ -82,15 +90,14 @@ def _task(
     rngs = nnx.Rngs(seed)
     side = pixels.shape[1]
     network: Any
+    bend = getattr(nnx, activation)
     flatten = partial(jnp.reshape, shape=(-1,))
     if kind == "mlp":
-        network = nnx.Sequential(
-            flatten, nnx.Linear(side * side, 32, rngs=rngs), nnx.relu, nnx.Linear(32, 10, rngs=rngs)
-        )
+        network = nnx.Sequential(flatten, nnx.Linear(side * side, 32, rngs=rngs), bend, nnx.Linear(32, 10, rngs=rngs))
     else:
         pool = partial(nnx.avg_pool, window_shape=(2, 2), strides=(2, 2))
         network = nnx.Sequential(
-            nnx.Conv(1, 8, (3, 3), rngs=rngs), nnx.relu, pool, nnx.Conv(8, 16, (3, 3), rngs=rngs), nnx.relu, pool, flatten,
+            nnx.Conv(1, 8, (3, 3), rngs=rngs), bend, pool, nnx.Conv(8, 16, (3, 3), rngs=rngs), bend, pool, flatten,
             nnx.Linear(16 * (side // 4) ** 2, 10, rngs=rngs),
         )  # fmt: skip
     graph, params = nnx.split(network)

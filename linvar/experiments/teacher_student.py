@@ -49,7 +49,7 @@ def build(title: str, statement: Statement, largest_step: int, request: Request)
     problem = problem_from_dict({**statement, "learning_rate": str(rate)})
     settings: dict[str, JSON] = {**statement, "learning_rate": str(rate), "sampling": "iid"}
     curves = Curves(
-        title=title, task=partial(_task, problem),
+        title=title, task=partial(make_task, problem),
         batch_sizes=request.pick((4, 16), (4, 8, 16, 32, 64, 128), (4, 8, 16, 32, 64, 128, 256)),
         steps=request.pick((0, 1), (0, 1, 2, 4, 8), (0, 1, 2, 4, 8, 16, 32)), runs=request.pick(64, 20_000, 100_000),
         dtype="float64", exact=partial(_exact, problem, largest_step), lanes=1024, population=True, settings=settings,
@@ -67,7 +67,7 @@ def _exact(problem: Problem, largest_step: int, t: int) -> dict[str, BatchPolyno
     return {"variance": now.variance, "second_moment": now.second_moment, "train_loss": now.loss}
 
 
-def _task(problem: Problem) -> Task:
+def make_task(problem: Problem) -> Task:
     """Runs on fresh Gaussian batches; train and test loss are the population's, of a loss that is quadratic in the example."""
     import jax.numpy as jnp
 

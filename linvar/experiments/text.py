@@ -85,7 +85,7 @@ def build(request: Request) -> Study:
     batch_sizes = request.pick((4, 16), (4, 16, 64), (1, 4, 16, 64, 256))
     steps = request.pick((0, 1), (0, 1, 4, 16), (0, 1, 4, 16, 64))
     texts, subjects = sentences(count, request.seed)
-    task = partial(_task, texts, subjects, width, optimizer, schedule, rate, steps[-1], request.seed)
+    task = partial(make_task, texts, subjects, width, optimizer, schedule, rate, steps[-1], request.seed)
     curves = Curves(
         title=f"A transformer encoder of width {width} on {count:,} generated sentences",
         task=task, batch_sizes=batch_sizes, steps=steps, runs=request.pick(8, 96, 128), dtype="float32", lanes=8,
@@ -97,7 +97,7 @@ def build(request: Request) -> Study:
     return study(curves, request)
 
 
-def _task(
+def make_task(
     texts: list[str], subjects: list[int], width: int, optimizer: str, schedule: str, rate: float, steps: int, seed: int
 ) -> Task:
     """Words to vectors, two blocks of attention and an MLP, the mean over the words, the scores of the subjects."""

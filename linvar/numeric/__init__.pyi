@@ -1,5 +1,7 @@
-from .first_order.coefficients import FirstOrder as FirstOrder
-from .first_order.coefficients import first_order_variance as first_order_variance
+from .delta_method.coefficients import first_order as first_order
+from .delta_method.result import FirstOrder as FirstOrder
+from .gradients.hessian import HessianNoiseScale as HessianNoiseScale
+from .gradients.hessian import hessian_noise_scale as hessian_noise_scale
 from .gradients.history import NoiseHistory as NoiseHistory
 from .gradients.moments import GradientMoments as GradientMoments
 from .gradients.moments import gradient_moments as gradient_moments

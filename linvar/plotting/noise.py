@@ -13,7 +13,7 @@ import numpy as np
 from linvar.arguments import check_flags, check_integer
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.keywords import door
-from linvar.numeric.first_order.coefficients import FirstOrder
+from linvar.numeric.delta_method.result import FirstOrder
 from linvar.numeric.gradients.history import NoiseHistory
 from linvar.numeric.gradients.jackknife import Jackknife
 from linvar.numeric.gradients.leaves import leaf_names
@@ -115,7 +115,7 @@ def _picture(noise: object, how: _How) -> _Draw:
     raise InputTypeError(
         "noise",
         Words(f"is of type {type(noise).__name__}"),
-        "give a NoiseHistory, several in a list or a dictionary, or what noise_scale or first_order_variance returns",
+        "give a NoiseHistory, several in a list or a dictionary, or what noise_scale or first_order returns",
     )
 
 
@@ -341,25 +341,25 @@ def _(noise: FirstOrder, how: _How) -> _Draw:
     how.refuse("is for noise scales", "decay", "window", "per_leaf", "batch_size")
 
     def draw(ax: Axes) -> None:
-        steps = np.arange(len(noise.variance))
+        steps = np.arange(len(noise.variance.coefficient))
         parts = {
-            how.label or "coefficient of 1/b": noise.variance,
+            how.label or "coefficient of 1/b": noise.variance.coefficient,
             "last batch, tr Cov(g)": noise.per_example,
             "batches before": noise.propagated,
         }
         marker = {"marker": "o", "ms": 4} if len(steps) <= 30 else {}
-        positive = bool((noise.variance > 0).all())
+        positive = bool((noise.variance.coefficient > 0).all())
         for k, (name, numbers) in enumerate(parts.items()):
             drawn = _drawable(numbers) if positive else numbers
             own = unordered(k)
             ax.plot(steps, drawn, ls=own.dash, color=own.colour, lw=1.6, label=name, **marker)  # type: ignore[arg-type]
         if noise.probes:
-            reach = 2 * noise.standard_error
-            low = np.maximum(noise.variance - reach, noise.per_example if positive else -np.inf)
+            reach = 2 * noise.variance.standard_error
+            low = np.maximum(noise.variance.coefficient - reach, noise.per_example if positive else -np.inf)
             ax.fill_between(
                 steps,
                 low,
-                noise.variance + reach,
+                noise.variance.coefficient + reach,
                 color=unordered(0).colour,
                 alpha=0.15,
                 lw=0,

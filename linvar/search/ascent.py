@@ -13,15 +13,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 
 from linvar.problem import Problem
 
 #: Steps of an ascent.
-ASCENT_STEPS = 150
+ASCENT_STEPS = 80
 #: Sharpness of the soft maximum of slopes in the ascent.
-_SHARPNESS = 60.0
+_SHARPNESS = 100.0
+#: The estimate of the inverse second derivatives at the start, the longest step there and ever; what counts as convex, and as 0.
+_FIRST_INVERSE, _FIRST_RADIUS, _LONGEST, _CONVEX, _TINY = 0.3, 0.2, 0.5, 1e-12, 1e-300
 #: Numbers worked on at a time: they stay in a processor's cache.
 _BLOCK = 2**15
 #: Numbers of a call; a step of an ascent counts as several evaluations.
@@ -99,37 +100,79 @@ class Climb(NamedTuple):
     """Points on their way up.
 
     Attributes:
-        points: where they are, shape (r, p).
-        memory: of the optimizer.
-        best, slopes: of each the best place on its way, and its largest slope there; shapes (r, p) and (r,).
+        points: where they are, the best place on the way, shape (r, p).
+        values, gradients: of the loss there, shapes (r,) and (r, p).
+        inverses: of each an estimate of the inverse of the loss's second derivatives, shape (r, p, p).
+        radii: the longest step that is tried next, shape (r,).
+        slopes: the largest slope at each point, shape (r,).
     """
 
     points: jax.Array
-    memory: optax.OptState
-    best: jax.Array
+    values: jax.Array
+    gradients: jax.Array
+    inverses: jax.Array
+    radii: jax.Array
     slopes: jax.Array
 
 
-def start_climb(points: Float[Array, "r p"]) -> Climb:
+@jax.jit
+def start_climb(landscape: Landscape, points: Float[Array, "r p"]) -> Climb:
     """At the start."""
-    return Climb(points, _optimizer().init(points), points, jnp.full(len(points), -jnp.inf))
+    values, slopes, gradients = _losses(landscape, points)
+    count, size = points.shape
+    inverses = jnp.broadcast_to(_FIRST_INVERSE * jnp.eye(size), (count, size, size))
+    return Climb(points, values, gradients, inverses, jnp.full(count, _FIRST_RADIUS), slopes)
 
 
 @partial(jax.jit, static_argnums=2)
 def climb(landscape: Landscape, state: Climb, steps: int) -> Climb:
-    """Some steps of Adam with a cosine decay, each point for itself."""
-    optimizer = _optimizer()
-    ascend = jax.vmap(jax.value_and_grad(landscape.loss, has_aux=True))
+    """Some steps of the quasi-Newton method BFGS, each point for itself.
+
+    A step is at most a radius long. Where it leads down, the point stays and the radius shrinks; both ends of it teach the
+    estimate all the same. So a step costs one gradient and the points stay together: a line search would wait for the slowest.
+    """
 
     def advance(state: Climb, _: None) -> tuple[Climb, None]:
-        (_, slopes), gradients = ascend(state.points)
-        best = jnp.where((slopes > state.slopes)[:, None], state.points, state.best)
-        updates, memory = optimizer.update(jnp.nan_to_num(gradients), state.memory, state.points)
-        points = optax.apply_updates(state.points, updates)
-        return Climb(points, memory, best, jnp.maximum(slopes, state.slopes)), None
+        return _advance(landscape, state), None
 
     return jax.lax.scan(advance, state, None, length=steps)[0]
 
 
-def _optimizer() -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(0.05, ASCENT_STEPS))
+def _advance(landscape: Landscape, state: Climb) -> Climb:
+    """One step of each point."""
+    newton = -jnp.einsum("rij,rj->ri", state.inverses, state.gradients)
+    uphill = jnp.sum(newton * state.gradients, axis=1) >= 0  # by rounding
+    newton = jnp.where(uphill[:, None], -state.gradients, newton)
+    lengths = jnp.linalg.norm(newton, axis=1)
+    moves = newton * jnp.minimum(1.0, state.radii / jnp.maximum(lengths, _TINY))[:, None]
+    lengths = jnp.minimum(lengths, state.radii)
+
+    points = state.points + moves
+    values, slopes, gradients = _losses(landscape, points)
+    better = values < state.values
+    inverses = jax.vmap(_learnt)(state.inverses, moves, gradients - state.gradients)
+    return Climb(
+        jnp.where(better[:, None], points, state.points),
+        jnp.where(better, values, state.values),
+        jnp.where(better[:, None], gradients, state.gradients),
+        jnp.where(jnp.isfinite(values)[:, None, None], inverses, state.inverses),
+        jnp.where(better, jnp.minimum(2 * state.radii, _LONGEST), lengths / 3),
+        jnp.where(better, slopes, state.slopes),
+    )
+
+
+def _learnt(inverse: Float[Array, "p p"], move: Float[Array, " p"], change: Float[Array, " p"]) -> Float[Array, "p p"]:
+    """The estimate after a move changed the gradient: (I - r s y^T) H (I - r y s^T) + r s s^T, r = 1 / (s . y), if s . y > 0."""
+    along = move @ change
+    convex = along > _CONVEX * (move @ move)
+    rate = jnp.where(convex, 1 / jnp.where(convex, along, 1.0), 0.0)
+    left = jnp.eye(len(move)) - rate * jnp.outer(move, change)
+    return left @ inverse @ left.T + rate * jnp.outer(move, move)
+
+
+def _losses(
+    landscape: Landscape, points: Float[Array, "r p"]
+) -> tuple[Float[Array, " r"], Float[Array, " r"], Float[Array, "r p"]]:
+    """The loss of each point, infinite where it is no number, its largest slope, and the gradient of the loss."""
+    (values, slopes), gradients = jax.vmap(jax.value_and_grad(landscape.loss, has_aux=True))(points)
+    return jnp.where(jnp.isfinite(values), values, jnp.inf), slopes, jnp.nan_to_num(gradients)

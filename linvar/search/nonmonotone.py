@@ -33,6 +33,7 @@ from linvar.numeric.arguments import check_key
 from linvar.problem import Problem
 from linvar.progress import Progress, reporting
 from linvar.search.certificate import Certificate, certify
+from linvar.search.deform import points_near
 from linvar.search.objective import build_objective
 from linvar.search.rounds import Ascents, Clock, Search
 from linvar.search.sought import ONE_LAYER, Sought, Varied
@@ -133,6 +134,7 @@ def search_nonmonotone(
     step: int | None = None,
     label_noise: bool | None = None,
     vary: Sequence[str] | None = None,
+    near: Sequence[Problem] | None = None,
     batch_sizes: tuple[int, int] | None = None,
     key: Any = None,
     seconds: float = 60.0,
@@ -153,6 +155,7 @@ def search_nonmonotone(
         vary: of a template, the names of what is varied: "weights", "learning_rate", "law" (all numbers of the law that
             may vary), or some of them by the argument that gives them: "inputs", "targets", "probabilities", "teacher",
             "noise_variance" (where it is not 0), "scales", "coordinates". All if None.
+        near: with a depth, finds of other searches, of any depth: what they become with layers left out or put in ascends first.
         batch_sizes: (low, high), the range in which to look: (4, 400) if None, (1, 400) with a template, up to n without
             replacement. On few rows, all of whose batches are enumerated, it is cut to its first 16 sizes at most.
         key: a typed JAX key; ``jax.random.key(0)`` if None.
@@ -176,7 +179,7 @@ def search_nonmonotone(
     >>> found.rise, found.variance(1), found.variance(2)
     ((1, 2), 0, 61965/131072)
     """
-    sought = _sought(depth, _Options(step, label_noise, vary, batch_sizes))
+    sought = _sought(depth, _Options(step, label_noise, vary, near, batch_sizes))
     limit = _check_seconds(seconds)
     key = jax.random.key(0) if key is None else check_key(key)
     cost = f"search: {sought.words}, up to {limit:g} seconds"
@@ -205,6 +208,7 @@ class _Options(NamedTuple):
     step: Any
     label_noise: Any
     vary: Any
+    near: Any
     batch_sizes: Any
 
 
@@ -216,6 +220,7 @@ class _Chains(Sought):
     step: int
     label_noise: bool
     batch_sizes: tuple[int, int]
+    near: np.ndarray | None
 
     @property
     def words(self) -> str:
@@ -239,7 +244,7 @@ class _Chains(Sought):
 
     def search(self, clock: Clock) -> Search:
         """By gradients."""
-        return Ascents(build_objective(self.depth, self.step, self.label_noise, *self.batch_sizes), clock)
+        return Ascents(build_objective(self.depth, self.step, self.label_noise, *self.batch_sizes), clock, self.near)
 
 
 @singledispatch
@@ -252,12 +257,13 @@ def _sought(depth: Any, options: _Options) -> Sought:
     check_flags(label_noise=noise)
     if options.vary is not None:
         raise InputError("vary", options.vary, "leave it out, or give a Problem for depth", fault="is of a template")
-    return _Chains(layers, step, noise, sizes)
+    near = () if options.near is None else options.near
+    return _Chains(layers, step, noise, sizes, points_near(near, layers, noise, np.random.default_rng(0)))
 
 
 @_sought.register
 def _(problem: Problem, options: _Options) -> Sought:
-    for name, value in (("step", options.step), ("label_noise", options.label_noise)):
+    for name, value in (("step", options.step), ("label_noise", options.label_noise), ("near", options.near)):
         if value is not None:
             raise InputError(name, value, "leave it out", fault="goes with a depth, and a template has its own")
     template = Template.of(problem, options.vary)

@@ -21,6 +21,8 @@ from linvar.search.certificate import GRACE, Certificate, certify, seconds_of
 #: Starts of a round, and how many of them are refined; fewer where one costs more than _USUAL_COST.
 SCREENED, REFINED = 10_000, 192
 _USUAL_COST = 8 * 64 * 36  # layers, nodes, batch sizes
+#: Logarithms between which the standard deviation of a jump is drawn.
+_JUMPS = (math.log(0.01), math.log(0.6))
 
 
 class Clock:
@@ -105,36 +107,59 @@ class Search(ABC):
 
 
 class Ascents(Search):
-    """Random starts, of which the best ascend in JAX."""
+    """Random starts, of which the best ascend in JAX; then jumps from the best that earlier rounds came to.
 
-    def __init__(self, landscape: Landscape, clock: Clock) -> None:
+    Args:
+        near: points that ascend before any other, shape (k, p).
+    """
+
+    def __init__(self, landscape: Landscape, clock: Clock, near: np.ndarray | None = None) -> None:
         super().__init__(clock)
         self.landscape = landscape
+        self._near = near
+        self._best: Points | None = None
 
     def roundings(self, point: np.ndarray) -> Iterable[Problem]:
         """As the landscape says."""
         return self.landscape.roundings(point)
 
     def points(self, key: jax.Array) -> Iterator[Points]:
-        """The best after screening, and after each ascent."""
-        starts = self._screen(key).best_first()
+        """Where what is near comes to; the best after screening, and after each ascent; where jumps from the best come to."""
         size, _ = self.landscape.ascent
+        if self._near is not None:
+            for first in range(0, len(self._near), size):
+                yield self._ascend(self._around(self._near[first : first + size], jax.random.fold_in(key, first)))
+            self._near = None
+        starts = self._screen(key).best_first()
         yield Points(starts.at[:size], starts.slopes[:size])
         for first in range(0, self._scaled(REFINED, 24), size):
             group = starts.at[first : first + size]
             if len(group) < size or self.clock.left <= 0:
                 return
             yield self._ascend(group)
+        if self._best is not None:
+            yield self._ascend(self._around(self._best.at, key, everywhere=True))
+
+    def _around(self, points: np.ndarray, key: jax.Array, everywhere: bool = False) -> np.ndarray:
+        """As many as ascend together: these, and jumps from them; or jumps alone."""
+        size, _ = self.landscape.ascent
+        copies = np.resize(points, (size, points.shape[1]))
+        draws = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        jumps = draws.normal(size=copies.shape) * np.exp(draws.uniform(*_JUMPS, size=(size, 1)))
+        return np.where(everywhere | (np.arange(size) >= len(points))[:, None], copies + jumps, copies)
 
     def _ascend(self, group: np.ndarray) -> Points:
         """Where the points of a group were best on their way up; a clock that has run out ends it between two calls."""
         _, steps = self.landscape.ascent
-        state = start_climb(jnp.asarray(group))
+        state = jax.block_until_ready(start_climb(self.landscape, jnp.asarray(group)))
         for _ in range(-(-ASCENT_STEPS // steps)):
             state = jax.block_until_ready(climb(self.landscape, state, steps))
             if not self.clock.tick():
                 break
-        return Points(np.asarray(state.best), np.asarray(state.slopes)).best_first()
+        found = Points(np.asarray(state.points), np.asarray(state.slopes))
+        known = found if self._best is None else Points(*map(np.concatenate, zip(self._best, found)))
+        self._best = Points(*(part[: len(group)] for part in known.best_first()))
+        return found.best_first()
 
     def _screen(self, key: jax.Array) -> Points:
         """Random starts and their largest slopes; those that took more than a third of the time left are left out."""

@@ -299,6 +299,89 @@ def test_the_remainder_needs_more_than_three_derivatives(power: sympy.Rational, 
     assert (sympy.N((remainder / u**2).subs(u, tiny), 20) > 10**17) == (order < 2)
 
 
+def delta_method(loss: sympy.Expr, weights: Matrix, start: Matrix, steps: Any, noise: Any) -> Any:
+    """(1) and (5): w, C and m at the end, ``noise(here)`` the covariance of one example's gradient."""
+    gradient = Matrix([sympy.diff(loss, w) for w in weights])
+    hessian, size = gradient.jacobian(weights), len(weights)
+    point, covariance, mean = start, sympy.zeros(size, size), sympy.zeros(size, 1)
+    for rate in steps:
+        here = dict(zip(weights, point))
+        bent = Matrix([(sympy.hessian(g, weights).subs(here) * covariance).trace() for g in gradient])
+        move = sympy.eye(size) - rate * hessian.subs(here)
+        mean = (move * mean - rate / 2 * bent).expand()
+        covariance = (move * covariance * move.T + rate**2 * noise(here)).expand()
+        point = (point - rate * gradient.subs(here)).expand()
+    return point, covariance, mean
+
+
+@pytest.mark.parametrize("rates", [("a",), ("a", 3)])
+def test_the_first_effect_on_means_and_losses(rates: tuple[str | int, ...]) -> None:
+    """(5), (6), (7): x ~ N(0, 1) and 1-1-1, as above; at t = 2 the shift is not zero."""
+    start, teacher = (Matrix(symbols("w1 w2")), Symbol("T")) if len(rates) == 1 else (Matrix([1, Rational(1, 2)]), 2)
+    steps, weights = [sympy.sympify(rate) for rate in rates], Matrix(symbols("v1 v2"))
+    loss = (weights[1] * weights[0] - teacher) ** 2 / 2
+    slope = Matrix([sympy.diff(loss, w) for w in weights])
+    point, covariance, mean = delta_method(
+        loss, weights, start, steps, lambda here: 2 * slope.subs(here) * slope.subs(here).T
+    )
+    here = dict(zip(weights, point))
+    g, h = slope.subs(here), slope.jacobian(weights).subs(here)
+    bent = Matrix([(sympy.hessian(own, weights).subs(here) * covariance).trace() for own in slope])
+    of_loss, of_mean = g.dot(mean) + (h * covariance).trace() / 2, 2 * g.dot(h * mean + bent / 2)
+    network = [[[start[0]]], [[start[1]]]]
+    exact = lv.derive(lv.Problem(network, lv.Gaussian([[teacher]]), list(steps), len(steps)))
+    assert expand(exact.loss.coefficients[1] - of_loss) == 0 != expand(of_loss)
+    assert expand(exact.squared_mean.coefficients[1] - of_mean) == 0 != expand(of_mean)
+    means = [own.coefficients[1] if own.degree > 0 else 0 for matrix in exact.weights for row in matrix for own in row]
+    assert all(expand(own - expected) == 0 for own, expected in zip(means, mean))
+    assert expand(exact.loss.coefficients[1] - g.dot(mean)) != 0
+    assert (len(rates) == 1) == (mean == sympy.zeros(2, 1))
+
+
+def test_means_and_losses_of_one_weight_with_general_derivatives() -> None:
+    """(5), (6) at t = 2 from w_0 = 0: one example's gradient is g(w) + e (1 + p w), e of cumulants k2, k3, ..., g a cubic."""
+    w, a, p = symbols("w a p")
+    slopes, values, cumulants = symbols("g0:4"), symbols("f0:4"), symbols("k2:10")
+    gradient = sum(own * w**k for k, own in enumerate(slopes))
+    target = sum(own * w**k for k, own in enumerate(values))
+    first, second = symbols("n0 n1")  # the means of e over the two batches
+    after = w
+    for noise in (first, second):
+        after = expand((w - a * (gradient + noise * (1 + p * w))).subs(w, 0 if noise is first else after))
+
+    moments = [sympy.Integer(1), sympy.Integer(0)]  # of a mean over b: its cumulants are k_j u^(j-1)
+    for k in range(2, 10):
+        terms = (
+            sympy.binomial(k - 1, j - 1) * cumulants[j - 2] * u ** (j - 1) * moments[k - j] for j in range(2, k + 1)
+        )
+        moments.append(expand(sum(terms)))
+
+    def linear_part(polynomial: sympy.Expr) -> sympy.Expr:
+        """The coefficient of u in the expectation."""
+        terms = sympy.Poly(polynomial, first, second).terms()
+        return sum(own * expand(moments[i] * moments[j]).coeff(u, 1) for (i, j), own in terms)
+
+    loss = sympy.integrate(gradient, w)
+    point, covariance, mean = delta_method(
+        loss, Matrix([w]), Matrix([0]), [a, a], lambda here: Matrix([[cumulants[0] * (1 + p * here[w]) ** 2]])
+    )
+    assert expand(linear_part(after) - mean[0]) == 0 != expand(mean[0])
+    here = {w: point[0]}
+    effect = sympy.diff(target, w).subs(here) * mean[0] + sympy.diff(target, w, 2).subs(here) * covariance[0, 0] / 2
+    numbers = dict(zip((*slopes, a, p), (Rational(1, 3), 2, Rational(-3, 2), 1, Rational(1, 5), Rational(1, 2))))
+    found = linear_part(expand(target.subs(w, after.subs(numbers))))  # F and the cumulants general, the path in numbers
+    assert expand(found - effect.subs(numbers)) == 0 != expand(found)
+
+
+def test_means_need_more_than_a_lipschitz_third_derivative() -> None:
+    """(8): the gradient w + |w|^3 - x, w_1 ~ N(0, u): E w_2 = -E|w_1|^3 is of order u^(3/2), and m_2 = 0."""
+    w = Symbol("w", positive=True)
+    density = sympy.exp(-(w**2) / (2 * u)) / sympy.sqrt(2 * sympy.pi * u)
+    mean = -2 * sympy.integrate(w**3 * density, (w, 0, sympy.oo))
+    assert simplify(mean + 2 * sympy.sqrt(2 / sympy.pi) * u ** Rational(3, 2)) == 0
+    assert sympy.limit(mean / u, u, 0) == 0 and sympy.limit(mean / u**2, u, 0) == -sympy.oo
+
+
 # constant-term.md
 
 
@@ -375,6 +458,30 @@ def test_scalar_layers_without_targets_move_by_factors() -> None:
     assert sympy.sqrt(Rational(8, 5)).is_rational is False
     h_with = ((b - 1) / 4 + (1 + 3 * m) / 4) / b
     assert simplify(h_with.subs(b, m) - 1) == 0 == simplify(h_with.subs(b, m + 1) - (4 * m + 1) / (4 * m + 4))
+
+
+# deeper.md
+
+
+@pytest.mark.parametrize(("widths", "step"), [((1, 1), 1), ((1, 1, 1), 1), ((2, 2), 1), ((1, 2, 2), 1), ((1, 1), 2)])
+def test_a_layer_on_top_that_hardly_moves(widths: tuple[int, ...], step: int) -> None:
+    """(1): with m I on top, teacher m W* and rate a, terms m^i a^j have i - 2j <= 4; those with 4 are the variance without it."""
+    m, rate = symbols("m a")
+    weights = [matrix(f"w{l}", height, width) for l, (width, height) in enumerate(zip(widths, widths[1:]))]
+    teacher = matrix("T", widths[-1], widths[0])
+    if (widths, step) != ((1, 1), 1):  # all symbols take minutes
+        values = iter([2, -3, 5, Rational(1, 2), 7, -1, 3, 4, 9, -4, 6, 8])
+        *weights, teacher = (one.applyfunc(lambda _: next(values)) for one in (*weights, teacher))
+    short = lv.Problem([one.tolist() for one in weights], lv.Gaussian(teacher.tolist()), rate, step)
+    top = (m * sympy.eye(widths[-1])).tolist()
+    tall = lv.Problem([*(one.tolist() for one in weights), top], lv.Gaussian((m * teacher).tolist()), rate, step)
+    before, after = lv.gradient_variance(short), lv.gradient_variance(tall)
+    for k in range(1, after.degree + 1):
+        terms = sympy.Poly(after.coefficient(k), m, rate).terms()
+        assert all(i - 2 * j <= 4 for (i, j), _ in terms)
+        leading = sum(coefficient * rate**j for (i, j), coefficient in terms if i - 2 * j == 4)
+        assert expand(leading - before.coefficient(k)) == 0
+    assert any(i - 2 * j < 4 for (i, j), _ in terms)
 
 
 # features-of-a-batch.md

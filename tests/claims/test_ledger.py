@@ -11,18 +11,33 @@ import pytest
 from ledger import PROOFS, TESTS, Claim, claims, not_run, record
 
 CLAIMS = claims()
+#: files that execute the algebra of a proof
+ALGEBRA = {
+    "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_matrices_rise.py", "test_polynomial_degrees.py",
+    "test_smaller_batches.py", "test_two_layers.py", "test_two_layers_noise.py",
+}  # fmt: skip
 WRONG = """| id | statement | assumptions | status | file | tests |
 |---|---|---|---|---|---|
 | a | | | proved | [x](degree.md) | `test_algebra.py::test_nothing`, `::test_step_0_closed_form_for_standard_normal_inputs` |
 | b | | | checked: n = 3 | [x](nothing.md) | `test_nothing.py::test_a` |
+| c | | | proved; machine-checked: `sampling.v::sampling_factor` | [x](degree.md) | \
+`test_ledger.py::test_slow_is_said_where_it_is_so` |
+| d | | | machine-checked: `sampling.v::sampling_factor`, `sampling.v::average`, `nothing.v::a` | [x](degree.md) | \
+`test_rocq.py::test_a_changed_constant_is_refused` (coqc) |
 """
 
 
 def faults(claim: Claim) -> list[str]:
     """What a row names that does not exist, or should name."""
     found = []
-    if not re.fullmatch(r"proved.*|certified instance|checked: .+|open", claim.status):
+    if not re.fullmatch(r"proved.*|machine-checked: .+|certified instance|checked: .+|open", claim.status):
         found.append(f"status {claim.status!r}")
+    if ("machine-checked" in claim.status) != bool(claim.theorems) or bool(claim.theorems) != bool(claim.coqc):
+        found.append("machine-checked means a theorem, and a test that needs coqc")
+    for file, theorem in claim.theorems:
+        path = PROOFS / "rocq" / file
+        if not path.is_file() or not re.search(rf"^Theorem {theorem}\b", path.read_text(encoding="utf-8"), re.M):
+            found.append(f"{file}::{theorem}")
     if not (PROOFS / claim.file).is_file():
         found.append(claim.file)
     if not claim.tests and claim.status != "open":
@@ -41,7 +56,7 @@ def test_a_row_names_what_exists(claim: Claim) -> None:
 
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if c.status.startswith("proved")], ids=lambda claim: claim.name)
 def test_proved_means_an_executed_algebraic_step(claim: Claim) -> None:
-    assert "test_algebra.py" in {file for file, _ in claim.tests}
+    assert ALGEBRA & {file for file, _ in claim.tests}
 
 
 def test_every_file_and_every_algebraic_step_is_in_the_ledger() -> None:
@@ -50,22 +65,24 @@ def test_every_file_and_every_algebraic_step_is_in_the_ledger() -> None:
     assert files == {claim.file for claim in CLAIMS}
     text = (PROOFS / "README.md").read_text(encoding="utf-8")
     assert all(f"]({name})" in text and (PROOFS / name).is_file() for name in beside)
-    for name in ("test_algebra.py", "test_closed_forms.py", "test_certificates.py"):
+    for name in (*ALGEBRA, "test_closed_forms.py", "test_certificates.py"):
         functions = set(re.findall(r"^def (test_\w+)", (TESTS / "claims" / name).read_text(encoding="utf-8"), re.M))
         assert functions == {function for claim in CLAIMS for file, function in claim.tests if file == name}
     assert len(CLAIMS) >= 15 and len({claim.name for claim in CLAIMS}) == len(CLAIMS)
 
 
-def test_certificates_are_in_their_file() -> None:
-    text = (PROOFS / "not-always-decreasing.md").read_text(encoding="utf-8")
+def test_certificates_are_in_a_file() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in PROOFS.glob("*.md"))
     names = {path.name for path in (PROOFS / "certificates").iterdir()}
     assert names == set(re.findall(r"\(certificates/(.+?)\)", text))
 
 
 def test_the_checks_above_can_fail() -> None:
-    first, second = claims(WRONG)
+    first, second, third, fourth = claims(WRONG)
     assert faults(first) == ["test_algebra.py::test_nothing"]
     assert faults(second) == ["nothing.md", "test_nothing.py::test_a"]
+    assert faults(third) == ["machine-checked means a theorem, and a test that needs coqc"]
+    assert faults(fourth) == ["sampling.v::average", "nothing.v::a"]
 
 
 NODE = "tests/claims/test_algebra.py::test_step_0_closed_form_for_standard_normal_inputs"
@@ -73,7 +90,7 @@ NOTHING = "tests/claims/test_algebra.py::test_nothing"
 
 
 def test_a_claim_ran_only_if_all_of_its_tests_did() -> None:
-    first, second = claims(WRONG)
+    first, second, *_ = claims(WRONG)
     whole = {f"{NODE}[widths0]": "passed", f"{NODE}[widths1]": "passed", NOTHING: "passed"}
     assert not_run([first], whole) == []
     assert not_run([first, second], whole) == ["b (test_nothing.py::test_a: not collected)"]
@@ -109,6 +126,7 @@ def test_slow_is_said_where_it_is_so() -> None:
             (source,) = [path.read_text(encoding="utf-8") for path in TESTS.rglob(file)]
             decorators = source.partition(f"\ndef {function}(")[0].rpartition("\n\n")[2]
             assert ("pytest.mark.slow" in decorators) == ((file, function) in claim.slow), function
+        assert claim.coqc == {test for test in claim.slow if test[0] == "test_rocq.py"}
 
 
 PROJECT = """
@@ -119,7 +137,7 @@ pythonpath = ["tests"]
 markers = ["slow: heavy"]
 """
 ROW = "| id | statement | assumptions | status | file | tests |\n|---|---|---|---|---|---|\n"
-ROW += "| a | | | proved | [x](x.md) | `test_a.py::test_one`, `::test_two`, `::test_three` (slow) |\n"
+ROW += "| a | | | proved | [x](x.md) | `test_a.py::test_one`, `::test_two`, `::test_three` (slow), `::test_four` (coqc) |\n"
 SUITE = """
 import pytest
 
@@ -133,6 +151,11 @@ def test_two():
 @pytest.mark.slow
 def test_three():
     {heavy}
+
+@pytest.mark.slow
+@pytest.mark.parametrize("x", [1, 2])
+def test_four(x):
+    {prover}
 
 def test_beside():
     pass
@@ -150,6 +173,26 @@ RUNS: dict[str, tuple[dict[str, str], list[str], str]] = {
     "an instance skipped": ({"body": "x == 1 or pytest.skip()"}, [], "test_one: skipped"),
     "an instance expected to fail": ({"body": "x == 1 or pytest.xfail()"}, [], "test_one: skipped"),
     "a slow one skipped": ({"heavy": "pytest.skip()"}, ["-m", ""], "test_three: skipped"),
+    "no prover": (
+        {"prover": "x == 1 or pytest.skip('not machine-checked: no coqc')"},
+        ["-m", ""],
+        "not machine-checked in this run: a",
+    ),
+    "no prover, in two processes": (
+        {"prover": "x == 1 or pytest.skip('not machine-checked: no coqc')"},
+        ["-m", "", "-n", "2"],
+        "not machine-checked in this run: a",
+    ),
+    "a prover skipped for another reason": (
+        {"prover": "x == 1 or pytest.skip('why')"},
+        ["-m", ""],
+        "test_four: skipped",
+    ),
+    "another one skipped for want of a prover": (
+        {"heavy": "pytest.skip('not machine-checked: no coqc')"},
+        ["-m", ""],
+        "test_three: not machine-checked",
+    ),
     "some asked for": ({"body": "pytest.skip()"}, ["-k", "beside"], ""),
 }
 
@@ -164,9 +207,12 @@ def test_a_run_of_the_whole_suite_fails_if_a_claim_did_not_run(name: str, tmp_pa
         (tmp_path / file.relative_to(TESTS.parent)).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "proofs" / "README.md").write_text(ROW)
-    suite = SUITE.format(**{"second": "2", "body": "pass", "heavy": "pass", **changes})
+    suite = SUITE.format(**{"second": "2", "body": "pass", "heavy": "pass", "prover": "pass", **changes})
     (tmp_path / "tests" / "test_a.py").write_text(suite)
     command = [sys.executable, "-m", "pytest", "-q", "--assert=plain", "-p", "no:cacheprovider", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
-    assert done.returncode == (1 if message else 0), done.stdout + done.stderr
-    assert "did not run" not in done.stdout if not message else f"did not run: a (test_a.py::{message})" in done.stdout
+    fails = message.startswith("test_")
+    assert done.returncode == (1 if fails else 0), done.stdout + done.stderr
+    assert (f"did not run: a (test_a.py::{message})" if fails else message) in done.stdout
+    assert fails or "did not run" not in done.stdout
+    assert ("in this run" in message) == ("in this run" in done.stdout)

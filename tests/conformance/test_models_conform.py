@@ -247,7 +247,10 @@ def test_a_linear_network_written_as_a_loss_gives_the_same_fractions(problem: lv
             1,
             loss=loss_of(LOSSES["diagonal"]),
         ),
-        lv.Problem(tuple(START["quadratic"]), lv.Gaussian([[1, 0]]), "1/100", 1, loss=loss_of(LOSSES["quadratic"])),
+        pytest.param(
+            lv.Problem(tuple(START["quadratic"]), lv.Gaussian([[1, 0]]), "1/100", 1, loss=loss_of(LOSSES["quadratic"])),
+            marks=pytest.mark.slow,
+        ),
         lv.Problem([[["1/2", 1]], [[2]]], lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0]), "1/10", 1),
         lv.Problem([[["1/2", 1]]], lv.Dataset([[1, 2], [0, 1], [1, -1]], [1, 2, 0]), "1/10", 1),
     ],
@@ -287,7 +290,7 @@ def test_what_knows_linear_networks_only_says_so() -> None:
     problem = lv.Problem(
         ([["1/2", 1]],), lv.Dataset([[1, 2], [0, 1]], [1, 2]), "1/10", 1, loss=loss_of(LOSSES["linear"])
     )
-    assert "learning_rate=1/10, step=1, loss=" in repr(problem) and problem.degree == 2
+    assert 'learning_rate="1/10", step=1, loss=' in repr(problem) and problem.degree == 2
     for ask in (lv.RegressionMoments, lv.regression_curve):
         with pytest.raises(InputError, match="problem is of loss .*: linear regression is one linear layer"):
             ask(problem, *([[1, 2]] if ask is lv.regression_curve else []))

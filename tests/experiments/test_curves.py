@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from tiers import slow_but
 
 from linvar import BatchPolynomial
 from linvar.experiments import NAMES, get_experiment, rising
@@ -112,6 +113,7 @@ def alarms(made, truth, false, repeats, rate):
     return sum(false(conclude(made, cells(made, rng, truth=truth), rate=rate)) for _ in range(repeats))
 
 
+@pytest.mark.slow
 def test_false_alarms_over_a_whole_summary_are_as_rare_as_stated():
     """Flat curves, 1,500 summaries at rate 0.1: at most 150 may have a false verdict; 150 + 5 sqrt(150) would be 211.
 
@@ -172,7 +174,7 @@ KEEP = {
 
 
 @pytest.mark.parametrize("kept", KEEP)
-@pytest.mark.parametrize("options", [{}, {"exact": None}, {"population": True, "constant": True}])
+@pytest.mark.parametrize("options", slow_but([{}, {"exact": None}, {"population": True, "constant": True}], {}))
 def test_no_point_and_one_point(kept, options):
     made = curves(**options)
     conclusion = conclude(made, lose(cells(made), KEEP[kept]))
@@ -222,7 +224,7 @@ def test_diverging_means_carry_no_verdict():
     assert drawn(conclusion).axes[1].get_yscale() == "log"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "helps"])
 def test_every_experiment_concludes_when_all_runs_diverge(name):
     """All cells null: sentences, a picture, no number."""
     table = {"table": str(TABLES / "huge_column.csv")} if name == "regression" else {}

@@ -25,7 +25,11 @@ from linvar.numeric.laws.sampling import key_of
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
 OF_A_TABLE = {"regression": {"table": str(TABLE)}}
 SLOW = {"digits-conv", "text", "three-layers"}
-CASES = [pytest.param(n, {}, marks=pytest.mark.slow) if n in SLOW else (n, OF_A_TABLE.get(n, {})) for n in NAMES]
+CASES = [
+    pytest.param(n, {}, marks=pytest.mark.slow) if n in SLOW else (n, OF_A_TABLE.get(n, {}))
+    for n in NAMES
+    if n != "helps"
+]
 MNIST = pytest.param("digits-mlp", {"images": "mnist"}, marks=pytest.mark.slow)
 
 

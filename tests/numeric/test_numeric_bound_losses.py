@@ -288,8 +288,9 @@ def test_batch_norm_of_one_example_is_a_warning():
     def loss(w, example):
         return jnp.sum((normalised((example[0] @ w["w"])[None], 0) + w["b"] - example[1]) ** 2)
 
-    with pytest.warns(RuntimeWarning, match=r"batch norm over ONE example.*model\.eval"):
+    with pytest.warns(RuntimeWarning, match=r"batch norm over ONE example.*model\.eval") as warned:
         found = gradient_moments(loss, {"w": W, "b": np.zeros(2)}, (X, Y))
+    assert warned[0].filename == __file__  # not a line of JAX, which traces the loss in between
     assert float(found.trace_per_leaf["w"]) == 0 < float(found.trace_per_leaf["b"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

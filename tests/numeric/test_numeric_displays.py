@@ -14,7 +14,7 @@ from rich.console import Console
 
 import linvar as lv
 from linvar.display.tabular import Tabular
-from linvar.numeric import first_order_variance, gradient_moments, noise_scale, record_noise, recorded_noise
+from linvar.numeric import first_order, gradient_moments, noise_scale, record_noise, recorded_noise
 from linvar.numeric.gradients.leaves import leaf_names
 
 RNG = np.random.default_rng(5)
@@ -172,13 +172,13 @@ def test_a_noise_scale_of_one_block_is_shown_without_its_errors():
 
 
 def test_a_first_order_path_step_by_step(key):
-    exact = first_order_variance(lambda w, x: 0.5 * (w - x) ** 2, 3.0, np.asarray([-1.0, 1.0]), 0.5, 2).to_table()
-    assert exact.columns == ("step", "variance", "per example", "propagated", "loss", "gradient norm")
+    exact = first_order(lambda w, x: 0.5 * (w - x) ** 2, 3.0, np.asarray([-1.0, 1.0]), 0.5, 2).to_table()
+    parts = ("step", "variance", "per example", "propagated", "squared mean", "squared distance")
+    assert exact.columns == (*parts, "loss", "loss at infinity", "gradient norm")
+    assert column(exact, "loss") == [0, 0.125, 0.15625] and column(exact, "loss at infinity") == [5, 1.625, 0.78125]
     assert column(exact, "step") == [0, 1, 2] and column(exact, "variance") == [1, 1.25, 1.3125]
-    path = first_order_variance(
-        lambda w, x: 0.5 * (w - x) ** 2, 3.0, np.asarray([-1.0, 1.0]), 0.5, 0, method="probes", key=key
-    )
-    assert path.to_table().columns[2] == "standard error" and "32 probes" in path.to_table().title
+    path = first_order(lambda w, x: 0.5 * (w - x) ** 2, 3.0, np.asarray([-1.0, 1.0]), 0.5, 0, method="probes", key=key)
+    assert path.to_table().columns[2] == "variance, s.e." and "32 probes" in path.to_table().title
     assert "propagated" in shown_everywhere(path)
 
 

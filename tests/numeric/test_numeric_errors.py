@@ -21,9 +21,9 @@ from linvar.numeric.models.network import network_from_problem
 from linvar.numeric.simulation.rare_batches import rare_batches
 
 # as users have them: without the checks of annotations that the tests switch on
-first_order_variance, gradient_moments, noise_scale, record_noise, recorded_noise, regression_curve, simulate = (
+first_order, gradient_moments, noise_scale, record_noise, recorded_noise, regression_curve, simulate = (
     inspect.unwrap(getattr(linvar.numeric, name))
-    for name in ("first_order_variance", "gradient_moments", "noise_scale", "record_noise", "recorded_noise",
+    for name in ("first_order", "gradient_moments", "noise_scale", "record_noise", "recorded_noise",
                  "regression_curve", "simulate")
 )  # fmt: skip
 two_batch_noise_scale = inspect.unwrap(linvar.numeric.two_batch_noise_scale)
@@ -44,7 +44,7 @@ def moments(**changes):
 
 
 def path(**changes):
-    return first_order_variance(
+    return first_order(
         **{"loss": square, "params": jnp.ones(3), "data": DATA, "learning_rate": 0.1, "steps": 1, **changes}
     )
 
@@ -120,8 +120,8 @@ WRONG = [
     (lambda: path(data=np.asarray(["a", "b"])), InputTypeError, "data=<ndarray"),
     (lambda: path(loss=lambda w, x: (w,) * 5000), InputError, "loss returns"),
     (lambda: path(data=DATA * np.nan), NotFiniteError, "loss after 0 of the steps"),
-    (lambda: path().estimate(2), InputError, "step=2"),
-    (lambda: path().at(2, "all"), InputError, "sampling='all'"),
+    (lambda: path().variance.estimate(2), InputError, "step=2"),
+    (lambda: path().variance.at(2, "all"), InputError, "sampling='all'"),
     (lambda: path(data=lv.Dataset([[1]] * 500, [[1]] * 500), weights=[1.0]), InputError, "weights is given for data="),
     (lambda: scale(ddof=HUGE), InputError, "ddof=<an integer"),
     (lambda: scale(blocks=HUGE), InputError, "blocks=<an integer"),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import linvar as lv
-from linvar.numeric import first_order_variance
+from linvar.numeric import first_order
 from linvar.numeric.laws.normal_rule import normal_rule
 
 
@@ -60,7 +60,7 @@ DATA = jnp.asarray([1.0, 2.0])
 def test_refusals_name_the_argument(changes: dict[str, Any], error: Any, message: str) -> None:
     arguments: dict[str, Any] = {"loss": square, "params": 3.0, "data": DATA, "learning_rate": 0.1, "steps": 2}
     with pytest.raises(error, match=message):
-        first_order_variance(**(arguments | changes))
+        first_order(**(arguments | changes))
 
 
 def linear(weight: Any, example: Any) -> Any:
@@ -76,17 +76,17 @@ def test_a_gaussian_law_needs_a_quadratic_loss() -> None:
             return 0.5 * jnp.sum((activation(weight @ example[0]) - example[1]) ** 2)
 
         with pytest.raises(ValueError, match="not a polynomial of degree 2 in the example"):
-            first_order_variance(loss, jnp.full((1, 2), start), law, 0.1, 1)
-    assert first_order_variance(linear, jnp.ones((1, 2)), law, 0.1, 1).variance[0] > 0
+            first_order(loss, jnp.full((1, 2), start), law, 0.1, 1)
+    assert first_order(linear, jnp.ones((1, 2)), law, 0.1, 1).variance.coefficient[0] > 0
     with pytest.raises(ValueError, match="beyond 255 give a large sample"):
         normal_rule(256)
 
 
 def test_negative_rates_climb() -> None:
-    up = first_order_variance(square, 3.0, DATA, -0.1, 1)
-    assert up.loss[1] > up.loss[0]
+    up = first_order(square, 3.0, DATA, -0.1, 1)
+    assert up.loss.limit[1] > up.loss.limit[0]
 
 
 def test_under_jit_it_says_what_to_do() -> None:
     with pytest.raises(TypeError, match="params is traced: .* call it outside jax.jit"):
-        jax.jit(lambda w: first_order_variance(square, w, DATA, 0.1, 1).variance)(1.0)
+        jax.jit(lambda w: first_order(square, w, DATA, 0.1, 1).variance.coefficient)(1.0)

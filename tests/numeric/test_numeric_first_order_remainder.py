@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from linvar.numeric import first_order_variance
-from linvar.numeric.first_order import coefficients as first_order
+from linvar.numeric import first_order
+from linvar.numeric.delta_method import coefficients
 
 #: 1/b.
 FACTORS = 4.0 ** -np.arange(6, 13)
@@ -52,9 +52,9 @@ def variance_after_one_step(loss: Any, factor: float) -> float:
 def remainders(loss: Any) -> np.ndarray:
     """Var(G_1) - beta_1 / b at every factor."""
     with jax.enable_x64(True):
-        path = first_order_variance(loss, jnp.asarray(0.0), jnp.asarray(NODES), 1.0, 1, weights=SHARES)
-        assert path.variance[1] == pytest.approx(2.0 if loss is not ANALYTIC else 1.25, rel=1e-14)
-        return np.asarray([variance_after_one_step(loss, u) - path.variance[1] * u for u in FACTORS])
+        path = first_order(loss, jnp.asarray(0.0), jnp.asarray(NODES), 1.0, 1, weights=SHARES)
+        assert path.variance.coefficient[1] == pytest.approx(2.0 if loss is not ANALYTIC else 1.25, rel=1e-14)
+        return np.asarray([variance_after_one_step(loss, u) - path.variance.coefficient[1] * u for u in FACTORS])
 
 
 def test_the_quadrature_has_the_moments_of_a_normal_law() -> None:
@@ -73,7 +73,7 @@ def test_a_third_derivative_that_is_not_lipschitz_leaves_more_than_the_square() 
     moment = lambda p: 2 ** (p / 2) * math.gamma((p + 1) / 2) / math.sqrt(math.pi)  # noqa: E731
     exact = 6.2 * moment(3.1) * FACTORS**1.55 + 9.61 * moment(4.2) * FACTORS**2.1  # of the module's docstring
     np.testing.assert_allclose(found, exact, rtol=1e-6)
-    assert "6.2 E|z|^3.1 b^-1.55 + 9.61 E|z|^4.2 b^-2.1" in str(first_order.__doc__)
+    assert "6.2 E|z|^3.1 b^-1.55 + 9.61 E|z|^4.2 b^-2.1" in str(coefficients.__doc__)
 
 
 @pytest.mark.parametrize(("loss", "limit"), [(SMOOTH, 24.0), (ANALYTIC, 0.25)])

@@ -161,7 +161,13 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize(("name", "parameter"), LOSSES)
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        pytest.param(*pair, marks=pytest.mark.slow) if pair in (("scan", "jaxpr"), ("scan", "unroll")) else pair
+        for pair in LOSSES
+    ],
+)
 def test_a_parameter_that_the_installed_jax_calls_otherwise(monkeypatch, name, parameter):
     monkeypatch.setitem(jaxprs.SPELLINGS, (name, parameter), ("a name of some other year",))
     params = {"w": RNG.normal(size=(4, 4)), "v": RNG.normal(size=(4, 4))}

@@ -125,8 +125,9 @@ def test_the_default_is_within_two_percent_where_it_does_not_warn(ratio):
 @pytest.mark.parametrize("ratio", [1e-6, 1e-8])
 def test_the_default_warns_where_it_may_be_off_by_more(ratio):
     params, batch = dominated(ratio)
-    with pytest.warns(RuntimeWarning, match=r"trace of \['w'\] may be off by over 2 %; give centred=True"):
+    with pytest.warns(RuntimeWarning, match=r"trace of \['w'\] may be off by over 2 %; give centred=True") as seen:
         gradient_moments(linear, params, batch)
+    assert seen[0].filename == __file__
 
 
 @pytest.mark.parametrize(

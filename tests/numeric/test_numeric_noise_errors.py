@@ -144,7 +144,7 @@ def test_few_examples_that_carry_the_trace_are_named_once():
         heavy[rows] *= 300 if len(rows) > 1 else 15
         with pytest.warns(RuntimeWarning, match=message) as seen:
             found = noise_scale(loss, jnp.ones(3), heavy)
-        assert len(seen) == 1 and "squared_norms=True" in str(seen[0].message)
+        assert len(seen) == 1 and "squared_norms=True" in str(seen[0].message) and seen[0].filename == __file__
         assert found.caution == "few examples carry the trace" and repr(found).endswith("few examples carry the trace)")
     assert found.interval()[1] - found.noise_scale > 0
 

@@ -9,7 +9,7 @@ import oracles
 import pytest
 
 import linvar as lv
-from linvar.numeric.first_order.coefficients import first_order_variance
+from linvar.numeric.delta_method.coefficients import first_order
 from linvar.numeric.regression import regression_curve
 from linvar.numeric.simulation.trajectories import simulate
 
@@ -75,5 +75,5 @@ def test_the_first_coefficient_equals_the_exact_one(name: str) -> None:
     exact = float(lv.gradient_variance(problem).coefficients[1])
     with jax.enable_x64(True):
         weights = [jnp.asarray(oracles.floats(matrix)) for matrix in problem.weights]
-        path = first_order_variance(loss, weights, problem.law, float(problem.learning_rates[0]), 1)
-    assert path.variance[1] == pytest.approx(exact, rel=1e-10) != pytest.approx(1.5 * exact, rel=1e-10)
+        path = first_order(loss, weights, problem.law, float(problem.learning_rates[0]), 1)
+    assert path.variance.coefficient[1] == pytest.approx(exact, rel=1e-10) != pytest.approx(1.5 * exact, rel=1e-10)

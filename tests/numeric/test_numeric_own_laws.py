@@ -15,7 +15,7 @@ import linvar as lv
 from linvar.errors import InputError, InputTypeError
 from linvar.laws.coordinates import Coordinate
 from linvar.laws.law import Law
-from linvar.numeric.first_order.coefficients import first_order_variance
+from linvar.numeric.delta_method.coefficients import first_order
 from linvar.numeric.laws.coordinates import NumericCoordinate, Sign, find_numeric_coordinate
 from linvar.numeric.laws.law import NumericLaw
 from linvar.numeric.laws.samples import ExampleSampler, Samples
@@ -116,7 +116,7 @@ def test_what_a_law_with_sample_cannot_do_is_said_by_name() -> None:
     with pytest.raises(InputError, match=r"^law=Cubes\(.* has no regression curve"):
         regression_curve(problem, [1])
     with pytest.raises(InputError, match=r"^data=Cubes\(.* has no finite rule"):
-        first_order_variance(squared_loss, np.ones((1, 1)), Cubes(), 0.1, 1)
+        first_order(squared_loss, np.ones((1, 1)), Cubes(), 0.1, 1)
     subsets = lv.Problem([[[2]]], Cubes(rows=5), sampling="without_replacement")
     with pytest.raises(
         InputError,
@@ -140,7 +140,7 @@ def test_a_law_that_cannot_be_hashed_is_refused() -> None:
         lambda problem: rare_batches(jax.random.key(0), problem, batch_size=1, runs=2),
         lambda problem: regression_curve(problem, [1]),
         lambda problem: lv.verify(problem),
-        lambda problem: first_order_variance(squared_loss, np.ones((1, 1)), problem.law, 0.1, 1),
+        lambda problem: first_order(squared_loss, np.ones((1, 1)), problem.law, 0.1, 1),
         lambda problem: numeric_law(problem.law),
     ],
 )  # fmt: skip

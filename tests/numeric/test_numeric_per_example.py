@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 from per_example import RNG, array, assert_same, reference
+from strategies import examples
 
 from linvar.numeric.gradients.moments import gradient_moments
 from linvar.numeric.gradients.per_example import paying, transposed
@@ -352,13 +353,13 @@ NETWORKS = st.tuples(
 
 
 @given(NETWORKS)
-@settings(max_examples=4, deadline=None)
+@examples(4)
 def test_random_networks(drawn):
     assert_same(*network(*drawn))
 
 
 @pytest.mark.slow
 @given(NETWORKS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_many_random_networks(drawn):
     assert_same(*network(*drawn))

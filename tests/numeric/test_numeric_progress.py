@@ -39,10 +39,10 @@ def scaled(**options):
 
 
 def followed(**options):
-    return list(public()["first_order_variance"](loss, 1.0, np.arange(4.0), 0.1, 3, **options).variance)
+    return list(public()["first_order"](loss, 1.0, np.arange(4.0), 0.1, 3, **options).variance.coefficient)
 
 
-WORK = {"simulate": (simulated, 80), "noise_scale": (scaled, 40), "first_order_variance": (followed, 4)}
+WORK = {"simulate": (simulated, 80), "noise_scale": (scaled, 40), "first_order": (followed, 4)}
 
 
 def test_every_function_with_progress_is_tested_here_and_says_the_same():

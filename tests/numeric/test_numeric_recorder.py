@@ -200,8 +200,11 @@ def replaced(moments, change=lambda x: x, **fields):
 
 def test_a_record_inside_multisteps_warns_and_outside_does_not():
     wrong = optax.MultiSteps(optax.chain(record_noise(), optax.sgd(0.1)), 2)
-    with pytest.warns(RuntimeWarning, match=r"inside optax.MultiSteps.*optax.chain\(record_noise\(accumulate=k\), opt"):
+    with pytest.warns(
+        RuntimeWarning, match=r"inside optax.MultiSteps.*optax.chain\(record_noise\(accumulate=k\), opt"
+    ) as seen:
         recorded_noise(after(wrong, MOMENTS, MOMENTS))
+    assert seen[0].filename == __file__
     right = optax.chain(record_noise(accumulate=2), optax.MultiSteps(optax.sgd(0.1), 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

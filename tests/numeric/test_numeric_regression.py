@@ -9,7 +9,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies
-from hypothesis import given, settings
+from hypothesis import given
 
 import linvar as lv
 from linvar.numeric.interpolation import chebyshev_interpolant, chebyshev_nodes
@@ -52,7 +52,7 @@ def test_a_data_set_with_two_outputs_equals_the_exact_half(sampling: str) -> Non
     assert_close(regression_curve(problem, range(1, 6)), problem)
 
 
-@settings(max_examples=40)
+@strategies.examples(40)
 @given(strategies.problems("gaussian").filter(lambda problem: problem.depth == 1 and problem.plain))
 def test_gaussian_laws_equal_the_exact_half(problem: lv.Problem) -> None:
     assert_close(regression_curve(problem, [1, 3, 50]), problem)

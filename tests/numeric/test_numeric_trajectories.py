@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import slow_but
 
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
@@ -144,9 +145,7 @@ def test_a_learning_rate_a_step():
     check(moments.squared_mean, (3 * 0.5 * 0.75) ** 2)
 
 
-@pytest.mark.parametrize(
-    "batch_size", [1, 3, 9, pytest.param(64, marks=pytest.mark.slow)]
-)  # 9 has more rows than 5, too
+@pytest.mark.parametrize("batch_size", slow_but([1, 3, 9, 64], 1, 9))  # 9 has more rows than 5, too
 def test_second_moments_drawn_directly_have_the_law_of_the_batch(batch_size):
     """Moments of S, the mean of (x, e) (x, e)^T over a batch, up to the third, by both roads."""
     law = Gaussian([[1, 0], [0, 1]], mean=[2, -1], noise_variance=4)
@@ -177,7 +176,7 @@ def test_second_moments_drawn_directly_have_the_law_of_the_batch(batch_size):
     assert np.all(np.abs(mixed[0].mean(axis=0) - mixed[1].mean(axis=0)) < 5 * error)
 
 
-@pytest.mark.parametrize("batch_size", [1, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batch_size", slow_but([1, 50], 1))
 def test_both_ways_of_drawing_batches_agree(batch_size):
     law = Gaussian([[1, 0], [0, 2]], covariance=[[2, 1], [1, 1]], mean=[1, 0], noise_variance=1)
     problem = Problem([[[1, 0], [1, 1]], [[1, 1], [0, 1]]], law, learning_rate="1/100", step=1)
@@ -210,7 +209,11 @@ def test_second_moments_are_for_gaussian_laws():
 
 @pytest.mark.parametrize(
     ("case", "batches"),
-    [(case, "examples") for case in CASES] + [(case, "second_moments") for case in CASES[::3]],
+    [
+        pytest.param(case, batches, marks=[pytest.mark.slow] * (number % 2))
+        for batches, cases in (("examples", CASES), ("second_moments", CASES[::3]))
+        for number, case in enumerate(cases)
+    ],
     ids=lambda value: value if isinstance(value, str) else value["id"],
 )
 def test_against_the_exact_reference(case, batches):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import strategies
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,8 +46,8 @@ def equal(left: Any, right: Any) -> bool:
     return bool(said[0])
 
 
-@pytest.mark.parametrize("rewritten", REWRITTEN)
-@given(polynomials, st.sampled_from([1, lv.u, W, lv.u**3 * W]))
+@strategies.examples(200)
+@given(st.sampled_from(REWRITTEN), polynomials, st.sampled_from([1, lv.u, W, lv.u**3 * W]))
 def test_equality_with_an_expression_from_both_sides(rewritten: Any, p: BatchPolynomial, change: Any) -> None:
     expression = rewritten(p.as_expr())
     assert equal(p, expression)

@@ -18,7 +18,7 @@ import oracles
 import pytest
 import strategies
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import linvar as lv
@@ -213,7 +213,7 @@ def width(law: Law) -> int:
     return exact_law(law).width
 
 
-@settings(max_examples=80)
+@strategies.examples(80)
 @given(st.data())
 def test_data_sets_have_a_basis_of_the_rank_of_the_covariance(data: st.DataObject) -> None:
     law = data.draw(dependent_datasets())
@@ -227,7 +227,7 @@ def test_data_sets_have_a_basis_of_the_rank_of_the_covariance(data: st.DataObjec
     )
 
 
-@settings(max_examples=80)
+@strategies.examples(80)
 @given(st.data())
 def test_gaussian_laws_have_a_basis_of_the_rank_of_the_covariance(data: st.DataObject) -> None:
     law = data.draw(singular_gaussians())
@@ -392,7 +392,7 @@ def dependent_problems(draw: st.DrawFn) -> lv.Problem:
     return lv.Problem(weights, law, "1/3", 1)
 
 
-@settings(max_examples=60)
+@strategies.examples(60)
 @given(dependent_problems(), st.data())
 def test_steps_give_the_gradient_of_every_example(problem: lv.Problem, data: st.DataObject) -> None:
     """And have as many variables as the gradient (fixed weights), or z x^T (any weights), has ranks."""

@@ -13,7 +13,7 @@ import pytest
 import strategies
 import sympy
 from flint import arb
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import linvar as lv
@@ -79,13 +79,13 @@ def test_reference_values(name: str, order: int) -> None:
         assert list(expansion.coefficients) == wanted + [0] * (order + 1 - len(wanted))
 
 
-@settings(max_examples=40)
+@strategies.examples(40)
 @given(strategies.problems("dataset"), st.integers(1, 3))
 def test_data_sets_have_the_coefficients_of_the_whole_polynomial(problem: Problem, order: int) -> None:
     agree(problem, order, None)
 
 
-@settings(max_examples=40)
+@strategies.examples(40)
 @given(strategies.problems("gaussian"), st.integers(1, 3))
 def test_gaussian_laws_have_the_coefficients_of_the_whole_polynomial(problem: Problem, order: int) -> None:
     agree(problem, order, None)
@@ -191,7 +191,7 @@ def test_central_moments_of_a_batch() -> None:
 # enclosed
 
 
-@settings(max_examples=30)
+@strategies.examples(30)
 @given(st.sampled_from(["dataset", "gaussian"]).flatmap(strategies.problems), st.integers(1, 2), st.integers(1, 40))
 def test_enclosures_contain_the_exact_values_and_are_narrow(problem: Problem, order: int, digits: int) -> None:
     agree(problem, order, digits)

@@ -12,7 +12,7 @@ import pytest
 import strategies
 import sympy
 from flint import fmpq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from roads import WholeExpansion, asked
 
@@ -100,14 +100,14 @@ def test_the_minimiser_has_gradient_zero() -> None:
         assert not any(entry for row in at_star.mean_gradient for entry in row)
 
 
-@settings(max_examples=40)
+@strategies.examples(40)
 @given(one_layer("gaussian"))
 def test_gaussian_laws_equal_the_expansion(problem: lv.Problem) -> None:
     assert_equals_expansion(problem)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-@settings(max_examples=40)
+@strategies.examples(40)
 @given(data=st.data())
 def test_data_sets_equal_the_expansion(sampling: str, data: st.DataObject) -> None:
     assert_equals_expansion(data.draw(one_layer("dataset", sampling)))

@@ -230,3 +230,22 @@ def test_the_table_of_an_expansion() -> None:
 def test_a_notebook_shows_the_formula_not_the_table() -> None:
     for one in (SYMBOLIC, LargeBatchExpansion([0, 1])):
         assert not hasattr(one, "_repr_html_") and not hasattr(one, "__rich__") and one._repr_latex_().startswith("$")
+
+
+@pytest.mark.parametrize("options", [{}, {"factor": True}, {"digits": 3}, {"factor": True, "digits": 2}], ids=str)
+def test_an_expansion_is_written_as_its_polynomial_is(options: dict[str, Any]) -> None:
+    x, y = sympy.symbols("x y")
+    for coefficients in ([0, 18, "1/7"], [0, (x - y) ** 2, (x - y) / 3], [0, -2, -4]):
+        text, rest = LargeBatchExpansion(coefficients).latex(**options), r" + O\left(\frac{1}{b^{3}}\right)"
+        assert text == BatchPolynomial(coefficients).latex(**options) + rest
+    assert LargeBatchExpansion([0, 0]).latex(**options) == r"O\left(\frac{1}{b^{2}}\right)"
+
+
+def test_an_enclosure_is_written_with_fewer_digits_and_not_factored() -> None:
+    with ctx.workprec(80):
+        enclosed = LargeBatchExpansion([arb(0), arb("0.8123456", "4.9e-13")], digits=12)
+    assert enclosed.latex(digits=20) == enclosed.latex() and r"0.8123 \pm" in enclosed.latex(digits=4)
+    with pytest.raises(InputError, match=r"factor=True is for exact coefficients.*leave it out"):
+        enclosed.latex(factor=True)
+    with pytest.raises(InputError, match=r"digits=0: give the number of significant digits"):
+        enclosed.latex(digits=0)

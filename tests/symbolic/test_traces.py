@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strategies import examples
 
 import linvar as lv
 from linvar.errors import DerivationTooLargeError, InputError, InputTypeError
@@ -85,7 +86,7 @@ def compare(widths: tuple[int, ...], kind: str, seed: int, step: int = 1) -> Non
     assert formula_of(problem, "loss", kind)(problem) == exact.loss
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@examples(12)
 @given(
     st.sampled_from([w for w in WIDTHS if sum(w) <= 7]),
     st.sampled_from(("identity", "general", "noisy")),

@@ -12,7 +12,7 @@ import oracles
 import pytest
 import strategies
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import linvar as lv
@@ -183,21 +183,21 @@ def test_iid_batches_have_no_constant_term_and_keep_the_degree_bound() -> None:
 # against the oracles
 
 
-@settings(max_examples=50)
+@strategies.examples(50)
 @given(strategies.problems("dataset", "iid"))
 def test_iid_batches_of_a_data_set_equal_enumeration(problem: lv.Problem) -> None:
     for b in batch_sizes(problem, 1_000):
         assert differences(problem, oracles.enumerate_batches(problem, b), b) == []
 
 
-@settings(max_examples=50)
+@strategies.examples(50)
 @given(strategies.problems("dataset", "without_replacement"))
 def test_batches_without_replacement_equal_enumeration(problem: lv.Problem) -> None:
     for b in batch_sizes(problem, 1_000):
         assert differences(problem, oracles.enumerate_batches(problem, b), b) == []
 
 
-@settings(max_examples=40)
+@strategies.examples(40)
 @given(strategies.problems("gaussian"))
 def test_gaussian_laws_equal_quadrature(problem: lv.Problem) -> None:
     """b = 1 always; b = 2 where it is small: a few hundred pairs of nodes."""
@@ -358,7 +358,7 @@ def test_symbols_then_numbers_are_numbers_from_the_start() -> None:
     assert variance.subs({"alpha": 0}) == lv.gradient_variance(open_rate.replace(step=0, learning_rate=0))
 
 
-@settings(max_examples=10)
+@strategies.examples(10)
 @given(st.lists(strategies.rationals(), min_size=4, max_size=4))
 def test_everything_symbolic_in_one_dimension(values: list[Fraction]) -> None:
     symbols = sympy.symbols("w1 w2 T alpha")

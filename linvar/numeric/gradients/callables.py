@@ -22,7 +22,7 @@ from jaxtyping import PyTree
 from linvar.errors import InputTypeError
 from linvar.numeric.gradients.fixed import Fixed, Frame, apart, key_of, same
 from linvar.numeric.gradients.hints import check_returned, check_unchanged, failed
-from linvar.numeric.gradients.parameters import Rest, part
+from linvar.numeric.gradients.parameters import Leaves, Rest, part
 
 #: Names in code that may read any attribute.
 _ANY = frozenset(("getattr", "vars", "__dict__", "__getattribute__", "attrgetter"))
@@ -44,6 +44,11 @@ class TakenLoss:
     bound: Sequence[object]
     held: Sequence[object]
     form: Form
+
+    def differentiated(self, flags: Sequence[bool]) -> list[bool]:
+        """What was said of every leaf of the parameters, of those that are not held fixed."""
+        rest = self.form.rest
+        return [flag for flag, own in zip(flags, rest.own) if own] if rest is not None else list(flags)
 
     @property
     def given(self) -> Callable[..., ArrayLike]:
@@ -94,8 +99,14 @@ class Form:
         return self.keys, self.frame, self.rest, self.batched
 
 
-def take(loss: object, params: PyTree, *, batched: bool) -> tuple[TakenLoss, PyTree]:
+def take(loss: object, params: PyTree, *, batched: bool, leaves: Leaves | None = None) -> tuple[TakenLoss, PyTree]:
     """A loss that can be compiled, and the parameters that are differentiated, None where a leaf is held fixed.
+
+    Args:
+        loss: of the user.
+        params: likewise.
+        batched: of a batch.
+        leaves: of the parameters, that are not held fixed; None: all.
 
     Raises:
         InputTypeError: no function, or nothing to differentiate.
@@ -104,7 +115,7 @@ def take(loss: object, params: PyTree, *, batched: bool) -> tuple[TakenLoss, PyT
         return loss, params
     if not callable(loss):
         raise InputTypeError("loss", loss, "give a function loss(params, example), before params and the examples")
-    own, held, rest = part(params)
+    own, held, rest = part(params, leaves)
     opened = _open(loss)
     bound, frame = apart(opened.tree)
     return TakenLoss(bound, held, Form(opened.make, frame, rest, batched, Fixed((), opened.keys))), own

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from linvar.errors import NotFiniteError, Words
+from linvar.errors import NotFiniteError, Words, warn
 from linvar.numeric.gradients.per_example.coupling.check import CoupledExamplesError
 from linvar.numeric.gradients.per_example.explanation import Explanation, Route
 from linvar.numeric.gradients.result import GradientMoments
@@ -29,7 +28,9 @@ class NoFiniteExamplesError(NotFiniteError):
 def check_finite(moments: GradientMoments, nan: str, dropping: Callable[[], GradientMoments]) -> None:
     """Never a silent NaN."""
     # a gradient that is not finite leaves neither its trace nor its norm finite; sums of squares may overflow alone
-    asked = jax.tree.leaves((moments.squared_norms, moments.second_moment))
+    further = (moments.squared_norms, moments.second_moment, moments.variance, moments.along, moments.clipped_mean)
+    partly = len(jax.tree.leaves(moments.trace_per_leaf)) < len(jax.tree.leaves(moments.mean))
+    asked = jax.tree.leaves((further, moments.mean if partly else ()))
     if all(math.isfinite(x) for x in (float(moments.trace), float(moments.squared_mean), float(moments.loss))) and all(
         bool(jnp.all(jnp.isfinite(x))) for x in asked
     ):
@@ -116,9 +117,7 @@ def check_rounding(moments: GradientMoments) -> None:
         return
     flags = jax.device_get(jax.tree.leaves(moments.cancelled_per_leaf))
     worst = [route.path for route, lost in zip(moments.explanation.leaves, flags) if lost]
-    warnings.warn(
+    warn(
         f"the mean gradient dominates: the trace of {', '.join(worst[:3])}{', ...' if len(worst) > 3 else ''} may be off by "
-        f"over 2 %; give centred=True",
-        RuntimeWarning,
-        stacklevel=3,
+        f"over 2 %; give centred=True"
     )

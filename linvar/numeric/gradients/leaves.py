@@ -47,6 +47,11 @@ def shapes(tree: PyTree) -> list[Cell]:
     return [*(Cell(str(shape), shape) for shape in found), Cell(f"{sum(map(math.prod, found)):,} entries")]
 
 
+def of_leaves(tree: PyTree, like: PyTree) -> PyTree:
+    """A tree without the leaves for which another has None."""
+    return jax.tree.map(lambda own, x: None if own is None else x, like, tree, is_leaf=lambda x: x is None)
+
+
 def cell(value: Callable[[], object]) -> Cell:
     """One number, and what is none (batched, traced, abstract, deleted) by its type: a table never fails."""
     return cell_of(_found(value))

@@ -32,8 +32,10 @@ from linvar.numeric.gradients.blocks import Block
 from linvar.numeric.gradients.callables import take
 from linvar.numeric.gradients.checks import NoFiniteExamplesError
 from linvar.numeric.gradients.inputs import one_of_many, rows_of, source_of
-from linvar.numeric.gradients.moments import Loss, gradient_moments
+from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.parameters import Leaves
 from linvar.numeric.gradients.processes import check_all
+from linvar.numeric.gradients.program import Loss
 from linvar.numeric.gradients.scale import NoiseScale as NoiseScale
 from linvar.numeric.gradients.scale import summarize, warn_of
 from linvar.numeric.gradients.spread import some_rows
@@ -54,6 +56,8 @@ def noise_scale(
     key: jax.Array | None = None,
     mask: _Mask = None,
     centred: bool = False,
+    leaves: Leaves | None = None,
+    precondition: PyTree = None,
     nan: str = "raise",
     blocks: int = 16,
     byte_budget: int = 2**28,
@@ -83,6 +87,10 @@ def noise_scale(
         mask: rows of padding count nowhere: (n,) booleans beside arrays, or a function of a batch that gives those of its rows,
             as ``lambda batch: batch["mask"]``, which an iterator needs whose last batch is filled up.
         centred: as in :func:`linvar.numeric.gradient_moments`.
+        leaves: measure these alone, the others held fixed (the results have None there), at less than the price of a plain
+            gradient: booleans in a prefix of ``params``, or a function of it; see :func:`linvar.numeric.gradient_moments`.
+        precondition: D, a pytree like ``params`` of arrays that broadcast: the noise of D g_i instead of g_i, as that of Adam's
+            steps with 1 / (sqrt(nu) + eps). Its price is that of the variance entry by entry.
         nan: "raise", or "drop" examples that are not finite, and count them.
         blocks: groups of the jackknife, at least 2.
         byte_budget: memory for a batch's activations.
@@ -109,7 +117,10 @@ def noise_scale(
     check_at_least(blocks, "blocks", 2, "a jackknife needs at least 2 groups")
     byte_budget = check_integer(byte_budget, "byte_budget")
     check_untraced(params, "params")
-    loss, params = take(loss, params, batched=batched)
+    loss, params = take(loss, params, batched=batched, leaves=leaves)
+    entrywise = precondition is not None
+    if entrywise:
+        check_untraced(precondition, "precondition")
     if key is not None:
         key = check_key(key)
         key = jax.random.fold_in(key, jax.process_index()) if jax.process_index() else key
@@ -138,9 +149,11 @@ def noise_scale(
                         mask=rows,
                         centred=centred,
                         squared_norms="free",
+                        variance=entrywise,
                         nan=nan,
                         byte_budget=byte_budget,
                     )
+                    moments = moments.preconditioned(precondition) if entrywise else moments
                 except NoFiniteExamplesError:
                     lost, done = lost + given, done + length
                     advance(done, total)

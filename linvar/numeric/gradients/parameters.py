@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import FunctionType
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,14 @@ import numpy as np
 from jax.tree_util import PyTreeDef
 from jaxtyping import PyTree
 
-from linvar.errors import InputError, InputTypeError, Words, cut
+from linvar.errors import InputError, InputTypeError, Words, cut, shown
 from linvar.numeric.gradients.fixed import Frame, apart
 from linvar.numeric.gradients.inputs import as_arrays, is_numbers
+from linvar.numeric.gradients.leaves import of_leaves
+
+#: Which leaves are measured, as optax's masks: booleans in a tree that is a prefix of the parameters, or a function of these
+#: that gives one.
+Leaves: TypeAlias = PyTree | Callable[[PyTree], PyTree]
 
 
 @dataclass(frozen=True)
@@ -38,39 +44,84 @@ class Rest:
         return jax.tree.unflatten(self.structure, [next(given) if mine else next(others) for mine in self.own])
 
 
-def part(params: PyTree) -> tuple[PyTree, list[object], Rest | None]:
+def chosen(params: PyTree, leaves: Leaves) -> list[bool]:
+    """For each leaf of the parameters, whether it is measured.
+
+    Raises:
+        InputTypeError: no booleans.
+        InputError: no prefix of the parameters, or none is chosen.
+    """
+    cure = "give booleans in a tree like params or a prefix of it, or a function of params that returns one, as for optax.masked"
+    function = callable(leaves) and jax.tree_util.all_leaves([leaves])
+    mask = leaves(params) if function else leaves
+    flags: list[bool] = []
+
+    def taken(flag: object, below: PyTree) -> None:
+        if not isinstance(flag, (bool, np.bool_)):
+            raise InputTypeError("leaves", Words(f"holds {shown(flag, 40)}"), cure)
+        flags.extend([bool(flag)] * len(jax.tree.leaves(below)))
+
+    try:
+        jax.tree.map(taken, mask, params)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError("leaves", Words("is no prefix of params"), cure) from error
+    if not any(flags):
+        raise none_chosen()
+    return flags
+
+
+def none_chosen() -> InputError:
+    """Of what the user chose nothing has a gradient."""
+    return InputError(
+        "leaves", Words("chooses no floating-point leaf of params"), "give True for those that are measured"
+    )
+
+
+def part(params: PyTree, leaves: Leaves | None = None) -> tuple[PyTree, list[object], Rest | None]:
     """The parameters with None where something is held fixed, the arrays among that, and the rest of it.
+
+    Args:
+        params: of the user.
+        leaves: those that are not held fixed; None: all.
 
     Raises:
         InputTypeError: nothing to differentiate; an array that JAX does not take; complex numbers.
+        InputError: ``leaves`` chooses none.
     """
+    own = None if leaves is None else chosen(params, leaves)
     _check_not_variables(params)
-    leaves, structure = jax.tree.flatten(params)
-    if not all(isinstance(x, jax.Array) for x in leaves):
-        leaves = jax.tree.leaves(as_arrays(params, "params"))
-    numbers, by_library = list(map(is_numbers, leaves)), _held_by_libraries(params, leaves)
+    given, structure = jax.tree.flatten(params)
+    if not all(isinstance(x, jax.Array) for x in given):
+        given = jax.tree.leaves(as_arrays(params, "params"))
+    numbers, by_library = list(map(is_numbers, given)), _held_by_libraries(params, given)
     held = [library or not number for number, library in zip(numbers, by_library)]
-    for i, (leaf, library) in enumerate(zip(leaves, by_library)):
+    for i, (leaf, library) in enumerate(zip(given, by_library)):
         if held[i] and not (library or _is_plain(leaf)):
             cure = "give arrays: a class that holds some is registered by jax.tree_util.register_dataclass"
             fault = f"is a {type(leaf).__name__}, in which JAX sees no arrays"
             raise InputTypeError(_name(params, i), leaf, cure, fault=fault)
-    dtypes = [None if other else jnp.result_type(x) for x, other in zip(leaves, held)]
+    if own is not None:
+        held = [other or not mine for other, mine in zip(held, own)]
+    dtypes = [None if other else jnp.result_type(x) for x, other in zip(given, held)]
     for i, dtype in enumerate(dtypes):
         if dtype is not None and jnp.issubdtype(dtype, jnp.complexfloating):
             raise InputTypeError(_name(params, i), Words("is complex"), "give real and imaginary part as two leaves")
     if not any(dtype is not None and jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
-        kinds = sorted({str(jnp.result_type(x)) if number else type(x).__name__ for x, number in zip(leaves, numbers)})
-        has = f"has leaves of type {cut(', '.join(kinds), 60)} only" if leaves else "has no leaves"
+        if own is not None:
+            raise none_chosen()
+        kinds = sorted({str(jnp.result_type(x)) if number else type(x).__name__ for x, number in zip(given, numbers)})
+        has = f"has leaves of type {cut(', '.join(kinds), 60)} only" if given else "has no leaves"
         raise InputTypeError(
             "params",
             Words(f"{has}: there is nothing to differentiate"),
             "give floating-point arrays, as jax.tree.map(jnp.asarray, ...) of floats, and not the static part of a partition",
         )
     if not any(held):
-        return jax.tree.unflatten(structure, leaves), [], None
-    arrays, frame = apart([x for x, other in zip(leaves, held) if other])
-    tree = jax.tree.unflatten(structure, [None if other else x for x, other in zip(leaves, held)])
+        return jax.tree.unflatten(structure, given), [], None
+    arrays, frame = apart([x for x, other in zip(given, held) if other])
+    tree = jax.tree.unflatten(structure, [None if other else x for x, other in zip(given, held)])
     return tree, arrays, Rest(structure, tuple(not other for other in held), frame)
 
 
@@ -150,3 +201,21 @@ def check_depends(strategies: Iterable[str]) -> None:
             Words("does not depend on any floating-point leaf of params: every gradient is zero"),
             "its arguments are loss(params, example), in that order, and it must use the params it is given",
         )
+
+
+def direction_of(along: PyTree, params: PyTree) -> list[jax.Array]:
+    """An array for each leaf that is differentiated, of a pytree like these; what else it has is left out.
+
+    Raises:
+        InputError: other leaves, or another shape.
+    """
+    cure = 'give a pytree like the mean gradient, or write "mean"'
+    try:
+        own = jax.tree.leaves(jax.tree.map(lambda x, v: v, params, of_leaves(along, params)))
+    except (TypeError, ValueError) as error:
+        raise InputError("along", Words("has other leaves than params"), cure) from error
+    found = [jnp.asarray(v) for v in jax.tree.leaves(as_arrays(own, "along"))]
+    shapes = [(v.shape, jnp.shape(x)) for v, x in zip(found, jax.tree.leaves(params)) if v.shape != jnp.shape(x)]
+    if shapes:
+        raise InputError("along", Words(f"has a leaf of shape {shapes[0][0]} for one of {shapes[0][1]}"), cure)
+    return found

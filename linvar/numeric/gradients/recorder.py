@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from jaxtyping import PyTree
 from linvar.arguments import is_flag
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
-from linvar.errors import InputError, InputTypeError, Words
+from linvar.errors import InputError, InputTypeError, Words, warn
 from linvar.keywords import door
 from linvar.numeric.arguments import check_at_least, check_number
 from linvar.numeric.gradients.inputs import is_numbers
@@ -351,10 +350,8 @@ def recorded_noise(state: PyTree) -> NoiseRecord:
         raise InputError("state", Words(f"holds {len(found)} noise records"), "put record_noise() into the chain once")
     wrapped = jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, optax.MultiStepsState))
     if any(isinstance(x, optax.MultiStepsState) and _records(x) for x in wrapped):
-        warnings.warn(
+        warn(
             "the noise record is inside optax.MultiSteps, where it sees only the last micro-batch of every step: put it outside, "
-            "optax.chain(record_noise(accumulate=k), optax.MultiSteps(..., k))",
-            RuntimeWarning,
-            stacklevel=2,
+            "optax.chain(record_noise(accumulate=k), optax.MultiSteps(..., k))"
         )
     return arrays_of(found[0])

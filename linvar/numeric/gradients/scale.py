@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -15,7 +14,7 @@ from jaxtyping import PyTree
 
 from linvar.display.table import Table
 from linvar.display.tabular import Tabular
-from linvar.errors import InputError
+from linvar.errors import InputError, warn
 from linvar.numeric.arguments import check_batch_sizes, check_choice, check_number
 from linvar.numeric.gradients.blocks import Block, fewest_alike, mean_of, products
 from linvar.numeric.gradients.jackknife import FEWEST_BLOCKS, FEWEST_EXAMPLES, Jackknife, without_each
@@ -257,7 +256,7 @@ def warn_of(found: NoiseScale) -> None:
             f"few examples carry the trace, {shares}: the truth may be larger than standard errors and intervals say"
         )
         cure = "give more examples, and look at the largest, gradient_moments(..., squared_norms=True).squared_norms"
-    warnings.warn(f"{fault}; {cure}", RuntimeWarning, stacklevel=3)
+    warn(f"{fault}; {cure}")
 
 
 def summarize(found: Sequence[Block], structure: jax.tree_util.PyTreeDef, ddof: int, together: bool) -> NoiseScale:

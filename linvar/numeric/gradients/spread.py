@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from linvar.errors import InputError, Words
 from linvar.numeric.gradients.per_example.batches import merge_over
 from linvar.numeric.gradients.per_example.meshes import Spec, Types, explicit_axes, placed, spec_of, vary, varying
-from linvar.numeric.gradients.per_example.sums import BatchSums, PerExample, Totals
+from linvar.numeric.gradients.per_example.totals import BatchSums, PerExample, Totals
 
 #: (types of the inputs of the loss, leaves, arrays with the examples first) -> their sums.
 SumsOf: TypeAlias = Callable[[Types, Sequence[jax.Array], Sequence[jax.Array]], BatchSums]
@@ -125,8 +125,7 @@ def on_every_device(
             raise
         # a loss that names the whole mesh does not run where axes of it are Manual: every device takes all
         return _of_device(sums_of, leaves, arrays)
-    mean, squares = ([placed(x, mesh, spec) for x, spec in zip(xs, specs)] for xs in (totals.mean, totals.squares))
-    return BatchSums(totals._replace(mean=mean, squares=squares), each)
+    return BatchSums(totals.with_tables(lambda xs: [placed(x, mesh, spec) for x, spec in zip(xs, specs)]), each)
 
 
 def _in_shards(sums_of: SumsOf, spread: Spread, leaves: Sequence[jax.Array], arrays: Sequence[jax.Array]) -> BatchSums:
@@ -158,7 +157,7 @@ def _of_device(
     if mesh is None:
         return BatchSums(totals, each)
     totals, each = jax.tree.map(lambda x: placed(x, mesh), (totals, each))
-    return BatchSums(totals._replace(mean=types.entering(totals.mean), squares=types.entering(totals.squares)), each)
+    return BatchSums(totals.with_tables(types.entering), each)
 
 
 def _without(spec: Spec, axes: tuple[str, ...]) -> Spec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from linvar.errors import InputError, InputTypeError, Words, cut, shown
+from linvar.errors import InputError, InputTypeError, Words, cut, shown, warn
 from linvar.exact import Rational, TooLargeError
 from linvar.symbolic.algebra.ring import to_rational
 
@@ -131,11 +130,9 @@ class JaxFunction:
             return
         b = np.broadcast_to(np.asarray(sizes), errors.shape).flat[worst].item()
         more = "" if dtype == np.float64 else ", or inside `with jax.enable_x64(True):`"
-        warnings.warn(
+        warn(
             f"to_jax() at b={b:g}: the terms cancel, and {dtype} leaves a relative error of up to {errors.flat[worst]:.1g}: "
-            f"for the exact value call the polynomial itself, p({b:g}){more}",
-            RuntimeWarning,
-            stacklevel=3,
+            f"for the exact value call the polynomial itself, p({b:g}){more}"
         )
 
 

@@ -44,13 +44,18 @@ _NOTEBOOK_SYMBOLIC_TERMS = 160
 
 def whole(elements: Sequence[Element], symbols: Sequence[Any], factor: bool = False, digits: int | None = None) -> str:
     """Everything; factored, or with decimals rounded to so many significant digits, if that is wanted."""
+    return join(_terms(elements, symbols, factor, digits) or ["0"])
+
+
+def _terms(elements: Sequence[Element], symbols: Sequence[Any], factor: bool, digits: int | None) -> list[str]:
+    """Its terms, none for zero; factored, one at most."""
     names = latex_names(symbols)
     b = batch_size_name(names)
     _warn_if_long(elements, names, digits)
     number: Write = _number if digits is None else lambda value, rest: decimal(value, rest, digits)
     if factor:
-        return _factored(elements, names, b, number)
-    return join([_piece(element, power_of(b, k), names, number) for k, element in present(elements)] or ["0"])
+        return [_factored(elements, names, b, number)] if any(elements) else []
+    return [_piece(element, power_of(b, k), names, number) for k, element in present(elements)]
 
 
 def notebook(polynomial: BatchPolynomial) -> str:
@@ -68,14 +73,23 @@ def notebook(polynomial: BatchPolynomial) -> str:
     return text if len(text) <= LONGEST_SHOWN else giant
 
 
-def expansion(elements: Sequence[Any], symbols: Sequence[Any], digits: int | None) -> str:
-    """A large-batch expansion in powers of 1/b; with ``digits`` its elements are enclosures."""
-    names = latex_names(symbols)
-    b = batch_size_name(names)
-    if digits is None:
-        _warn_if_long(elements, names, None)
-    pieces = [_term(element, power_of(b, k), names, digits, _number) for k, element in present(elements)]
-    return join([*pieces, rf"O\left({power_of(b, len(elements))}\right)"])
+def expansion(elements: Sequence[Element], symbols: Sequence[Any], factor: bool, digits: int | None) -> str:
+    """A large-batch expansion in powers of 1/b, written as a polynomial is."""
+    return join(
+        [*_terms(elements, symbols, factor, digits), _remainder(batch_size_name(latex_names(symbols)), elements)]
+    )
+
+
+def enclosed_expansion(elements: Sequence[arb], digits: int) -> str:
+    """The same of enclosures, with so many digits of each."""
+    b = batch_size_name(())
+    pieces = [_enclosed(element, power_of(b, k), digits) for k, element in present(elements)]
+    return join([*pieces, _remainder(b, elements)])
+
+
+def _remainder(b: str, elements: Sequence[Any]) -> str:
+    """What is left out."""
+    return rf"O\left({power_of(b, len(elements))}\right)"
 
 
 def expansion_notebook(elements: Sequence[Any], symbols: Sequence[Any], digits: int | None) -> str:
@@ -87,9 +101,11 @@ def expansion_notebook(elements: Sequence[Any], symbols: Sequence[Any], digits: 
     def piece(element: Any, k: int) -> str:
         if digits is None and len(element) > _NOTEBOOK_SYMBOLIC_TERMS:
             return rf"\left(\text{{{len(element):,} terms}}\right) {power_of(b, k)}".strip()
-        return _term(element, power_of(b, k), names, fewer, cut_number)
+        if fewer is not None:
+            return _enclosed(element, power_of(b, k), fewer)
+        return _piece(element, power_of(b, k), names, cut_number)
 
-    end = rf"O\left({power_of(b, len(elements))}\right)"
+    end = _remainder(b, elements)
     text = join([*shortened(elements, piece, NOTEBOOK_TERMS, r"\cdots"), end])
     return text if len(text) <= LONGEST_SHOWN else rf"\text{{{sum(map(len, elements)):,} terms}} + {end}"
 
@@ -118,11 +134,9 @@ def checked_digits(digits: Any) -> int | None:
     return number
 
 
-def _term(element: Any, power: str, names: Sequence[str], digits: int | None, number: Write) -> str:
-    """A coefficient, exact or enclosed, times a power of 1/b."""
-    if digits is None:
-        return _piece(element, power, names, number)
-    text = enclosure_latex(element, digits)
+def _enclosed(ball: arb, power: str, digits: int) -> str:
+    """An enclosure times a power of 1/b."""
+    text = enclosure_latex(ball, digits)
     return power if text == "1" and power else f"{text} {power}".strip()
 
 

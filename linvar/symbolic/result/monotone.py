@@ -116,6 +116,12 @@ class Monotonicity:
         # steps wholly beyond a zero of the slope share a trend
         return _largest(lambda b: not self.falls(b), self.zeros, first, last - 1)
 
+    def lowest(self) -> int | None:
+        """The smallest b <= last at which no other integer has a lower value; None if they fall towards a lower limit."""
+        near = {1, self.last or 1} | {_floor(end) + beyond for zero in self.zeros for end in zero for beyond in (0, 1)}
+        value, b = min((self.at(b), b) for b in near if self.last is None or b <= self.last)
+        return None if self.last is None and self.polynomial(fmpq(0)) < value else b
+
     def last_above(self, value: fmpq) -> int | None:
         """The largest b <= last with p(1/b) > value; 0 if there is none, None if there is no largest."""
         excess = self.polynomial - value
@@ -203,6 +209,26 @@ class Trends:
             words = Words(f"{shown(value)}, {_not_undercut(self._monotonicity, value)}")
             raise InputError("half the value at b = 1,", words, "give a larger one to batch_size_for")
         return found
+
+    def lowest_at(self) -> int | None:
+        """The batch size at which the value is lowest, of all integers b >= 1 (without replacement b = 1..n). Exact.
+
+        By certified isolation of the real roots of the slope and comparison of exact values; the smallest one where several
+        have the same value, as of a constant.
+
+        Returns:
+            b, or None if there is none: the values come down to their limit as b grows, which no batch size reaches.
+
+        Raises:
+            ValueError: symbols occur; substitute numbers first.
+
+        >>> from linvar import BatchPolynomial
+        >>> BatchPolynomial([1, -7, 20]).lowest_at()  # 1 - 7/b + 20/b^2: 14, 5/2, 8/9, 1/2, 2/5, 7/18, 20/49, ...
+        6
+        >>> BatchPolynomial([1, 2]).lowest_at(), BatchPolynomial([1, -2]).lowest_at()
+        (None, 1)
+        """
+        return self._monotonicity.lowest()
 
     @door
     def batch_size_for(self, value: Any) -> int:

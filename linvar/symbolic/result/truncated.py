@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from linvar.arguments import check_flags
 from linvar.arrays import ordered
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.exact import Exact, Rational, TooLargeError, exact, free_symbols
@@ -140,13 +141,33 @@ class LargeBatchExpansion:
     def __repr__(self) -> str:
         return display.expansion_text(self._elements, self.symbols, self.digits)
 
-    def latex(self) -> str:
+    def latex(self, *, factor: bool = False, digits: int | None = None) -> str:
         """The expansion as LaTeX, in powers of 1/b.
+
+        Args:
+            factor: take out what is common to all terms, and write each coefficient as a product of irreducible factors.
+            digits: write decimals, rounded to so many significant digits, instead of fractions; of an enclosure, at most so many.
+
+        Raises:
+            InputError: enclosures have no factors; digits are no integer from 1 to 1,000.
+
+        Warns:
+            RuntimeWarning: it will have more than a million characters; said before it is written.
 
         >>> print(LargeBatchExpansion([0, 18, "1/2"]).latex())
         18 \\frac{1}{b} + \\frac{1}{2} \\frac{1}{b^{2}} + O\\left(\\frac{1}{b^{3}}\\right)
+        >>> print(LargeBatchExpansion([0, 18, "1/7"]).latex(digits=3))
+        18 \\frac{1}{b} + 0.143 \\frac{1}{b^{2}} + O\\left(\\frac{1}{b^{3}}\\right)
         """
-        return latex.expansion(self._elements, self.symbols, self.digits)
+        check_flags(factor=factor)
+        wanted = latex.checked_digits(digits)
+        if self.digits is None:
+            return latex.expansion(self._elements, self.symbols, factor, wanted)
+        if factor:
+            raise InputError(
+                "factor", factor, "leave it out", fault="is for exact coefficients, and these are enclosures"
+            )
+        return latex.enclosed_expansion(self._elements, self.digits if wanted is None else min(wanted, self.digits))
 
     def _repr_latex_(self) -> str:
         """LaTeX for notebooks, long numbers elided."""

@@ -37,6 +37,13 @@ def sampling_factor(ring: Ring, sampling: str, dataset_size: int | None) -> Elem
     return exact_scheme(sampling).covariance_factor(ring, dataset_size)
 
 
+def sampling_factor_at(ring: Ring, sampling: str, dataset_size: int | None, batch_size: int) -> Element:
+    """Its value at one b, a number."""
+    terms = sampling_factor(ring, sampling, dataset_size).terms()
+    value = sum((coefficient / fmpq(batch_size) ** int(key[0]) for key, coefficient in terms), fmpq(0))
+    return ring.one * value
+
+
 def batch_moments(law: ExactLaw, features: Sequence[Polynomial], order: int, sampling: str, ring: Ring) -> Moments:
     """E prod_j v_j^{a_j}, v_j the batch mean of features[j], for every exponent vector a of total degree <= order.
 

@@ -27,7 +27,7 @@ mean, norm and deviation from the mean need no per-example matrix.
     taps.py         the pass: h and delta of every entry
     strategies/     from h and delta to the mean, the covariance trace, norms: outer, factored, lookups, materialised in chunks
     arithmetic.py   sums in at least float32
-    sums.py         all leaves of one batch
+    sums.py         all leaves of one batch; totals.py: what is kept of it
     batches.py      many batches and many devices
     coupling/       does a loss of a whole batch couple its examples?
     vanishing.py    a value minus the mean of itself alone: batch norm of one example

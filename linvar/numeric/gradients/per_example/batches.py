@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 from linvar.numeric.gradients.per_example.meshes import vary, varying
-from linvar.numeric.gradients.per_example.sums import BatchSums, PerExample, Totals
+from linvar.numeric.gradients.per_example.totals import BatchSums, PerExample, Totals
 
 
 def merge(first: Totals, second: Totals) -> Totals:
@@ -26,8 +26,11 @@ def merge(first: Totals, second: Totals) -> Totals:
         a + b + first.examples * share * sum_of_squares(d) for a, b, d in zip(first.scatter, second.scatter, apart)
     ]
     squares = [a + share * (b - a) for a, b in zip(first.squares, second.squares)]
+    deviations = [
+        a + b + first.examples * share * jnp.square(d) for a, b, d in zip(first.deviations, second.deviations, apart)
+    ]
     sizes = [a + b for a, b in zip(first.sizes, second.sizes)]
-    return Totals(count, mean, scatter, squares, sizes)
+    return Totals(count, mean, scatter, squares, deviations, sizes)
 
 
 def merge_over(axes: tuple[str, ...], own: Totals) -> Totals:
@@ -39,7 +42,8 @@ def merge_over(axes: tuple[str, ...], own: Totals) -> Totals:
     apart = [sum_of_squares(mine - all_) for mine, all_ in zip(own.mean, mean)]
     scatter = [jax.lax.psum(s + own.examples * a, axes) for s, a in zip(own.scatter, apart)]
     squares, sizes = [jax.lax.psum(share * q, axes) for q in own.squares], jax.lax.psum(own.sizes, axes)
-    return Totals(count, mean, scatter, squares, sizes)
+    each = [d + own.examples * jnp.square(a - b) for d, a, b in zip(own.deviations, own.mean, mean)]
+    return Totals(count, mean, scatter, squares, [jax.lax.psum(d, axes) for d in each], sizes)
 
 
 def in_chunks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,51 +23,13 @@ from linvar.numeric.gradients.per_example.groups import Group
 from linvar.numeric.gradients.per_example.pull import touched
 from linvar.numeric.gradients.per_example.strategies import Sums, Wanted
 from linvar.numeric.gradients.per_example.taps import Pass, run_pass
+from linvar.numeric.gradients.per_example.totals import BatchSums, PerExample, Totals
 from linvar.numeric.gradients.per_example.views import View
 
 #: h, delta and gradients of values taken as they are, of one group.
 _Arrays: TypeAlias = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
 #: bytes of one example's gradient from which a CPU makes them one by one
 ONE_AT_A_TIME = 2**15
-
-
-class Totals(NamedTuple):
-    """Sums over the live examples of one batch; lists with one item a leaf.
-
-    Attributes:
-        examples: how many are live, a float.
-        mean: mean gradient of every leaf.
-        scatter: sum of squared deviations from it.
-        squares: mean of the squares entry by entry; empty if not asked for.
-        sizes: of terms that cancel in the norms, summed over the examples; zero where none do.
-    """
-
-    examples: jax.Array
-    mean: list[jax.Array]
-    scatter: list[jax.Array]
-    squares: list[jax.Array]
-    sizes: list[jax.Array]
-
-
-class PerExample(NamedTuple):
-    """What is kept of every example of one batch.
-
-    Attributes:
-        losses: (n,), 0 where not live.
-        live: (n,) booleans.
-        norms: (n,) squared norms, one item a leaf; empty if not asked for.
-    """
-
-    losses: jax.Array
-    live: jax.Array
-    norms: list[jax.Array]
-
-
-class BatchSums(NamedTuple):
-    """The sums of one batch, and what is kept of its examples."""
-
-    totals: Totals
-    each: PerExample
 
 
 def batch_sums(
@@ -110,8 +72,8 @@ def batch_sums(
         whole = {leaf for own in fallen for leaf in own}  # have their penalty already
         mean = [m if p is None or leaf in whole else m + p for leaf, (m, p) in enumerate(zip(mean, pulled))]
     return BatchSums(
-        Totals(count, mean, sums.scatter, sums.squares if wanted.squares else [], sums.sizes),
-        PerExample(jnp.where(live, found.losses, 0), live, sums.norms if wanted.norms else []),
+        Totals(count, mean, sums.scatter, sums.squares, sums.deviations, sums.sizes),
+        PerExample(jnp.where(live, found.losses, 0), live, sums.norms if wanted.norms else [], []),
     )
 
 
@@ -133,7 +95,8 @@ def _merged(parts: Sequence[tuple[Group, Sums]], count: int) -> Sums:
     starts = [*scatter, *map(jnp.zeros_like, scatter)]
     both = with_sums(starts, [*some(lambda s: s.apart), *some(lambda s: s.sizes)])  # all of them at once
     scatter, sizes = both[:count], both[count:]
-    return Sums(each(lambda s: s.mean), scatter, each(lambda s: s.norms), each(lambda s: s.squares), sizes)
+    squares, deviations = each(lambda s: s.squares), each(lambda s: s.deviations)
+    return Sums(each(lambda s: s.mean), scatter, each(lambda s: s.norms), squares, deviations, sizes)
 
 
 @dataclass(frozen=True)
@@ -193,6 +156,7 @@ def _seen(batch: _Batch, view: View, sums: Sums) -> Sums:
         [times(x, 2) for x in sums.scatter],
         [times(x, 2) for x in sums.norms],
         [view.back(times(x, 2), shape) for x in sums.squares] if batch.wanted.squares else [],
+        [view.back(times(x, 2), shape) for x in sums.deviations] if batch.wanted.deviations else [],
         [times(x, 2) for x in sums.sizes],
         [times(x, 2) for x in sums.apart],
     )
@@ -268,7 +232,8 @@ def _of_function(batch: _Batch, group: Group) -> Sums:
 
 def _is_made(batch: _Batch, group: Group) -> bool:
     """Are gradients of single examples made, from h and delta?"""
-    by = ("materialised", "direct", "gram", "factored") if batch.wanted.squares else ("materialised", "direct")
+    entrywise = batch.wanted.squares or batch.wanted.deviations
+    by = ("materialised", "direct", "gram", "factored") if entrywise else ("materialised", "direct")
     return group.strategy in by
 
 
@@ -374,7 +339,8 @@ def _nothing(leaves: Sequence[jax.Array], live: jax.Array, wanted: Wanted) -> Su
     number = jnp.zeros((), live.dtype)
     zeros = [jnp.zeros(x.shape, live.dtype) for x in leaves]
     norms = [jnp.zeros_like(live) for _ in leaves] if wanted.norms else []
-    return Sums(zeros, [number for _ in leaves], norms, zeros if wanted.squares else [])
+    squares, deviations = (zeros if asked else [] for asked in (wanted.squares, wanted.deviations))
+    return Sums(zeros, [number for _ in leaves], norms, squares, deviations)
 
 
 def _finite(found: Pass) -> jax.Array:

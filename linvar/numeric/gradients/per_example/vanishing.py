@@ -10,10 +10,9 @@ training, in which an image is normalised by all images of the batch.
 
 from __future__ import annotations
 
-import warnings
-
 from jax.extend import core
 
+from linvar.errors import warn
 from linvar.numeric.gradients.per_example.evaluation import Atom, is_floating, is_variable, shape_of, size_of
 from linvar.numeric.gradients.per_example.flattening import Level, Levels, level
 from linvar.numeric.gradients.per_example.jaxprs import operation, reduced_axes_of
@@ -87,16 +86,12 @@ def _is_one(atom: Atom) -> bool:
 def warn_of_vanishing(jaxpr: core.ClosedJaxpr, levels: Levels) -> None:
     """Say so, once for every program that is compiled."""
     if vanishes(jaxpr, levels):
-        warnings.warn(
+        warn(
             "loss subtracts a value from the mean of itself alone, which is zero, as batch norm over ONE example does: gradients "
-            "vanish; use the running averages (model.eval(), use_running_average=True)",
-            RuntimeWarning,
-            stacklevel=2,
+            "vanish; use the running averages (model.eval(), use_running_average=True)"
         )
     elif over_pixels(jaxpr, levels):
-        warnings.warn(
+        warn(
             "loss normalises ONE example by the mean over its own pixels, as batch norm over one image does: in training the "
-            "mean is that of all images; use the running averages (model.eval(), use_running_average=True)",
-            RuntimeWarning,
-            stacklevel=2,
+            "mean is that of all images; use the running averages (model.eval(), use_running_average=True)"
         )

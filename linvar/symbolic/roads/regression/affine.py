@@ -26,7 +26,7 @@ from linvar.rings import T
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.models.polynomial.affine import AffineGradient
 from linvar.symbolic.roads.regression.arithmetic import Arithmetic, InSymbols, Moments, Move, Over, Packed, pairs_of
-from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
+from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor, sampling_factor_at
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.questions import Question
 from linvar.symbolic.sgd.road import Integrator
@@ -155,10 +155,16 @@ class AffineAt(Generic[T]):
         return [self._expected(form) for form in self.recursion.forms(question)]
 
 
-def integrators(affine: AffineGradient, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
-    """One recursion, up to the last of the steps."""
+def integrators(
+    affine: AffineGradient, steps: Steps, at: Sequence[int], batch_size: int | None = None
+) -> tuple[Integrator, ...]:
+    """One recursion, up to the last of the steps; at every b, in u = 1/b, or at one."""
     problem = steps.problem
     answers = answer_ring(problem.symbols)
+    if batch_size is not None:
+        value = sampling_factor_at(answers, problem.sampling, problem.dataset_size, batch_size)
+        at_one = AffineRecursion(affine, steps, at, InSymbols(answers, value))
+        return tuple(AffineAt(at_one, t) for t in at)
     factor = sampling_factor(answers, problem.sampling, problem.dataset_size)
     if problem.symbols:
         in_symbols = AffineRecursion(affine, steps, at, InSymbols(answers, factor))

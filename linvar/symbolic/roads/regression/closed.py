@@ -16,8 +16,15 @@ from linvar.symbolic.sgd.steps import Steps
 
 
 @singledispatch
-def integrators(closure: Closure, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
+def integrators(
+    closure: Closure, steps: Steps, at: Sequence[int], batch_size: int | None = None
+) -> tuple[Integrator, ...]:
     """One for each t of ``at``, by one recursion.
+
+    Args:
+        closure: of the model of the steps.
+        steps, at: as of a road.
+        batch_size: the answers are the values at this b, free of u, of a problem without symbols.
 
     Raises:
         InputError: the moments do not close.
@@ -26,14 +33,16 @@ def integrators(closure: Closure, steps: Steps, at: Sequence[int]) -> tuple[Inte
 
 
 @integrators.register
-def _(closure: OneLayer, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
-    recursion = Recursion(steps, at)
+def _(closure: OneLayer, steps: Steps, at: Sequence[int], batch_size: int | None = None) -> tuple[Integrator, ...]:
+    recursion = Recursion(steps, at, batch_size)
     return tuple(RegressionAt(recursion, t) for t in at)
 
 
 @integrators.register
-def _(closure: AffineGradient, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
-    return affine.integrators(closure, steps, at)
+def _(
+    closure: AffineGradient, steps: Steps, at: Sequence[int], batch_size: int | None = None
+) -> tuple[Integrator, ...]:
+    return affine.integrators(closure, steps, at, batch_size)
 
 
 @singledispatch

@@ -26,7 +26,7 @@ from linvar.progress import Progress, say_nothing
 from linvar.symbolic.algebra.ring import Element, Ring
 from linvar.symbolic.models.linear.network import LINEAR
 from linvar.symbolic.roads.regression.forms import expectation
-from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor
+from linvar.symbolic.sgd.batch_moments import answer_ring, sampling_factor, sampling_factor_at
 from linvar.symbolic.sgd.last_step import LastStep
 from linvar.symbolic.sgd.questions import Question
 from linvar.symbolic.sgd.steps import Steps
@@ -42,14 +42,16 @@ class Recursion:
     Args:
         steps: of a problem of one layer.
         at: the s whose second moments are kept.
+        batch_size: the one b at which they are wanted, of a problem in numbers; every b, in u = 1/b, if None.
     """
 
-    def __init__(self, steps: Steps, at: Sequence[int]) -> None:
+    def __init__(self, steps: Steps, at: Sequence[int], batch_size: int | None = None) -> None:
         self.steps, self.problem = steps, steps.problem
         problem, self.kept = self.problem, frozenset(at)
         assert problem.depth == 1
         self.answers = answer_ring(problem.symbols)
-        self.factor = sampling_factor(self.answers, problem.sampling, problem.dataset_size)
+        drawn = self.answers, problem.sampling, problem.dataset_size
+        self.factor = sampling_factor(*drawn) if batch_size is None else sampling_factor_at(*drawn, batch_size)
         lift, law = self.answers.lift, steps.law
         self.input_map = [[lift(entry) for entry in row] for row in law.input_map]
         self.target_map = [[lift(entry) for entry in row] for row in law.target_map]

@@ -28,4 +28,4 @@ def factored(norms: Sequence[Norms | None], mean: list[jax.Array], live: jax.Arr
     found = [own or zero for own in norms]
     each = [own.norms for own in found]
     scatter = [-count * sum_of_squares(m) for m in mean]
-    return Sums(mean, scatter, each, [], [own.sizes for own in found], each)
+    return Sums(mean, scatter, each, [], sizes=[own.sizes for own in found], apart=each)

@@ -71,6 +71,7 @@ class _Table(NamedTuple):
     apart: list[jax.Array]
     norms: jax.Array
     squares: list[jax.Array]
+    deviations: list[jax.Array]
 
 
 def lookup(
@@ -112,9 +113,9 @@ def lookup(
     else:
         each = jax.vmap(of_tables, in_axes=1)(keys[:, :, None], values[:, :, None])
         scatter, apart, norms = (jax.tree.map(lambda x: jnp.sum(x, axis=0), x) for x in each[1:4])
-        found = _Table(each.mean, scatter, apart, norms, each.squares)
-    squared = [first.filled(x) for x in found.squares]
-    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], squared, apart=found.apart)
+        found = _Table(each.mean, scatter, apart, norms, each.squares, each.deviations)
+    squared, deviations = ([first.filled(x) for x in xs] for xs in (found.squares, found.deviations))
+    return Sums([first.filled(found.mean)], [found.scatter], [found.norms], squared, deviations, apart=found.apart)
 
 
 def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, once: bool, wanted: Wanted) -> _Table:
@@ -143,7 +144,8 @@ def _of_table(rows: _Rows, length: int, n: int, count: jax.Array, once: bool, wa
         total, taken = sum_in_stages(norms), count * _squared_norm(mean, keys)
         scatter = lax.cond(taken <= total / 2, lambda: total - taken, lambda: _apart(rows, mean, n, count))
     squared = [add_rows(empty, keys, values**2 / count)] if wanted.squares else []
-    return _Table(mean, scatter, list(apart), norms, squared)
+    deviations = [_entrywise(rows, mean, count)] if wanted.deviations else []
+    return _Table(mean, scatter, list(apart), norms, squared, deviations)
 
 
 def _counts_pay(mean: jax.Array, rows: _Rows) -> bool:
@@ -151,6 +153,19 @@ def _counts_pay(mean: jax.Array, rows: _Rows) -> bool:
     length, looked = mean.shape[1], rows.keys.size
     ordered = min(mean.size, looked * (SORTED + GATHERED * (mean.size // length)))
     return length + GATHERED * rows.values.size <= BRANCH * ordered
+
+
+def _counts(rows: _Rows, length: int) -> jax.Array:
+    """Examples that look up every row: (1, length, 1)."""
+    ones = jnp.ones((rows.keys.size, 1, 1), jnp.int32)
+    return add_rows(jnp.zeros((1, length, 1), jnp.int32), rows.keys, ones)
+
+
+def _entrywise(rows: _Rows, mean: jax.Array, count: jax.Array) -> jax.Array:
+    """The sum of squared deviations entry by entry: sum over the c_r lookups of (g_i[r] - m[r])^2, + (n - c_r) m[r]^2."""
+    counts = _counts(rows, mean.shape[1]).astype(count.dtype).reshape(1, -1, *[1] * (mean.ndim - 2))
+    apart = jnp.square(rows.values - rows_of(mean, rows.keys))
+    return add_rows((count - counts) * jnp.square(mean), rows.keys, apart)
 
 
 def _about_medians(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -210,7 +225,7 @@ def _apart(rows: _Rows, mean: jax.Array, n: int, count: jax.Array) -> jax.Array:
     """The sum of squared deviations, as a sum of squares over the lookups."""
     keys, values = rows
     length = mean.shape[1]
-    counts = add_rows(jnp.zeros((1, length, 1), jnp.int32), keys, jnp.ones((keys.size, 1, 1), jnp.int32))
+    counts = _counts(rows, length)
 
     def of_places(own: _Rows) -> jax.Array:
         """(n - c_r) / c_r ||m[r]||^2 + ||g_i[r] - m[r]||^2."""

@@ -23,12 +23,14 @@ class _Seen(NamedTuple):
         mean: of the gradients.
         scatter: sum of squared deviations from it.
         squares: sum of the squares entry by entry, or nothing.
+        deviations: sum of squared deviations from the mean entry by entry, or nothing.
         examples: how many counted.
     """
 
     mean: list[jax.Array]
     scatter: list[jax.Array]
     squares: list[jax.Array]
+    deviations: list[jax.Array]
     examples: jax.Array
 
 
@@ -66,7 +68,7 @@ def materialised(
 
     total, norms = jax.lax.scan(add_chunk, _empty(start, live, wanted), (folded, counted))
     norms = [x.reshape(-1)[:examples] for x in norms]
-    return Sums(total.mean, total.scatter, norms, [q / count for q in total.squares])
+    return Sums(total.mean, total.scatter, norms, [q / count for q in total.squares], total.deviations)
 
 
 def _at_once(gradients: list[jax.Array], live: jax.Array, count: jax.Array, wanted: Wanted) -> Sums:
@@ -76,18 +78,21 @@ def _at_once(gradients: list[jax.Array], live: jax.Array, count: jax.Array, want
         return Sums(
             [g[0] for g in own], [jnp.zeros((), g.dtype) for g in own],
             [squares_each(g) for g in own] if wanted.norms else [], [g[0] ** 2 for g in own] if wanted.squares else [],
+            [jnp.zeros_like(g[0]) for g in own] if wanted.deviations else [],
         )  # fmt: skip
     mean = [jnp.sum(g, axis=0) / count for g in own]
     apart = [jnp.where(_like(live, g), g - m, 0) for g, m in zip(gradients, mean)]
     norms = [squares_each(g) for g in own] if wanted.norms else []
     squared = [jnp.sum(g**2, axis=0) / count for g in own] if wanted.squares else []
-    return Sums(mean, [jnp.sum(squares_each(a)) for a in apart], norms, squared)
+    deviations = [jnp.sum(a**2, axis=0) for a in apart] if wanted.deviations else []
+    return Sums(mean, [jnp.sum(squares_each(a)) for a in apart], norms, squared, deviations)
 
 
 def _empty(like: list[jax.Array], live: jax.Array, wanted: Wanted) -> _Seen:
     """Of no example."""
     zeros = [jnp.zeros_like(x) for x in like]
-    return _Seen(zeros, [jnp.zeros_like(x, shape=()) for x in like], zeros if wanted.squares else [], live[0] * 0)
+    numbers, squares, deviations = [jnp.zeros_like(x, shape=()) for x in like], wanted.squares, wanted.deviations
+    return _Seen(zeros, numbers, zeros if squares else [], zeros if deviations else [], live[0] * 0)
 
 
 def _added(total: _Seen, gradients: list[jax.Array], live: jax.Array, wanted: Wanted) -> tuple[_Seen, list[jax.Array]]:
@@ -100,7 +105,9 @@ def _added(total: _Seen, gradients: list[jax.Array], live: jax.Array, wanted: Wa
     between = [(total.examples * share).astype(d.dtype) * sum_of_squares(d) for d in apart]
     scatter = [a + b + c for a, b, c in zip(total.scatter, own.scatter, between)]
     squared = [a + here.astype(a.dtype) * b for a, b in zip(total.squares, own.squares)]
-    return _Seen(mean, scatter, squared, total.examples + here), own.norms
+    weight = total.examples * share
+    deviations = [a + b + weight.astype(d.dtype) * d**2 for a, b, d in zip(total.deviations, own.deviations, apart)]
+    return _Seen(mean, scatter, squared, deviations, total.examples + here), own.norms
 
 
 def _folded(x: jax.Array, chunks: int, chunk: int, fill: bool = True) -> jax.Array:

@@ -29,6 +29,7 @@ class _OneGroup(NamedTuple):
     scatter: jax.Array
     norms: jax.Array
     squares: list[jax.Array]
+    deviations: list[jax.Array]
 
 
 def outer(entry: Entry, h: jax.Array, delta: jax.Array, live: jax.Array, count: jax.Array, wanted: Wanted) -> Sums:
@@ -41,12 +42,18 @@ def outer(entry: Entry, h: jax.Array, delta: jax.Array, live: jax.Array, count: 
 
     The mean's distance from g_r is the mean of these differences; where V is large, the difference of the rounded mean and
     g_r, whose roundings average out over the entries (a relative 1e-5 of the trace at a trace of 1e-8 ||mean||^2).
+
+    Entry by entry: see ``_entrywise``, whose sum is the scatter then.
     """
     h, delta = entry.inputs(h)[:, :, 0], entry.cotangents(delta)[:, :, 0] * live[:, None, None].astype(delta.dtype)
 
     def of_group(h: jax.Array, delta: jax.Array) -> _OneGroup:
         hh, dd = squares(h, -1), squares(delta, -1)  # (n,)
-        if wanted.centred:
+        each = []
+        if wanted.deviations:
+            mean, deviations = _entrywise(at_least_float32(h), at_least_float32(delta), live, count)
+            scatter, each = sum_all(deviations), [deviations]
+        elif wanted.centred:
             index = jnp.argmax(live)
             h_r, d_r = at_least_float32(h[index]), at_least_float32(delta[index])
             c = jnp.where(hh > 0, at_least_float32(h @ h_r.astype(h.dtype)) / jnp.where(hh > 0, hh, 1), 0) * live
@@ -66,11 +73,30 @@ def outer(entry: Entry, h: jax.Array, delta: jax.Array, live: jax.Array, count: 
         wide = []
         if wanted.squares:
             wide.append(contract("nc,nf->cf", at_least_float32(h) ** 2, at_least_float32(delta) ** 2) / count)
-        return _OneGroup(mean, scatter, hh * dd, wide)
+        return _OneGroup(mean, scatter, hh * dd, wide, each)
 
     if h.shape[1] == 1:  # no axis to move
         found = jax.tree.map(lambda x: x[None], of_group(h[:, 0], delta[:, 0]))
     else:
         found = jax.vmap(of_group, in_axes=1)(h, delta)
-    squared = [entry.weight(x) for x in found.squares]
-    return Sums([entry.weight(found.mean)], [jnp.sum(found.scatter)], [jnp.sum(found.norms, axis=0)], squared)
+    squared, deviations = ([entry.weight(x) for x in xs] for xs in (found.squares, found.deviations))
+    norms = [jnp.sum(found.norms, axis=0)]
+    return Sums([entry.weight(found.mean)], [jnp.sum(found.scatter)], norms, squared, deviations)
+
+
+def _entrywise(h: jax.Array, delta: jax.Array, live: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean of h_i delta_i^T, and the sum of squared deviations from it entry by entry.
+
+    With the means h and d of the factors, a_i = h_i - h, e_i = delta_i - d (both sum to zero over the examples),
+
+        h_i delta_i^T - h d^T = h_i e_i^T + a_i d^T,    mean = h d^T + shift,    shift = (1/n) sum a_i e_i^T,
+        sum (h_i e_i + a_i d)^2 = sum h_i^2 e_i^2 + 2 d sum h_i a_i e_i + d^2 sum a_i^2:
+
+    what is subtracted, n shift^2, is no larger than the spread of the factors, whatever their means.
+    """
+    h_mean, d_mean = (jnp.sum(x * live[:, None].astype(x.dtype), axis=0) / count for x in (h, delta))
+    a, e = ((x - m) * live[:, None].astype(x.dtype) for x, m in ((h, h_mean), (delta, d_mean)))
+    shift = contract("nc,nf->cf", a, e) / count
+    apart = contract("nc,nf->cf", h**2, e**2) + 2 * d_mean * contract("nc,nf->cf", h * a, e)
+    apart = apart + d_mean**2 * jnp.sum(a**2, axis=0)[:, None] - count * shift**2
+    return h_mean[:, None] * d_mean + shift, jnp.maximum(apart, 0)

@@ -13,6 +13,7 @@ class Wanted:
 
     norms: bool = False
     squares: bool = False
+    deviations: bool = False
     centred: bool = False
 
 
@@ -25,6 +26,7 @@ class Sums:
         scatter: sum of squared deviations from the mean, less that of ``apart``.
         norms: (n,) squared norm of every example's gradient; empty if not asked for.
         squares: mean of the squares, entry by entry; empty if not asked for.
+        deviations: sum of squared deviations from the mean, entry by entry; empty if not asked for.
         sizes: (n,) of the terms that cancel in the norms; empty where none do.
         apart: (n,) what is to be summed over the examples and added to ``scatter``; empty where nothing is.
     """
@@ -33,9 +35,11 @@ class Sums:
     scatter: list[jax.Array]
     norms: list[jax.Array]
     squares: list[jax.Array]
+    deviations: list[jax.Array] = field(default_factory=list)
     sizes: list[jax.Array] = field(default_factory=list)
     apart: list[jax.Array] = field(default_factory=list)
 
     def some(self, which: slice) -> Sums:
         """Of some of the leaves."""
-        return Sums(*(of[which] for of in (self.mean, self.scatter, self.norms, self.squares, self.sizes, self.apart)))
+        every = (self.mean, self.scatter, self.norms, self.squares, self.deviations, self.sizes, self.apart)
+        return Sums(*(of[which] for of in every))

@@ -1,10 +1,9 @@
-"""The two ways to carry the fluctuations along the path: their whole covariance, or random vectors that have it."""
+"""The two ways to carry what the noise does along the path: covariance and mean in full, or random vectors that have them."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -14,22 +13,21 @@ import numpy as np
 
 from linvar.errors import InputError, NotFiniteError, Words
 from linvar.numeric.arguments import check_at_least, check_key
-from linvar.numeric.estimates import Estimate
-from linvar.numeric.first_order.arguments import Examples, Start, Updates
-from linvar.numeric.first_order.linearized import (
+from linvar.numeric.delta_method.arguments import Examples, Start, Updates
+from linvar.numeric.delta_method.full import Moments, full_step
+from linvar.numeric.delta_method.linearized import (
     Leaves,
     Loss,
-    Probes,
+    OfLoss,
     Program,
     Rates,
     Seen,
     Step,
+    Weights,
     differentiated,
     example_bytes,
-    full_step,
-    probe_step,
 )
-from linvar.numeric.simulation.run_moments import average
+from linvar.numeric.delta_method.probes import Vectors, block_numbers, probe_step
 
 #: What is carried from step to step.
 Carried = TypeVar("Carried")
@@ -40,30 +38,43 @@ FULL_PARAMETERS = 512
 _MATRICES = 6
 #: Probes differentiated at a time.
 _TOGETHER = 16
+#: Independent mean shifts, which say how far off their average is.
+_BLOCKS = 8
 
 
 class Measured(NamedTuple):
-    """What one step saw, on the host: mean loss, ||grad L||, tr Sigma, and ||H y||^2 of each probe (or its mean)."""
+    """What one step saw, as ``Seen``, on the host, in float64."""
 
-    loss: float
-    gradient_norm: float
-    per_example: float
+    train: OfLoss
+    test: OfLoss | None
+    gradient_norm: np.ndarray
+    per_example: np.ndarray
     propagated: np.ndarray
+    distance: np.ndarray
+    drift: np.ndarray
+    weights: Weights | None
 
     @classmethod
-    def of(cls, seen: Seen) -> Measured:
-        """The same as floats."""
-        loss, gradient_norm, per_example, propagated = (np.asarray(x, "float64") for x in seen)  # float() is slower
-        return cls(loss.item(), gradient_norm.item(), per_example.item(), propagated)
+    def of(cls, seen: Seen, weights: bool) -> Measured:
+        """The same as arrays; with or without the moments of the weights."""
+        host: Seen = jax.tree.map(lambda x: np.asarray(x, "float64"), seen if weights else seen._replace(weights=None))
+        return cls(*host)  # type: ignore[arg-type]  # arrays of NumPy in place of JAX's
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What no step changes: the loss of an example, the compiled program, and the examples."""
+    """What no step changes: the loss of an example, the compiled program, the examples, and whether weights are kept."""
 
     loss: Loss
     program: Program
     examples: Examples
+    test: Examples | None
+    weights: bool
+
+    @property
+    def test_data(self) -> tuple[Any, Any] | None:
+        """As a step takes it."""
+        return None if self.test is None else (self.test.data, self.test.weights)
 
 
 class Fluctuations(ABC, Generic[Carried]):
@@ -81,6 +92,11 @@ class Fluctuations(ABC, Generic[Carried]):
 
     @property
     @abstractmethod
+    def tangents(self) -> int:
+        """How many times the values of the loss of an example each of them takes, forward and back."""
+
+    @property
+    @abstractmethod
     def row_bytes(self) -> int:
         """Memory that each example takes beside the values of its loss."""
 
@@ -94,9 +110,15 @@ class Fluctuations(ABC, Generic[Carried]):
     ) -> Step:
         """The update with this number, 0 first."""
 
+    @property
     @abstractmethod
-    def propagated(self, measured: Measured) -> Estimate:
-        """tr(H C H)."""
+    def runs(self) -> int:
+        """How many independent numbers a step measures of each mean over probes; 1 where there are none."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> np.ndarray:
+        """Of each of these its block, 0, 1, ...; a mean shift is carried once a block."""
 
     def follow(self, setting: Setting, start: Start, updates: Updates) -> Iterator[Measured]:
         """What is seen after 0, 1, ... and all updates; never a silent NaN."""
@@ -106,14 +128,14 @@ class Fluctuations(ABC, Generic[Carried]):
         for number, rate in enumerate([*updates.learning_rates, 0.0]):  # what the last one moves is not used
             rates = Rates(rate, updates.momentum, updates.weight_decay)
             params, velocity, carried, seen = self.step(setting, params, velocity, carried, rates, number)
-            measured = Measured.of(seen)
+            measured = Measured.of(seen, setting.weights)
             _check_finite(measured, number, start.dtype)
             yield measured
 
 
 @dataclass(frozen=True)
-class FullCovariance(Fluctuations[jax.Array]):
-    """C_t, a P x P matrix for P parameters, 2P x 2P with momentum."""
+class FullCovariance(Fluctuations[Moments]):
+    """C_t, a P x P matrix for P parameters, 2P x 2P with momentum, and m_t."""
 
     count: int
     momentum: bool
@@ -130,6 +152,11 @@ class FullCovariance(Fluctuations[jax.Array]):
         return self.count
 
     @property
+    def tangents(self) -> int:
+        """Of two directions, their product, and the value."""
+        return 4
+
+    @property
     def row_bytes(self) -> int:
         """Its gradient."""
         return self.count * self.dtype.itemsize
@@ -139,26 +166,32 @@ class FullCovariance(Fluctuations[jax.Array]):
         """Of C."""
         return self.count * (2 if self.momentum else 1)
 
-    def at_start(self, own: Leaves) -> jax.Array:
-        """C_0 = 0."""
-        return jnp.zeros((self.width, self.width), self.dtype)
+    @property
+    def runs(self) -> int:
+        """One, without error."""
+        return 1
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """One."""
+        return np.zeros(1, int)
+
+    def at_start(self, own: Leaves) -> Moments:
+        """C_0 = 0 and m_0 = 0."""
+        return Moments(jnp.zeros((self.width, self.width), self.dtype), jnp.zeros(self.width, self.dtype))
 
     def step(
-        self, setting: Setting, params: Any, velocity: Leaves | None, carried: jax.Array, rates: Rates, number: int
+        self, setting: Setting, params: Any, velocity: Leaves | None, carried: Moments, rates: Rates, number: int
     ) -> Step:
         """Exact up to rounding."""
-        loss, program, examples = setting.loss, setting.program, setting.examples
-        step: Step = full_step(loss, program, params, velocity, carried, examples.data, examples.weights, rates)
+        loss, program, examples, test = setting.loss, setting.program, setting.examples, setting.test_data
+        step: Step = full_step(loss, program, params, velocity, carried, examples.data, examples.weights, test, rates)
         return step
-
-    def propagated(self, measured: Measured) -> Estimate:
-        """As measured, without error."""
-        return Estimate(float(measured.propagated), 0.0, 0)
 
 
 @dataclass(frozen=True)
-class RandomVectors(Fluctuations[Probes]):
-    """Vectors of covariance C_t, the signs of step s drawn with fold_in(key, s)."""
+class RandomVectors(Fluctuations[Vectors]):
+    """Vectors of covariance C_t, and of mean m_t, the signs of step s drawn with fold_in(key, s)."""
 
     probes: int
     momentum: bool
@@ -175,30 +208,47 @@ class RandomVectors(Fluctuations[Probes]):
         return self.probes
 
     @property
+    def tangents(self) -> int:
+        """One direction, and the value; blocks, with two, are half as many at a time."""
+        return 2
+
+    @property
     def row_bytes(self) -> int:
         """No example's gradient is made."""
         return 0
 
-    def at_start(self, own: Leaves) -> Probes:
-        """y = 0; the momentum is not the same arrays, for both are given away."""
+    @property
+    def runs(self) -> int:
+        """The probes."""
+        return self.probes
 
-        def zeros() -> list[jax.Array]:
-            return [jnp.zeros((self.probes, *x.shape), x.dtype) for x in own]
+    @property
+    def blocks(self) -> np.ndarray:
+        """Of each probe."""
+        return np.asarray(block_numbers(self.probes, min(self.probes, _BLOCKS)))
 
-        return zeros(), zeros() if self.momentum else None
+    def at_start(self, own: Leaves) -> Vectors:
+        """y = 0 and m = 0; the momentum is not the same arrays, for all are given away."""
+
+        def zeros(count: int) -> list[jax.Array]:
+            return [jnp.zeros((count, *x.shape), x.dtype) for x in own]
+
+        vectors, shifts = self.probes, min(self.probes, _BLOCKS)
+        momentum = self.momentum
+        return Vectors(
+            (zeros(vectors), zeros(vectors) if momentum else None), (zeros(shifts), zeros(shifts) if momentum else None)
+        )
 
     def step(
-        self, setting: Setting, params: Any, velocity: Leaves | None, carried: Probes, rates: Rates, number: int
+        self, setting: Setting, params: Any, velocity: Leaves | None, carried: Vectors, rates: Rates, number: int
     ) -> Step:
         """Without bias."""
-        loss, program, examples = setting.loss, setting.program, setting.examples
+        loss, program, examples, test = setting.loss, setting.program, setting.examples, setting.test_data
         key = jax.random.fold_in(self.key, number)
-        step: Step = probe_step(loss, program, params, velocity, carried, examples.data, examples.weights, rates, key)
+        step: Step = probe_step(
+            loss, program, params, velocity, carried, examples.data, examples.weights, test, rates, key
+        )
         return step
-
-    def propagated(self, measured: Measured) -> Estimate:
-        """Mean of ||H y||^2 over probes."""
-        return average(measured.propagated)
 
 
 def choose_fluctuations(
@@ -231,7 +281,7 @@ def make_program(
     chosen: FullCovariance | RandomVectors,
     loss: Loss,
     start: Start,
-    examples: Examples,
+    examples: Sequence[Examples],
     updates: Updates,
     *,
     chunk_size: int | None,
@@ -240,8 +290,9 @@ def make_program(
     """How many vectors and examples at a time: such that their values fit the budget, forward and back."""
     together = _group(chosen.vectors, min(_TOGETHER, byte_budget // (8 * start.count * start.dtype.itemsize)))
     if chunk_size is None:
-        one = example_bytes(loss, start.params, examples.data) * 2 * (1 + 2 * together) + chosen.row_bytes
-        chunk_size = max(1, min(examples.count, byte_budget // one))
+        values = max(example_bytes(loss, start.params, own.data) for own in examples)
+        one = values * 2 * (1 + chosen.tangents * together) + chosen.row_bytes
+        chunk_size = max(1, min(examples[0].count, byte_budget // one))
     else:
         check_at_least(chunk_size, "chunk_size", 1, "give the number of examples differentiated at a time, >= 1")
     return Program(updates.momentum != 0, updates.nesterov, int(chunk_size), together, byte_budget)
@@ -256,12 +307,21 @@ def _group(vectors: int, limit: int) -> int:
 
 def _check_finite(measured: Measured, step: int, dtype: np.dtype[Any]) -> None:
     """Never a silent NaN."""
-    if all(np.isfinite(x).all() for x in measured):
+    if _finite(measured):
         return
-    if not (math.isfinite(measured.loss) and math.isfinite(measured.gradient_norm)):
+    wide = dtype == np.float64
+    cures = ["lower learning_rate"] * (step > 0) + ["scale the loss"] + ["use jax.enable_x64(True)"] * (not wide)
+    if not _finite((measured.train.value, measured.gradient_norm)):
         what, cure = "a mean or a gradient", "lower learning_rate" if step else "look at params and data"
+    elif measured.test is not None and not _finite(measured.test.value):
+        what, cure = "a test loss", "lower learning_rate" if step else "look at test_data"
+    elif _finite((measured.per_example, measured.propagated, measured.distance)):
+        what, cure = "a third derivative", " or ".join(["smooth the loss", *cures])
     else:
-        cures = ["lower learning_rate"] * (step > 0) + ["scale the loss"]
-        cures += ["use jax.enable_x64(True)"] * (dtype != np.float64)
         what, cure = "a variance", " or ".join(cures)
     raise NotFiniteError("loss", Words(f"after {step} of the steps has {what} that is not finite"), cure)
+
+
+def _finite(numbers: Any) -> bool:
+    """All of a tree of arrays."""
+    return all(bool(np.isfinite(x).all()) for x in jax.tree.leaves(numbers))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from linvar.errors import InputError, Words
-from linvar.numeric.first_order.linearized import Loss, differentiated
+from linvar.numeric.delta_method.linearized import Loss, differentiated
 from linvar.numeric.laws.law import FiniteRule
 
 

@@ -1,4 +1,4 @@
-"""The arguments of the first-order variance, checked and grouped: the updates, where they start, and the examples."""
+"""The arguments of ``first_order``, checked and grouped: the updates, where they start, and the examples."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from linvar.arguments import check_flags
 from linvar.errors import InputError, InputTypeError, Words, shown
 from linvar.numeric.arguments import check_examples, check_floats, check_leaves, check_number, check_steps
-from linvar.numeric.first_order.linearized import Loss, Tree
-from linvar.numeric.first_order.quadrature import check_rule
+from linvar.numeric.delta_method.linearized import Loss, Tree
+from linvar.numeric.delta_method.quadrature import check_rule
 from linvar.numeric.laws.twins import find_numeric_law
 
 
@@ -62,7 +62,7 @@ class Start:
         for path, leaf in jax.tree_util.tree_leaves_with_path(params):
             name = f"params{jax.tree_util.keystr(path)}"
             if isinstance(leaf, jax.core.Tracer):
-                cure = "first_order_variance loops over the steps itself, call it outside jax.jit"
+                cure = "first_order loops over the steps itself, call it outside jax.jit"
                 raise InputTypeError(name, Words("is traced"), cure)
             dtype = jnp.result_type(leaf)
             if jnp.issubdtype(dtype, jnp.complexfloating):
@@ -97,21 +97,34 @@ class Examples:
     weights: np.ndarray | None
 
     @classmethod
-    def checked(cls, data: Any, weights: Any, loss: Loss, start: Start) -> Examples:
+    def checked(cls, data: Any, weights: Any, loss: Loss, start: Start, test: bool = False) -> Examples:
         """From what the user gave: arrays, or a law, whose finite rule must hold for the loss."""
+        name, shares = ("test_data", "test_weights") if test else ("data", "weights")
         law = find_numeric_law(data)
         if law is None:
-            arrays, count = _check_data(data)
-            _check_result(loss, start.params, arrays)
-            return cls(arrays, count, None if weights is None else _check_weights(weights, count))
+            arrays, count = _check_data(data, name)
+            _check_result(loss, start.params, arrays, name)
+            return cls(arrays, count, None if weights is None else _check_weights(weights, count, name, shares))
         if weights is not None:
-            fault = Words(f"is given for data={shown(data)}")
-            raise InputError("weights", fault, "a law has its own; leave weights out")
-        rule = law.finite_rule(start.dtype)
-        arrays, count = _check_data((rule.inputs, rule.targets))
-        _check_result(loss, start.params, arrays)
+            fault = Words(f"is given for {name}={shown(data)}")
+            raise InputError(shares, fault, f"a law has its own; leave {shares} out")
+        try:
+            rule = law.finite_rule(start.dtype)
+        except InputError as error:
+            raise InputError(name, error.value, error.cure, error.fault) from None
+        arrays, count = _check_data((rule.inputs, rule.targets), name)
+        _check_result(loss, start.params, arrays, name)
         check_rule(loss, start.params, rule)
         return cls(arrays, count, rule.weights)
+
+    @classmethod
+    def of_test(cls, data: Any, weights: Any, loss: Loss, start: Start) -> Examples | None:
+        """The test data, where there are any."""
+        if data is not None:
+            return cls.checked(data, weights, loss, start, test=True)
+        if weights is not None:
+            raise InputError("test_weights", Words("is given without test_data"), "give test_data too")
+        return None
 
 
 def _learning_rates(value: Any, steps: int) -> list[float]:
@@ -127,34 +140,34 @@ def _learning_rates(value: Any, steps: int) -> list[float]:
     return rates
 
 
-def _check_data(data: Tree) -> tuple[Tree, int]:
+def _check_data(data: Tree, name: str) -> tuple[Tree, int]:
     """Arrays with the examples first, and how many there are."""
     if callable(data):
         cure = "give a large sample, arrays with the examples first"
-        raise InputTypeError("data", data, cure, fault="is a function")
-    examples = check_examples(data, "data")
+        raise InputTypeError(name, data, cure, fault="is a function")
+    examples = check_examples(data, name)
     if examples == 0:
-        raise InputError("data", Words("has leaves with leading axes [(0,)]"), "give every leaf one row per example")
+        raise InputError(name, Words("has leaves with leading axes [(0,)]"), "give every leaf one row per example")
     arrays: Tree = jax.tree.map(jnp.asarray, data)
     return arrays, examples
 
 
-def _check_result(loss: Any, params: Any, data: Any) -> None:
+def _check_result(loss: Any, params: Any, data: Any, name: str) -> None:
     """A scalar of one example."""
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
     out = jax.eval_shape(loss, params, example)
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         cure = "give a function that returns one floating-point number"
-        raise InputError("loss", Words(f"returns {shown(out)} for one example"), cure)
+        raise InputError("loss", Words(f"returns {shown(out)} for one example of {name}"), cure)
 
 
-def _check_weights(weights: Any, examples: int) -> np.ndarray:
+def _check_weights(weights: Any, examples: int, name: str, shares_name: str) -> np.ndarray:
     """Probabilities."""
-    shares = check_floats(weights, "weights")
+    shares = check_floats(weights, shares_name)
     if shares.shape != (examples,):
-        words = f"has shape {shares.shape}, but data has {examples} examples"
-        raise InputError("weights", Words(words), "give one number for each")
+        words = f"has shape {shares.shape}, but {name} has {examples} examples"
+        raise InputError(shares_name, Words(words), "give one number for each")
     if not ((shares >= 0).all() and abs(shares.sum() - 1) < 1e-5):
-        cure = f"smallest {shares.min():.6g}, sum {shares.sum():.6g}; divide weights >= 0 by their sum"
-        raise InputError("weights", Words("are no probabilities"), cure)
+        cure = f"smallest {shares.min():.6g}, sum {shares.sum():.6g}; divide {shares_name} >= 0 by their sum"
+        raise InputError(shares_name, Words("are no probabilities"), cure)
     return shares

@@ -1,0 +1,192 @@
+"""Where the variance can rise with the batch size: networks of widths 1 by depth and step, as a table and a picture.
+
+    python docs/figures/grid.py [--folder docs/figures] [--format svg]
+    python docs/figures/grid.py --search 300 [--cells 6,1 2,2 ...] [--seeds 3]
+
+x ~ N(0, 1), labels without noise, plain SGD with one rate. A cell is "proved" where a theorem says that the variance falls,
+"certified" where a certificate of proofs/certificates has a rise, "deeper" where a shallower network rises at the same step
+(proofs/deeper.md), else "searched", with the largest slope d log var / d log b that was seen: those numbers are in
+proofs/grid.json, which --search renews, cell by cell, from random starts and from the certificate of the same step nearest in
+depth. Without --search nothing is searched: it takes a second. tests/claims/test_grid.py compares docs/rising.md with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import linvar as lv
+from linvar.problem_file import problem_from_dict
+
+PROOFS = Path(__file__).parents[2] / "proofs"
+CERTIFICATES, DATA = PROOFS / "certificates", PROOFS / "grid.json"
+DEPTHS, STEPS = range(1, 11), range(1, 5)
+#: Cells in which the variance always falls, and the page that proves it.
+FALLS = {**{(1, step): "linear-regression.md" for step in STEPS}, (2, 1): "two-layers-one-step.md"}
+#: Cells larger than this are not searched.
+MOST_DEGREE = 1600
+#: Where each key looks, one after the other.
+RANGES = ((4, 400), (40, 4000))
+_COLOURS = {
+    "proved": "#9ecae1",
+    "certified": "#d6604d",
+    "deeper": "#f4a582",
+    "searched": "#f0f0f0",
+    "out of reach": "#ffffff",
+}
+
+
+class Cell(NamedTuple):
+    """What is known of a depth and a step; ``detail`` is a page, a certificate, a depth or the record of a search."""
+
+    status: str
+    detail: Any
+
+
+def degree(depth: int, step: int) -> int:
+    """The bound of the polynomial's degree."""
+    return sum(2 * (2 * depth - 1) ** j - 1 for j in range(step + 1))
+
+
+def certificates() -> dict[tuple[int, int], str]:
+    """The certificate of each cell that has one."""
+    found = {}
+    for path in sorted(CERTIFICATES.glob("*.json")):
+        problem = json.loads(path.read_text(encoding="utf-8")).get("problem")
+        if problem is None or "loss" in problem:  # of another kind
+            continue
+        layers, law = problem["weights"], problem["law"]
+        plain = set(problem) == {"weights", "law", "learning_rate", "step", "sampling"} and problem["sampling"] == "iid"
+        narrow = all(len(layer) == 1 and len(layer[0]) == 1 for layer in layers)
+        if plain and narrow and set(law) == {"kind", "teacher"} and law["kind"] == "gaussian":
+            found[len(layers), problem["step"]] = path.stem
+    return found
+
+
+def cells() -> dict[tuple[int, int], Cell]:
+    """The whole grid."""
+    proofs, searches = certificates(), json.loads(DATA.read_text(encoding="utf-8"))
+    grid = {}
+    for step in STEPS:
+        rising = [depth for depth in DEPTHS if (depth, step) in proofs]
+        for depth in DEPTHS:
+            at, name = (depth, step), f"{depth},{step}"
+            if at in FALLS:
+                grid[at] = Cell("proved", FALLS[at])
+            elif at in proofs:
+                grid[at] = Cell("certified", proofs[at])
+            elif any(shallower < depth for shallower in rising):
+                grid[at] = Cell("deeper", min(rising))
+            else:
+                grid[at] = Cell("searched", searches[name]) if name in searches else Cell("out of reach", None)
+    return grid
+
+
+def table() -> str:
+    """In Markdown."""
+    grid = cells()
+    rows = ["| `L` | " + " | ".join(f"`t = {step}`" for step in STEPS) + " |", "|---:|" + "---|" * len(STEPS)]
+    rows += [
+        f"| {depth} | " + " | ".join(_words(depth, step, grid[depth, step]) for step in STEPS) + " |"
+        for depth in DEPTHS
+    ]
+    return "\n".join(rows)
+
+
+def _words(depth: int, step: int, cell: Cell) -> str:
+    """A cell of the table."""
+    status, detail = cell
+    if status == "proved":
+        return f"[falls](../proofs/{detail})"
+    if status == "certified":
+        low, high = json.loads((CERTIFICATES / f"{detail}.json").read_text(encoding="utf-8"))["rise"]
+        return f"[rises](../proofs/certificates/{detail}.json), {low} to {high}"
+    if status == "deeper":
+        return f"rises, as `L = {detail}` does"
+    if status == "searched":
+        return f"open: {detail['slope']:.4f} in {detail['starts']:,} starts"
+    return f"out of reach: degree {degree(depth, step):,}"
+
+
+def search(at: tuple[int, int], seconds: float, seeds: int) -> None:
+    """Search a cell with each key, and write what came of it; what is found is printed, to be certified."""
+    import jax
+
+    depth, step = at
+    near = nearest(depth, step)
+    slope, starts, begin = float("-inf"), 0, time.process_time()
+    for seed, sizes in product(range(seeds), RANGES):
+        result = lv.search_nonmonotone(
+            depth, step=step, near=near, batch_sizes=sizes, key=jax.random.key(seed), seconds=seconds, progress=False
+        )
+        slope, starts = max(slope, result.largest_slope), starts + result.starts
+        print(at, seed, sizes, result, result.problem and json.dumps(result.problem.to_dict()), flush=True)
+    record = {"slope": round(slope, 4), "starts": starts, "process_seconds": round(time.process_time() - begin),
+              "seeds": seeds, "batch_sizes": [list(sizes) for sizes in RANGES]}  # fmt: skip
+    known = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {}
+    known[f"{depth},{step}"] = record
+    DATA.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n", encoding="utf-8")
+
+
+def nearest(depth: int, step: int) -> list[lv.Problem]:
+    """The problem of the certificate of this step whose depth is nearest."""
+    found = {other: stem for (other, when), stem in certificates().items() if when == step}
+    stems = [found[other] for other in sorted(found, key=lambda one: abs(one - depth))[:1]]
+    texts = [(CERTIFICATES / f"{stem}.json").read_text(encoding="utf-8") for stem in stems]
+    return [problem_from_dict(json.loads(text)["problem"]) for text in texts]
+
+
+def draw(folder: Path, kind: str) -> None:
+    """The picture."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch, Rectangle
+
+    style = {"svg.hashsalt": "linvar", "svg.fonttype": "none", "font.size": 9, "legend.frameon": False}
+    with matplotlib.rc_context(style):
+        axes = (figure := Figure(figsize=(9, 3.1), layout="constrained")).subplots()
+        grid = cells()
+        for (depth, step), (status, detail) in grid.items():
+            axes.add_patch(
+                Rectangle((depth - 0.5, step - 0.5), 1, 1, facecolor=_COLOURS[status], edgecolor="white", lw=2)
+            )
+            text = {"proved": "falls", "certified": "rises", "deeper": "rises"}.get(status, "")
+            text = f"{detail['slope']:.4f}" if status == "searched" else text or f"{degree(depth, step):,}"
+            axes.text(depth, step, text, ha="center", va="center")
+        axes.set(xlim=(0.5, len(DEPTHS) + 0.5), ylim=(0.5, len(STEPS) + 0.5), xticks=DEPTHS, yticks=STEPS)
+        axes.set(xlabel="layers L", ylabel="steps t", title="Can the gradient variance rise with the batch size?")
+        names = {"proved": "never: proved", "certified": "yes: certified", "deeper": "yes: a shallower network does",
+                 "searched": "open: largest slope seen", "out of reach": "out of reach: degree"}  # fmt: skip
+        present = {cell.status for cell in grid.values()}
+        handles = [Patch(facecolor=_COLOURS[one], label=name) for one, name in names.items() if one in present]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(folder / f"grid.{kind}", dpi=110, metadata=metadata)
+
+
+def main() -> None:
+    """Search, or draw and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--format", default="svg")
+    parser.add_argument("--search", type=float, help="seconds for each key and range of batch sizes of each cell")
+    parser.add_argument("--cells", nargs="*", default=["2,2", "3,1", "4,1", "5,1", "6,1"])
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    if options.search:
+        for cell in options.cells:
+            depth, step = map(int, cell.split(","))
+            search((depth, step), options.search, options.seeds)
+        return
+    draw(options.folder, options.format)
+    print(table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""The first coefficient of the variance in 1/b, of any JAX loss."""
