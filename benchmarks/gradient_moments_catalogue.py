@@ -141,7 +141,7 @@ def measured(model: Model, budget: float, compilations: int) -> Row:
     return Row(
         name=model.name, formed=model.formed, examples=len(jax.tree.leaves(case.batch)[0]),
         parameters=sum(x.size for x in jax.tree.leaves(case.params)),
-        strategies=dict(Counter(str(leaf.strategy) for leaf in explained.leaves)), rounds=rounds, wall=wall, cpu=cpu,
+        strategies=dict(Counter(str(leaf.form) for leaf in explained.leaves)), rounds=rounds, wall=wall, cpu=cpu,
         compilation={way: statistics.median(own) for way, own in seconds.items()},
         memory={way: f.memory_analysis().temp_size_in_bytes / 1e6 for way, f in compiled.items()},
     )  # fmt: skip

@@ -49,6 +49,6 @@ def assert_same(loss, params, batch, strategies=None, rtol=1e-9, **options):
             if found.second_moment is not None:
                 for mine, theirs in zip(jax.tree.leaves(found.second_moment), squares):
                     np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
-            assert "fallback" not in {route.strategy for route in found.explanation.leaves}
+            assert "fallback" not in {route.form for route in found.explanation.leaves}
             if strategies is not None and not asked:
-                assert [route.strategy for route in found.explanation.leaves] == strategies
+                assert [route.form for route in found.explanation.leaves] == strategies

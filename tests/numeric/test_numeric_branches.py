@@ -29,7 +29,7 @@ def agree(loss, params, batch, strategies):
                 norms = sum(np.sum(np.square(own).reshape(len(own), -1), 1) for own in gradients)
                 np.testing.assert_allclose(found.squared_norms, norms, rtol=1e-10, atol=1e-14)
             else:
-                assert [route.strategy for route in found.explanation.leaves] == strategies
+                assert [route.form for route in found.explanation.leaves] == strategies
     return " ".join(route.reason for route in found.explanation.leaves)
 
 
@@ -182,4 +182,4 @@ def test_a_backward_pass_that_closes_over_a_value_of_the_loss():
             for mine, theirs in zip(jax.tree.leaves(found.mean), mean):
                 np.testing.assert_allclose(mine, theirs, rtol=1e-9)
             np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=1e-9)
-            assert {route.strategy for route in found.explanation.leaves} == {"fallback"}
+            assert {route.form for route in found.explanation.leaves} == {"fallback"}

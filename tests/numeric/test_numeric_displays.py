@@ -63,7 +63,7 @@ def test_moments_leaf_by_leaf():
     assert column(table, "noise scale")[1] == float(traces["w"] / squares["w"]) != column(table, "noise scale")[2]
     assert "64 examples, ddof=1" in table.title and "8 entries" in str(table) and not table.notes
     explained = gradient_moments(loss, PARAMS, X, explain=True)
-    assert column(explained.to_table(), "computed") == [*(r.strategy for r in explained.explanation.leaves), ""]
+    assert column(explained.to_table(), "computed") == [*(r.form for r in explained.explanation.leaves), ""]
     assert "total" in shown_everywhere(MOMENTS)
 
 

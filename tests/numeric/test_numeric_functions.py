@@ -118,7 +118,7 @@ def test_a_penalty_and_parts_that_fall_back():
         each = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(p, x)
         np.testing.assert_allclose(found.mean, each.mean(0), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.trace, np.sum(np.var(each, 0, ddof=1)), rtol=1e-9)
-        assert [route.strategy for route in found.explanation.leaves] == ["fallback"]
+        assert [route.form for route in found.explanation.leaves] == ["fallback"]
 
 
 def test_what_is_only_read_without_a_derivative_is_no_entry():
@@ -142,7 +142,7 @@ def test_terms_that_cancel_are_flagged():
     for offset, lost in ((0, False), (5000, True)):
         x = jnp.asarray(offset + array(16, 64), jnp.float32)
         found = jax.jit(lambda w, x: gradient_moments(centred, w, x, explain=True))(weight, x)
-        assert [route.strategy for route in found.explanation.leaves] == ["factored"]
+        assert [route.form for route in found.explanation.leaves] == ["factored"]
         assert bool(found.cancelled) == lost
 
 

@@ -81,7 +81,7 @@ def assert_moments(loss, params, batch, said, strategies=None):
         for name, words in said.items():
             assert words in routes[name].reason, routes[name]
             assert "falls back on autodiff" in routes[name].reason
-            assert routes[name].strategy == (strategies or {}).get(name, "direct")
+            assert routes[name].form == (strategies or {}).get(name, "direct")
         for name in set(params) - set(said):
             assert "falls back" not in routes[name].reason
 

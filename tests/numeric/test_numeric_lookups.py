@@ -58,7 +58,7 @@ def assert_lookups(loss, params, batch, **options):
     """All moments; every leaf is a lookup."""
     found = gradient_moments(loss, params, batch, explain=True, **options)
     assert_moments(found, by_vmap(loss, params, batch))
-    assert {leaf.strategy for leaf in found.explanation.leaves} == {"lookup"}
+    assert {leaf.form for leaf in found.explanation.leaves} == {"lookup"}
 
 
 def window(p, e):
@@ -182,7 +182,7 @@ def test_indices_of_every_type_inside_and_outside():
         params, batch = {name: normal(length, 2) for name in names}, {dtype: edges(dtype, length) for dtype in TYPES}
         found = gradient_moments(loss, params, batch, explain=True)
         assert_moments(found, by_vmap(reference, params, batch))
-        assert {leaf.strategy for leaf in found.explanation.leaves} == {"lookup"}
+        assert {leaf.form for leaf in found.explanation.leaves} == {"lookup"}
 
 
 def random_gather(rng):
@@ -250,7 +250,7 @@ def test_a_table_that_no_integer_counts_is_not_looked_up():
         shapes = jax.ShapeDtypeStruct((length,), jnp.float32), jax.ShapeDtypeStruct((3,), jnp.int32)
         found = []
         jax.eval_shape(lambda p, e: found.append(gradient_moments(loss, p, e, explain=True).explanation), *shapes)
-        return found[0].leaves[0].strategy
+        return found[0].leaves[0].form
 
     assert strategy(2**31 - 1) == "lookup"
     assert strategy(2**31) == "fallback"
@@ -270,7 +270,7 @@ def test_what_all_examples_look_up_does_not_cancel(by_rows):
         exact = by_vmap(lambda p, e: loss(p["p"], e), {"p": table}, batch)["p"]
     trace = np.sum((exact - exact.mean(axis=0)) ** 2) / (EXAMPLES - 1)
     found = gradient_moments(loss, jnp.asarray(table, jnp.float32), batch, explain=True)
-    assert [leaf.strategy for leaf in found.explanation.leaves] == ["lookup"]
+    assert [leaf.form for leaf in found.explanation.leaves] == ["lookup"]
     assert trace < 1e-6 and abs(float(found.trace) / trace - 1) < 1e-3
     narrow = exact.astype("float32")
     assert abs((np.sum(narrow**2) - EXAMPLES * np.sum(narrow.mean(axis=0) ** 2)) / (EXAMPLES - 1) / trace - 1) > 0.1
@@ -308,7 +308,7 @@ def test_rows_that_most_examples_look_up_do_not_cancel(monkeypatch, dropped, bra
     with jax.enable_x64(True):
         exact = by_vmap(loss, params, jax.tree.map(lambda a: a[kept], (SHARED, x, w)))
         wide = gradient_moments(loss, params, (SHARED, x, w), nan="drop", explain=True)
-        assert {leaf.strategy for leaf in wide.explanation.leaves} == {"lookup"}
+        assert {leaf.form for leaf in wide.explanation.leaves} == {"lookup"}
         assert_moments(wide, exact)
     narrow = jax.tree.map(lambda a: jnp.asarray(a, "float32"), (params, x, w))
     found = gradient_moments(loss, narrow[0], (SHARED, *narrow[1:]), nan="drop")
@@ -325,6 +325,4 @@ def test_a_table_of_fewer_rows_than_an_example_looks_up_is_filled_in():
         params, tokens = {"table": normal(3, 2)}, RNG.integers(0, 3, (7, 5))
         found = gradient_moments(loss, params, tokens, explain=True, squared_norms=True, second_moment=True)
         assert_moments(found, by_vmap(loss, params, tokens))
-        assert [(leaf.strategy, leaf.reason) for leaf in found.explanation.leaves] == [
-            ("materialised", "lookup, 5 rows")
-        ]
+        assert [(leaf.form, leaf.reason) for leaf in found.explanation.leaves] == [("materialised", "lookup, 5 rows")]

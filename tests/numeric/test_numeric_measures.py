@@ -65,7 +65,7 @@ def moments():
 def test_every_measure_is_that_of_the_gradients(ddof, gradients, moments):
     found, g = moments(ddof), gradients
     mean, norms, same = g.mean(0), np.linalg.norm(g, axis=1), partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-14)
-    assert {route.strategy for route in found.explanation.leaves} == {"outer", "lookup", "materialised"}
+    assert {route.form for route in found.explanation.leaves} == {"outer", "lookup", "materialised"}
     variance = g.var(0, ddof=ddof)
     same(flat(found.variance), variance)
     same(found.trace, variance.sum())
@@ -168,7 +168,7 @@ def test_the_variance_of_an_entry_is_centred(spread):
     found = gradient_moments(plain, params, (x, y, keys), second_moment=True, variance=True, explain=True)
     x, y = x.astype("float64"), y.astype("float64")
     exact = {"w": x[:, :, None] * y[:, None], "t": np.eye(6)[keys][:, :, None] * y[:, None]}
-    assert [route.strategy for route in found.explanation.leaves] == ["lookup", "outer"] and not found.cancelled
+    assert [route.form for route in found.explanation.leaves] == ["lookup", "outer"] and not found.cancelled
     for name, g in exact.items():
         np.testing.assert_allclose(found.variance[name], g.var(0, ddof=1), rtol=2e-3, atol=1e-12)
         np.testing.assert_allclose(found.trace_per_leaf[name], g.var(0, ddof=1).sum(), rtol=1e-3)

@@ -206,7 +206,7 @@ def test_a_convolution_and_a_table_do_not_cancel_either():
     params = {"k": jnp.zeros((3, 3, 4)), "t": jnp.zeros((3, 4))}
     batch = (jnp.asarray(x, "float32"), jnp.asarray(y, "float32"), jnp.ones((500, 2), jnp.int32))
     found = gradient_moments(loss, params, batch, centred=True, explain=True)
-    assert [route.strategy for route in found.explanation.leaves] == ["materialised", "lookup"]
+    assert [route.form for route in found.explanation.leaves] == ["materialised", "lookup"]
     x, y = (np.asarray(a, "float64") for a in batch[:2])
     patches = np.stack([x[:, i : i + 6] for i in range(3)], axis=1)  # (n, kernel, positions, inputs)
     exact = np.einsum("nkpi,npo->nkio", patches, y).var(axis=0, ddof=1).sum()
@@ -227,7 +227,7 @@ def test_a_random_loss_gets_a_stated_key_for_every_example():
     gradients = jax.jit(jax.vmap(lambda e, k: jax.grad(dropout)(params, e, key=k)))(batch, keys)
     for chunk_size in (None, 4):
         found = gradient_moments(dropout, params, batch, key=key, chunk_size=chunk_size, explain=True)
-        assert found.explanation.leaves[1].strategy == "outer"
+        assert found.explanation.leaves[1].form == "outer"
         for name in params:
             np.testing.assert_allclose(
                 found.trace_per_leaf[name], np.var(gradients[name], axis=0, ddof=1).sum(), rtol=1e-5

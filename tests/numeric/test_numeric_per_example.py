@@ -183,7 +183,7 @@ def test_the_transpose_is_done_to_factors_once_whether_or_not_it_pays(monkeypatc
         shapes = {name: jax.ShapeDtypeStruct((width, width), jnp.float32) for name in ("w", "mask")}
         batch, found = jax.ShapeDtypeStruct((n, width), jnp.float32), []
         jax.eval_shape(lambda p, x: found.append(gradient_moments(loss, p, x, explain=True).explanation), shapes, batch)
-        return [leaf.strategy for leaf in found[0].leaves]
+        return [leaf.form for leaf in found[0].leaves]
 
     assert strategies(256, 128) == ["factored", "factored"] and len(done) == 1
     assert strategies(2, 3) == ["materialised", "materialised"] and len(done) == 2
@@ -214,7 +214,7 @@ def test_what_is_not_recognised_falls_back_and_says_so():
         batch = jnp.asarray(np.abs(array(7, 2) * 30))
         for options in ({}, {"squared_norms": True, "second_moment": True}, {"chunk_size": 2}):
             found = gradient_moments(loss, params, batch, explain=True, **options)
-            assert [route.strategy for route in found.explanation.leaves] == ["fallback", "direct", "outer"]
+            assert [route.form for route in found.explanation.leaves] == ["fallback", "direct", "outer"]
             assert "96,800 bytes" in str(found.explanation)
             mean, traces, *_ = reference(loss, params, batch)
             np.testing.assert_allclose(jax.tree.leaves(found.trace_per_leaf), traces, rtol=1e-9)
@@ -229,7 +229,7 @@ def test_a_penalty_is_counted_once_where_a_leaf_falls_back():
     with jax.enable_x64(True):
         params, batch = jnp.asarray(array(110, 110) / 50 + np.eye(110)), jnp.arange(5, dtype=jnp.int32)
         found = gradient_moments(loss, params, batch, explain=True)
-        assert found.explanation.leaves[0].strategy == "fallback"
+        assert found.explanation.leaves[0].form == "fallback"
         mean, traces, *_ = reference(loss, params, batch)
         np.testing.assert_allclose(found.mean, mean[0], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.trace, traces[0], rtol=1e-9)
@@ -284,7 +284,7 @@ def test_integers_keys_and_stopped_gradients():
         moving = lambda p, x: loss({**params, **p}, x)  # noqa: E731
         _, traces, *_ = reference(moving, {"w": jnp.asarray(params["w"]), "v": jnp.asarray(params["v"])}, batch)
         np.testing.assert_allclose([found.trace_per_leaf["v"], found.trace_per_leaf["w"]], traces, rtol=1e-9)
-        routes = {route.path: route.strategy for route in found.explanation.leaves}
+        routes = {route.path: route.form for route in found.explanation.leaves}
         assert routes["['steps']"] == "none" and routes["['frozen']"] in ("none", "constant")
         with_key = gradient_moments(lambda p, x: loss(p, x), {**params, "key": jax.random.key(0)}, batch)
         np.testing.assert_allclose(with_key.trace, found.trace, rtol=1e-12)
@@ -303,7 +303,7 @@ def test_half_precision_is_summed_in_float32():
     delta = np.asarray(jax.vmap(lambda x: x @ params["w"] + params["b"])(x), "float64")
     exact = (h[:, :, None] * delta[:, None]).var(axis=0, ddof=1).sum()
     assert abs(float(found.trace_per_leaf["w"]) / exact - 1) < 0.01  # delta has 8 bits, 300 examples
-    assert found.explanation.leaves[1].strategy == "outer"
+    assert found.explanation.leaves[1].form == "outer"
 
 
 KINDS = ["dense", "scale", "mix", "attention", "scan", "share", "norm"]

@@ -104,7 +104,7 @@ def cancelled(
     ) -> jax.Array:
         if not route.cancels:
             return jnp.zeros_like(trace, bool)
-        terms = 0 if route.strategy == "outer" else max(shape, default=1)
+        terms = 0 if route.form == "outer" else max(shape, default=1)
         lost = (ROUNDINGS + ROUNDINGS_PER_TERM * terms) * float(np.finfo(trace.dtype).eps)
         return (examples > 1) & (trace < lost * jnp.maximum(square, size / jnp.maximum(examples, 1)))
 

@@ -302,7 +302,7 @@ class GradientMoments(Tabular):
             "noise scale": cells(ratio, zip(traces, squares), lambda: self.noise_scale),
         }
         if self.explanation is not None:
-            columns["computed"] = [*(cell_of(route.strategy) for route in self.explanation.leaves), cell_of("")]
+            columns["computed"] = [*(cell_of(route.form) for route in self.explanation.leaves), cell_of("")]
         doubtful = [name for name, flag in zip(leaf_names(self.trace_per_leaf), lost) if _is_true(flag)]
         cure = "gradient_moments(..., centred=True) keeps digits"
         notes = [f"may be lost in rounding: {cut(', '.join(doubtful))}; {cure}"] if doubtful else []

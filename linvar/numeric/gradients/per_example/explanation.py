@@ -18,13 +18,14 @@ class Route:
 
     Attributes:
         path: the leaf's place in the parameters.
-        strategy: "outer", "gram", "lookup", "factored", "materialised", "direct", "fallback", "constant" or "none".
+        form: the strategy that computed them: "outer", "gram", "lookup", "factored", "materialised", "direct", "fallback",
+            "constant" or "none".
         reason: where the leaf enters.
         cancels: the trace is a sum of squares less n ||mean||^2.
     """
 
     path: str
-    strategy: Strategy
+    form: Strategy
     reason: str
     cancels: bool
 
@@ -37,7 +38,7 @@ class Explanation:
 
     def __str__(self) -> str:
         width = max((len(route.path) for route in self.leaves), default=0)
-        return "\n".join(f"{route.path:{width}}  {route.strategy:12}  {route.reason}" for route in self.leaves)
+        return "\n".join(f"{route.path:{width}}  {route.form:12}  {route.reason}" for route in self.leaves)
 
     __repr__ = __str__
 
