@@ -29,7 +29,7 @@ from linvar.numeric.gradients.per_example.views import View
 #: h, delta and gradients of values taken as they are, of one group.
 _Arrays: TypeAlias = tuple[list[jax.Array], list[jax.Array], list[jax.Array]]
 #: bytes of one example's gradient from which a CPU makes them one by one
-ONE_AT_A_TIME = 2**15
+ONE_AT_A_TIME = 2**16
 
 
 def batch_sums(

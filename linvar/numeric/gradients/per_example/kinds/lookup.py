@@ -227,13 +227,26 @@ class Lookup(Entry):
     def product(self, rows: Rows) -> jax.Array:
         """Tables in which what an example looked up is filled in."""
         keys, values = rows
-        empty = jnp.zeros((1, self.contracted, self.free), jnp.promote_types(values.dtype, jnp.float32))
-        filled = jax.vmap(jax.vmap(lambda k, r: add_rows(empty, k, r)))(keys, at_least_float32(values)[..., None, :])
-        return self.weight(filled[..., 0, :, :])
+        n, groups, places = keys.shape
+        filled = self._tables(keys.reshape(n * groups, places), values.reshape(n * groups, places, self.free))
+        return self.weight(filled.reshape(n, groups, self.contracted, self.free))
 
     def total(self, rows: Rows) -> jax.Array:
         """The table filled in by all examples."""
-        return jnp.sum(self.product(rows), axis=0)
+        keys, values = (jnp.moveaxis(x, 1, 0) for x in rows)
+        filled = self._tables(keys.reshape(self.groups, -1), values.reshape(self.groups, -1, self.free))
+        return self.weight(filled)
+
+    def _tables(self, keys: jax.Array, values: jax.Array) -> jax.Array:
+        """Tables (tables, keys, free), filled in by keys (tables, rows), where -1 is none, and values (tables, rows, free)."""
+        tables, length = len(keys), self.contracted
+        if not countable(tables * length):
+            return jnp.concatenate([self._tables(keys[i : i + 1], values[i : i + 1]) for i in range(tables)])
+        wide = counting(tables * length)
+        own = jnp.where(keys < 0, tables * length, keys.astype(wide) + length * jnp.arange(tables, dtype=wide)[:, None])
+        empty = jnp.zeros((1, tables * length, self.free), jnp.promote_types(values.dtype, jnp.float32))
+        filled = add_rows(empty, own.reshape(-1), at_least_float32(values).reshape(-1, 1, self.free))
+        return filled.reshape(tables, length, self.free)
 
 
 class Slice(Lookup):
