@@ -2,9 +2,9 @@
 
     S is the mean of b squares of independent standard normal numbers, so that b S has a chi-square distribution and
 
-        E S^k = prod_{i < k} (1 + 2 i u),   u = 1/b.
+        E S^k = prod_{i < k} (1 + 2 i u),   u = 1/b
 
-    A polynomial in S is the list of its coefficients.  Its expectation is a polynomial in u; here are the derivatives
+    (the definition here; proved of draws in draws.v).  A polynomial in S is the list of its coefficients.  Its expectation is a polynomial in u; here are the derivatives
     by u of the expectation, and of the variance of S' g(S) with S' an independent copy of S. *)
 
 From Coq Require Import Reals List Lra.

@@ -9,7 +9,8 @@
 
     One step of rate a is taken, then the gradient of a fresh batch is measured: S' is independent of S.  The sum of the
     variances of its entries is a polynomial in u = 1/b, [variance].  For all weights, teachers, rates and variances s
-    it is zero for every u, or strictly decreasing at b = 1, 2, 3, ... ([two_layers_one_step]). *)
+    it is zero for every u, or strictly decreasing at b = 1, 2, 3, ... ([two_layers_one_step]).  That it is this
+    variance, from the examples on, is in two_layers_run.v. *)
 
 From Coq Require Import Reals List Lra Field Lia.
 From linvar Require Import moments two_layers_slope.

@@ -33,6 +33,12 @@ STANDARD_LIBRARY = {
         "increases": ANALYSIS,
     },
     "two_layers": {"reduction": REALS, "two_layers_one_step": ANALYSIS},
+    "draws": {"moments_of_the_mean_of_squares": REALS, "variance_of_a_product": REALS},
+    "two_layers_run": {
+        "gradient_is_the_derivative": REALS,
+        "variance_of_runE": REALS,
+        "two_layers_one_step_of_a_run": ANALYSIS,
+    },
 }
 MATHCOMP = {
     "sampling": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from fractions import Fraction
 from functools import partial
 from itertools import combinations_with_replacement
@@ -19,7 +20,8 @@ from two_layers import ONE, RHO, TAU, U, V, in_tau, moments, powers_of, q_of, re
 import linvar as lv
 from linvar.laws.semidefinite import independent_columns, negative_row
 
-CERTIFICATE = Path(__file__).parents[2] / "proofs" / "certificates" / "two-layers-one-step.json"
+PROOFS = Path(__file__).parents[2] / "proofs"
+CERTIFICATE = PROOFS / "certificates" / "two-layers-one-step.json"
 PARTS = json.loads(CERTIFICATE.read_text(encoding="utf-8"))["parts"]
 
 Q_0, Q_1 = map(q_of, V)
@@ -165,6 +167,33 @@ def test_a_changed_entry_of_the_matrices_is_noticed() -> None:
         matrix[-1][-1] /= 4
         last = len(matrix) - 1
         assert negative_row(matrix, partial(range, len(matrix))) == last
+
+
+def squares_in_coq(text: str, place: int) -> tuple[list[list[Fraction]], list[fmpq_mpoly]]:
+    """squares_i of two_layers_slope.v as a matrix, the sum of d l l^T over its rows; the list z_i it is applied to."""
+    rows, entries = (
+        re.search(rf"^Definition {name}_{place}\b.*?:=\s*\[(.*?)\]\.$", text, re.M | re.S) for name in ("squares", "z")
+    )
+    assert rows is not None and entries is not None
+    z = [eval(entry.replace("^", "**").strip(), {"rho": RHO, "u": U}) for entry in entries[1].split(";")]
+    matrix = [[Fraction(0)] * len(z) for _ in z]
+    for first, (d, row) in enumerate(re.findall(r"\((\S+), \[(.*?)\]\)", rows[1] + "]")):
+        line = [Fraction(0)] * first + [Fraction(entry.strip()) for entry in row.split(";")]
+        assert len(line) == len(z) and Fraction(d) > 0
+        matrix = [[m + Fraction(d) * x * y for m, y in zip(old, line)] for old, x in zip(matrix, line)]
+    return matrix, z
+
+
+def test_coq_has_the_matrices_of_the_certificate() -> None:
+    """The lists there, in which powers of u have the factor 10, are L^T D L of the matrices here: one certificate."""
+    text = (PROOFS / "rocq" / "two_layers_slope.v").read_text(encoding="utf-8")
+    assert "Q0 rho u = squares squares_0 (z_0 rho u) + 10 * u * squares squares_1 (z_1 rho u)." in text
+    for place, part in enumerate(PARTS):
+        matrix, z = squares_in_coq(text, place)
+        scales = [10**k for *_, k in part["basis"]]
+        assert z == [s * (RHO - 1) ** i * RHO**j * U**k for s, (i, j, k) in zip(scales, part["basis"])]
+        found = [[10**place * m * s * r for m, r in zip(row, scales)] for row, s in zip(matrix, scales)]
+        assert found == [[Fraction(entry) for entry in row] for row in part["matrix"]]
 
 
 def test_q_0_has_no_real_zero_by_its_discriminant() -> None:
