@@ -52,17 +52,25 @@ class Compared:
         batch_size, step: b and t.
         seen: [value, standard error] of the runs.
         said: the same of the first order, c times the coefficient of 1/b.
+        second: the term of 1/b^2, where it is known.
     """
 
     batch_size: int
     step: int
     seen: Sequence[float]
     said: Sequence[float]
+    second: float | None = None
 
     @property
     def z(self) -> float:
         """Of the difference."""
         return z_score(self.seen, self.said)
+
+    @property
+    def z_of_two(self) -> float | None:
+        """Of what two orders leave, where both are known."""
+        value, error = self.said
+        return None if self.second is None else z_score(self.seen, (value + self.second, error))
 
 
 def compared(own: Measured, name: str, prefix: str, cells: Cells) -> list[Compared]:
@@ -77,7 +85,8 @@ def compared(own: Measured, name: str, prefix: str, cells: Cells) -> list[Compar
             if value is not None and error is not None:
                 c = path["factors"][str(b)]
                 said = c * loss["coefficient"][t], c * loss["standard_error"][t]
-                found.append(Compared(b, t, (value - loss["limit"][t], error), said))
+                second = None if loss["second"] is None else c**2 * loss["second"][str(t)]
+                found.append(Compared(b, t, (value - loss["limit"][t], error), said, second))
     return found
 
 
@@ -132,7 +141,7 @@ def _of_loss(own: Measured, name: str, words: str, prefix: str, cells: Cells, bu
         )
     return lines, {
         "answers": loss["answers"],
-        "compared": [[one.batch_size, one.step, *one.seen, *one.said, one.z] for one in found],
+        "compared": [[one.batch_size, one.step, *one.seen, *one.said, one.z, one.z_of_two] for one in found],
         "equal_examples": loss["equal_examples"],
     }
 
@@ -147,11 +156,13 @@ def _checked(found: Sequence[Compared], budget: Budget) -> str:
     beyond = [one for one in found if abs(one.z) > bound]
     signs = f"the runs see the sign at {len(clear)} of {len(found)} places (b, t)"
     signs += f": another one at {_places(other)}" if other else ", that of first order" if clear else ""
-    size = (
-        f"its size is beyond first order at {_places(beyond)}"
-        if beyond
-        else f"its size agrees (largest |z| = {max(abs(one.z) for one in found):.1f})"
-    )
+    worst = max(found, key=lambda one: abs(one.z))
+    size = f"its size is beyond first order at {_places(beyond)}" if beyond else "its size agrees"
+    size += f" (largest |z| = {abs(worst.z):.1f} at {_places([worst])})"
+    left = [abs(one.z_of_two) for one in found if one.z_of_two is not None]
+    if left:
+        word = "agrees" if max(left) <= bound else "does not agree either"
+        size += f", and with the exact coefficient of 1/b^2 {word} (largest |z| = {max(left):.1f})"
     return f"Runs: {signs}; {size}; a verdict takes |z| > {bound:.1f}."
 
 
