@@ -97,7 +97,9 @@ def conclude(networks: Mapping[str, Measured], cells: Cells) -> Conclusion:
         networks: name -> what was measured.
         cells: their results by name, as ``helps.build`` names them.
     """
-    budget = Budget(2 * sum(len(own.losses) for own in networks.values()), min(own.runs for own in networks.values()))
+    known = [cells[f"{prefix}-path"].get(name, {}) for prefix, own in networks.items() for name in own.losses]
+    questions = sum(2 + (loss.get("second") is not None) for loss in known)  # its sign, its size; and with 1/b^2
+    budget = Budget(questions, min(own.runs for own in networks.values()))
     summary = [
         "Does a smaller batch lower the expected loss after the same number of steps? SGD, the same learning rate at every b; to "
         "first order in 1/b, its sign where 0 is outside the 95 % interval over the probes of one step.",
@@ -200,7 +202,7 @@ def _draw(networks: Mapping[str, Measured], cells: Cells, figure: Figure) -> Non
                 axes.set_axis_off()
     figure.set_size_inches(9, 3 * len(networks))
     lines = "Above 0 a smaller batch has the higher loss, below 0 the lower one"
-    set_title(figure, lines, "Lines: first order; dots: runs, bars of two standard errors")
+    set_title(figure, lines, "Lines: first order; dots: runs; bands and bars: two standard errors")
 
 
 def _panel(axes: Axes, own: Measured, name: str, prefix: str, cells: Cells) -> None:
@@ -218,8 +220,13 @@ def _panel(axes: Axes, own: Measured, name: str, prefix: str, cells: Cells) -> N
         )
         if dots:
             c = path["factors"][str(b)]
-            curve = [100 * c * k / limit for k, limit in zip(path[name]["coefficient"], limits)]
+            curve, errors = (
+                [100 * c * k / limit for k, limit in zip(path[name][of], limits)]
+                for of in ("coefficient", "standard_error")
+            )
             axes.plot(range(len(curve)), curve, color=style.colour, lw=1)
+            low, high = ([y + sign * 2 * e for y, e in zip(curve, errors)] for sign in (-1, 1))
+            axes.fill_between(range(len(curve)), low, high, color=style.colour, alpha=0.2, lw=0)
             seen = [*heights, *curve]
             if math.isfinite(sum(seen)) and max(map(abs, seen)) > 100:
                 axes.set_yscale("symlog")
