@@ -34,14 +34,18 @@ from plan_accuracy import THREE, curve, dataset, gaussian, measure, problem, roa
 from scipy.optimize import least_squares
 
 import linvar as lv
+from linvar.progress import say_nothing
 from linvar.symbolic import cost
 from linvar.symbolic.cost import Amounts, Costs, costs, parse, total
 from linvar.symbolic.models.linear import counting
+from linvar.symbolic.registry import ROADS
 from linvar.symbolic.roads.expansion import size as expansion_size
 from linvar.symbolic.roads.expansion.integrator import Expanded, ExpandedAt
 from linvar.symbolic.roads.lattice import size as lattice_size
 from linvar.symbolic.roads.regression import closed
 from linvar.symbolic.roads.traces import size as traces_size
+from linvar.symbolic.sgd.questions import DoubledLoss
+from linvar.symbolic.sgd.road import integrator_at_one_size
 from linvar.symbolic.sgd.steps import Steps
 from linvar.symbolic.traces.statement import forget
 
@@ -134,6 +138,20 @@ def cases() -> list[Case]:
     add("expansion", "1-1-1, t = 2, weights", problem(2, 1, 1, 1, weights=symbols([1, 1, 1])), True)
     add("expansion", "1-1-1, t = 3, rate", problem(3, 1, 1, 1, learning_rate=alpha), True)
     add("expansion", "1-1-1-1, t = 1, weights", problem(1, 1, 1, 1, 1, weights=symbols([1, 1, 1, 1])))
+    # at one batch size, by numbers
+    add("regression", "1-1, t = 2000, b = 7", problem(2000, 1, 1), True, batch_size=7)
+    add("regression", "2-1, t = 500, b = 7", problem(500, 2, 1), True, batch_size=7)
+    add("regression", "2-1, t = 1000, b = 1", problem(1000, 2, 1), batch_size=1)
+    add("regression", "3-1, t = 500, b = 2", problem(500, 3, 1), True, batch_size=2)
+    add("regression", "6-1, t = 100, b = 2", problem(100, 6, 1), True, batch_size=2)
+    add("regression", "3-1, t = 300, b = 2, 20 examples", problem(300, 3, 1, law=dataset(20, 3, 1)), True, batch_size=2)
+    add("regression", "2-1, t = 300, b = 2, momentum", problem(300, 2, 1, momentum="1/2"), batch_size=2)
+    add(
+        "regression",
+        "6 weights of products, t = 60, b = 4, 30 examples",
+        curve(60, 2, law=dataset(30, 2, 1)),
+        batch_size=4,
+    )
     # linear regression
     add("regression", "3-1, t = 10", problem(10, 3, 1))
     add("regression", "8-1, t = 50", problem(50, 8, 1), True)
@@ -251,7 +269,9 @@ def amounts(case: Case) -> tuple[Amounts, list[Amounts]]:
         first, _ = lv.LargeBatch(**case.options).of_variance(steps)
         return first.byte_amounts, [first.second_amounts]
     work = {
-        "regression": lambda: closed.work(steps.model.closure, steps),
+        "regression": lambda: (
+            closed.work_at_one_size(steps) if case.options else closed.work(steps.model.closure, steps)
+        ),
         "expansion": lambda: expansion_size.expansion_work(steps),
         "traces": lambda: traces_size.predict(steps),
     }[case.road]()
@@ -267,6 +287,8 @@ def predicted(case: Case) -> tuple[float, float]:
 
 def derived(case: Case) -> tuple[tuple[float, ...], float]:
     """The median of seconds, part by part, and the bytes gained: called in a process of its own."""
+    if "batch_size" in case.options:
+        return (statistics.median(at_one_size(case) for _ in range(3)),), 0.0
     road = road_of(case.road, **case.options)
     seconds, memory = measure(road, case.problem)
     if case.road == "lattice":
@@ -282,6 +304,14 @@ def derived(case: Case) -> tuple[tuple[float, ...], float]:
         variance(road, again)
         found.append(time.process_time() - start)
     return (statistics.median(found),), memory
+
+
+def at_one_size(case: Case) -> float:
+    """Seconds of the expected loss at one batch size."""
+    start = time.process_time()
+    at = integrator_at_one_size(ROADS[case.road], Steps(case.problem), case.options["batch_size"])
+    at.expectations(DoubledLoss(), say_nothing)
+    return time.process_time() - start
 
 
 def run(chosen: list[Case], most: float) -> list[Measured]:

@@ -434,7 +434,7 @@ def test_what_the_user_can_mend_is_one_line_as_typed(capsys, monkeypatch, tmp_pa
     options = {
         "derive": {"memory_limit": "--memory-limit", "order": "--order"},
         "plan": {"digits": "--digits"},
-        "verify": {"runs": "--runs", "batch_sizes[2]": "--batch-sizes[2]"},
+        "verify": {"runs": "--runs", "batch_sizes[2]": "--batch-sizes"},
         "search": {"seconds": "--seconds", "depth": "--depth", "label_noise": "--label-noise"},
         "experiment": {"learning_rate": "--learning-rate", "schedule": "--schedule"},
         "demo": {"runs": "--runs"},

@@ -29,7 +29,7 @@ def test_compare_prints_the_table(capsys):
 def test_compare_refuses_in_one_line(capsys):
     assert "--examples 0: give the number of examples" in bad(capsys, "compare", "two-layer", "--examples", "0")
     message = bad(capsys, "compare", "two-layer", "--examples", "8", "--batch-sizes", "1,3")
-    assert "--batch-sizes[1] 3 makes no whole number of steps of --examples 8: give divisors of it" in message
+    assert "--batch-sizes 3 makes no whole number of steps of --examples 8: give divisors of it" in message
     assert "larger --batch-sizes, or one --learning-rate" in bad(
         capsys, "compare", "noisy-regression", "--examples", "8"
     )

@@ -421,7 +421,7 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     [
         (["--problem", "two-layer", "--depth", "2"], "--depth 2 is given with --problem: leave one of the two out"),
         (["--problem", "two-layer", "--step", "2"], "--step 2 goes with a depth"),
-        (["--problem", "two-layer", "--vary", "inputs"], "--vary[0] 'inputs' names no number"),
+        (["--problem", "two-layer", "--vary", "inputs"], "--vary 'inputs' names no number"),
         (["--depth", "2", "--vary", "inputs"], "--vary ['inputs'] is of a template"),
         (["--problem", "no/such.json"], "there is no such file"),
     ],

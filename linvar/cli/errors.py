@@ -157,8 +157,10 @@ def as_typed(error: LinvarError, options: Mapping[str, str]) -> LinvarError:
         return DerivationTooLargeError(spelled(error.statement, options), cures)
     if not isinstance(error, InputError):
         return error
-    name, bracket, rest = error.argument.partition("[")
-    argument = options[name] + bracket + rest if name in options else error.argument
+    name, _, _ = error.argument.partition(
+        "["
+    )  # an element of a list is named by the option that has it, and by its value
+    argument = options.get(name, error.argument)
     return InputError(argument, error.value, spelled(error.cure, options), fault=spelled(error.fault, options))
 
 

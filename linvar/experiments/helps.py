@@ -3,7 +3,8 @@
 An MLP on images of digits and a linear network that starts far below its teacher; in the full size a convolutional network and a
 transformer encoder on sentences, too. ``first_order`` gives the coefficient of 1/b in the expected train and test loss at every
 step: negative where a smaller batch helps. Runs at a few b say where that holds, and where the batch is too small for first
-order. The networks bend smoothly (tanh, GELU): what first order says of a kink is formal.
+order; of the linear network the exact coefficient of 1/b^2 says how much is missing there. The networks bend smoothly (tanh,
+GELU): what first order says of a kink is formal.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Network:
         dtype: "float32" or "float64".
         lanes: runs at a time.
         settings: what the task depends on.
+        second: t -> the exact coefficient of 1/b^2 in the expected train loss, where it is known.
     """
 
     measured: Measured
@@ -51,6 +53,7 @@ class Network:
     dtype: str
     lanes: int
     settings: dict[str, JSON]
+    second: Callable[[int], float] | None = None
 
 
 def build(request: Request) -> Study:
@@ -115,9 +118,23 @@ def _linear(request: Request) -> Network:
     measured = Measured(
         "Two linear layers, widths 2-2-2, far below their teacher, Gaussian inputs", "1/200",
         request.pick((4, 16), (4, 16, 64), (4, 8, 16, 32, 64)), request.pick((1,), (1, 2, 4, 8, 16), (1, 2, 4, 8, 16, 32)),
-        request.pick(64, 20_000, 100_000), {"train_loss": "population loss"},
+        request.pick(64, 50_000, 100_000), {"train_loss": "population loss"},
     )  # fmt: skip
-    return Network(measured, partial(make_task, problem), lambda _: problem.law, "iid", "float64", 1024, {**_FAR})
+    task, law = partial(make_task, problem), problem.law
+    return Network(
+        measured, task, lambda _: law, "iid", "float64", 1024, {**_FAR}, partial(second_coefficient, problem)
+    )
+
+
+def second_coefficient(problem: Problem, step: int) -> float:
+    """Of 1/b^2 in the exact expected loss after so many steps.
+
+    >>> second_coefficient(far_problem(), 1)
+    0.07190948919204712
+    """
+    from linvar.symbolic.truncation import large_batch
+
+    return float(large_batch(problem.at_step(step), order=2, digits=30, progress=False).loss.coefficients[2])
 
 
 def far_problem() -> Problem:
@@ -165,6 +182,7 @@ def _path(network: Network, task: Callable[[], Task], probes: int, seed: int) ->
                 "standard_error": loss.standard_error.tolist(),
                 "answers": [verdict.answer for verdict in verdicts if verdict is not None],
                 "equal_examples": None if against is None or equal is None else [equal.examples, against.answer],
+                "second": None if network.second is None else {str(t): network.second(t) for t in own.steps},
             }
     return found
 

@@ -52,17 +52,25 @@ class Compared:
         batch_size, step: b and t.
         seen: [value, standard error] of the runs.
         said: the same of the first order, c times the coefficient of 1/b.
+        second: the term of 1/b^2, where it is known.
     """
 
     batch_size: int
     step: int
     seen: Sequence[float]
     said: Sequence[float]
+    second: float | None = None
 
     @property
     def z(self) -> float:
         """Of the difference."""
         return z_score(self.seen, self.said)
+
+    @property
+    def z_of_two(self) -> float | None:
+        """Of what two orders leave, where both are known."""
+        value, error = self.said
+        return None if self.second is None else z_score(self.seen, (value + self.second, error))
 
 
 def compared(own: Measured, name: str, prefix: str, cells: Cells) -> list[Compared]:
@@ -77,7 +85,8 @@ def compared(own: Measured, name: str, prefix: str, cells: Cells) -> list[Compar
             if value is not None and error is not None:
                 c = path["factors"][str(b)]
                 said = c * loss["coefficient"][t], c * loss["standard_error"][t]
-                found.append(Compared(b, t, (value - loss["limit"][t], error), said))
+                second = None if loss["second"] is None else c**2 * loss["second"][str(t)]
+                found.append(Compared(b, t, (value - loss["limit"][t], error), said, second))
     return found
 
 
@@ -88,7 +97,9 @@ def conclude(networks: Mapping[str, Measured], cells: Cells) -> Conclusion:
         networks: name -> what was measured.
         cells: their results by name, as ``helps.build`` names them.
     """
-    budget = Budget(2 * sum(len(own.losses) for own in networks.values()), min(own.runs for own in networks.values()))
+    known = [cells[f"{prefix}-path"].get(name, {}) for prefix, own in networks.items() for name in own.losses]
+    questions = sum(2 + (loss.get("second") is not None) for loss in known)  # its sign, its size; and with 1/b^2
+    budget = Budget(questions, min(own.runs for own in networks.values()))
     summary = [
         "Does a smaller batch lower the expected loss after the same number of steps? SGD, the same learning rate at every b; to "
         "first order in 1/b, its sign where 0 is outside the 95 % interval over the probes of one step.",
@@ -132,7 +143,7 @@ def _of_loss(own: Measured, name: str, words: str, prefix: str, cells: Cells, bu
         )
     return lines, {
         "answers": loss["answers"],
-        "compared": [[one.batch_size, one.step, *one.seen, *one.said, one.z] for one in found],
+        "compared": [[one.batch_size, one.step, *one.seen, *one.said, one.z, one.z_of_two] for one in found],
         "equal_examples": loss["equal_examples"],
     }
 
@@ -147,11 +158,13 @@ def _checked(found: Sequence[Compared], budget: Budget) -> str:
     beyond = [one for one in found if abs(one.z) > bound]
     signs = f"the runs see the sign at {len(clear)} of {len(found)} places (b, t)"
     signs += f": another one at {_places(other)}" if other else ", that of first order" if clear else ""
-    size = (
-        f"its size is beyond first order at {_places(beyond)}"
-        if beyond
-        else f"its size agrees (largest |z| = {max(abs(one.z) for one in found):.1f})"
-    )
+    worst = max(found, key=lambda one: abs(one.z))
+    size = f"its size is beyond first order at {_places(beyond)}" if beyond else "its size agrees"
+    size += f" (largest |z| = {abs(worst.z):.1f} at {_places([worst])})"
+    left = [abs(one.z_of_two) for one in found if one.z_of_two is not None]
+    if left:
+        word = "agrees" if max(left) <= bound else "does not agree either"
+        size += f", and with the exact coefficient of 1/b^2 {word} (largest |z| = {max(left):.1f})"
     return f"Runs: {signs}; {size}; a verdict takes |z| > {bound:.1f}."
 
 
@@ -189,7 +202,7 @@ def _draw(networks: Mapping[str, Measured], cells: Cells, figure: Figure) -> Non
                 axes.set_axis_off()
     figure.set_size_inches(9, 3 * len(networks))
     lines = "Above 0 a smaller batch has the higher loss, below 0 the lower one"
-    set_title(figure, lines, "Lines: first order; dots: runs, bars of two standard errors")
+    set_title(figure, lines, "Lines: first order; dots: runs; bands and bars: two standard errors")
 
 
 def _panel(axes: Axes, own: Measured, name: str, prefix: str, cells: Cells) -> None:
@@ -207,8 +220,13 @@ def _panel(axes: Axes, own: Measured, name: str, prefix: str, cells: Cells) -> N
         )
         if dots:
             c = path["factors"][str(b)]
-            curve = [100 * c * k / limit for k, limit in zip(path[name]["coefficient"], limits)]
+            curve, errors = (
+                [100 * c * k / limit for k, limit in zip(path[name][of], limits)]
+                for of in ("coefficient", "standard_error")
+            )
             axes.plot(range(len(curve)), curve, color=style.colour, lw=1)
+            low, high = ([y + sign * 2 * e for y, e in zip(curve, errors)] for sign in (-1, 1))
+            axes.fill_between(range(len(curve)), low, high, color=style.colour, alpha=0.2, lw=0)
             seen = [*heights, *curve]
             if math.isfinite(sum(seen)) and max(map(abs, seen)) > 100:
                 axes.set_yscale("symlog")

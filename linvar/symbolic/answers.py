@@ -147,7 +147,8 @@ def expected_loss(
     >>> lv.expected_loss(problem)
     3389/10000 + 2139/5000 u - 2041/10000 u^2 + 259/5000 u^3    (u = 1/b, degree 3)
 
-    Next: ``linvar.derive_steps`` for the loss at several steps at once.
+    Next: ``linvar.derive_steps`` for the loss at several steps at once, ``linvar.compare_batch_sizes`` for the batch size with
+    the lowest one.
     """
     return derive(problem, road, progress=progress, memory_limit=memory_limit).loss
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isqrt
 
 from linvar.arguments import check_integer
@@ -26,19 +27,16 @@ from linvar.symbolic.algebra.ring import coefficients_of, to_exact
 from linvar.symbolic.derivation import derive, derive_steps
 from linvar.symbolic.limits import MOST_SECONDS, checked_limit, format_bytes, format_seconds
 from linvar.symbolic.plan import check_problem, choose
+from linvar.symbolic.registry import ROADS
 from linvar.symbolic.result.polynomial import BatchPolynomial
-from linvar.symbolic.roads.regression import closed
-from linvar.symbolic.roads.regression.road import Regression
 from linvar.symbolic.sgd.questions import DoubledLoss
-from linvar.symbolic.sgd.road import Road
+from linvar.symbolic.sgd.road import Road, cost_at_one_size, integrator_at_one_size
 from linvar.symbolic.sgd.steps import Steps
 
 #: compared where none are given, as far as there are so many examples
 _USUAL = (1, 2, 4, 8, 16, 32, 64)
 #: the divisors of no larger number are looked for
 _MOST_EXAMPLES = 10**9
-#: that the recursion at one b takes a step for each byte of its moments: from 8e-9 to 1.1e-7 where it was measured
-_SECONDS_BYTE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class BatchComparison(Tabular):
     examples: int | None = None
     equal_examples: Comparison | None = None
 
-    @property
+    @cached_property
     def best_batch_size(self) -> int | None:
         """The lowest expected loss after the same steps, over ALL integers b >= 1: None if the loss comes down to its limit."""
         return self.loss.lowest_at()
@@ -185,8 +183,9 @@ def compare_batch_sizes(
     total = None if examples is None else _checked_examples(examples)
     sizes = _checked_sizes(batch_sizes, problem, total)
     times = () if total is None else tuple(_steps_of(problem, b, total) for b in sizes)
-    if Steps(problem).model.closure.obstacle is None and (road is None or isinstance(road, Regression)):
-        losses = _by_numbers(problem, sizes, times, progress, memory_limit)
+    quick = _road_by_numbers(Steps(problem), road)
+    if quick is not None:
+        losses = _by_numbers(problem, sizes, times, quick, progress, memory_limit)
         loss = derive(problem, road, progress=progress, memory_limit=memory_limit).loss
     else:
         loss, losses = _by_polynomials(problem, sizes, times, road, progress, memory_limit)
@@ -213,7 +212,7 @@ def _by_polynomials(
                 choose(Steps(problem.at_step(t)), road, memory_limit)
             except DerivationTooLargeError as too_large:
                 raise DerivationTooLargeError(
-                    f"b = {b} makes {t:,} steps: {too_large.statement}", _cures(fit)
+                    f"b = {b} makes {_count(t)} steps: {too_large.statement}", _cures(fit)
                 ) from error
             fit.insert(0, b)
         raise
@@ -221,36 +220,44 @@ def _by_polynomials(
     return own, tuple(_value(loss, b) for loss, b in zip(others, sizes))
 
 
+def _road_by_numbers(steps: Steps, road: Road | None) -> Road | None:
+    """One that needs no polynomials at a batch size: the road itself or, if it is None, any that linvar has."""
+    roads = ROADS.values() if road is None else [road]
+    return next((one for one in roads if cost_at_one_size(one, steps).obstacle is None), None)
+
+
 def _by_numbers(
     problem: Problem,
     sizes: Sequence[int],
     times: Sequence[int],
+    road: Road,
     progress: bool | Progress | None,
     memory_limit: float | None,
 ) -> tuple[Rational, ...]:
-    """The loss of each batch size after its own steps, by the recursion at this b.
-
-    It keeps one number where the polynomial of t steps has t + 1 coefficients, each as long: its memory is so much less.
-    """
+    """The loss of each batch size after its own steps, by a road at this b."""
     limit, seconds, most, fit = checked_limit(memory_limit), 0.0, 0, list[int]()
+    longest = Steps(problem.at_step(max(times, default=0)))
     for b, t in reversed(list(zip(sizes, times))):
-        whole = Regression().cost(Steps(problem.at_step(t)))
-        taken = whole.bytes // (t + 1)
-        seconds, most = seconds + whole.seconds / (t + 1) + _SECONDS_BYTE * taken * t, max(most, taken)
+        plan = cost_at_one_size(road, longest.until(t))
+        seconds, most = seconds + plan.seconds, max(most, plan.bytes)
         if seconds > MOST_SECONDS or most > limit:
             size = f"about {format_seconds(seconds)} and {format_bytes(most)} in all"
-            raise DerivationTooLargeError(f"b = {b} makes {t:,} steps, {size}", _cures(fit))
+            raise DerivationTooLargeError(f"b = {b} makes {_count(t)} steps, {size}", _cures(fit))
         fit.insert(0, b)
     losses = []
-    cost = f"regression at {len(times)} batch sizes, about {format_seconds(seconds)}, {format_bytes(most)}"
-    with reporting(progress, Regression.name, cost, seconds) as tell:
+    cost = f"{road.name} at {len(times)} batch sizes, about {format_seconds(seconds)}, {format_bytes(most)}"
+    with reporting(progress, road.name, cost, seconds) as tell:
         for done, (b, t) in enumerate(zip(sizes, times)):
-            steps = Steps(problem.at_step(t))
-            (at,) = closed.integrators(steps.model.closure, steps, [t], b)
+            at = integrator_at_one_size(road, longest.until(t), b)
             (doubled,) = at.expectations(DoubledLoss(), say_nothing)
             losses.append(Rational(to_exact(coefficients_of(doubled, at.answers)[0], ())) / 2)
             tell(done + 1, len(times))
     return tuple(losses)
+
+
+def _count(t: int) -> str:
+    """A number of steps, of few digits."""
+    return cut(f"{t:,}", 30)
 
 
 def _value(loss: BatchPolynomial, b: int) -> Rational:

@@ -75,11 +75,12 @@ class Expansion:
 class Regression:
     """The same of linear regression, and of the recursion of an affine gradient.
 
-    Bytes: of a coefficient, and of a bit of it; of a fourth moment and of a value at an example. Seconds: of any call, of a step,
-    of a product in the last step of data, of a product in the steps and of each power of 1/b in it, for data and for a Gaussian
-    law; of a byte where symbols are. Of an affine gradient bytes of a pair of features, of an entry of the table, of a word of
-    the moments; seconds of a pair of features, and of a value in its moment, of an entry of the table, of an entry of the moments
-    in a step, of a word of it in a product; in symbols of a term of it in a product.
+    Bytes: of a coefficient, and of a bit of it; of a fourth moment and of a value at an example. Seconds: of any call, of a
+    step, of a product in the last step of data, of a product in the steps and of each power of 1/b in it, for data and for a
+    Gaussian law; of a byte where symbols are; at one batch size, of a byte in a step. Of an affine gradient bytes of a pair of
+    features, of an entry of the table, of a word of the moments; seconds of a pair of features, and of a value in its moment,
+    of an entry of the table, of an entry of the moments in a step, of a word of it in a product; in symbols of a term of it in
+    a product.
     """
 
     bytes_coefficient: float
@@ -94,6 +95,7 @@ class Regression:
     seconds_gaussian_product: float
     seconds_gaussian_power: float
     seconds_symbol_byte: float
+    seconds_number_byte: float
     bytes_pair: float
     bytes_table: float
     bytes_word: float

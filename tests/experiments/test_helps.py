@@ -16,7 +16,7 @@ from linvar.experiments.runner import Request
 OWN = Measured("A network", 0.1, (4, 16), (1, 3), 100)
 #: to first order the train loss is 2 + k/b with k = 0, -1, 0, 2, and the test loss unresolved
 LOSS = {"limit": [2.0] * 4, "coefficient": [0.0, -1.0, 0.0, 2.0], "standard_error": [0.0] * 4,
-        "answers": ["unresolved", "yes", "unresolved", "no"], "equal_examples": [12, "yes"]}  # fmt: skip
+        "answers": ["unresolved", "yes", "unresolved", "no"], "equal_examples": [12, "yes"], "second": None}  # fmt: skip
 TEST = {**LOSS, "answers": ["unresolved"] * 4, "standard_error": [0.5] * 4, "equal_examples": None}
 
 
@@ -54,21 +54,40 @@ def test_signs_sizes_and_agreement_are_said() -> None:
         "At t = 3 it is 2 + 2/b: +25 % at b = 4." in text
         and "Test loss, to first order: unresolved at t = 1 to 3." in text
     )
-    assert "the sign at 4 of 4 places (b, t), that of first order; its size agrees (largest |z| = 0.0)" in text
+    assert (
+        "the sign at 4 of 4 places (b, t), that of first order; its size agrees (largest |z| = 0.0 at b = 4, t = 1)"
+        in text
+    )
     assert "Train loss of the same 12 examples, to first order: LOWER at the smaller b (b = 4 and 16)." in text
     assert text.count("of the same") == 1
 
 
 def test_what_first_order_gets_wrong_is_said() -> None:
     text = "\n".join(said(cells(train_loss=0.5)))
-    assert "that of first order; its size is beyond first order at b = 4, t = 3;" in text
+    assert (
+        "that of first order; its size is beyond first order at b = 4, t = 3 (largest |z| = 500.0 at b = 4, t = 3);"
+        in text
+    )
     text = "\n".join(said(cells(train_loss=-0.7)))
     assert (
-        "the sign at 4 of 4 places (b, t): another one at b = 4, t = 3; its size is beyond first order at b = 4, t = 3;"
+        "the sign at 4 of 4 places (b, t): another one at b = 4, t = 3; its size is beyond first order at b = 4, t = 3 ("
         in text
     )
     text = "\n".join(said(cells(error=10.0)))
     assert "the sign at 0 of 4 places (b, t); its size agrees" in text
+
+
+def test_what_first_order_leaves_is_the_exact_second_coefficient() -> None:
+    shifted = cells(train_loss=0.5)
+    shifted["net-path"] = {**shifted["net-path"], "train_loss": {**LOSS, "second": {"1": 0.0, "3": 8.0}}}
+    shifted["net-b-16"]["3"]["train_loss"][0] += 8.0 / 16**2
+    assert [one.second for one in compared(OWN, "train_loss", "net", shifted)] == [0.0, 0.5, 0.0, 8.0 / 16**2]
+    agrees = (
+        "beyond first order at b = 4, t = 3; b = 16, t = 3 (largest |z| = 500.0 at b = 4, t = 3), and with the exact"
+    )
+    assert f"{agrees} coefficient of 1/b^2 agrees (largest |z| = 0.0); a verdict" in "\n".join(said(shifted))
+    shifted["net-path"]["train_loss"]["second"]["3"] = 7.0
+    assert "of 1/b^2 does not agree either (largest |z| = 62.5)" in "\n".join(said(shifted))
 
 
 def test_missing_estimates_are_said_to_be_so() -> None:
@@ -98,6 +117,7 @@ def test_the_first_order_of_the_linear_network_is_the_exact_coefficient() -> Non
         coefficients = [*map(float, exact.loss.coefficients), 0.0]
         assert path["train_loss"]["limit"][t] == pytest.approx(coefficients[0], rel=1e-12)
         assert path["train_loss"]["coefficient"][t] == pytest.approx(coefficients[1], rel=1e-12)
+        assert helps.second_coefficient(problem, t) == pytest.approx([*coefficients, 0.0][2], rel=1e-12)
     assert path["train_loss"]["answers"] == ["unresolved", "yes"] and path["parameters"] == 8
     assert path["factors"] == {"4": 0.25, "16": 0.0625} and "test_loss" not in path
 

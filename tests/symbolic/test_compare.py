@@ -9,7 +9,11 @@ import pytest
 import sympy
 
 import linvar as lv
+from linvar.errors import InputTypeError
 from linvar.symbolic.compare import compare_batch_sizes
+from linvar.symbolic.sgd.questions import DoubledLoss
+from linvar.symbolic.sgd.road import cost_at_one_size, integrator_at_one_size
+from linvar.symbolic.sgd.steps import Steps
 
 #: to first order and exactly, a smaller batch lowers the loss of the first; never that of the others
 FAR = lv.Problem([[[1, 0]], [[1]]], lv.Gaussian([[17, 0]]), "1/20", 1)
@@ -154,6 +158,37 @@ def test_what_does_not_fit_is_said_before_it_starts() -> None:
         lv.compare_batch_sizes(NOISY, examples=10**6, memory_limit=10**5)
     with pytest.raises(lv.DerivationTooLargeError, match="step=9"):
         lv.compare_batch_sizes(FAR.at_step(9), [2, 4], examples=4)
+
+
+def test_steps_beyond_all_use_are_refused_in_few_words() -> None:
+    with pytest.raises(
+        lv.DerivationTooLargeError, match=r"b = 1 makes 10,000,.* steps, about .* use fewer examples"
+    ) as refused:
+        compare_batch_sizes(NOISY, [1], examples=10**400)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["one layer", "subsets", "biases"])
+def test_a_road_by_numbers_gives_values_and_says_what_they_cost(name: str) -> None:
+    steps = Steps(PROBLEMS[name])
+    at = integrator_at_one_size(lv.Regression(), steps, 3)
+    (doubled,) = at.expectations(DoubledLoss(), lambda *_: None)
+    assert lv.BatchPolynomial([doubled], ring=at.answers) == 2 * lv.expected_loss(PROBLEMS[name])(3)
+    many = Steps(PROBLEMS[name].at_step(200))
+    one, whole = cost_at_one_size(lv.Regression(), many), lv.Regression().cost(many)
+    assert one.is_open and one.seconds > 0 and 100 * one.bytes < whole.bytes
+
+
+def test_other_roads_have_no_numbers() -> None:
+    for road in (lv.Expansion(), lv.Traces(), lv.Lattice(), lv.Regression):  # the last one is no road
+        assert cost_at_one_size(road, Steps(NOISY)).obstacle is not None
+    assert (
+        cost_at_one_size(lv.Regression(), Steps(FAR)).obstacle == lv.Regression().cost(Steps(FAR)).obstacle is not None
+    )
+    with pytest.raises(lv.InputError, match="does not apply"):
+        compare_batch_sizes(FAR, [1], examples=1, road=lv.Regression())
+    with pytest.raises(InputTypeError, match="road=<class"):
+        compare_batch_sizes(NOISY, [1], examples=1, road=lv.Regression)  # type: ignore[arg-type]
 
 
 def test_no_examples_no_data() -> None:

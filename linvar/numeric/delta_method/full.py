@@ -22,6 +22,7 @@ from linvar.numeric.delta_method.linearized import (
     Weights,
     differentiated,
     folded,
+    mean_and_slope,
     moved,
     moved_leaves,
     shares_of,
@@ -50,16 +51,12 @@ def full_step(
     covariance, mean = carried.covariance[:count, :count], carried.mean[:count]
     units = jnp.eye(count, dtype=dtype)
 
-    def mean_loss(part: Any, share: jax.Array, x: jax.Array) -> jax.Array:
-        return jnp.vdot(share, jax.vmap(loss, (None, 0))(rebuilt(unflat(x)), part))
-
-    def first(part: Any, share: jax.Array) -> tuple[jax.Array, jax.Array]:
-        result: tuple[jax.Array, jax.Array] = jax.value_and_grad(partial(mean_loss, part, share))(flat)
-        return result
+    def losses(part: Any, x: jax.Array) -> jax.Array:
+        return jax.vmap(loss, (None, 0))(rebuilt(unflat(x)), part)
 
     def along(part: Any, share: jax.Array, direction: jax.Array, x: jax.Array) -> jax.Array:
         """The derivative of the gradient: the Hessian at x times a direction."""
-        result: jax.Array = jax.jvp(jax.grad(partial(mean_loss, part, share)), (x,), (direction,))[1]
+        result: jax.Array = jax.jvp(jax.grad(lambda x: jnp.vdot(share, losses(part, x))), (x,), (direction,))[1]
         return result
 
     def scatter(part: Any, share: jax.Array) -> jax.Array:
@@ -78,7 +75,7 @@ def full_step(
 
         return summed(term, parts, shares)
 
-    value, slope = summed(first, parts, shares)
+    value, slope = mean_and_slope(losses, flat, parts, shares)
     hessian, thirds = jax.lax.map(curvature, (units, covariance), batch_size=program.together)
     noise = summed(scatter, parts, shares)  # Sigma
     drive = hessian @ mean + jnp.sum(thirds, axis=0) / 2  # H m + D^3 L[C] / 2
@@ -91,7 +88,7 @@ def full_step(
             unit, column = pair
             return jnp.vdot(column, summed(lambda part, share: along(part, share, unit, flat), rows, shares))
 
-        value, slope = summed(first, rows, shares)
+        value, slope = mean_and_slope(losses, flat, rows, shares)
         spreads = jax.lax.map(spread, (units, covariance), batch_size=program.together)
         return OfLoss(value, jnp.vdot(slope, mean)[None], jnp.sum(spreads)[None])
 

@@ -210,6 +210,18 @@ def shares_of(data: Any, weights: Any, dtype: Any) -> jax.Array:
     return jnp.full(size, 1 / size, dtype) if weights is None else jnp.asarray(weights, dtype)
 
 
+def mean_and_slope(
+    losses: Callable[[Any, Tree], jax.Array], own: Tree, parts: Any, shares: jax.Array
+) -> tuple[jax.Array, Tree]:
+    """The mean loss and its gradient, from ``losses(examples, own)``, one of each example."""
+
+    def term(part: Any, share: jax.Array) -> tuple[jax.Array, Tree]:
+        result: tuple[jax.Array, Tree] = jax.value_and_grad(lambda x: jnp.vdot(share, losses(part, x)))(own)
+        return result
+
+    return summed(term, parts, shares)
+
+
 class Mean(NamedTuple):
     """Mean loss, its gradient, and the trace of the covariance of one example's gradient."""
 
@@ -241,12 +253,6 @@ def mean_gradient(
         byte_budget=program.byte_budget,
     )  # fmt: skip
 
-    def mean_loss(part: Any, share: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        result: tuple[jax.Array, list[jax.Array]] = jax.value_and_grad(
-            lambda x: jnp.vdot(share, jax.vmap(loss, (None, 0))(rebuilt(x), part))
-        )(own)
-        return result
-
-    value, slope = summed(mean_loss, parts, shares)
+    value, slope = mean_and_slope(lambda part, x: jax.vmap(loss, (None, 0))(rebuilt(x), part), own, parts, shares)
     square = moments.trace + squared_norm(differentiated(moments.mean)[0])  # sum_i p_i ||g_i||^2
     return Mean(value, slope, jnp.maximum(square - squared_norm(slope), 0))

@@ -34,6 +34,7 @@ from linvar.numeric.delta_method.linearized import (
     differentiated,
     folded,
     inner,
+    mean_and_slope,
     mean_gradient,
     moved_leaves,
     shares_of,
@@ -130,16 +131,10 @@ def probe_step(
         """The same of other examples."""
         rows = folded(examples, len(shares), min(program.chunk_size, len(shares)))
 
-        def first(part: Any, share: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-            result: tuple[jax.Array, list[jax.Array]] = jax.value_and_grad(lambda x: jnp.vdot(share, losses(part, x)))(
-                own
-            )
-            return result
-
         def spread(position: Leaves) -> jax.Array:
             return inner(position, summed(lambda part, share: curved(part, share, own, position), rows, shares))
 
-        value, slope = summed(first, rows, shares)
+        value, slope = mean_and_slope(losses, own, rows, shares)
         return OfLoss(
             value, jax.vmap(partial(inner, slope))(shifts), jax.lax.map(spread, positions, batch_size=program.together)
         )

@@ -25,7 +25,7 @@ from linvar.numeric.gradients.checks import check_finite, check_rounding, check_
 from linvar.numeric.gradients.inputs import one_batch
 from linvar.numeric.gradients.parameters import Leaves, chosen, direction_of, none_chosen
 from linvar.numeric.gradients.per_example.strategies import Wanted
-from linvar.numeric.gradients.program import Asked, Loss, Options, computed
+from linvar.numeric.gradients.program import Asked, Loss, Options, Whole, computed
 from linvar.numeric.gradients.result import GradientMoments as GradientMoments
 from linvar.numeric.gradients.result import positive
 from linvar.numeric.gradients.spread import beside, spread_of
@@ -165,7 +165,8 @@ def gradient_moments(
         batched, wanted, free, nan == "drop", chunk_size, byte_budget, ddof, spread, measured, _is_word(along)
     )
     rows = None if rows is None else beside(rows, spread)
-    moments, whole = computed(loss, options, params, batch, key, rows, asked)
+    found: tuple[GradientMoments, Whole] = computed(loss, options, params, batch, key, rows, asked)
+    moments, whole = found
     if isinstance(moments.trace, jax.core.Tracer):
         return moments if explain else replace(moments, explanation=None)
     certain = replace(moments, squared_norms=None) if free else moments

@@ -36,7 +36,7 @@ from linvar.numeric.gradients.spread import Spread, on_every_device
 CHUNK_BYTES = {"cpu": 2**21}
 OTHER_CHUNK_BYTES = 2**27
 #: With ``batched``, the loss of the whole batch, and the mean over it of the losses of batches of one.
-_Whole: TypeAlias = tuple[jax.Array, jax.Array] | None
+Whole: TypeAlias = tuple[jax.Array, jax.Array] | None
 #: loss(params, example), or loss(params, example, key=...): one number.
 Loss: TypeAlias = Callable[..., ArrayLike]
 
@@ -64,6 +64,7 @@ class Asked(NamedTuple):
     direction: list[jax.Array] | None
 
 
+@partial(jax.jit, static_argnums=1)
 def computed(
     loss: TakenLoss,
     options: Options,
@@ -72,23 +73,8 @@ def computed(
     key: jax.Array | None,
     mask: jax.Array | None,
     asked: Asked,
-) -> tuple[GradientMoments, _Whole]:
-    """The moments, compiled; with ``batched`` also the loss of the whole batch, which nothing but a check needs."""
-    found: tuple[GradientMoments, _Whole] = _moments(loss, options, params, batch, key, mask, asked)
-    return found
-
-
-@partial(jax.jit, static_argnums=1)
-def _moments(
-    loss: TakenLoss,
-    options: Options,
-    params: PyTree,
-    batch: PyTree,
-    key: jax.Array | None,
-    mask: jax.Array | None,
-    asked: Asked,
-) -> tuple[GradientMoments, _Whole]:
-    """One device or many."""
+) -> tuple[GradientMoments, Whole]:
+    """The moments, on one device or many; with ``batched`` also the loss of the whole batch, which only a check needs."""
     live = None if mask is None else mask != 0
     of_example, leaves, arrays = flat(loss, params, batch, live, batched=options.batched, keyed=key is not None)
     structure = jax.tree.structure(params)

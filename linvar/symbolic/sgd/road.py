@@ -108,6 +108,21 @@ def squared_means(integrator: Integrator, of: str, sizes: Sequence[int], report:
     return [sum((next(entries) ** 2 for _ in range(size)), integrator.answers.zero) for size in sizes]
 
 
+@singledispatch
+def cost_at_one_size(road: object, steps: Steps) -> RoadPlan:
+    """What an expected loss at ONE batch size takes by numbers, in place of polynomials in 1/b; most roads have no such way.
+
+    A road that has one registers it, and ``integrator_at_one_size``, for its type.
+    """
+    return RoadPlan("", obstacle="it goes by polynomials in 1/b only")
+
+
+@singledispatch
+def integrator_at_one_size(road: object, steps: Steps, batch_size: int) -> Integrator:
+    """After the steps of the problem, which has no symbols: the answers are the values at this b, free of u."""
+    raise NotImplementedError(f"{road!r} goes by polynomials in 1/b only")
+
+
 @runtime_checkable
 class Road(Protocol):
     """Frozen; its options are its fields."""

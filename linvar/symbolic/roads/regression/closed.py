@@ -7,6 +7,7 @@ from functools import singledispatch
 
 from linvar.errors import InputError
 from linvar.symbolic.cost import Size, Work, costs, total
+from linvar.symbolic.limits import MOST_STEPS
 from linvar.symbolic.models.closure import Closure, OneLayer
 from linvar.symbolic.models.polynomial.affine import AffineGradient
 from linvar.symbolic.roads.regression import affine, size
@@ -65,8 +66,25 @@ def _(closure: AffineGradient, steps: Steps) -> Work:
     return size.affine_work(closure, steps)
 
 
+def work_at_one_size(steps: Steps) -> Work:
+    """The same at one batch size: a number where the polynomial of t steps has t + 1 coefficients, all of them moved a step."""
+    whole, t = work(steps.model.closure, steps), min(steps.problem.step, MOST_STEPS)
+    memory, seconds = ({name: x / (t + 1) for name, x in of.items()} for of in (whole.bytes, whole.seconds))
+    seconds["seconds_number_byte"] = total(costs().regression, memory) * t
+    return Work(whole.monomials // (t + 1), memory, seconds)
+
+
 def predict(steps: Steps) -> Size:
     """The size of a recursion, without starting it."""
-    closure, rates = steps.model.closure, costs().regression
-    found, before = work(closure, steps), steps.law.preparation(closure.degree)
+    return _priced(steps, work(steps.model.closure, steps))
+
+
+def predict_at_one_size(steps: Steps) -> Size:
+    """The same at one batch size."""
+    return _priced(steps, work_at_one_size(steps))
+
+
+def _priced(steps: Steps, found: Work) -> Size:
+    """By the coefficients of the machine; and what the law has to make before."""
+    rates, before = costs().regression, steps.law.preparation(steps.model.closure.degree)
     return Size(found.monomials, int(total(rates, found.bytes)), total(rates, found.seconds) + before)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from linvar.keywords import door_of_class
 from linvar.symbolic.roads.regression import closed
-from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan
+from linvar.symbolic.sgd.road import Integrator, Road, RoadPlan, cost_at_one_size, integrator_at_one_size
 from linvar.symbolic.sgd.steps import Steps
 
 
@@ -38,6 +38,22 @@ class Regression:
     def integrators(self, steps: Steps, at: Sequence[int]) -> tuple[Integrator, ...]:
         """One recursion, up to the last of the steps."""
         return closed.integrators(steps.model.closure, steps, at)
+
+
+@cost_at_one_size.register
+def _cost_by_numbers(road: Regression, steps: Steps) -> RoadPlan:
+    """It keeps one number where the polynomial of t steps has t + 1 coefficients, each as long."""
+    closure = steps.model.closure
+    if closure.obstacle is not None:
+        return RoadPlan(road.name, obstacle=closure.obstacle)
+    size = closed.predict_at_one_size(steps)
+    return RoadPlan(road.name, f"{size.count} numbers", size.seconds, size.bytes)
+
+
+@integrator_at_one_size.register
+def _by_numbers(road: Regression, steps: Steps, batch_size: int) -> Integrator:
+    (found,) = closed.integrators(steps.model.closure, steps, [steps.problem.step], batch_size)
+    return found
 
 
 _: type[Road] = Regression
