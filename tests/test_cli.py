@@ -11,9 +11,11 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import get_args, get_type_hints
 
 import pytest
 from command_line import bad, good, no_lines_of_progress  # noqa: F401
+from typer.main import get_command
 
 import linvar as lv
 from linvar.cli import app as cli
@@ -256,7 +258,7 @@ USAGE = {
     "missing output": (["plot", "two-layer"], "--output"),
     "extra argument": (["derive", "two-layer", "b"], "b"),
     "unknown quantity": (["derive", "two-layer", "--quantity", "x"], "'x' is not one of"),
-    "seed is a word": (["verify", "two-layer", "--seed", "x"], "--seed"),
+    "seed is a word": (["verify", "two-layer", "--seed", "x"], "--seed 'x' is no integer: give an integer >= 0"),
     "seed is negative": (["verify", "two-layer", "--seed", "-1"], "--seed -1"),
     "seed is huge": (["verify", "two-layer", "--seed", str(2**70)], "--seed 1180591620717411303424"),
     "no runs": (["verify", "two-layer", "--runs", "0"], "--runs 0 is out of range: give an integer from 8 to 10^9"),
@@ -274,7 +276,7 @@ USAGE = {
     "picture without suffix": (["plot", "two-layer", "-o", "picture"], "end its name in .png"),
     "output in no folder": (["plot", "two-layer", "-o", "no/such/picture.png"], "there is no directory"),
     "saved in no folder": (["derive", "two-layer", "-o", "no/such/variance.json"], "there is no directory"),
-    "order is a word": (["derive", "two-layer", "--order", "x"], "'--order'"),
+    "order is a word": (["derive", "two-layer", "--order", "x"], "--order 'x' is no integer: give the highest"),
     "order is negative": (["plan", "two-layer", "--order", "-1"], "--order -1 is out of range"),
     "order is huge": (["derive", "two-layer", "--order", "1000000"], "--order 1000000 is out of range"),
     "digits alone": (["derive", "two-layer", "--digits", "3"], "--digits 3 goes with --order K"),
@@ -286,12 +288,15 @@ USAGE = {
         ["derive", "two-layer", "--memory-limit", "0.5"],
         "--memory-limit 0.5 is no number of bytes",
     ),
-    "memory is a word": (["plan", "two-layer", "--memory-limit", "1GB"], "'--memory-limit': '1GB' is not a number"),
+    "memory is a word": (
+        ["plan", "two-layer", "--memory-limit", "1GB"],
+        "--memory-limit '1GB' is no number: give a number",
+    ),
     "no depth": (["search", "--depth", "0"], "--depth 0 is out of range: give an integer from 1 to 64"),
     "no step": (["search", "--step", "9"], "--step 9 is out of range: give an integer from 1 to 8"),
     "no seconds": (["search", "--seconds", "nan"], "--seconds nan is out of range: give a number > 0, at most 10^6"),
     "endless": (["search", "--seconds", "inf"], "--seconds inf is out of range"),
-    "seconds too few": (["search", "--depth", "10", "--step", "2", "--seconds", "9"], "--seconds 9.0 is less than"),
+    "seconds too few": (["search", "--depth", "10", "--step", "2", "--seconds", "9"], "--seconds 9 is less than"),
     "search too large": (["search", "--depth", "8", "--step", "8"], "fewer steps (--step 8) or fewer layers"),
     "order and method": (
         ["derive", "two-layer", "--order", "1", "--method", "lattice"],
@@ -333,6 +338,33 @@ def test_a_mistake_is_one_line(capsys, case, tmp_path, monkeypatch):
     line = bad(capsys, *arguments)
     assert expected in line and "\x1b" not in line
     assert not list(tmp_path.iterdir())
+
+
+def numbers() -> list[tuple[str, str]]:
+    """Each command with each of its options that is a number."""
+    found = []
+    for name, command in get_command(cli.app).commands.items():
+        hints = get_type_hints(command.callback)
+        found += [(name, typed) for key, typed in option_names(command).items() if {int, float} & parts(hints.get(key))]
+    return found
+
+
+def parts(hint) -> set:
+    """A type, or those of a union."""
+    return set(get_args(hint)) or {hint}
+
+
+@pytest.mark.parametrize(("command", "option"), numbers())
+def test_what_is_no_number_is_refused_in_our_words(capsys, command, option):
+    """Every option: one that a library reads would be refused in the words of the library."""
+    file = ["two-layer"] if command in ("derive", "plan", "verify", "plot", "compare") else []
+    picture = ["-o", "p.png"] if command == "plot" else []
+    line = bad(capsys, command, *file, *picture, option, "1.5x")
+    assert line.startswith(f"linvar: {option} '1.5x' is no ") and ": give " in line
+
+
+def test_every_number_of_an_option_is_tried():
+    assert {"--step", "--seconds", "--memory-limit", "--coefficient"} <= {option for _, option in numbers()}
 
 
 def test_a_bad_problem_file_is_one_line_that_names_the_key(capsys, tmp_path):

@@ -126,7 +126,10 @@ def test_what_is_no_number_of_steps_is_refused(capsys, text):
             ["verify", "--step", "10001"],
             "--step 10001 is out of range: give the number of updates, an integer from 0 to",
         ),
-        (["plan", "--step", "1.5"], "Invalid value for '--step'"),
+        (
+            ["plan", "--step", "1.5"],
+            "linvar: --step '1.5' is no integer: give the number of updates, an integer >= 0\n",
+        ),
     ],
 )
 def test_steps_that_do_not_go_together_are_refused(capsys, tmp_path, monkeypatch, options, message):

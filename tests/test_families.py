@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import oracles
 import pytest
+from tiers import slow_but
 
 import linvar as lv
 from linvar import families
@@ -238,7 +239,11 @@ def test_degrees_are_those_of_the_losses_on_a_ray(name: str) -> None:
     assert values[0] == values[1] == values[2] != 0
 
 
-@pytest.mark.parametrize("name", CASES)
+#: a product, a tied matrix, weights shared by places, a sequence, entries that are known, degree 4: the others compile their like
+CONFORM = ("power of depth 3", "autoencoder", "convolution", "linear_attention", "factorisation", "quartic")
+
+
+@pytest.mark.parametrize("name", slow_but(CASES, *CONFORM))
 def test_families_conform(name: str) -> None:
     """Both halves, and every road."""
     check_model(CASES[name].problem(1, count=2))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,19 @@ def test_a_polynomial_in_jax_is_pickled(again: Any) -> None:
     assert float(function(2, w=2)) == 2.75
     with pytest.raises(lv.InputError, match="^batch_size=10 is more"):
         function(10, w=2)
+
+
+@WAYS
+def test_a_plan_equals_its_pickle(again: Any) -> None:
+    """A road that is out of the question has no seconds, a NaN: equal to another, and to nothing else."""
+    plan = lv.plan(TWO_LAYERS)
+    found = again(plan)
+    assert math.isnan(plan["regression"].seconds) and math.isnan(found["regression"].seconds)
+    assert found == plan and hash(found) == hash(plan) and found != lv.plan(ONE_LAYER)
+    assert {found["regression"]: 1} == {plan["regression"]: 1}
+    for change in ({"seconds": 1.0}, {"bytes": 1}, {"obstacle": "another"}, {"waits": True}, {"size": "x"}):
+        assert replace(plan["regression"], **change) != plan["regression"]
+    assert plan["regression"] != plan["regression"].road
 
 
 def test_integers_of_numpy_are_kept_as_ints() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -58,21 +59,79 @@ File = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the simulation, an integer >= 0.")]
-Runs = Annotated[int | None, typer.Option("--runs", help="Simulated runs for each batch size.")]
+
+
+def integer(option: str, cure: str) -> Callable[[str], int]:
+    """A parser of an option: what is no integer is refused in the words of linvar, not in those of a library."""
+
+    def read(text: str) -> int:
+        try:
+            return int(text)
+        except ValueError:  # also of more digits than CPython reads
+            raise typer.BadParameter(option) from InputError(option, text, cure, fault="is no integer")
+
+    return read
+
+
+def number(option: str, cure: str) -> Callable[[str], int | float]:
+    """Likewise of a number; the library says whether it is one that makes sense."""
+
+    def read(text: str) -> int | float:
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        raise typer.BadParameter(option) from InputError(option, text, cure, fault="is no number")
+
+    return read
+
+
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        parser=integer("--seed", "give an integer >= 0"),
+        help="Seed of the simulation, an integer >= 0.",
+    ),
+]
+Runs = Annotated[
+    int | None,
+    typer.Option(
+        "--runs",
+        metavar="N",
+        parser=integer("--runs", "give the number of runs, like 65536"),
+        help="Simulated runs for each batch size.",
+    ),
+]
 BatchSizes = Annotated[
     str | None,
     typer.Option("--batch-sizes", help="Batch sizes to simulate, separated by commas: 1,2,4,16, those there are."),
 ]
 Order = Annotated[
-    int | None, typer.Option("--order", metavar="K", help="Only the coefficients of 1, ..., 1/b^K, at any step.")
+    int | None,
+    typer.Option(
+        "--order",
+        metavar="K",
+        parser=integer("--order", "give the highest power of 1/b, an integer >= 0"),
+        help="Only the coefficients of 1, ..., 1/b^K, at any step.",
+    ),
 ]
 Digits = Annotated[
-    int | None, typer.Option("--digits", metavar="D", help="With --order: enclosures with D certified digits.")
+    int | None,
+    typer.Option(
+        "--digits",
+        metavar="D",
+        parser=integer("--digits", "give the number of digits, like 30"),
+        help="With --order: enclosures with D certified digits.",
+    ),
 ]
 
+STEP = integer("--step", "give the number of updates, an integer >= 0")
 Step = Annotated[
-    int | None, typer.Option("--step", metavar="T", help="Updates before the gradient is measured: the file's.")
+    int | None,
+    typer.Option("--step", metavar="T", parser=STEP, help="Updates before the gradient is measured: the file's."),
 ]
 Steps = Annotated[
     str | None, typer.Option("--steps", metavar="T,T,...", help="Several steps in one sweep: 0,1,2 or 0..4.")
@@ -81,25 +140,12 @@ Latex = Annotated[bool, typer.Option("--latex", help="Print the LaTeX of it and 
 LearningRate = Annotated[
     str | None, typer.Option("--learning-rate", metavar="P/Q", help="Of every update, an exact number: the file's.")
 ]
-
-
-def _number_of_bytes(text: str) -> int | float:
-    """The number as typed; the library says whether it is one of bytes."""
-    try:
-        return int(text)
-    except ValueError:  # also an integer of more digits than CPython reads
-        try:
-            return float(text)
-        except ValueError:
-            raise typer.BadParameter(f"{shown(text)} is not a number") from None
-
-
 MemoryLimit = Annotated[
     float | None,
     typer.Option(
         "--memory-limit",
         metavar="BYTES",
-        parser=_number_of_bytes,
+        parser=number("--memory-limit", "give a number of bytes, like 8e9"),
         help="What a derivation may take: half of the machine's.",
     ),
 ]

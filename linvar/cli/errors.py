@@ -89,6 +89,8 @@ def _forget_output() -> None:
 
 def status_of(error: Exception) -> int:
     """Print an error in one line; one that is not the user's is printed in full."""
+    if isinstance(error.__cause__, LinvarError) and not isinstance(error, LinvarError):  # a parser of ``cli.arguments``
+        return complain(str(error.__cause__))
     # click's usage errors, wherever this version of typer keeps them
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)

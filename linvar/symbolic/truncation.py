@@ -19,7 +19,7 @@ from linvar.symbolic.sgd.steps import Steps
 @door
 def large_batch(
     problem: Problem,
-    order: int,
+    order: int = 2,
     digits: int | None = None,
     *,
     progress: bool | Progress | None = None,
@@ -36,7 +36,7 @@ def large_batch(
 
     Args:
         problem: iid sampling; numeric, or with SymPy symbols.
-        order: K >= 0, the highest power of 1/b wanted.
+        order: K >= 0, the highest power of 1/b wanted: 2 if not given.
         digits: enclosures with this many certified digits in place of exact fractions, whose digits grow (2L-1)-fold with
             every step; numbers only.
         progress: None says what will take more than about ten seconds and shows a bar, if standard error is a terminal (or a

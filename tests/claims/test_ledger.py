@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ledger import PROOFS, TESTS, Claim, claims, not_run, record
+from tiers import slow_but
 
 CLAIMS = claims()
 #: files that execute the algebra of a proof
@@ -197,7 +198,14 @@ RUNS: dict[str, tuple[dict[str, str], list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+#: a run that is whole, one for each thing that can be amiss, one in two processes
+OFTEN = (
+    "whole", "with the slow ones", "an instance left out in two processes", "an instance skipped", "no prover",
+    "a prover skipped for another reason", "some asked for",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", slow_but(RUNS, *OFTEN))
 def test_a_run_of_the_whole_suite_fails_if_a_claim_did_not_run(name: str, tmp_path: Path) -> None:
     """The root conftest.py, on a suite of its own."""
     changes, options, message = RUNS[name]

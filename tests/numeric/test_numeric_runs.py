@@ -1,11 +1,15 @@
 """Runs of batches that are drawn some rows at a time: the same law for blocks, the last one not full, and single rows."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import linvar as lv
 from linvar.errors import InputError
+from linvar.numeric.laws.rows import RowSampler
+from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation import runs
+from linvar.numeric.simulation.batches import Size
 from linvar.numeric.simulation.trajectories import simulate
 
 ROWS = lv.Dataset([[1, 2], [0, 1], [-1, 1], [2, "1/2"], [1, 1]], [3, 2, -1, "9/2", 0])
@@ -41,6 +45,37 @@ def test_a_batch_of_many_rows_costs_no_memory():
     problem = lv.Problem([[["1/2"]], [[1]]], lv.Gaussian([[1]]), "1/10", 1)
     moments = simulate(jax.random.key(0), problem, batch_sizes=[20_000], runs=8, byte_budget=20_000)
     assert moments[20_000].nonfinite_runs == 0
+
+
+def test_a_subset_is_of_the_size_asked_for_or_refused():
+    """2^24 + 1 is no float32: a subset would have one row less."""
+    subsets, rows = (
+        RowSampler(jnp.zeros((3, 1)), None, numeric_scheme(name)) for name in ("without_replacement", "iid")
+    )
+    for odd in (2**24 + 1, 2**25 + 2, 2**30 - 1):
+        with pytest.raises(
+            InputError, match=f"batch_sizes contains {odd:,}: without .* float32 has no such .* float64"
+        ):
+            Size.of(subsets, odd, "float32")
+        assert Size.of(rows, odd, "float32").rows == odd
+        with jax.enable_x64(True):
+            assert int(Size.of(subsets, odd, "float64").batch_size) == odd
+    assert int(Size.of(subsets, 2**24, "float32").batch_size) == 2**24
+
+
+def test_batch_sizes_that_differ_by_a_power_of_two_have_keys_of_their_own(monkeypatch):
+    seen = []
+
+    def keys(key, *_):
+        seen.append(tuple(jax.random.key_data(key).tolist()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_keys", keys)
+    problem = lv.Problem([[[1, 2]]], lv.Gaussian([[1, 0]]), "1/10", 1)
+    for batch_size in (4, 2**31 + 4, 2**32 + 4, 2**33 + 4, 2**62 + 4):
+        with pytest.raises(KeyboardInterrupt):
+            simulate(jax.random.key(0), problem, batch_sizes=[batch_size], runs=2, batches="second_moments")
+    assert len(set(seen)) == 5
 
 
 @pytest.mark.parametrize("batch_size", [2**30 + 1, 2**31, 2**40])

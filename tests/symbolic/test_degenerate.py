@@ -19,6 +19,7 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 from roads import WholeExpansion
+from tiers import slow_but
 
 import linvar as lv
 from linvar.exact import Rational
@@ -233,11 +234,15 @@ VARYING = {
 }
 
 
-@pytest.mark.parametrize("depth", [2, 3])
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("kind", VARYING)
-def test_little_varies(kind: str, rule: str, depth: int) -> None:
+LITTLE = [(kind, rule, depth) for kind in VARYING for rule in RULES for depth in (2, 3)]
+#: every law at both depths, every rule with half of the laws
+OFTEN = [(kind, list(RULES)[(k + depth - 2) % 4], depth) for k, kind in enumerate(VARYING) for depth in (2, 3)]
+
+
+@pytest.mark.parametrize("case", slow_but(LITTLE, *OFTEN), ids=lambda case: ", ".join(map(str, case)))
+def test_little_varies(case: tuple[str, str, int]) -> None:
     """As many variables at each step as vary, and the values of all batches; t = 3 for two rows."""
+    kind, rule, depth = case
     law, variables = varying_law(kind, depth), VARYING[kind]
     most = {
         2: 3 if kind == "two rows, one fitted" and rule == "plain" else 2 - (variables > 1 and rule != "plain"),
@@ -258,7 +263,7 @@ def test_little_varies(kind: str, rule: str, depth: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "sampling", "rule"),
     [
-        ("two of three rows equal", "without_replacement", "plain"),
+        pytest.param("two of three rows equal", "without_replacement", "plain", marks=pytest.mark.slow),
         ("linear targets and a constant", "iid", "nesterov with decay"),
         pytest.param("a bias", "iid", "plain", marks=pytest.mark.slow),
     ],

@@ -271,6 +271,13 @@ def test_without_replacement_is_refused() -> None:
         lv.large_batch(problem, 2)
 
 
+def test_two_orders_if_none_is_given() -> None:
+    assert lv.LargeBatch() == lv.LargeBatch(order=2)
+    asked = lv.large_batch(TWO_LAYERS, order=2).variance.coefficients
+    assert lv.large_batch(TWO_LAYERS).variance.coefficients == asked and len(asked) == 3 and asked[2] != 0
+    assert repr(lv.large_batch(TWO_LAYERS, digits=8).variance) == repr(lv.large_batch(TWO_LAYERS, 2, 8).variance)
+
+
 @pytest.mark.parametrize("order, digits", [(-1, None), (True, None), (1.0, None), (1, 0), (1, 2.5), (1, True)])
 def test_orders_and_digits(order: Any, digits: Any) -> None:
     with pytest.raises(ValueError, match=r"order=|digits="):

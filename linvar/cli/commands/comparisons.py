@@ -13,6 +13,7 @@ from linvar.cli.arguments import (
     MemoryLimit,
     Step,
     check_numbers,
+    integer,
     load,
     parse_batch_sizes,
 )
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 def compare(
     file: File,
     examples: Annotated[
-        int | None, typer.Option("--examples", metavar="N", help="Compare them of N examples too: N/b steps each.")
+        int | None,
+        typer.Option(
+            "--examples",
+            metavar="N",
+            parser=integer("--examples", "give the number of examples, an integer >= 1"),
+            help="Compare them of N examples too: N/b steps each.",
+        ),
     ] = None,
     batch_sizes: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linvar.cli.arguments import Json, Latex, Quantity, QuantityOption, check_output
+from linvar.cli.arguments import STEP, Json, Latex, Quantity, QuantityOption, check_output, integer
 from linvar.cli.layout import wrapped
 from linvar.cli.terminal import print_json, print_prose, print_text
 from linvar.errors import DerivationTooLargeError, InputError, Words
@@ -26,13 +26,27 @@ class Covariance(StrEnum):
 
 
 def formula(
-    depth: Annotated[int, typer.Option("--depth", metavar="L", help="Layers of the network.")] = 2,
+    depth: Annotated[
+        int,
+        typer.Option(
+            "--depth",
+            metavar="L",
+            parser=integer("--depth", "give the number of layers, an integer >= 1"),
+            help="Layers of the network.",
+        ),
+    ] = 2,
     step: Annotated[
-        int, typer.Option("--step", metavar="T", help="Updates before the gradient is measured: 0 or 1.")
+        int, typer.Option("--step", metavar="T", parser=STEP, help="Updates before the gradient is measured: 0 or 1.")
     ] = 1,
     quantity: QuantityOption = Quantity.variance,
     order: Annotated[
-        int | None, typer.Option("--order", metavar="K", help="The highest power of 1/b; all of them if not given.")
+        int | None,
+        typer.Option(
+            "--order",
+            metavar="K",
+            parser=integer("--order", "give the highest power of 1/b, an integer >= 0"),
+            help="The highest power of 1/b; all of them if not given.",
+        ),
     ] = None,
     covariance: Annotated[
         Covariance, typer.Option("--covariance", help="Of the inputs; general has label noise too.")
@@ -40,7 +54,13 @@ def formula(
     layer_rates: Annotated[bool, typer.Option("--layer-rates", help="A learning rate for each layer.")] = False,
     weight_decay: Annotated[bool, typer.Option("--weight-decay", help="With weight decay in the step.")] = False,
     coefficient: Annotated[
-        int | None, typer.Option("--coefficient", metavar="K", help="Print the terms of the coefficient of 1/b^K only.")
+        int | None,
+        typer.Option(
+            "--coefficient",
+            metavar="K",
+            parser=integer("--coefficient", "give a power of 1/b, an integer >= 0"),
+            help="Print the terms of the coefficient of 1/b^K only.",
+        ),
     ] = None,
     isotropic: Annotated[
         bool,

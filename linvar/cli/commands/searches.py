@@ -6,17 +6,31 @@ from typing import Annotated, Any
 
 import typer
 
-from linvar.cli.arguments import Json, Seed, check_seed
+from linvar.cli.arguments import STEP, Json, Seed, check_seed, integer, number
 from linvar.cli.errors import OK, UNRESOLVED, while_read
 from linvar.cli.terminal import print_json, print_lines, print_prose, print_text, search_object
 
 
 def search(
     depth: Annotated[
-        int | None, typer.Option("--depth", help="Layers L of the networks, all of width 1: 8.", show_default=False)
+        int | None,
+        typer.Option(
+            "--depth",
+            metavar="L",
+            parser=integer("--depth", "give the number of layers, an integer >= 1"),
+            help="Layers L of the networks, all of width 1: 8.",
+            show_default=False,
+        ),
     ] = None,
     step: Annotated[
-        int | None, typer.Option("--step", help="Updates t before the gradient is measured: 1.", show_default=False)
+        int | None,
+        typer.Option(
+            "--step",
+            metavar="T",
+            parser=STEP,
+            help="Updates t before the gradient is measured: 1.",
+            show_default=False,
+        ),
     ] = None,
     label_noise: Annotated[bool, typer.Option("--label-noise", help="Vary the noise of the labels too.")] = False,
     problem: Annotated[
@@ -27,7 +41,12 @@ def search(
         str | None,
         typer.Option("--vary", metavar="NAMES", help="With --problem: weights,learning_rate,law or parts of it; all."),
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="When to stop.")] = 60.0,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--seconds", metavar="S", parser=number("--seconds", "give seconds, like 60"), help="When to stop."
+        ),
+    ] = 60.0,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Save the problem found (JSON).")
     ] = None,

@@ -35,6 +35,11 @@ class Sampler(ABC):
         """Whether the rows drawn are the examples of the batch; else others with its second moments."""
         return True
 
+    @property
+    def counts(self) -> bool:
+        """Whether the batch size has to be exact as a float: it decides which rows are drawn, and is more than a factor."""
+        return False
+
     def rows(self, batch_size: int) -> int:
         """How many rows stand for a batch: the batch size, where they are its examples."""
         return batch_size

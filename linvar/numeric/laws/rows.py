@@ -103,6 +103,11 @@ class RowSampler(Sampler):
         """n."""
         return int(jax.tree.leaves(self.data)[0].shape[0])
 
+    @property
+    def counts(self) -> bool:
+        """Of a subset: how many rows stay out."""
+        return not self.scheme.independent
+
     def of(self, numbers: Int[Array, " rows"]) -> PyTree:
         """The rows of these numbers."""
         return jax.tree.map(lambda part: part[numbers], self.data)

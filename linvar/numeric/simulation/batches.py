@@ -41,13 +41,17 @@ class Size(NamedTuple):
         """Of a batch of this sampler.
 
         Raises:
-            InputError: of more rows than are counted.
+            InputError: of more rows than are counted, or a subset of a size that ``dtype`` would round.
         """
         rows = sampler.rows(batch_size)
         if rows > _MOST_ROWS:
             cure = f"examples are drawn up to {_MOST_ROWS:,}; beyond, linvar.simulate takes batches='second_moments'"
             raise InputError("batch_sizes", Words(f"contains {batch_size:,}"), f"{cure} of a Gaussian law")
-        return cls(jnp.asarray(np.int32(rows)), jnp.asarray(np.asarray(float(batch_size), dtype)))
+        size = np.asarray(float(batch_size), dtype)
+        if sampler.counts and int(size) != batch_size:
+            cure = f"without replacement they are counted, and {dtype} has no such number: use float64"
+            raise InputError("batch_sizes", Words(f"contains {batch_size:,}"), cure)
+        return cls(jnp.asarray(np.int32(rows)), jnp.asarray(size))
 
 
 class Moments(NamedTuple):

@@ -6,6 +6,7 @@ what it would cost, and gives an integrator, which answers questions. A further 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
@@ -29,7 +30,7 @@ class RoadPlan:
     Attributes:
         road: its name.
         size: what it works through, in words.
-        seconds: predicted time on two cores, compilation included.
+        seconds: predicted time on two cores, compilation included; NaN where it was not predicted.
         bytes: predicted memory at the peak.
         obstacle: why it cannot be taken; None if it can.
         asked: it was asked for, and is taken however long it takes.
@@ -38,7 +39,7 @@ class RoadPlan:
 
     road: str
     size: str = ""
-    seconds: float = float("nan")
+    seconds: float = math.nan
     bytes: int = 0
     obstacle: str | None = None
     asked: bool = False
@@ -75,6 +76,18 @@ class RoadPlan:
         if self.obstacle or self.is_open:
             return Said("{}", Argument("", python=self.obstacle or "fits"))
         return Said("too long unless asked for: {}", self.call)
+
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        """Its fields, with seconds that are equal to themselves: a pickle has a NaN of its own."""
+        seconds = None if math.isnan(self.seconds) else self.seconds
+        return self.road, self.size, seconds, self.bytes, self.obstacle, self.asked, self.waits
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared == other._compared if isinstance(other, RoadPlan) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared)
 
     def __str__(self) -> str:
         if not self.size:

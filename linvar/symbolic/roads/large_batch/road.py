@@ -26,7 +26,7 @@ class LargeBatch:
     """The coefficients of 1, ..., (1/b)^order only, which any number of steps allows (iid sampling): for ``linvar.plan``.
 
     Args:
-        order: K >= 0, the highest power of u = 1/b; what is beyond the degree bound of a problem is zero.
+        order: K >= 0, the highest power of u = 1/b, 2 if not given; what is beyond the degree bound of a problem is zero.
         digits: certified significant digits of every coefficient; None for exact coefficients, whose digits grow (2L-1)-fold
             with every step.
 
@@ -37,7 +37,7 @@ class LargeBatch:
     'large_batch'
     """
 
-    order: int
+    order: int = 2
     digits: int | None = None
 
     name: ClassVar[str] = "large_batch"
