@@ -149,8 +149,9 @@ def search_nonmonotone(
 
     Args:
         depth: L, from 1 to 64, of linear networks of widths 1 with x ~ N(0, 1); or, in its place, a template: a ``Problem`` of
-            any model, law and sampling whose numbers are varied. It is looked at as it is first, and ascends first. Starts are about it: a
-            number is at most twice its size (2 for a 0), of either sign; a positive one larger or smaller by a factor of at most 20.
+            any model, law and sampling whose numbers are varied. It is looked at as it is first, and ascends first.
+            Starts are about it: a number is at most twice its size (2 for a 0), of either sign; a positive one larger or
+            smaller by a factor of at most 20.
         step: t, from 1 to 8; 1 if None. A template has its own.
         label_noise: whether to vary the noise of the labels too; none otherwise. A template has its own.
         vary: of a template, the names of what is varied: "weights", "learning_rate", "law" (all numbers of the law that
