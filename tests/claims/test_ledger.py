@@ -13,8 +13,8 @@ from ledger import PROOFS, TESTS, Claim, claims, not_run, record
 CLAIMS = claims()
 #: files that execute the algebra of a proof
 ALGEBRA = {
-    "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_matrices_rise.py", "test_polynomial_degrees.py",
-    "test_smaller_batches.py", "test_two_layers.py", "test_two_layers_noise.py",
+    "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_matrices_rise.py", "test_multiples.py",
+    "test_polynomial_degrees.py", "test_smaller_batches.py", "test_two_layers.py", "test_two_layers_noise.py",
 }  # fmt: skip
 WRONG = """| id | statement | assumptions | status | file | tests |
 |---|---|---|---|---|---|
