@@ -15,6 +15,7 @@ CLAIMS = claims()
 ALGEBRA = {
     "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_matrices_rise.py", "test_multiples.py",
     "test_polynomial_degrees.py", "test_smaller_batches.py", "test_two_layers.py", "test_two_layers_noise.py",
+    "test_variants.py",
 }  # fmt: skip
 WRONG = """| id | statement | assumptions | status | file | tests |
 |---|---|---|---|---|---|
