@@ -57,6 +57,7 @@ PHASE = with_loss([[["1/2", 1]]], lv.Dataset([[1, 0], [1, 2], [0, 1]], [1, 2, 0]
 SIGNS = lv.Independent([lv.Rademacher(), lv.Uniform(-1, 1)], lambda z: (z[:1] + 1, z[1] * 2))
 RECORD = lv.Problem([[[1]], [[2]]], lv.Dataset([[1], ["1/2"]], [0, 0]), 1, step=1)
 NORMAL = lv.Problem(WEIGHTS, lv.Gaussian([["1/2"]]), "1/2", step=1)
+WIDE = lv.Problem([[["1/2", 0]], [["3/2"]]], lv.Gaussian([["1/2", 0]]), "1/2", step=1)
 
 
 # the floating-point variance
@@ -114,7 +115,7 @@ def test_what_is_not_varied_stays() -> None:
 @pytest.mark.parametrize(
     ("problem", "why"),
     [
-        (NORMAL, "no rows"),
+        (WIDE, "two inputs, and no rows"),
         (lv.Problem(WEIGHTS, lv.Dataset([[k] for k in range(200)], [0] * 200), "1/2", 1), "too many batches"),
         (SCALARS.replace(step=8), "too many sequences of batches"),
     ],
@@ -258,7 +259,7 @@ def test_few_rows_are_made_to_rise(template: lv.Problem) -> None:
     assert lv.gradient_variance(template).decreasing_from() == 1
     result = search_nonmonotone(template, key=jax.random.key(0), seconds=20, progress=False)
     check(result)
-    assert result.problem is not None and result.starts > 0
+    assert result.problem is not None
     assert (
         result.problem.replace(weights=template.weights, law=template.law, learning_rate=template.learning_rate)
         == template

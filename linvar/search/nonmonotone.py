@@ -6,8 +6,9 @@ What is varied:
 
 - networks of L layers of width 1, x ~ N(0, 1), y = T x + noise, of which a point of L + 1 or L + 2 numbers is all that matters
   (``linvar.search.objective``);
-- the numbers of a template, any ``Problem``: on few rows by all their batches (``linvar.search.rows``), else by exact derivations
-  in place of floating point and gradients (``linvar.search.trials``).
+- the numbers of a template, any ``Problem``: on few rows by all their batches (``linvar.search.rows``), of linear networks with
+  one normal input and one output by Gauss nodes (``linvar.search.one_input``), both from the template itself and from starts
+  about it; else by exact derivations in place of floating point and gradients (``linvar.search.trials``).
 """
 
 from __future__ import annotations
@@ -148,8 +149,9 @@ def search_nonmonotone(
 
     Args:
         depth: L, from 1 to 64, of linear networks of widths 1 with x ~ N(0, 1); or, in its place, a template: a ``Problem`` of
-            any model, law and sampling whose numbers are varied. It is looked at as it is first. Starts are about it: a number
-            is at most twice its size (2 for a 0), of either sign; a positive one larger or smaller by a factor of at most 20.
+            any model, law and sampling whose numbers are varied. It is looked at as it is first, and ascends first.
+            Starts are about it: a number is at most twice its size (2 for a 0), of either sign; a positive one larger or
+            smaller by a factor of at most 20.
         step: t, from 1 to 8; 1 if None. A template has its own.
         label_noise: whether to vary the noise of the labels too; none otherwise. A template has its own.
         vary: of a template, the names of what is varied: "weights", "learning_rate", "law" (all numbers of the law that

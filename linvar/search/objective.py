@@ -128,17 +128,31 @@ def rounded(point: np.ndarray, depth: int, step: int, digits: int) -> Problem:
 
 
 def build_objective(depth: int, step: int, label_noise: bool, low: int, high: int) -> Objective:
-    """The grid of batch sizes and the Gauss nodes; a moment of degree 2 (2L-1)^(t-s) in step s is exact."""
-    sizes = np.unique(np.round(np.geomspace(low, high, 36)).astype(int))
-    counts = [(2 * depth - 1) ** (step - s) + 1 for s in range(step)]
+    """The grid of batch sizes and the Gauss nodes."""
+    sizes = grid_of_sizes(low, high)
+    nodes, chances = nodes_of_steps(node_counts(2 * depth - 1, step), sizes, label_noise)
+    return Objective(depth, step, label_noise, *map(jnp.asarray, (sizes.astype(float), nodes, chances)))
+
+
+def grid_of_sizes(low: int, high: int) -> np.ndarray:
+    """Some 36 batch sizes, evenly by their logarithms."""
+    return np.unique(np.round(np.geomspace(low, high, 36)).astype(int))
+
+
+def node_counts(growth: int, step: int) -> list[int]:
+    """For each step so many that a moment of degree 2 growth^(t-s) in step s is exact."""
+    return [growth ** (step - s) + 1 for s in range(step)]
+
+
+def nodes_of_steps(counts: list[int], sizes: np.ndarray, label_noise: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The tensor grid of all steps, shape (k, t, 2, m), and its probabilities, shape (k, m)."""
     grids, chances = [], []
     for b in sizes:
         axes = [_batch_nodes(count, float(b), label_noise) for count in counts]
         index = np.meshgrid(*[np.arange(len(weights)) for *_, weights in axes], indexing="ij")
         grids.append([[axis[part][i.ravel()] for part in (0, 1)] for axis, i in zip(axes, index)])
         chances.append(np.prod([axis[2][i.ravel()] for axis, i in zip(axes, index)], axis=0))
-    arrays = jnp.asarray(sizes, dtype=float), jnp.asarray(np.array(grids)), jnp.asarray(np.array(chances))
-    return Objective(depth, step, label_noise, *arrays)
+    return np.array(grids), np.array(chances)
 
 
 def _batch_nodes(count: int, b: float, label_noise: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

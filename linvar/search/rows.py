@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, singledispatch
 from itertools import combinations, combinations_with_replacement
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from linvar.errors import InputTypeError
 from linvar.laws.rows import Rows
@@ -35,14 +34,13 @@ from linvar.numeric.schemes.scheme import numeric_scheme
 from linvar.numeric.simulation.update import update_from_problem
 from linvar.problem import Problem
 from linvar.search.ascent import Landscape
-from linvar.search.template import Template
+from linvar.search.numbers import Numbers
+from linvar.search.template import Leaves, Template
 
 #: Numbers (batches of all steps, rows, entries of the weights) of all batch sizes of a point.
 MOST = 2**16
 #: Batch sizes that are looked at, if there are so many: fewer are no view of a range, and more see what these have seen.
 _FEWEST, MOST_SIZES = 4, 16
-
-Leaves: TypeAlias = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ BATCHES = {
     meta_fields=["template", "model", "update", "rows", "entries"],
 )
 @dataclass(frozen=True)
-class EveryBatch(Landscape):
+class EveryBatch(Numbers):
     """log var over a grid of batch sizes, from all batches.
 
     Attributes:
@@ -121,17 +119,15 @@ class EveryBatch(Landscape):
 
     def _parts(self, point: Float[Array, " p"]) -> tuple[Leaves, tuple[Array, ...], tuple[Array, Array], Array]:
         """Weights, a learning rate for each step, rows and probabilities at a point."""
-        problem, places = self.template.problem, jnp.asarray(self.template.places)
-        numbers = self.numbers.at[places].set(jnp.where(jnp.asarray(self.template.positive), jnp.exp(point), point))
-        shapes = [(len(leaf), len(leaf[0])) for leaf in problem.leaves]
-        given, law = len(problem.distinct_learning_rates), problem.law
-        shapes += [(given, 1), (self.rows, law.input_width), (self.rows, law.target_width)]
-        ends = np.cumsum([height * width for height, width in shapes])
-        *pieces, rest = jnp.split(numbers, ends.tolist())
-        *leaves, rates, x, y = (piece.reshape(shape) for piece, shape in zip(pieces, shapes))
+        leaves, rates, numbers = self.template.split(self.numbers, point)
+        shapes = [
+            (self.rows, self.template.problem.law.input_width),
+            (self.rows, self.template.problem.law.target_width),
+        ]
+        *pieces, rest = jnp.split(numbers, np.cumsum([height * width for height, width in shapes]).tolist())
+        x, y = (piece.reshape(shape) for piece, shape in zip(pieces, shapes))
         chances = rest / jnp.sum(rest) if rest.size else jnp.full(self.rows, 1 / self.rows)
-        every = tuple(rates[:, 0]) if given == problem.step else (rates[0, 0],) * problem.step
-        return tuple(leaves), every, (x, y), chances
+        return leaves, rates, (x, y), chances
 
     def _ends(
         self,
@@ -162,14 +158,6 @@ class EveryBatch(Landscape):
         """Numbers of an evaluation: batches of all steps, rows, entries."""
         sizes, batches, _ = self.shares.shape
         return sizes * _cost(batches, self.template.problem, self.rows, self.entries)
-
-    def draw(self, key: Key[Array, ""], count: int) -> Float[Array, "s p"]:
-        """Random points about the template."""
-        return self.template.draw(key, count)
-
-    def roundings(self, point: np.ndarray) -> Iterator[Problem]:
-        """The problems of a point."""
-        return self.template.roundings(point)
 
 
 def _cost(batches: int, problem: Problem, rows: int, entries: int) -> int:

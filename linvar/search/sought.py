@@ -13,6 +13,7 @@ import numpy as np
 from linvar.errors import InputError
 from linvar.problem import Problem
 from linvar.search.certificate import GRACE, seconds_of
+from linvar.search.one_input import every_node
 from linvar.search.rounds import Ascents, Clock, Search
 from linvar.search.rows import every_batch
 from linvar.search.template import Template
@@ -109,8 +110,11 @@ class Varied(Sought):
             return self.template.rounded(np.asarray(self.template.draw(key, 1))[0], _PRICED)
 
     def search(self, clock: Clock) -> Search:
-        """By gradients where all batches can be enumerated, else by exact derivations."""
-        landscape = every_batch(self.template.problem.law, self.template, *self.batch_sizes)
+        """By gradients where all batches, or Gauss nodes for them, are few; else by exact derivations."""
+        law = self.template.problem.law
+        landscape = every_batch(law, self.template, *self.batch_sizes) or every_node(
+            law, self.template, *self.batch_sizes
+        )
         if landscape is None:
             return Trials(self.template, self.batch_sizes, clock)
-        return Ascents(landscape, clock)
+        return Ascents(landscape, clock, self.template.point[None])

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,8 @@ _DIGITS = (1, 2, 3, 4, 5, 6)
 _SPREAD, _FACTOR = 2.0, 20.0
 #: The numbers that are no part of the law; ``LAW`` names all that are.
 _WEIGHTS, _RATE, LAW = "weights", "learning_rate", "law"
+
+Leaves: TypeAlias = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,27 @@ class Template:
         uniform = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
         wide = jnp.where(self.positive, math.log(_FACTOR), _SPREAD * self.scales)
         return jnp.where(self.positive, jnp.log(self.scales), 0.0) + uniform * wide
+
+    def split(self, numbers: Float[Array, " n"], point: Float[Array, " p"]) -> tuple[Leaves, tuple[Array, ...], Array]:
+        """Weights, a learning rate for each step, and the numbers of the law, at a point.
+
+        Args:
+            numbers: all of the template, of which the point gives those that are varied.
+        """
+        problem, places = self.problem, jnp.asarray(self.places)
+        values = numbers.at[places].set(jnp.where(jnp.asarray(self.positive), jnp.exp(point), point))
+        shapes = [(len(leaf), len(leaf[0])) for leaf in problem.leaves]
+        given = len(problem.distinct_learning_rates)
+        ends = np.cumsum([*(height * width for height, width in shapes), given])
+        *pieces, rates, law = jnp.split(values, ends.tolist())
+        leaves = tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes))
+        return leaves, tuple(rates) if given == problem.step else (rates[0],) * problem.step, law
+
+    @cached_property
+    def point(self) -> np.ndarray:
+        """The one of its problem; 1 in place of a positive number that is 0."""
+        values = [float(self.numbers[place].value) for place in self.places]
+        return np.where(self.positive, np.log(self.scales), values)
 
     @cached_property
     def positive(self) -> np.ndarray:
