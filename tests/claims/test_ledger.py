@@ -14,9 +14,9 @@ from tiers import slow_but
 CLAIMS = claims()
 #: files that execute the algebra of a proof
 ALGEBRA = {
-    "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_matrices_rise.py", "test_multiples.py",
-    "test_polynomial_degrees.py", "test_smaller_batches.py", "test_two_layers.py", "test_two_layers_noise.py",
-    "test_variants.py",
+    "test_affine_gradients.py", "test_algebra.py", "test_data_sets.py", "test_few_inputs.py", "test_matrices_rise.py",
+    "test_multiples.py", "test_polynomial_degrees.py", "test_smaller_batches.py", "test_two_layers.py",
+    "test_two_layers_noise.py", "test_variants.py",
 }  # fmt: skip
 WRONG = """| id | statement | assumptions | status | file | tests |
 |---|---|---|---|---|---|

@@ -1,4 +1,4 @@
-"""proofs/two-layers-one-step.md, what is open: the flattest variances that searches found, exactly, and what is near them."""
+"""proofs/two-layers-one-step.md, the flattest variances that searches found: exactly, and what is near them."""
 
 from __future__ import annotations
 
