@@ -10,6 +10,7 @@ import pytest
 
 from linvar.errors import InputError, InputTypeError
 from linvar.numeric.gradients.moments import gradient_moments
+from linvar.numeric.gradients.per_example.strategies.outer import FAR, _entrywise_if_apart
 from linvar.numeric.gradients.recorder import record_noise, recorded_noise
 
 RNG = np.random.default_rng(8)
@@ -174,6 +175,24 @@ def test_the_variance_of_an_entry_is_centred(spread):
         np.testing.assert_allclose(found.trace_per_leaf[name], g.var(0, ddof=1).sum(), rtol=1e-3)
     naive = np.asarray(found.second_moment["w"] - found.mean["w"] ** 2)
     assert spread > 1e-3 or not np.allclose(naive, exact["w"].var(0), rtol=0.1)
+
+
+@pytest.mark.parametrize("mean", [0.5, 1.5, 1000.0])
+def test_deviations_keep_their_digits_by_two_products_and_by_three(mean):
+    """In float32; two products where every entry's mean^2 is at most FAR times its variance: else they would lose theirs."""
+    h, delta = (jnp.asarray(m + RNG.normal(size=(512, k)), "float32") for m, k in ((0.1, 5), (mean, 3)))
+    h = (
+        h.at[:, 0].set(0).at[:, 1].set(3 + h[:, 1] / 100)
+    )  # entries that are zero, and others that hardly vary but by delta
+    live, count = jnp.ones(512, "float32").at[7].set(0), jnp.float32(511)
+    h, delta = h * live[:, None], delta * live[:, None]
+    g = np.delete(np.asarray(h, "float64")[:, :, None] * np.asarray(delta, "float64")[:, None], 7, axis=0)
+    average, deviations = _entrywise_if_apart(h, delta, live, count)
+    np.testing.assert_allclose(average, g.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(deviations, 511 * g.var(0), rtol=2e-5)
+    two = (h**2).T @ delta**2 - 511 * (h.T @ delta / 511) ** 2
+    far = np.any(g.mean(0) ** 2 > FAR * g.var(0))
+    assert far == (mean > 10) != np.allclose(two, 511 * g.var(0), rtol=2e-5)
 
 
 def test_a_backward_pass_of_the_users_has_projections_too():
