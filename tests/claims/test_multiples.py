@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sympy
 from flint import fmpq, fmpq_mpoly_ctx
-from multiples import trace_moments, variance
+from identity_layers import trace_moments, variance
 
 import linvar as lv
 
