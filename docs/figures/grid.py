@@ -225,7 +225,11 @@ VARIANTS = {
         {(2, 1): _FALLS}, "[rise](../proofs/variants.md#a-rise-persists)", _wider, near_plain=True
     ),
     "multiples of `I`, width 2": Variant(
-        {(6, 1): "[rises](../proofs/certificates/six-layers-of-width-two.json), 43 to 63", (2, 2): "not searched"},
+        {
+            (5, 1): "[rises](../proofs/certificates/five-layers-of-width-two.json), 69 to 86",
+            (6, 1): "rises, as `L = 5` does",
+            (2, 2): "not searched",
+        },
         "rise at `t = 1`; `t >= 2`: not searched",
     ),
     "multiples of `I`, width 8 and more": Variant(dict.fromkeys(OPEN, f"[rises]({_PAGE})"), f"[rise]({_PAGE})"),

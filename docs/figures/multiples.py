@@ -1,6 +1,6 @@
 """A search among networks of width 2 whose layers and teacher are multiples of I, after one step.
 
-    python docs/figures/multiples.py --depths 2 3 4 5 --seconds 30
+    python docs/figures/multiples.py --depths 2 3 4 --seconds 30
 
 The variance is (5) of proofs/multiples-of-the-identity.md, up to a factor, over Gauss nodes of the eigenvalues of S. With C, D
 and N independent, chi^2_b, chi^2_{b-1} and normal, b S has the trace C + D + N^2 and the determinant C D (Bartlett, 1933).
@@ -130,7 +130,7 @@ def search(depth: int, seconds: float) -> dict[str, float]:
 def main() -> None:
     """Search, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--depths", nargs="*", type=int, default=[2, 3, 4, 5])
+    parser.add_argument("--depths", nargs="*", type=int, default=[2, 3, 4])
     parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
     for depth in options.depths:
