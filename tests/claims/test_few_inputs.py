@@ -115,13 +115,13 @@ class Start:
         law = lv.Gaussian(self.teacher, noise_variance=noise)
         return lv.Problem(self.weights, law, self.rate, 1, **self.rule)
 
-    def after(self, batch: Matrix) -> tuple[list[Matrix], Matrix]:
-        """The weights after the step whose R is the batch, and the error P' - T."""
+    def after(self, batch: Matrix, weights: list[Matrix] | None = None) -> tuple[list[Matrix], Matrix]:
+        """The weights after a step whose R is the batch, from the start or others, and the error P' - T."""
 
         def exact(x: Fraction) -> fmpq_mpoly:
             return self.ring.constant(fmpq(x.numerator, x.denominator))
 
-        start = [[[exact(x) for x in row] for row in w] for w in self.weights]
+        start = weights or [[[exact(x) for x in row] for row in w] for w in self.weights]
         rate = exact(self.rate * (1 + (self.rule["momentum"] if "nesterov" in self.rule else 0)))
         kept = 1 - rate * exact(Fraction(self.rule.get("weight_decay", 0)))
         moved = []
@@ -169,6 +169,28 @@ def test_one_input_is_a_polynomial_in_the_batch_mean(widths: tuple[int, ...], ru
     derived = lv.gradient_variance(start.problem())
     assert derived == start.coefficients(variance) and derived.decreasing_from() == 1
     assert max(degrees) == 2 * len(weights) - 1
+
+
+def test_two_steps_are_polynomials_in_two_batches() -> None:
+    """(4): the degrees in S_0, s, beside powers of S_1, t, are reached and not passed; linvar's variance at t = 2."""
+    start = Start((1, 2, 2), 1, [[Fraction(2, 3)], [Fraction(1, 2)]], weight_decay=Fraction(1, 3))
+    s, t, _, u = start.ring.gens()
+    middle, error = start.after([[s * fmpq(2, 3)], [s * fmpq(1, 2)]])
+    weights, after = start.after([[entry * t] for (entry,) in error], middle)
+    m = [start.mean(s**k) for k in range(19)]
+
+    def mean(of: fmpq_mpoly) -> fmpq_mpoly:
+        return sum((c * m[i] * m[j] for (i, j, _, _), c in of.to_dict().items()), 0 * u)
+
+    variance, places = 0 * u, set()
+    for place in range(2):
+        above, below = above_and_below(weights, place)
+        for entry in flat(product(product(above, after), below)):
+            variance += (1 + 2 * u) * mean(entry**2) - mean(entry) ** 2
+            places |= {(j, i) for i, j, _, _ in entry.to_dict()}
+    assert {j: max(i for k, i in places if k == j) for j, _ in places} == {j: 3 + 2 * j for j in range(4)}
+    derived = lv.gradient_variance(start.problem().replace(step=2))
+    assert derived == start.coefficients(variance)
 
 
 def test_one_input_with_label_noise() -> None:
