@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+import sympy
 from flint import fmpz_mpoly, fmpz_mpoly_ctx, fmpz_poly
 
 RING = fmpz_mpoly_ctx.get(("u", "v"))
@@ -92,10 +93,24 @@ def is_positive(minor: fmpz_mpoly) -> bool:
     return all(value > 0 for value in terms.values()) and any(powers[1] == 0 for powers in terms)
 
 
-def is_positive_up_to(size: int, minor: fmpz_mpoly) -> bool:
-    """For u >= 1/size, where v does not occur: no coefficient in x of the minor at 1/size + x is negative."""
+def in_u(minor: fmpz_mpoly) -> list[int]:
+    """Coefficients from the constant one on, where v does not occur."""
     coefficients = [0] * (minor.degrees()[0] + 1)
     for (k, _), value in minor.to_dict().items():
         coefficients[k] = int(value)
+    return coefficients
+
+
+def has_no_zero(minor: fmpz_mpoly) -> bool:
+    """Positive for u > 0 by Sturm: the last coefficient is, and there is no zero."""
+    highest_first = in_u(minor)[::-1]
+    while highest_first[-1] == 0:
+        highest_first.pop()
+    return highest_first[0] > 0 and sympy.Poly(highest_first, sympy.Symbol("u")).count_roots(0, None) == 0
+
+
+def is_positive_up_to(size: int, minor: fmpz_mpoly) -> bool:
+    """For u >= 1/size: no coefficient in x of the minor at 1/size + x is negative."""
+    coefficients = in_u(minor)
     scaled = fmpz_poly([value * size ** (len(coefficients) - 1 - k) for k, value in enumerate(coefficients)])
     return all(value > 0 for value in scaled(fmpz_poly([1, 1])).coeffs())

@@ -54,6 +54,15 @@ Proof.
   apply (product_rule (fun _ => c) id u 0 1); [apply constant_slope | apply derivable_pt_lim_id | unfold id; ring].
 Qed.
 
+Lemma slope_of_a_square c d v : derivable_pt_lim (fun v => / 2 * (c + d * v) ^ 2) v ((c + d * v) * d).
+Proof.
+  assert (H := affine_slope c d v).
+  apply (product_rule (fun _ => / 2) (fun v => (c + d * v) ^ 2) v 0 (2 * (c + d * v) * d));
+    [apply constant_slope | | field].
+  apply (product_rule _ (fun v => (c + d * v) * 1) v d d); [exact H | | ring].
+  apply (product_rule _ (fun _ => 1) v d 0); [exact H | apply constant_slope | ring].
+Qed.
+
 Lemma moment_has_slope k u : derivable_pt_lim (moment k) u (moment_slope k u).
 Proof.
   induction k as [|k IH]; [exact (constant_slope _ u)|].

@@ -24,15 +24,6 @@ Proof.
   unfold end_to_end, total. induction before as [|[v' w'] before IH]; simpl in *; [ring|]. rewrite IH. ring.
 Qed.
 
-Lemma slope_of_a_square c d v : derivable_pt_lim (fun v => / 2 * (c + d * v) ^ 2) v ((c + d * v) * d).
-Proof.
-  assert (H := affine_slope c d v).
-  apply (product_rule (fun _ => / 2) (fun v => (c + d * v) ^ 2) v 0 (2 * (c + d * v) * d));
-    [apply constant_slope | | field].
-  apply (product_rule _ (fun v => (c + d * v) * 1) v d d); [exact H | | ring].
-  apply (product_rule _ (fun _ => 1) v d 0); [exact H | apply constant_slope | ring].
-Qed.
-
 Theorem gradient_is_the_derivative teacher before v w after x :
   derivable_pt_lim (fun v => loss teacher (before ++ (v, w) :: after) x) v
     (gradient teacher (before ++ (v, w) :: after) w x) /\

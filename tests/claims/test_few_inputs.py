@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from few_inputs import (
     NOISE,
+    has_no_zero,
     is_positive,
     is_positive_up_to,
     minors,
@@ -115,13 +116,13 @@ class Start:
         law = lv.Gaussian(self.teacher, noise_variance=noise)
         return lv.Problem(self.weights, law, self.rate, 1, **self.rule)
 
-    def after(self, batch: Matrix) -> tuple[list[Matrix], Matrix]:
-        """The weights after the step whose R is the batch, and the error P' - T."""
+    def after(self, batch: Matrix, weights: list[Matrix] | None = None) -> tuple[list[Matrix], Matrix]:
+        """The weights after a step whose R is the batch, from the start or others, and the error P' - T."""
 
         def exact(x: Fraction) -> fmpq_mpoly:
             return self.ring.constant(fmpq(x.numerator, x.denominator))
 
-        start = [[[exact(x) for x in row] for row in w] for w in self.weights]
+        start = weights or [[[exact(x) for x in row] for row in w] for w in self.weights]
         rate = exact(self.rate * (1 + (self.rule["momentum"] if "nesterov" in self.rule else 0)))
         kept = 1 - rate * exact(Fraction(self.rule.get("weight_decay", 0)))
         moved = []
@@ -171,6 +172,28 @@ def test_one_input_is_a_polynomial_in_the_batch_mean(widths: tuple[int, ...], ru
     assert max(degrees) == 2 * len(weights) - 1
 
 
+def test_two_steps_are_polynomials_in_two_batches() -> None:
+    """(4): the degrees in S_0, s, beside powers of S_1, t, are reached and not passed; linvar's variance at t = 2."""
+    start = Start((1, 2, 2), 1, [[Fraction(2, 3)], [Fraction(1, 2)]], weight_decay=Fraction(1, 3))
+    s, t, _, u = start.ring.gens()
+    middle, error = start.after([[s * fmpq(2, 3)], [s * fmpq(1, 2)]])
+    weights, after = start.after([[entry * t] for (entry,) in error], middle)
+    m = [start.mean(s**k) for k in range(19)]
+
+    def mean(of: fmpq_mpoly) -> fmpq_mpoly:
+        return sum((c * m[i] * m[j] for (i, j, _, _), c in of.to_dict().items()), 0 * u)
+
+    variance, places = 0 * u, set()
+    for place in range(2):
+        above, below = above_and_below(weights, place)
+        for entry in flat(product(product(above, after), below)):
+            variance += (1 + 2 * u) * mean(entry**2) - mean(entry) ** 2
+            places |= {(j, i) for i, j, _, _ in entry.to_dict()}
+    assert {j: max(i for k, i in places if k == j) for j, _ in places} == {j: 3 + 2 * j for j in range(4)}
+    derived = lv.gradient_variance(start.problem().replace(step=2))
+    assert derived == start.coefficients(variance)
+
+
 def test_one_input_with_label_noise() -> None:
     """(5), (6): minors of order 8 have no negative coefficient in u and v; the forms are linvar's variance."""
     assert all(
@@ -195,7 +218,7 @@ def test_one_input_with_label_noise() -> None:
 # several inputs, one output
 
 #: layers, inputs -> the batch size up to which the variance after one step falls; 0 for all
-INPUTS = {(2, 2): 0, (2, 3): 0, (2, 4): 0, (2, 5): 17, (3, 2): 125, (3, 3): 5, (4, 2): 9}
+INPUTS = {(2, 2): 0, (2, 3): 0, (2, 4): 0, (2, 5): 41, (3, 2): 125, (3, 3): 5, (4, 2): 9}
 
 
 @pytest.mark.parametrize(("depth", "inputs"), INPUTS)
@@ -207,8 +230,11 @@ def test_few_inputs_fall(depth: int, inputs: int) -> None:
     if size == 0:
         assert all(is_positive(minor) for matrix in found for minor in matrix)
     else:
-        assert all(is_positive_up_to(size, minor) for matrix in found for minor in matrix)
-        assert not all(is_positive_up_to(size + 1, minor) for matrix in found for minor in matrix)
+        left = [minor for matrix in found for minor in matrix if not is_positive(minor)]
+        if inputs == 5:
+            left = [minor for minor in left if not has_no_zero(minor)]
+        assert all(is_positive_up_to(size, minor) for minor in left)
+        assert not all(is_positive_up_to(size + 1, minor) for minor in left)
 
 
 @pytest.mark.parametrize(("widths", "rule"), list(zip([(3, 2, 1), (2, 2, 1), (2, 1, 2, 1)], [*RULES, {}])))
