@@ -24,6 +24,7 @@ import numpy as np
 from linvar.numeric.delta_method.full import Moments, full_step
 from linvar.numeric.delta_method.linearized import Program, Rates, Step, example_bytes
 from linvar.numeric.delta_method.probes import Vectors, probe_step
+from linvar.numeric.gradients.callables import take
 
 Data = tuple[jax.Array, jax.Array]
 
@@ -78,10 +79,12 @@ def row(name: str, widths: tuple[int, ...], n: int, probes: int, repeats: int) -
     if not probes:
         carried = Moments(jnp.eye(count, dtype=jnp.float32), jnp.ones(count, jnp.float32))
 
+    taken, _ = take(loss, params, batched=None)
+
     def step(params: Any, carried: Any, data: Any) -> Step:
         if not probes:
-            return full_step(loss, program, params, None, carried, data, None, None, rates)
-        return probe_step(loss, program, params, None, carried, data, None, None, rates, jax.random.key(0))
+            return full_step(taken, program, params, None, carried, data, None, None, rates)
+        return probe_step(taken, program, params, None, carried, data, None, None, rates, jax.random.key(0))
 
     whole = jax.jit(step)
     without = jax.jit(lambda *state: variance_alone(step(*state)))

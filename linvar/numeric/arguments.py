@@ -65,9 +65,9 @@ def check_steps(value: Any, name: str, cure: str) -> int:
 
 
 def check_number(value: Any, name: str) -> float:
-    """A finite float."""
+    """A finite float; text is none."""
     try:
-        result = float(value)
+        result = float("" if isinstance(value, (str, bytes)) else value)
     except (TypeError, ValueError):
         raise InputTypeError(name, value, "give a number") from None
     except OverflowError:
@@ -93,6 +93,8 @@ def check_floats(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
         if np.iscomplexobj(array):
             raise InputTypeError(name, Words("has complex entries"), "give real numbers")
+        if array.dtype.kind in "SU":
+            raise TypeError
         floats: np.ndarray = array.astype("float64")
     except InputTypeError:
         raise
@@ -162,12 +164,6 @@ def check_mask(mask: Any, examples: int) -> tuple[int, jax.Array]:
         fault = "has numbers other than 0 and 1"
         raise InputError("mask", Words(fault), f"{cure}; a weight belongs into the loss of its example")
     return int((array != 0).sum()), jnp.asarray(array) != 0
-
-
-def check_loss(loss: Any) -> None:
-    """A function."""
-    if not callable(loss):
-        raise InputTypeError("loss", loss, "give a function loss(params, example)")
 
 
 def check_batch_sizes(batch_sizes: Any, limit: int | None) -> tuple[int, ...]:

@@ -99,10 +99,11 @@ class BatchComparison(Tabular):
         """The answers in words, the same steps first."""
         best, t = self.best_batch_size, self.problem.step
         every = "the larger b, the lower" if best is None else f"b = {best} is lowest of all b"
-        found = [f"after t = {t} steps {every}"]
+        found = [f"after t = {t} steps {every if self.loss.degree > 0 else 'it is the same at every b'}"]
         if self.equal_examples is not None:
-            lowest = self.equal_examples.lowest
-            found.append(f"after {self.examples:,} examples b = {lowest} is lowest of those compared")
+            same, lowest = len(set(self.equal_examples.losses)) == 1, self.equal_examples.lowest
+            which = "it is the same at those compared" if same else f"b = {lowest} is lowest of those compared"
+            found.append(f"after {self.examples:,} examples {which}")
         return tuple(found)
 
     def to_table(self) -> Table:

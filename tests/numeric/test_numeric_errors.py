@@ -118,7 +118,7 @@ WRONG = [
     (lambda: path(probes=HUGE, method="probes"), InputError, "probes=<an integer"),
     (lambda: path(data=lambda: LONG), InputTypeError, "data=.* is a function"),
     (lambda: path(data=np.asarray(["a", "b"])), InputTypeError, "data=<ndarray"),
-    (lambda: path(loss=lambda w, x: (w,) * 5000), InputError, "loss returns"),
+    (lambda: path(loss=lambda w, x: (w,) * 5000), InputError, "loss gives 5000 arrays"),
     (lambda: path(data=DATA * np.nan), NotFiniteError, "loss after 0 of the steps"),
     (lambda: path().variance.estimate(2), InputError, "step=2"),
     (lambda: path().variance.at(2, "all"), InputError, "sampling='all'"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import linvar as lv
@@ -33,7 +34,22 @@ DATA = jnp.asarray([1.0, 2.0])
         ({"learning_rate": [0.1]}, ValueError, r"learning_rate has shape \(1,\), but steps=2"),
         ({"learning_rate": [0.1, math.inf]}, ValueError, r"learning_rate\[1\]=inf is not finite"),
         ({"nesterov": True}, ValueError, "nesterov=True needs momentum="),
-        ({"params": jnp.asarray(1)}, ValueError, "params has no floating-point numbers"),
+        ({"learning_rate": "0.1"}, TypeError, "learning_rate='0.1' is of type str"),
+        ({"learning_rate": ["0.1", 0.1]}, TypeError, r"learning_rate\[0\]='0.1' is of type str"),
+        ({"learning_rate": optax.sgd(0.1)}, TypeError, "learning_rate is an optimizer: give its learning rate"),
+        ({"weights": ["0.5", "0.5"]}, TypeError, r"weights=\['0.5', '0.5'\] is no array of numbers"),
+        ({"params": jnp.asarray(1)}, TypeError, "params has leaves of type int32 only: there is nothing"),
+        ({"params": jnp.zeros(0)}, ValueError, "params has no floating-point numbers"),
+        (
+            {"loss": lambda w, x: jnp.mean(x, axis=1)},
+            ValueError,
+            r"loss fails for one example .*give the loss of ONE example",
+        ),
+        (
+            {"loss": lambda w, x: w * x[0], "data": DATA[:, None], "test_data": DATA},
+            ValueError,
+            "test_data does not fit: the loss",
+        ),
         ({"params": {"a": 1j}}, TypeError, r"params\['a'\] is complex"),
         ({"data": (DATA, jnp.ones(3))}, ValueError, r"data has leaves with leading axes \[\(2,\), \(3,\)\]"),
         ({"data": jnp.zeros((0, 1))}, ValueError, r"data has leaves with leading axes \[\(0,\)\]"),
@@ -61,6 +77,26 @@ def test_refusals_name_the_argument(changes: dict[str, Any], error: Any, message
     arguments: dict[str, Any] = {"loss": square, "params": 3.0, "data": DATA, "learning_rate": 0.1, "steps": 2}
     with pytest.raises(error, match=message):
         first_order(**(arguments | changes))
+
+
+def test_what_is_no_parameter_of_a_module_is_held_fixed() -> None:
+    """An activation function, an integer, a running mean; the path is that of the arrays alone."""
+    eqx, nnx = pytest.importorskip("equinox"), pytest.importorskip("flax.nnx")
+    x = jnp.asarray([[0.2, -1.0], [1.0, 0.5], [0.3, 2.0]])
+    layer = eqx.nn.MLP(2, "scalar", 2, 1, activation=jnp.tanh, key=jax.random.key(0))
+    arrays, rest = eqx.partition(layer, eqx.is_inexact_array)
+    whole = first_order(lambda m, x: (m(x) - 1) ** 2, layer, x, 0.1, 2)
+    alone = first_order(lambda p, x: (eqx.combine(p, rest)(x) - 1) ** 2, arrays, x, 0.1, 2)
+    assert whole.weight_covariance is not None and whole.weight_covariance.shape == (3, 9, 9)
+    assert (whole.loss.coefficient == alone.loss.coefficient).all() and whole.loss.coefficient[2] != 0
+
+    class Scaled(nnx.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            self.w, self.seen = nnx.Param(jnp.asarray([1.0, 2.0])), nnx.BatchStat(jnp.asarray(2.0))
+
+    found = first_order(lambda m, x: (m.w[...] @ x / m.seen[...] - 1) ** 2, Scaled(), x, 0.1, 2)
+    plain = first_order(lambda w, x: (w @ x / 2 - 1) ** 2, jnp.asarray([1.0, 2.0]), x, 0.1, 2)
+    assert found.loss.coefficient == pytest.approx(plain.loss.coefficient, rel=1e-5)
 
 
 def linear(weight: Any, example: Any) -> Any:

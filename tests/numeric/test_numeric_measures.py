@@ -215,7 +215,8 @@ def test_a_backward_pass_of_the_users_has_projections_too():
 
 
 def test_what_was_not_asked_for_is_named():
-    plain = gradient_moments(lambda w, x: w * x, 1.0, np.asarray([1.0, 2.0, 6.0]))
+    measured = partial(gradient_moments, lambda w, x: w * x, 1.0, np.asarray([1.0, 2.0, 6.0]))
+    plain = measured()
     for measure, cure in (
         (lambda: plain.gradient_snr, "gradient_moments(..., variance=True)"),
         (lambda: plain.preconditioned(1.0), "variance=True"),
@@ -225,6 +226,7 @@ def test_what_was_not_asked_for_is_named():
         (lambda: plain.inner_product_radius, 'along="mean"'),
         (lambda: plain.orthogonality_radius, 'along="mean"'),
         (lambda: plain.norm_test_batch_size(0), "theta=0: give the relative error allowed, > 0"),
+        (lambda: measured(along=np.nan), "along is not finite: give a pytree like the mean gradient"),
         (lambda: plain.cabs_batch_size(-1.0), "learning_rate=-1.0: give that of SGD, > 0"),
         (lambda: plain.cabs_batch_size(float("nan")), "learning_rate=nan is not finite"),
     ):

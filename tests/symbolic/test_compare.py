@@ -200,6 +200,21 @@ def test_no_examples_no_data() -> None:
     assert found.equal_examples.losses == (lv.expected_loss(one.at_step(3))(1),)
 
 
+def test_what_is_the_same_at_every_batch_size_has_no_lowest_one() -> None:
+    """No step, no rate, nothing to learn; and steps that leave a loss which differs."""
+    perfect = lv.Problem([[[1, 2]]], lv.Gaussian([[1, 2]]), "1/10", 2)
+    for still in (NOISY.replace(learning_rate=0), perfect):
+        found = compare_batch_sizes(still, [1, 4], examples=4)
+        assert found.sentences == (f"after t = {still.step} steps it is the same at every b",
+                                   "after 4 examples it is the same at those compared")  # fmt: skip
+        assert not found.equal_steps.smaller_batches_help
+    found = compare_batch_sizes(NOISY.at_step(0), [1, 4], examples=4)
+    assert found.sentences == (
+        "after t = 0 steps it is the same at every b",
+        "after 4 examples b = 1 is lowest of those compared",
+    )
+
+
 def test_how_it_is_shown() -> None:
     found = compare_batch_sizes(FAR, [1, 2], examples=2)
     assert repr(found).startswith("BatchComparison(after t = 1 steps b = 6 is lowest of all b; after 2 examples b = 2")

@@ -65,8 +65,6 @@ class Start:
                 cure = "first_order loops over the steps itself, call it outside jax.jit"
                 raise InputTypeError(name, Words("is traced"), cure)
             dtype = jnp.result_type(leaf)
-            if jnp.issubdtype(dtype, jnp.complexfloating):
-                raise InputTypeError(name, Words("is complex"), "give real and imaginary part as two leaves")
             if jnp.issubdtype(dtype, jnp.floating):
                 dtypes.append(jnp.promote_types(dtype, jnp.float32))
                 count += math.prod(np.shape(leaf))
@@ -129,6 +127,9 @@ class Examples:
 
 def _learning_rates(value: Any, steps: int) -> list[float]:
     """One number for each update."""
+    if hasattr(value, "init") and hasattr(value, "update"):
+        cure = "give its learning rate; momentum=, nesterov= and weight_decay= beside"
+        raise InputTypeError("learning_rate", Words("is an optimizer"), cure)
     if callable(value):
         return [check_number(value(t), f"learning_rate({t})") for t in range(steps)]
     if not isinstance(value, (list, tuple)) and np.ndim(value) == 0:  # a list may be ragged
@@ -155,7 +156,14 @@ def _check_data(data: Tree, name: str) -> tuple[Tree, int]:
 def _check_result(loss: Any, params: Any, data: Any, name: str) -> None:
     """A scalar of one example."""
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
-    out = jax.eval_shape(loss, params, example)
+    try:
+        out = jax.eval_shape(loss, params, example)
+    except InputError as error:
+        if name == "data":
+            raise
+        raise InputError(
+            name, Words(f"does not fit: the loss {error.value}"), "give examples like those of data"
+        ) from error
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         cure = "give a function that returns one floating-point number"
         raise InputError("loss", Words(f"returns {shown(out)} for one example of {name}"), cure)

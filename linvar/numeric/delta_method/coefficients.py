@@ -33,7 +33,7 @@ import numpy as np
 
 from linvar.arguments import check_integer
 from linvar.keywords import door
-from linvar.numeric.arguments import check_choice, check_loss
+from linvar.numeric.arguments import check_choice
 from linvar.numeric.delta_method.arguments import Examples, Start, Updates
 from linvar.numeric.delta_method.fluctuations import (
     FullCovariance,
@@ -46,6 +46,7 @@ from linvar.numeric.delta_method.fluctuations import (
 from linvar.numeric.delta_method.linearized import OfLoss
 from linvar.numeric.delta_method.quantities import FirstOrderLoss, FirstOrderQuantity
 from linvar.numeric.delta_method.result import FirstOrder
+from linvar.numeric.gradients.callables import take
 from linvar.progress import Progress, reporting
 
 
@@ -92,7 +93,8 @@ def first_order(
 
     Args:
         loss: of ONE example, ``loss(params, example)``, a scalar.
-        params: where the runs start: any pytree of arrays.
+        params: where the runs start: any pytree of arrays, or a module; what is no parameter in it is held fixed, see
+            :func:`linvar.numeric.gradient_moments`.
         data: the law of an example: a pytree of arrays with a common leading axis, the n examples (a large sample stands for
             a law that can only be sampled: the result is then that of the sample); a ``linvar.Dataset`` or ``linvar.Finite``; or,
             if ``loss`` is a polynomial of degree 2 in the example, as that of a linear network is, a ``linvar.Gaussian`` or a
@@ -137,7 +139,7 @@ def first_order(
 
     After Qian & Klabjan (2020), arXiv:2004.13146, for the problem.
     """
-    check_loss(loss)
+    loss, params = take(loss, params, batched=None)
     updates = Updates.checked(learning_rate, steps, momentum, nesterov, weight_decay)
     start = Start.checked(params)
     examples = Examples.checked(data, weights, loss, start)

@@ -28,6 +28,7 @@ from linvar.numeric.delta_method.linearized import (
     example_bytes,
 )
 from linvar.numeric.delta_method.probes import Vectors, block_numbers, probe_step
+from linvar.numeric.gradients.callables import TakenLoss
 
 #: What is carried from step to step.
 Carried = TypeVar("Carried")
@@ -65,7 +66,7 @@ class Measured(NamedTuple):
 class Setting:
     """What no step changes: the loss of an example, the compiled program, the examples, and whether weights are kept."""
 
-    loss: Loss
+    loss: TakenLoss
     program: Program
     examples: Examples
     test: Examples | None

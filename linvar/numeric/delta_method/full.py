@@ -11,7 +11,6 @@ from jax.flatten_util import ravel_pytree
 
 from linvar.numeric.delta_method.linearized import (
     Leaves,
-    Loss,
     OfLoss,
     Program,
     Rates,
@@ -22,12 +21,14 @@ from linvar.numeric.delta_method.linearized import (
     Weights,
     differentiated,
     folded,
+    losses_of,
     mean_and_slope,
     moved,
     moved_leaves,
     shares_of,
     summed,
 )
+from linvar.numeric.gradients.callables import TakenLoss
 
 
 class Moments(NamedTuple):
@@ -37,9 +38,9 @@ class Moments(NamedTuple):
     mean: jax.Array
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(4,))
+@partial(jax.jit, static_argnums=1, donate_argnums=(4,))
 def full_step(
-    loss: Loss, program: Program, params: Tree, velocity: Leaves | None, carried: Moments, data: Any, weights: Any,
+    loss: TakenLoss, program: Program, params: Tree, velocity: Leaves | None, carried: Moments, data: Any, weights: Any,
     test: Weighted | None, rates: Rates,
 ) -> Step:  # fmt: skip
     """One step: arguments and results otherwise as in ``probe_step``."""
@@ -52,7 +53,7 @@ def full_step(
     units = jnp.eye(count, dtype=dtype)
 
     def losses(part: Any, x: jax.Array) -> jax.Array:
-        return jax.vmap(loss, (None, 0))(rebuilt(unflat(x)), part)
+        return losses_of(loss, rebuilt(unflat(x)), part)
 
     def along(part: Any, share: jax.Array, direction: jax.Array, x: jax.Array) -> jax.Array:
         """The derivative of the gradient: the Hessian at x times a direction."""

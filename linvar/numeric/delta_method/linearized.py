@@ -28,7 +28,7 @@ from linvar.numeric.gradients.per_example.arithmetic import sum_of_squares
 
 #: A pytree of arrays.
 Tree = TypeVar("Tree")
-Loss = Callable[[Any, Any], jax.Array]
+Loss = Callable[[Any, Any], ArrayLike]
 Leaves = Sequence[jax.Array]
 #: Positions leaf by leaf, and their momentum, None without.
 Moving = tuple[list[jax.Array], list[jax.Array] | None]
@@ -138,7 +138,7 @@ def example_bytes(loss: Loss, params: Any, data: Any) -> int:
     own, rebuilt = differentiated(params)
     arrays, structure = jax.tree.flatten(data)
 
-    def flat(own: Leaves, example: Leaves) -> jax.Array:
+    def flat(own: Leaves, example: Leaves) -> ArrayLike:
         return loss(rebuilt(own), jax.tree.unflatten(structure, example))
 
     example = [jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in arrays]
@@ -210,6 +210,11 @@ def shares_of(data: Any, weights: Any, dtype: Any) -> jax.Array:
     return jnp.full(size, 1 / size, dtype) if weights is None else jnp.asarray(weights, dtype)
 
 
+def losses_of(loss: Loss, params: Any, examples: Any) -> jax.Array:
+    """The loss of each of some examples."""
+    return jnp.asarray(jax.vmap(loss, (None, 0))(params, examples))
+
+
 def mean_and_slope(
     losses: Callable[[Any, Tree], jax.Array], own: Tree, parts: Any, shares: jax.Array
 ) -> tuple[jax.Array, Tree]:
@@ -253,6 +258,6 @@ def mean_gradient(
         byte_budget=program.byte_budget,
     )  # fmt: skip
 
-    value, slope = mean_and_slope(lambda part, x: jax.vmap(loss, (None, 0))(rebuilt(x), part), own, parts, shares)
+    value, slope = mean_and_slope(lambda part, x: losses_of(loss, rebuilt(x), part), own, parts, shares)
     square = moments.trace + squared_norm(differentiated(moments.mean)[0])  # sum_i p_i ||g_i||^2
     return Mean(value, slope, jnp.maximum(square - squared_norm(slope), 0))

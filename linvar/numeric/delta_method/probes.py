@@ -22,7 +22,6 @@ import jax.numpy as jnp
 
 from linvar.numeric.delta_method.linearized import (
     Leaves,
-    Loss,
     Moving,
     OfLoss,
     Program,
@@ -34,6 +33,7 @@ from linvar.numeric.delta_method.linearized import (
     differentiated,
     folded,
     inner,
+    losses_of,
     mean_and_slope,
     mean_gradient,
     moved_leaves,
@@ -41,6 +41,7 @@ from linvar.numeric.delta_method.linearized import (
     squared_norm,
     summed,
 )
+from linvar.numeric.gradients.callables import TakenLoss
 
 
 class Vectors(NamedTuple):
@@ -50,9 +51,9 @@ class Vectors(NamedTuple):
     shifts: Moving
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(4,))
+@partial(jax.jit, static_argnums=1, donate_argnums=(4,))
 def probe_step(
-    loss: Loss, program: Program, params: Tree, velocity: Leaves | None, carried: Vectors, data: Any, weights: Any,
+    loss: TakenLoss, program: Program, params: Tree, velocity: Leaves | None, carried: Vectors, data: Any, weights: Any,
     test: Weighted | None, rates: Rates, key: jax.Array,
 ) -> Step:  # fmt: skip
     """One step with random vectors; see the module.
@@ -77,7 +78,7 @@ def probe_step(
     mean = mean_gradient(loss, program, params, data, weights, parts, shares)
 
     def losses(part: Any, leaves: Leaves) -> jax.Array:
-        return jax.vmap(loss, (None, 0))(rebuilt(leaves), part)
+        return losses_of(loss, rebuilt(leaves), part)
 
     def curved(part: Any, share: jax.Array, leaves: Leaves, direction: Leaves) -> list[jax.Array]:
         """H times a direction: the derivative of the gradient along it."""

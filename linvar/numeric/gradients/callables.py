@@ -82,7 +82,7 @@ class Form:
     make: _Make
     frame: Frame
     rest: Rest | None
-    batched: bool
+    batched: bool | None
     keys: Fixed
 
     def __eq__(self, other: object) -> bool:
@@ -99,13 +99,15 @@ class Form:
         return self.keys, self.frame, self.rest, self.batched
 
 
-def take(loss: object, params: PyTree, *, batched: bool, leaves: Leaves | None = None) -> tuple[TakenLoss, PyTree]:
+def take(
+    loss: object, params: PyTree, *, batched: bool | None, leaves: Leaves | None = None
+) -> tuple[TakenLoss, PyTree]:
     """A loss that can be compiled, and the parameters that are differentiated, None where a leaf is held fixed.
 
     Args:
         loss: of the user.
         params: likewise.
-        batched: of a batch.
+        batched: of a batch; None where it is of one example always.
         leaves: of the parameters, that are not held fixed; None: all.
 
     Raises:

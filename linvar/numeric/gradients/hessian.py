@@ -98,7 +98,8 @@ def hessian_noise_scale(
     A probe is q = v^T H v of v = sum_i e_i g_i / sqrt(n - ddof), e_i independent random signs less their mean: E v v^T = Sigma,
     and E q = tr(H Sigma), without bias whatever the number of probes. v is the gradient of one weighted sum of losses, q a second
     derivative along it: neither a gradient of one example nor a Hessian is formed. With H a multiple of the identity it is
-    ``noise_scale``, the simple one. A probe costs about three plain gradients.
+    ``noise_scale``, the simple one. A probe costs about three plain gradients. Of more data than one batch average ``trace`` and
+    ``curvature`` over batches, then divide: H of the same n examples leaves a bias of order 1/n in each.
 
     Args:
         loss: of one example, or with ``batched`` of a batch; see :func:`linvar.numeric.gradient_moments`. Differentiated twice.

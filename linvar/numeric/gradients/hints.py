@@ -36,7 +36,7 @@ _CURES = {
 _PLAIN = (TypeError, ValueError, IndexError, AttributeError, KeyError)
 
 
-def failed(error: Exception, params: PyTree, example: PyTree, *, batched: bool, keyed: bool) -> None:
+def failed(error: Exception, params: PyTree, example: PyTree, *, batched: bool | None, keyed: bool) -> None:
     """Raise what a user can mend in linvar's words; anything else gets a note how the loss was called.
 
     Raises:
@@ -66,7 +66,7 @@ def _raised(error: Exception) -> type[InputError]:
     return InputTypeError if isinstance(error, TypeError) else InputError
 
 
-def _cure(error: Exception, example: PyTree, *, batched: bool, keyed: bool, called: str) -> str:
+def _cure(error: Exception, example: PyTree, *, batched: bool | None, keyed: bool, called: str) -> str:
     """By how the call failed."""
     text = str(error)
     if isinstance(error, TypeError) and ("argument" in text and len(traceback.extract_tb(error.__traceback__)) == 1):
@@ -78,12 +78,12 @@ def _cure(error: Exception, example: PyTree, *, batched: bool, keyed: bool, call
     if isinstance(example, list):
         stacked = "jax.tree.map(lambda *rows: np.stack(rows), *examples)"
         return f"{called}, a list: a list of examples is stacked, {stacked}, one of batches is iter(batches) to noise_scale"
-    other = (
-        "if it is the loss of ONE example leave batched=True out"
-        if batched
-        else "if it is the loss of a batch give batched=True"
-    )
-    return f"{called}; {other}; the order is loss(params, example)"
+    other = {
+        True: "if it is the loss of ONE example leave batched=True out",
+        False: "if it is the loss of a batch give batched=True",
+        None: "give the loss of ONE example",
+    }
+    return f"{called}; {other[batched]}; the order is loss(params, example)"
 
 
 def _shapes(tree: PyTree) -> str:
@@ -99,7 +99,7 @@ def check_unchanged(before: Sequence[object], params: PyTree) -> None:
         raise InputError("loss", Words("changes the state of the module among params (batch norm, dropout)"), cure)
 
 
-def check_returned(found: object, *, batched: bool) -> None:
+def check_returned(found: object, *, batched: bool | None) -> None:
     """One array, and no tree of them."""
     one = "a batch" if batched else "one example"
     if found is None:

@@ -207,7 +207,7 @@ def direction_of(along: PyTree, params: PyTree) -> list[jax.Array]:
     """An array for each leaf that is differentiated, of a pytree like these; what else it has is left out.
 
     Raises:
-        InputError: other leaves, or another shape.
+        InputError: other leaves, or another shape; an entry that is not finite.
     """
     cure = 'give a pytree like the mean gradient, or write "mean"'
     try:
@@ -218,4 +218,6 @@ def direction_of(along: PyTree, params: PyTree) -> list[jax.Array]:
     shapes = [(v.shape, jnp.shape(x)) for v, x in zip(found, jax.tree.leaves(params)) if v.shape != jnp.shape(x)]
     if shapes:
         raise InputError("along", Words(f"has a leaf of shape {shapes[0][0]} for one of {shapes[0][1]}"), cure)
+    if not all(isinstance(v, jax.core.Tracer) or bool(jnp.all(jnp.isfinite(v))) for v in found):
+        raise InputError("along", Words("is not finite"), cure)
     return found
