@@ -82,7 +82,7 @@ def test_verify_itself_rejects_a_wrong_polynomial(coefficient):
     assert report.variance == wrong["variance"]
 
 
-@pytest.mark.parametrize("name", ["L2_222_t2", "L3_1111_t2"])
+@pytest.mark.parametrize("name", slow_but(["L2_222_t2", "L3_1111_t2"], "L3_1111_t2"))
 @pytest.mark.parametrize("seed", slow_but([0, 1], 0))
 def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
     problem, polynomials = reference(name)
@@ -146,7 +146,7 @@ RULES = [{"momentum": "1/2"}, {"momentum": "1/2", "nesterov": True, "weight_deca
 def test_momentum_and_decay_follow_optax(rule, law):
     """The runs are made by optax; the polynomials of plain SGD, and of another rule, are rejected."""
     problem = lv.Problem(WEIGHTS, law, "1/20", 2, **rule)
-    options = {"runs": 20_000, "batch_sizes": [8], "key": jax.random.key(2)}
+    options = {"runs": 8_192, "batch_sizes": [8], "key": jax.random.key(2)}
     assert lv.verify(problem, **options).verdict == "AGREE"
     others = [{"momentum": 0, "nesterov": False, "weight_decay": 0}, {**rule, "weight_decay": "1/2"}]
     for other in others:
@@ -361,7 +361,7 @@ def test_further_laws_agree_and_wrong_polynomials_are_rejected(name, step):
     law, moments = LAWS[name]
     problem = lv.Problem([[[2]]], law, "1/5", step)
     truth = of_one_weight(moments, lv.Rational(2), lv.Rational(1, 5), step)
-    report = lv.verify(problem, polynomials=truth, runs=30_000, batch_sizes=[4], quantities=list(truth))
+    report = lv.verify(problem, polynomials=truth, runs=10_000, batch_sizes=[4], quantities=list(truth))
     assert report.verdict == AGREE, str(report)
     for row in report.rows:
         for factor in (1.5, 1 / 1.5):

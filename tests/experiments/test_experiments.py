@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiers import slow_but
 
 from linvar.cli.app import main
 from linvar.errors import InputError
@@ -24,7 +25,8 @@ from linvar.numeric.laws.sampling import key_of
 
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
 OF_A_TABLE = {"regression": {"table": str(TABLE)}}
-SLOW = {"digits-conv", "text", "three-layers"}
+#: each has its like among the others; all of their names are in tests/experiments/test_findings.py or the demo
+SLOW = {"digits-conv", "text", "three-layers", "diabetes", "diagonal"}
 CASES = [
     pytest.param(n, {}, marks=pytest.mark.slow) if n in SLOW else (n, OF_A_TABLE.get(n, {}))
     for n in NAMES
@@ -291,12 +293,15 @@ def test_the_runs_have_the_moments_of_every_run_enumerated():
             assert error < value / 8 and (error == 0 or abs(1.5 * estimate - value) > 5 * error), (t, name)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"),
-    [*((name, "constant") for name in OPTIMIZERS), *(("sgd", name) for name in SCHEDULES[1:])],
-)
-def test_with_all_rows_a_run_is_the_optimizer_itself(optimizer, schedule):
+WAYS = [*((name, "constant") for name in OPTIMIZERS), *(("sgd", name) for name in SCHEDULES[1:])]
+#: momentum, decay and both moments in one each; of the schedules one that is not constant
+OFTEN = ("momentum", "constant"), ("weight-decay", "constant"), ("adamw", "constant"), ("sgd", "cosine")
+
+
+@pytest.mark.parametrize("way", slow_but(WAYS, *OFTEN), ids="-".join)
+def test_with_all_rows_a_run_is_the_optimizer_itself(way):
     """b = n: every run is the same, and is the loop written out."""
+    optimizer, schedule = way
     made = make_optimizer(optimizer, 0.05, schedule, 8)
     with jax.enable_x64(True):
         x, y, task = regression(optimizer=made)
