@@ -30,8 +30,8 @@ os.environ.pop("COLUMNS", None)
 gc.disable()
 
 # must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary. The one room in which no
-# annotation says a shape is left to mypy: to check every call there took a quarter of the time of its tests. LINVAR_CHECKED=all in
-# the environment, as .ci/run's quick tiers and .ci/nightly have it, checks it too.
+# annotation says a shape is left to mypy: to check every call there took a quarter of the time of its tests. With
+# LINVAR_CHECKED=all in the environment it is checked, too, as in .ci/run's quick tiers and .ci/nightly.
 ROOT = Path(__file__).parent
 UNSHAPED = () if os.environ.get("LINVAR_CHECKED") == "all" else ("per_example",)
 CHECKED = [

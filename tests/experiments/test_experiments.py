@@ -48,7 +48,11 @@ def test_an_experiment_end_to_end(name, options, tmp_path):
     assert kept["summary"] == result.summary and kept["results"] == result.results
     assert {"seed", "size", "versions", "device", "dtype", "experiment"} <= set(kept["settings"])
     assert result.picture.read_bytes().startswith(b"\x89PNG") and result.picture.stat().st_size > 10_000
-    assert "b = " in "\n".join(result.summary) and str(result.picture) in repr(result)
+    assert "b = " in "\n".join(result.summary) and str(result.picture) in str(result)
+    assert "\n" not in repr(result) and repr(result).startswith(f"Result({name}: ") and str(result.file) in repr(result)
+    table = result.to_table()
+    assert table.notes[:-1] == tuple(result.summary) and all(line in str(result) for line in table.notes)
+    assert len(table.rows) >= len(result.results) - 3 and name in result._repr_html_()
     for cell in (cell for name, cell in kept["cells"].items() if name.startswith("b-")):
         for value, error in (point for t in cell.values() if isinstance(t, dict) for point in t.values()):
             assert np.isfinite(value) and error >= 0
