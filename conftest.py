@@ -29,8 +29,8 @@ os.environ.pop("COLUMNS", None)
 # all of it again and again, seconds each time. It is off while tests are collected, and then looks at what a file's tests leave.
 gc.disable()
 
-# must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary. The one room in which no
-# annotation says a shape is left to mypy: to check every call there took a quarter of the time of its tests. With
+# must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary. The one room in which
+# no annotation says a shape is left to mypy: to check every call there took a quarter of the time of its tests. With
 # LINVAR_CHECKED=all in the environment it is checked, too, as in .ci/run's quick tiers and .ci/nightly.
 ROOT = Path(__file__).parent
 UNSHAPED = () if os.environ.get("LINVAR_CHECKED") == "all" else ("per_example",)

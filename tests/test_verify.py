@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,6 +47,20 @@ def test_the_truth_agrees(two_layer):
     assert all(abs(row.z) < 4 for row in two_layer.rows)
     assert two_layer.variance == lv.gradient_variance(two_layer.problem)
     assert 0 < two_layer.resolution < 0.1
+    assert "more runs" not in str(two_layer)
+
+
+def test_what_is_not_resolved_says_how_many_runs_to_give(two_layer):
+    row = two_layer.rows[0]
+    for hidden, more in ((row.estimate / 20, False), (2 * row.estimate, True)):
+        evidence = replace(
+            row.evidence, hidden=hidden, reasons=("batches too rare for 65,536 runs may hold something",)
+        )
+        report = replace(two_layer, rows=(replace(row, verdict=UNRESOLVED, evidence=evidence), *two_layer.rows[1:]))
+        *_, why, cure = str(report).splitlines()
+        assert why.startswith("b = 2 is not resolved") and report.verdict == UNRESOLVED
+        assert cure.startswith("To resolve that give more runs, 262,144 in place of 65,536")
+        assert cure.endswith("a larger batch or fewer steps") == more
 
 
 def test_each_coefficient_times_one_and_a_half_is_rejected_where_it_can_be_seen(two_layer):
@@ -95,6 +109,8 @@ def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
     assert report.rows[0].z < -1e4
     assert all(row.resolution == float("inf") for row in report.rows)
     assert "rare" in str(report) or "carries" in str(report)
+    cure = "To resolve that give more runs, 16,000 in place of 4,000; where rare batches hold more than the estimate, a larger"
+    assert cure in str(report)
     # a wrong polynomial cannot be told from the right one there either
     wrong = {"variance": polynomials["variance"] * 2}
     assert lv.verify(problem, runs=4000, batch_sizes=[1], quantities="variance", polynomials=wrong).verdict != "AGREE"
@@ -400,6 +416,7 @@ def test_a_law_without_rare_batches_is_unresolved_and_may_be_rejected():
     assert [row.verdict for row in report.rows] == [UNRESOLVED] * 4 and report.verdict == UNRESOLVED
     assert all(abs(row.z) < 4 and row.resolution == float("inf") for row in report.rows)
     assert "b = 8 is not resolved: the law has no sampler for rare batches" in str(report)
+    assert "more runs" not in str(report)  # they would not help
     assert all(row["hidden_mass"] is None and len(row["reasons"]) == 1 for row in report.to_dict()["rows"])
     for factor, verdict in ((Fraction(1, 2), REJECT), (2, UNRESOLVED)):
         wrong = {quantity: polynomial * factor for quantity, polynomial in truth.items()}
