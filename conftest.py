@@ -8,6 +8,7 @@ import os
 import zlib
 from collections import Counter
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,8 +29,17 @@ os.environ.pop("COLUMNS", None)
 # all of it again and again, seconds each time. It is off while tests are collected, and then looks at what a file's tests leave.
 gc.disable()
 
-# must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary
-install_import_hook("linvar.numeric", "beartype.beartype")
+# must come before the first import of linvar.numeric; tests/numeric/test_numeric_shapes.py is its canary. The one room in which
+# no annotation says a shape is left to mypy: to check every call there took a quarter of the time of its tests. With
+# LINVAR_CHECKED=all in the environment it is checked, too, as in .ci/run's quick tiers and .ci/nightly.
+ROOT = Path(__file__).parent
+UNSHAPED = () if os.environ.get("LINVAR_CHECKED") == "all" else ("per_example",)
+CHECKED = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "linvar" / "numeric").rglob("*.py")
+    if not set(UNSHAPED) & set(path.parts)
+]
+install_import_hook(CHECKED, "beartype.beartype")
 
 # Both profiles start from Hypothesis' own default, not from the one that it takes where CI is set: derandomised there, nights
 # would always have the same examples. Derivations and compilations take as long as they take.

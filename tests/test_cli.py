@@ -210,7 +210,7 @@ def test_the_verdict_is_the_exit_status(capsys, monkeypatch, tmp_path, verdict, 
 
 
 def test_verify_a_small_problem(capsys):
-    arguments = ("verify", "small-dataset", "--json", "--seed", "1", "--batch-sizes", "1,6")
+    arguments = ("verify", "small-dataset", "--json", "--seed", "1", "--batch-sizes", "1,6", "--runs", "8192")
     data = json.loads(good(capsys, *arguments))
     assert data["verdict"] == "AGREE"
     rows = [row for row in data["rows"] if row["quantity"] == "variance"]

@@ -19,10 +19,10 @@ UNRESOLVED = ["verify", "heavy-tails", "--runs", "8", "--batch-sizes", "1"]
         (["derive", "two-layer", "--steps", "0,1"], 0),
         (["derive", "symbols", "--json"], 0),
         (["--help"], 0),
-        (["derive", "--help"], 0),
+        pytest.param(["derive", "--help"], 0, marks=pytest.mark.slow),
         (["example", "two-layer"], 0),
         (["formula", "--step", "0"], 0),
-        (UNRESOLVED, 3),
+        pytest.param(UNRESOLVED, 3, marks=pytest.mark.slow),
         ([*UNRESOLVED, "--json"], 3),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 import oracles
 import pytest
 from sklearn.datasets import load_diabetes
+from tiers import slow_but
 
 import linvar as lv
 from linvar.datasets import rounded_diabetes
@@ -93,7 +94,7 @@ def test_linear_regression_equals_the_closed_recursion(sampling: str) -> None:
             assert float(polynomial(b)) != pytest.approx(1.5 * value, rel=1e-10)
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sampling", slow_but(SAMPLINGS, "without_replacement"))
 def test_two_layers_agree_with_a_numpy_simulation(sampling: str) -> None:
     """20,000 runs at b = 16, five standard errors, fixed seed; one and a half times the truth is rejected."""
     problem = two_layers(sampling)

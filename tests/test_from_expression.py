@@ -148,7 +148,9 @@ def test_symbols_of_a_law_and_of_the_loss_are_the_same() -> None:
     assert lv.gradient_variance(unused) == lv.gradient_variance(lv.Problem([[[2]]], lv.Gaussian([[0]]), "1/10", 1))
 
 
-@pytest.mark.parametrize(("law", "sampling"), [(DATA, "without_replacement"), (DRAWN, "iid")])
+@pytest.mark.parametrize(
+    ("law", "sampling"), [(DATA, "without_replacement"), pytest.param(DRAWN, "iid", marks=pytest.mark.slow)]
+)
 def test_both_halves_and_all_roads_agree(law: Any, sampling: str, key: jax.Array) -> None:
     check_model(build(SQUARE, {w: "3/2", v: "1/3"}, law, "1/10", 1, sampling), key=key, runs=1_000)
 

@@ -150,7 +150,7 @@ def test_modules_say_what_jax_says_of_them_rounded(kind: Any, law: lv.Dataset, w
     assert abs(exact - spread(found, law, 7)) > 1e-7 * by_jax  # it is the rounded module
 
 
-@pytest.mark.parametrize(("kind", "step"), [(Tied, 0), (Dropped, 1)])
+@pytest.mark.parametrize(("kind", "step"), [pytest.param(Tied, 0, marks=pytest.mark.slow), (Dropped, 1)])
 def test_both_halves_and_all_roads_agree(kind: Any, step: int, key: jax.Array) -> None:
     found = module(kind)
     found.eval()

@@ -112,13 +112,15 @@ def test_said():
 """
 
 
-@pytest.mark.parametrize("ci", ["", "true"])
 @pytest.mark.parametrize(
-    ("options", "profile", "said"),
+    ("options", "profile", "said", "ci"),
     [
-        ([], "", "ran 3 50 True"),
-        (["--hypothesis-profile", "nightly"], "", "ran 70 1000 False"),
-        ([], "nightly", "ran 70 1000 False"),
+        ([], "", "ran 3 50 True", "true"),
+        (["--hypothesis-profile", "nightly"], "", "ran 70 1000 False", ""),
+        ([], "nightly", "ran 70 1000 False", "true"),
+        pytest.param([], "", "ran 3 50 True", "", marks=pytest.mark.slow),
+        pytest.param(["--hypothesis-profile", "nightly"], "", "ran 70 1000 False", "true", marks=pytest.mark.slow),
+        pytest.param([], "nightly", "ran 70 1000 False", "", marks=pytest.mark.slow),
     ],
 )
 def test_nights_have_more_examples_and_others(

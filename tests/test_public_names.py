@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tiers import slow_but
 
 import linvar as lv
 
@@ -155,7 +156,7 @@ def test_another_name_is_no_attribute(module):
     assert "nothing" in message and "linvar" in message and name == "nothing"
 
 
-@pytest.mark.parametrize("modules", IMPORTS)
+@pytest.mark.parametrize("modules", slow_but(IMPORTS, IMPORTS[0], IMPORTS[2]))
 def test_what_was_imported_before_changes_nothing(modules):
     code = f"import {modules}\nprint(json.dumps([dir(lv), dir(lv.numeric), callable(lv.plan), callable(lv.verify)]))"
     assert printed(code) == [PUBLIC, NUMERIC, True, True]

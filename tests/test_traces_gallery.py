@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 import sympy
+from tiers import slow_but
 
 import linvar as lv
 from linvar.symbolic.traces.network import MOMENT, Network, product
@@ -202,7 +203,7 @@ def test_the_runs_on_the_page_agree_with_the_formula_and_not_with_its_first_term
     assert sum(row[-1] ** 2 for row in found) < 22.5  # chi^2 of 6, one in a thousand
 
 
-@pytest.mark.parametrize("b", [8, 32])
+@pytest.mark.parametrize("b", slow_but([8, 32], 8))
 def test_sgd_has_the_variance_of_the_formula(b: int, key: jax.Array) -> None:
     """150 pairs: standard errors of 1.1 and 0.5 %."""
     rate = 0.05

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,6 +47,20 @@ def test_the_truth_agrees(two_layer):
     assert all(abs(row.z) < 4 for row in two_layer.rows)
     assert two_layer.variance == lv.gradient_variance(two_layer.problem)
     assert 0 < two_layer.resolution < 0.1
+    assert "more runs" not in str(two_layer)
+
+
+def test_what_is_not_resolved_says_how_many_runs_to_give(two_layer):
+    row = two_layer.rows[0]
+    for hidden, more in ((row.estimate / 20, False), (2 * row.estimate, True)):
+        evidence = replace(
+            row.evidence, hidden=hidden, reasons=("batches too rare for 65,536 runs may hold something",)
+        )
+        report = replace(two_layer, rows=(replace(row, verdict=UNRESOLVED, evidence=evidence), *two_layer.rows[1:]))
+        *_, why, cure = str(report).splitlines()
+        assert why.startswith("b = 2 is not resolved") and report.verdict == UNRESOLVED
+        assert cure.startswith("To resolve that give more runs, 262,144 in place of 65,536")
+        assert cure.endswith("a larger batch or fewer steps") == more
 
 
 def test_each_coefficient_times_one_and_a_half_is_rejected_where_it_can_be_seen(two_layer):
@@ -82,7 +96,7 @@ def test_verify_itself_rejects_a_wrong_polynomial(coefficient):
     assert report.variance == wrong["variance"]
 
 
-@pytest.mark.parametrize("name", ["L2_222_t2", "L3_1111_t2"])
+@pytest.mark.parametrize("name", slow_but(["L2_222_t2", "L3_1111_t2"], "L3_1111_t2"))
 @pytest.mark.parametrize("seed", slow_but([0, 1], 0))
 def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
     problem, polynomials = reference(name)
@@ -95,6 +109,8 @@ def test_hidden_mass_is_unresolved_never_rejected_and_never_passed(name, seed):
     assert report.rows[0].z < -1e4
     assert all(row.resolution == float("inf") for row in report.rows)
     assert "rare" in str(report) or "carries" in str(report)
+    cure = "To resolve that give more runs, 16,000 in place of 4,000; where rare batches hold more than the estimate, a larger"
+    assert cure in str(report)
     # a wrong polynomial cannot be told from the right one there either
     wrong = {"variance": polynomials["variance"] * 2}
     assert lv.verify(problem, runs=4000, batch_sizes=[1], quantities="variance", polynomials=wrong).verdict != "AGREE"
@@ -146,7 +162,7 @@ RULES = [{"momentum": "1/2"}, {"momentum": "1/2", "nesterov": True, "weight_deca
 def test_momentum_and_decay_follow_optax(rule, law):
     """The runs are made by optax; the polynomials of plain SGD, and of another rule, are rejected."""
     problem = lv.Problem(WEIGHTS, law, "1/20", 2, **rule)
-    options = {"runs": 20_000, "batch_sizes": [8], "key": jax.random.key(2)}
+    options = {"runs": 8_192, "batch_sizes": [8], "key": jax.random.key(2)}
     assert lv.verify(problem, **options).verdict == "AGREE"
     others = [{"momentum": 0, "nesterov": False, "weight_decay": 0}, {**rule, "weight_decay": "1/2"}]
     for other in others:
@@ -361,7 +377,7 @@ def test_further_laws_agree_and_wrong_polynomials_are_rejected(name, step):
     law, moments = LAWS[name]
     problem = lv.Problem([[[2]]], law, "1/5", step)
     truth = of_one_weight(moments, lv.Rational(2), lv.Rational(1, 5), step)
-    report = lv.verify(problem, polynomials=truth, runs=30_000, batch_sizes=[4], quantities=list(truth))
+    report = lv.verify(problem, polynomials=truth, runs=10_000, batch_sizes=[4], quantities=list(truth))
     assert report.verdict == AGREE, str(report)
     for row in report.rows:
         for factor in (1.5, 1 / 1.5):
@@ -400,6 +416,7 @@ def test_a_law_without_rare_batches_is_unresolved_and_may_be_rejected():
     assert [row.verdict for row in report.rows] == [UNRESOLVED] * 4 and report.verdict == UNRESOLVED
     assert all(abs(row.z) < 4 and row.resolution == float("inf") for row in report.rows)
     assert "b = 8 is not resolved: the law has no sampler for rare batches" in str(report)
+    assert "more runs" not in str(report)  # they would not help
     assert all(row["hidden_mass"] is None and len(row["reasons"]) == 1 for row in report.to_dict()["rows"])
     for factor, verdict in ((Fraction(1, 2), REJECT), (2, UNRESOLVED)):
         wrong = {quantity: polynomial * factor for quantity, polynomial in truth.items()}

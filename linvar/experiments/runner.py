@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from linvar.arguments import check_integer
 from linvar.atomic import write_atomically
+from linvar.display.table import Table
+from linvar.display.tabular import Tabular
 from linvar.errors import InputError, InputTypeError, Words, cut
 from linvar.exact import Rational
 from linvar.progress import Progress, reporting
@@ -157,8 +159,8 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run left.
+class Result(Tabular):
+    """What a run left; ``print`` shows its summary, a notebook and a Rich console its numbers, too.
 
     Attributes:
         name: of the experiment.
@@ -177,7 +179,30 @@ class Result:
     cells_found: int
 
     def __repr__(self) -> str:
-        return "\n".join([f"{self.name}:", *self.summary, f"Saved: {self.file}, {self.picture}"])
+        return f"Result({self.name}: {len(self.summary)} findings, saved in {str(self.file)!r})"
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.name}:", *self.summary, self._saved])
+
+    def to_table(self) -> Table:
+        """A row a number or verdict, by the keys of the result file that lead to it; the summary below."""
+        return Table(["result", "value"], _rows(self.results), self.name, [*self.summary, self._saved])
+
+    @property
+    def _saved(self) -> str:
+        return f"Saved: {self.file}, {self.picture}"
+
+
+def _rows(value: JSON, keys: tuple[str, ...] = ()) -> Iterator[tuple[str, JSON]]:
+    """What is no mapping, and the keys that lead there; a list of numbers is one entry."""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _rows(entry, (*keys, key))
+    elif isinstance(value, list):
+        texts = [f"{one:.4g}" if isinstance(one, float) else str(one) for one in value]
+        yield ", ".join(keys), "; ".join(texts) or None
+    else:
+        yield ", ".join(keys), value
 
 
 def run_study(

@@ -158,9 +158,20 @@ class Report(Tabular):
                 reasons.setdefault(row.batch_size, {}).setdefault(reason)
         for batch_size, texts in reasons.items():
             lines.append(f"b = {batch_size} is not resolved: {'; '.join(list(texts)[:2])}")
+        lines += self._cures()
         if not reasons and self.verdict == UNRESOLVED:
             lines.append("UNRESOLVED rows would not have seen a deviation of one half: give more runs")
         return lines
+
+    def _cures(self) -> list[str]:
+        """What resolves those that are not: more runs, unless what they have not seen is larger than what they have."""
+        open_rows = [row for row in self.rows if row.evidence.reasons and math.isfinite(row.evidence.hidden)]
+        if not open_rows:
+            return []
+        runs = max(row.runs for row in open_rows)
+        beyond = any(row.evidence.hidden > abs(row.estimate) for row in open_rows)
+        larger = "; where rare batches hold more than the estimate, a larger batch or fewer steps" if beyond else ""
+        return [f"To resolve that give more runs, {4 * runs:,} in place of {runs:,}{larger}"]
 
 
 def to_float(value: Exact | Fraction) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from roads import WholeExpansion
+from tiers import slow_but
 
 import linvar as lv
 from linvar.errors import InputError
@@ -217,7 +218,7 @@ def test_a_road_that_is_wrong_in_one_place_is_rejected(change: Any) -> None:
         check_road(Wrong())
 
 
-@pytest.mark.parametrize("wrong", ["variance", "sign", "correlation", "target"])
+@pytest.mark.parametrize("wrong", slow_but(["variance", "sign", "correlation", "target"], "correlation", "target"))
 def test_examples_that_are_wrong_in_a_late_number_are_rejected(wrong: str, key: Any) -> None:
     """Five normal inputs, y their sum: the fifth, or y, is off."""
     import jax

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiers import slow_but
 
 from linvar.cli.app import main
 from linvar.errors import InputError
@@ -24,7 +25,8 @@ from linvar.numeric.laws.sampling import key_of
 
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
 OF_A_TABLE = {"regression": {"table": str(TABLE)}}
-SLOW = {"digits-conv", "text", "three-layers"}
+#: each has its like among the others; all of their names are in tests/experiments/test_findings.py or the demo
+SLOW = {"digits-conv", "text", "three-layers", "diabetes", "diagonal"}
 CASES = [
     pytest.param(n, {}, marks=pytest.mark.slow) if n in SLOW else (n, OF_A_TABLE.get(n, {}))
     for n in NAMES
@@ -46,7 +48,11 @@ def test_an_experiment_end_to_end(name, options, tmp_path):
     assert kept["summary"] == result.summary and kept["results"] == result.results
     assert {"seed", "size", "versions", "device", "dtype", "experiment"} <= set(kept["settings"])
     assert result.picture.read_bytes().startswith(b"\x89PNG") and result.picture.stat().st_size > 10_000
-    assert "b = " in "\n".join(result.summary) and str(result.picture) in repr(result)
+    assert "b = " in "\n".join(result.summary) and str(result.picture) in str(result)
+    assert "\n" not in repr(result) and repr(result).startswith(f"Result({name}: ") and str(result.file) in repr(result)
+    table = result.to_table()
+    assert table.notes[:-1] == tuple(result.summary) and all(line in str(result) for line in table.notes)
+    assert len(table.rows) >= len(result.results) - 3 and name in result._repr_html_()
     for cell in (cell for name, cell in kept["cells"].items() if name.startswith("b-")):
         for value, error in (point for t in cell.values() if isinstance(t, dict) for point in t.values()):
             assert np.isfinite(value) and error >= 0
@@ -291,12 +297,15 @@ def test_the_runs_have_the_moments_of_every_run_enumerated():
             assert error < value / 8 and (error == 0 or abs(1.5 * estimate - value) > 5 * error), (t, name)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"),
-    [*((name, "constant") for name in OPTIMIZERS), *(("sgd", name) for name in SCHEDULES[1:])],
-)
-def test_with_all_rows_a_run_is_the_optimizer_itself(optimizer, schedule):
+WAYS = [*((name, "constant") for name in OPTIMIZERS), *(("sgd", name) for name in SCHEDULES[1:])]
+#: momentum, decay and both moments in one each; of the schedules one that is not constant
+OFTEN = ("momentum", "constant"), ("weight-decay", "constant"), ("adamw", "constant"), ("sgd", "cosine")
+
+
+@pytest.mark.parametrize("way", slow_but(WAYS, *OFTEN), ids="-".join)
+def test_with_all_rows_a_run_is_the_optimizer_itself(way):
     """b = n: every run is the same, and is the loop written out."""
+    optimizer, schedule = way
     made = make_optimizer(optimizer, 0.05, schedule, 8)
     with jax.enable_x64(True):
         x, y, task = regression(optimizer=made)

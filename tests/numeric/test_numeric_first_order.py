@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from tiers import slow_but
 
 import linvar as lv
 from linvar.numeric import first_order
@@ -234,7 +235,10 @@ def test_a_tanh_network_agrees_with_simulation(key: Any) -> None:
     assert abs(value - path.per_example[steps]) > 5 * error  # the last batch alone is not enough
 
 
-@pytest.mark.parametrize("update", [{}, {"momentum": 0.5, "weight_decay": 0.1}], ids=["plain", "momentum"])
+RULES: list[dict[str, float]] = [{}, {"momentum": 0.5, "weight_decay": 0.1}]
+
+
+@pytest.mark.parametrize("update", slow_but(RULES, RULES[1]), ids=["plain", "momentum"])
 def test_probes_agree_with_the_full_covariance(update: dict[str, float], key: Any) -> None:
     """2,000 probes, five standard errors, fixed key; 1.5 times the propagated part is rejected."""
     with jax.enable_x64(True):
@@ -255,7 +259,7 @@ def test_probes_agree_with_the_full_covariance(update: dict[str, float], key: An
             np.testing.assert_allclose(own.limit, exact.limit, rtol=ROUNDING)
 
 
-@pytest.mark.parametrize("method", ["full", "probes"])
+@pytest.mark.parametrize("method", slow_but(["full", "probes"], "full"))
 def test_weights_are_repetitions(method: str, key: Any) -> None:
     """Examples of weights 1/6, 2/6 and 3/6, and the same examples once, twice and three times."""
     with jax.enable_x64(True):
@@ -276,8 +280,15 @@ def test_weights_are_repetitions(method: str, key: Any) -> None:
         own.variance.at(2, "without_replacement")
 
 
-@pytest.mark.parametrize("method", ["full", "probes"])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("method", "weighted"),
+    [
+        ("full", False),
+        ("probes", True),
+        pytest.param("full", True, marks=pytest.mark.slow),
+        pytest.param("probes", False, marks=pytest.mark.slow),
+    ],
+)
 def test_chunks_change_rounding_only(method: str, weighted: bool, key: Any) -> None:
     weights = np.arange(1, 14) / 91 if weighted else None
     with jax.enable_x64(True):

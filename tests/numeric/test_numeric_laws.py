@@ -184,7 +184,7 @@ def test_a_wrong_density_is_seen(name: str, key: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "law", slow_but([MIXED, STUDENT, TWO_SCALES, FINITE], MIXED, STUDENT), ids=lambda law: type(law).__name__
+    "law", slow_but([MIXED, STUDENT, TWO_SCALES, FINITE], MIXED), ids=lambda law: type(law).__name__
 )
 def test_rare_batches_are_rarer(law: Any, key: Any) -> None:
     """The longest example lies beyond those of as many plain batches, or is as frequent as many of them together."""

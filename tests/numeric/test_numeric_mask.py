@@ -60,12 +60,12 @@ ALL = dict(squared_norms=True, second_moment=True)
 @pytest.mark.parametrize(
     ("function", "options"),
     [
-        (loss, {}),
+        pytest.param(loss, {}, marks=pytest.mark.slow),
         (loss, dict(chunk_size=2, **ALL)),
         (loss, dict(centred=True, ddof=0)),
         (loss, dict(nan="drop")),
         (elementwise, dict(chunk_size=4, **ALL)),
-        (of_batch, dict(batched=True)),
+        pytest.param(of_batch, dict(batched=True), marks=pytest.mark.slow),
         (lambda p, b: jnp.sum(jax.vmap(lambda e: elementwise(p, e))(b)), dict(batched=True, chunk_size=3)),
     ],
 )

@@ -38,10 +38,12 @@ def test_a_penalty_has_no_variance_and_its_gradient():
 @pytest.mark.parametrize(
     ("shape", "kernel", "options"),
     [
-        ((8, 8, 3), (3, 3, 3, 4), {}),
+        pytest.param((8, 8, 3), (3, 3, 3, 4), {}, marks=pytest.mark.slow),
         ((9, 7, 4), (3, 2, 2, 6), {"feature_group_count": 2, "window_strides": (2, 1)}),
         ((9, 9, 2), (2, 3, 2, 4), {"rhs_dilation": (2, 1), "padding": ((1, 2), (0, 1))}),
-        ((4, 5, 3), (3, 3, 3, 2), {"lhs_dilation": (2, 2), "padding": ((2, 1), (1, 2))}),
+        pytest.param(
+            (4, 5, 3), (3, 3, 3, 2), {"lhs_dilation": (2, 2), "padding": ((2, 1), (1, 2))}, marks=pytest.mark.slow
+        ),
         ((6, 6, 4), (3, 3, 1, 4), {"feature_group_count": 4, "padding": "SAME"}),
     ],
 )

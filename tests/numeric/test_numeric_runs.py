@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from tiers import slow_but
 
 import linvar as lv
 from linvar.errors import InputError
@@ -21,7 +22,7 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", slow_but(LAWS, "gaussian", "subsets"))
 def test_blocks_and_single_rows_have_the_same_law(name, monkeypatch):
     """Three rows: a block of two, and one of which half is no row. Exact values, and tr Cov within: 5 standard errors."""
     law, sampling = LAWS[name]

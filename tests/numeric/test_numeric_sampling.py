@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import slow_but
 
 from linvar.laws.dataset import Dataset
 from linvar.laws.gaussian import Gaussian
@@ -39,9 +40,13 @@ def drawn_rows(draw, *arguments):
         )
 
 
+SUBSETS = [(1, 1), (5, 1), (5, 2), (5, 3), (5, 4), (6, 3), (5, 5)]
+
+
 @pytest.mark.parametrize("draw", [in_pieces, in_pieces_of_float64])
-@pytest.mark.parametrize(("size", "count"), [(1, 1), (5, 1), (5, 2), (5, 3), (5, 4), (6, 3), (5, 5)])
-def test_every_subset_is_equally_likely(draw, size, count):
+@pytest.mark.parametrize("sizes", slow_but(SUBSETS, (1, 1), (5, 2), (6, 3), (5, 5)), ids=str)
+def test_every_subset_is_equally_likely(draw, sizes):
+    size, count = sizes
     assert_equally_likely(drawn_rows(draw, size, count), combinations(range(size), count))
 
 

@@ -1,6 +1,7 @@
 """The canary: array annotations are really checked while the tests run."""
 
 import ast
+import re
 import typing
 from pathlib import Path
 
@@ -37,6 +38,17 @@ def test_a_wrong_dtype_is_caught():
     with pytest.raises(WRONG):
         numbers_below(jnp.zeros(2, jnp.uint32), jnp.ones(2, jnp.int32))
     assert numbers_below(jax.random.key(0), jnp.ones(2, jnp.int32)).shape == (2,)
+
+
+def test_every_module_that_says_a_shape_is_checked():
+    """The room that is left out of the default run says none, and is left out alone."""
+    numeric = Path(linvar.numeric.gradients.__file__).parents[1]
+    conftest = ast.parse((numeric.parents[1] / "conftest.py").read_text(encoding="utf-8"))
+    named = ast.unparse(next(n.value for n in conftest.body if ast.unparse(n).startswith("UNSHAPED =")))
+    assert named.endswith("else ('per_example',)")
+    shape = re.compile(r"\b(Array|ndarray), \" ?\w")
+    said = {path for path in numeric.rglob("*.py") if shape.search(path.read_text(encoding="utf-8"))}
+    assert len(said) > 15 and not any("per_example" in path.parts for path in said)
 
 
 def returns_of(source: str) -> dict[str, ast.expr | None]:

@@ -126,7 +126,7 @@ SIZES = [
     (75, 2_000),
     pytest.param(100, 30_000, marks=pytest.mark.slow),
     pytest.param(200, 10**4, marks=pytest.mark.slow),
-    (400, 2_000),
+    pytest.param(400, 2_000, marks=pytest.mark.slow),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sympy
+from tiers import slow_but
 
 import linvar as lv
 from linvar.symbolic.models.linear.counting import (
@@ -83,9 +84,11 @@ def test_the_count_in_symbols_is_exact_for_all_widths_1(name: str) -> None:
     assert counted(EXACT[name]) == expanded(EXACT[name])
 
 
-@pytest.mark.parametrize(  # three seconds to expand; terms of its coefficients are counted below
-    "name", [pytest.param(name, marks=pytest.mark.slow) if "data" in name else name for name in NEAR]
-)
+#: seconds to expand; terms of their coefficients are counted below
+LONG = {name for name in NEAR if "data" in name} | {"1-2-1, t = 2, weights", "1-1-1, t = 3, one weight"}
+
+
+@pytest.mark.parametrize("name", slow_but(NEAR, *(name for name in NEAR if name not in LONG)))
 def test_the_count_in_symbols_is_near(name: str) -> None:
     """Within a factor 3; it was 18 to 34 times too large."""
     assert 1 / 3 < counted(NEAR[name]) / expanded(NEAR[name]) < 3

@@ -83,6 +83,13 @@ GENERIC, SPECIAL = 6, 4
 #: programs of the first on other numbers. One where running them takes seconds: layers times steps beyond 3. None beyond 5, which
 #: takes ten seconds: test_lattice_quadrature.py has three layers after two steps by the lattice, slow.
 ON_THE_LATTICE = 2
+#: Cases whose like is among the others: their programs of the lattice are compiled with the slow tests.
+LIKE_OTHERS = {
+    Case((1, 1), 2, "gaussian", "nesterov with decay"), Case((2, 2), 1, "gaussian", "decay"), Case((1, 3), 1, "iid", "nesterov"),
+    Case((1, 1, 1), 2, "gaussian", "momentum"), Case((1, 2, 1), 2, "iid"), Case((2, 3, 1), 1, "gaussian"),
+    Case((1, 2, 2), 1, "iid", "nesterov with decay"), Case((1, 2, 1), 1, "centred"), Case((2, 1, 1, 1), 1, "iid", "momentum"),
+    Case((1, 2, 1, 2), 1, "iid", "decay"), Case((1, 1, 3, 1), 1, "without_replacement", "nesterov with decay"),
+}  # fmt: skip
 #: Sequences of batches that enumeration or quadrature lists.
 MOST_SEQUENCES = 700
 
@@ -270,10 +277,10 @@ def on_the_lattice(case: Case) -> int:
 
 
 def problems(case: Case) -> Iterator[tuple[lv.Problem, bool]]:
-    """The problems of a case, each with whether the lattice is taken."""
+    """The problems of a case, each with whether the lattice is taken in every run."""
     draws = random.Random(repr(case))
     compiles_fast = max(case.widths) == 1 and case.step < 2 and len(case.widths) <= 3
-    generics = on_the_lattice(case)
+    generics = 0 if case in LIKE_OTHERS else on_the_lattice(case)
     for place, kind in enumerate([generic] * GENERIC + [special] * SPECIAL):
         yield problem_of(case, draws, kind), place < generics or (kind is special and compiles_fast)
 
@@ -294,9 +301,18 @@ def test_every_road_gives_the_same_fractions(case: Case, record_property: Any) -
         for way in ways(problem, with_lattice):
             assert disagreements(polynomials, way.view, way.answer()) == [], (way.name, problem)
             counts[way.name] += 1
-    due -= set() if on_the_lattice(case) else {"lattice"}
+    due -= {"lattice"} if case in LIKE_OTHERS or not on_the_lattice(case) else set()
     assert due <= set(counts), f"not taken: {due - set(counts)}"
     record_property("roads", dict(counts))  # printed at the end of the run: conftest.py
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sorted(LIKE_OTHERS), ids=str)
+def test_the_lattice_gives_the_same_fractions_where_others_are_alike(case: Case) -> None:
+    some = [problem for problem, _ in problems(case)][: on_the_lattice(case)]
+    assert some
+    for problem in some:
+        assert disagreements(entry_points(problem), whole, of_road(problem, lv.Lattice())) == []
 
 
 def test_every_road_is_taken_often() -> None:

@@ -387,7 +387,7 @@ def peak():
     ("order", "width", "way", "call"),
     [
         (7, 20, "recursion", "expected_traces(*arguments)"),
-        (6, 5, "expansion", "expand_entries(*arguments, ())"),
+        pytest.param(6, 5, "expansion", "expand_entries(*arguments, ())", marks=pytest.mark.slow),
         (8, 4, "expansion", "expand_entries(*arguments, ())"),
     ],
 )

@@ -133,4 +133,4 @@ def experiment(
         print_json({"experiment": result.name, "summary": result.summary, "results": result.results,
                     "file": str(result.file), "picture": str(result.picture), "seed": seed})  # fmt: skip
     else:
-        print_prose(repr(result))
+        print_prose(str(result))
