@@ -79,23 +79,30 @@ def test_refusals_name_the_argument(changes: dict[str, Any], error: Any, message
         first_order(**(arguments | changes))
 
 
-def test_what_is_no_parameter_of_a_module_is_held_fixed() -> None:
-    """An activation function, an integer, a running mean; the path is that of the arrays alone."""
-    eqx, nnx = pytest.importorskip("equinox"), pytest.importorskip("flax.nnx")
-    x = jnp.asarray([[0.2, -1.0], [1.0, 0.5], [0.3, 2.0]])
+ROWS = jnp.asarray([[0.2, -1.0], [1.0, 0.5], [0.3, 2.0]])
+
+
+def test_what_is_no_parameter_of_an_equinox_module_is_held_fixed() -> None:
+    """An activation function, a number of layers; the path is that of the arrays alone."""
+    eqx = pytest.importorskip("equinox")
     layer = eqx.nn.MLP(2, "scalar", 2, 1, activation=jnp.tanh, key=jax.random.key(0))
     arrays, rest = eqx.partition(layer, eqx.is_inexact_array)
-    whole = first_order(lambda m, x: (m(x) - 1) ** 2, layer, x, 0.1, 2)
-    alone = first_order(lambda p, x: (eqx.combine(p, rest)(x) - 1) ** 2, arrays, x, 0.1, 2)
+    whole = first_order(lambda m, x: (m(x) - 1) ** 2, layer, ROWS, 0.1, 2)
+    alone = first_order(lambda p, x: (eqx.combine(p, rest)(x) - 1) ** 2, arrays, ROWS, 0.1, 2)
     assert whole.weight_covariance is not None and whole.weight_covariance.shape == (3, 9, 9)
     assert (whole.loss.coefficient == alone.loss.coefficient).all() and whole.loss.coefficient[2] != 0
+
+
+def test_what_is_no_parameter_of_a_flax_module_is_held_fixed() -> None:
+    """A running mean."""
+    nnx = pytest.importorskip("flax.nnx")
 
     class Scaled(nnx.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             self.w, self.seen = nnx.Param(jnp.asarray([1.0, 2.0])), nnx.BatchStat(jnp.asarray(2.0))
 
-    found = first_order(lambda m, x: (m.w[...] @ x / m.seen[...] - 1) ** 2, Scaled(), x, 0.1, 2)
-    plain = first_order(lambda w, x: (w @ x / 2 - 1) ** 2, jnp.asarray([1.0, 2.0]), x, 0.1, 2)
+    found = first_order(lambda m, x: (m.w[...] @ x / m.seen[...] - 1) ** 2, Scaled(), ROWS, 0.1, 2)
+    plain = first_order(lambda w, x: (w @ x / 2 - 1) ** 2, jnp.asarray([1.0, 2.0]), ROWS, 0.1, 2)
     assert found.loss.coefficient == pytest.approx(plain.loss.coefficient, rel=1e-5)
 
 
