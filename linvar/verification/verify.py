@@ -118,7 +118,8 @@ def _simulate(
     problem: Problem, key: jax.Array, sizes: tuple[int, ...], count: int, report: Progress
 ) -> dict[int, tuple[TrajectoryMoments, Hidden]]:
     """The moments of plain runs at each batch size, and what rare batches may hide from them; reports runs of both."""
-    plain_key, rare_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+    with jax.enable_x64(True):  # as the runs fold it again: one program
+        plain_key, rare_key = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
     total, samples = len(sizes) * 2 * count, {}
     for number, size in enumerate(sizes):
 
