@@ -53,7 +53,9 @@ UNDRAWN = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(LAW, "normal", "rows", "a map"))  # tests/test_verify.py has atoms and Student
+@pytest.mark.parametrize(
+    "name", slow_but(LAW, "normal", "rows", "a map")
+)  # tests/test_verify.py has atoms, Student is below
 def test_laws_that_ship_conform(name: str, key: Any) -> None:
     check_law(LAW[name], key=key)
 

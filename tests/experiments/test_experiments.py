@@ -26,7 +26,7 @@ from linvar.numeric.laws.sampling import key_of
 TABLE = Path(__file__).parents[1] / "tables" / "huge_column.csv"
 OF_A_TABLE = {"regression": {"table": str(TABLE)}}
 #: each has its like among the others; all of their names are in tests/experiments/test_findings.py or the demo
-SLOW = {"digits-conv", "text", "three-layers", "diabetes", "diagonal"}
+SLOW = {"digits-conv", "text", "three-layers", "diabetes", "diagonal", "two-layers"}
 CASES = [
     pytest.param(n, {}, marks=pytest.mark.slow) if n in SLOW else (n, OF_A_TABLE.get(n, {}))
     for n in NAMES

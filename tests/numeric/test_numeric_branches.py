@@ -71,7 +71,7 @@ def chosen_in_a_loop_by_the_example(p, x):
     [
         (chosen_by_the_example, ["outer", "outer"]),
         (chosen_by_a_parameter, ["none", "gram"]),
-        (chosen_by_a_counter, ["gram", "gram"]),
+        pytest.param(chosen_by_a_counter, ["gram", "gram"], marks=pytest.mark.slow),
         (chosen_in_a_loop_by_the_example, ["gram", "gram"]),
     ],
 )
