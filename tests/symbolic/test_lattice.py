@@ -78,6 +78,7 @@ def test_every_quantity_equals_the_expansion(problem: lv.Problem, quantity: Any)
     assert found == expected != expected * 2 or not expected
 
 
+@pytest.mark.slow  # tests/symbolic/test_roads_agree.py has two steps of other networks
 def test_two_steps_equal_the_expansion() -> None:
     problem = TWO_LAYERS.replace(step=2, learning_rate=["1/10", "1/7"])
     seen: list[tuple[int, int]] = []
